@@ -1,0 +1,2 @@
+drop function deleted_once();
+delete from schema_version where version = 2;

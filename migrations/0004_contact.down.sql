@@ -1,0 +1,2 @@
+drop table contact;
+delete from schema_version where version = 4;

@@ -1,0 +1,2 @@
+drop table address;
+delete from schema_version where version = 5;

@@ -1,0 +1,3 @@
+drop table sell_plan;
+drop table subscriber;
+delete from schema_version where version = 6;

@@ -1,0 +1,2 @@
+drop table external_params;
+delete from schema_version where version = 7;

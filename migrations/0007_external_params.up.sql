@@ -1,0 +1,45 @@
+-- What a customer notes down, under a name, about one of its sub-customers, subscribers or sell plans.
+
+create table external_params (
+  id uuid primary key,
+  customer_id uuid not null references customer (id),
+  sub_customer_id uuid references customer (id),
+  subscriber_id uuid references subscriber (id),
+  sell_plan_id uuid references sell_plan (id),
+  name text not null,
+  value text not null,
+  created_at timestamptz not null default now(),
+  deleted_at timestamptz,
+  deleted_by uuid,
+
+  constraint external_params_set_on_one_entity check (num_nonnulls(sub_customer_id, subscriber_id, sell_plan_id) = 1),
+  constraint external_params_live_has_no_deleter check (deleted_by is null or deleted_at is not null)
+) with (fillfactor = 90);
+
+create index external_params_customer_id_idx on external_params (customer_id);
+
+-- Two of the three are null in every row, and a null finds nothing: the predicates keep them out of the indexes.
+create index external_params_sub_customer_id_idx on external_params (sub_customer_id) where sub_customer_id is not null;
+create index external_params_subscriber_id_idx on external_params (subscriber_id) where subscriber_id is not null;
+create index external_params_sell_plan_id_idx on external_params (sell_plan_id) where sell_plan_id is not null;
+
+create trigger external_params_deleted_once
+  after update on external_params
+  for each row
+  when (
+    old.deleted_at is not null
+    and (new.deleted_at is distinct from old.deleted_at or new.deleted_by is distinct from old.deleted_by)
+  )
+  execute function deleted_once();
+
+comment on table external_params is 'One instance of external params: a named value that a customer keeps on exactly one entity.';
+comment on column external_params.customer_id is 'The customer that keeps it.';
+comment on column external_params.sub_customer_id is 'The customer it is set on, or null.';
+comment on column external_params.subscriber_id is 'The subscriber it is set on, or null.';
+comment on column external_params.sell_plan_id is 'The sell plan it is set on, or null.';
+comment on column external_params.name is 'The name of the param.';
+comment on column external_params.value is 'The value of the param.';
+comment on column external_params.deleted_at is 'Null while the instance is live; set once, by the deletion.';
+comment on column external_params.deleted_by is 'The operation that deleted it. No foreign key: operations are purged earlier than rows.';
+
+insert into schema_version (version) values (7);

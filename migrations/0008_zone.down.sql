@@ -1,0 +1,2 @@
+drop table zone;
+delete from schema_version where version = 8;

@@ -1,0 +1,3 @@
+drop table operation;
+drop function operation_ends_once();
+delete from schema_version where version = 10;

@@ -1,0 +1,204 @@
+//! The documented codes, and why a call fails.
+
+use std::str::FromStr;
+
+use actix_web::http::StatusCode;
+
+/// The code of an answer. Numbered codes are the platform's documents'; the words are this service's own.
+#[allow(
+    non_camel_case_types,
+    reason = "the documented code is the identifier, so that a search finds every use"
+)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    GLOBAL_1001,
+    GLOBAL_1003,
+    CUSTOMER_1002,
+    AUTH_1010,
+    AUTH_1011,
+    AUTH_1015,
+    CUSTOMER_1017,
+    CUSTOMER_1018,
+    CUSTOMER_1026,
+    CUSTOMER_1030,
+    CUSTOMER_1046,
+    CUSTOMER_1047,
+    BAD_REQUEST,
+    UNAUTHORIZED,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    PAYLOAD_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    IDEMPOTENCY_KEY_REUSED,
+}
+
+impl Code {
+    pub const ALL: [Code; 19] = [
+        Code::GLOBAL_1001,
+        Code::GLOBAL_1003,
+        Code::CUSTOMER_1002,
+        Code::AUTH_1010,
+        Code::AUTH_1011,
+        Code::AUTH_1015,
+        Code::CUSTOMER_1017,
+        Code::CUSTOMER_1018,
+        Code::CUSTOMER_1026,
+        Code::CUSTOMER_1030,
+        Code::CUSTOMER_1046,
+        Code::CUSTOMER_1047,
+        Code::BAD_REQUEST,
+        Code::UNAUTHORIZED,
+        Code::NOT_FOUND,
+        Code::METHOD_NOT_ALLOWED,
+        Code::PAYLOAD_TOO_LARGE,
+        Code::UNSUPPORTED_MEDIA_TYPE,
+        Code::IDEMPOTENCY_KEY_REUSED,
+    ];
+
+    /// Name, message and HTTP status. Where the documents have a message, it is theirs to the letter.
+    const fn row(self) -> (&'static str, &'static str, StatusCode) {
+        use StatusCode as S;
+        match self {
+            Code::GLOBAL_1001 => (
+                "GLOBAL_1001",
+                "Service unavailable. Please try again",
+                S::SERVICE_UNAVAILABLE,
+            ),
+            Code::GLOBAL_1003 => (
+                "GLOBAL_1003",
+                "Provided request ID does not exist for your account.",
+                S::NOT_FOUND,
+            ),
+            Code::CUSTOMER_1002 => ("CUSTOMER_1002", "Customer does not exist", S::NOT_FOUND),
+            Code::AUTH_1010 => (
+                "AUTH_1010",
+                "Contact for your customer was not found",
+                S::NOT_FOUND,
+            ),
+            Code::AUTH_1011 => (
+                "AUTH_1011",
+                "Address for your customer was not found",
+                S::NOT_FOUND,
+            ),
+            Code::AUTH_1015 => (
+                "AUTH_1015",
+                "Product was not found for your account",
+                S::NOT_FOUND,
+            ),
+            Code::CUSTOMER_1017 => ("CUSTOMER_1017", "Unknown Contact ID", S::NOT_FOUND),
+            Code::CUSTOMER_1018 => ("CUSTOMER_1018", "Unknown Address ID", S::NOT_FOUND),
+            Code::CUSTOMER_1026 => (
+                "CUSTOMER_1026",
+                "Failed to delete external params item",
+                S::NOT_FOUND,
+            ),
+            Code::CUSTOMER_1030 => ("CUSTOMER_1030", r"Failed to delete customer zone\s", S::NOT_FOUND),
+            Code::CUSTOMER_1046 => (
+                "CUSTOMER_1046",
+                "Product deletion failure. It is not allowed to delete a product allocated to sub customers",
+                S::CONFLICT,
+            ),
+            Code::CUSTOMER_1047 => ("CUSTOMER_1047", "Unknown product id", S::NOT_FOUND),
+            Code::BAD_REQUEST => ("BAD_REQUEST", "The call is malformed.", S::BAD_REQUEST),
+            Code::UNAUTHORIZED => ("UNAUTHORIZED", "The call is not authenticated.", S::UNAUTHORIZED),
+            Code::NOT_FOUND => ("NOT_FOUND", "There is no such route.", S::NOT_FOUND),
+            Code::METHOD_NOT_ALLOWED => (
+                "METHOD_NOT_ALLOWED",
+                "The route does not have this method. The Allow header names those it has.",
+                S::METHOD_NOT_ALLOWED,
+            ),
+            Code::PAYLOAD_TOO_LARGE => (
+                "PAYLOAD_TOO_LARGE",
+                "The body is too large.",
+                S::PAYLOAD_TOO_LARGE,
+            ),
+            Code::UNSUPPORTED_MEDIA_TYPE => (
+                "UNSUPPORTED_MEDIA_TYPE",
+                "The body must be JSON (application/json), without a content coding.",
+                S::UNSUPPORTED_MEDIA_TYPE,
+            ),
+            Code::IDEMPOTENCY_KEY_REUSED => (
+                "IDEMPOTENCY_KEY_REUSED",
+                "The Idempotency-Key belongs to another call. Send a new call under a new key.",
+                S::UNPROCESSABLE_ENTITY,
+            ),
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    pub const fn message(self) -> &'static str {
+        self.row().1
+    }
+
+    pub const fn status(self) -> StatusCode {
+        self.row().2
+    }
+}
+
+/// The text is not one of the codes: a newer service wrote it.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a known code")]
+pub struct UnknownCode(String);
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(name: &str) -> Result<Code, UnknownCode> {
+        Code::ALL
+            .into_iter()
+            .find(|code| code.name() == name)
+            .ok_or_else(|| UnknownCode(name.to_owned()))
+    }
+}
+
+/// Why a call fails, by what its caller can do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Mend the call: its shape is wrong. The message is the answer's, and names what is wrong.
+    #[error("{1}")]
+    Malformed(Code, String),
+
+    /// Log in. The reason is for the log; the answer does not tell it.
+    #[error("not authenticated: {0}")]
+    Unauthenticated(&'static str),
+
+    /// Accept it: a documented rule says no.
+    #[error("refused: {}", .0.name())]
+    Refused(Code),
+
+    /// Try again: the database is away, slow, or out of connections.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+
+    /// Nothing the caller can do: a defect of this service or its schema.
+    #[error("defect: {0}")]
+    Defect(String),
+}
+
+impl Error {
+    /// A 400 whose message names what is wrong.
+    pub fn bad_request(message: impl Into<String>) -> Error {
+        Error::Malformed(Code::BAD_REQUEST, message.into())
+    }
+
+    pub fn code(&self) -> Code {
+        match self {
+            Error::Malformed(code, _) | Error::Refused(code) => *code,
+            Error::Unauthenticated(_) => Code::UNAUTHORIZED,
+            Error::Unavailable(_) | Error::Defect(_) => Code::GLOBAL_1001,
+        }
+    }
+
+    /// The text of `errorMessage`.
+    pub fn message(&self) -> &str {
+        match self {
+            Error::Malformed(_, message) => message,
+            Error::Unauthenticated(_) | Error::Refused(_) | Error::Unavailable(_) | Error::Defect(_) => {
+                self.code().message()
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The one delete handler, behind three URLs.
+
+use std::str::FromStr;
+
+use actix_web::http::header::HeaderValue;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::answer::{DeletionFields, REQUEST_ID, RequestId, header_value};
+use super::requester::Requester;
+use super::{Service, envelope, idempotency, target};
+use crate::error::Error;
+use crate::operation::{Deletion, Outcome};
+use crate::resource::Resource;
+
+/// `DELETE /api/v2/customer/{customerId}/<word>/{id}`
+pub async fn delete_one(
+    service: Data<Service>,
+    request: HttpRequest,
+    call: (Requester, RequestId),
+    path: Path<(String, String, String)>,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    let (customer_id, word, id) = path.into_inner();
+    delete(
+        &service,
+        &request,
+        call,
+        (&customer_id, &word, Some(&id)),
+        payload,
+    )
+    .await
+}
+
+/// `DELETE /api/v2/customer/{customerId}/<word>` with a list in its body.
+pub async fn delete_list(
+    service: Data<Service>,
+    request: HttpRequest,
+    call: (Requester, RequestId),
+    path: Path<(String, String)>,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    let (customer_id, word) = path.into_inner();
+    delete(&service, &request, call, (&customer_id, &word, None), payload).await
+}
+
+/// `POST /api/v2/customer/{customerId}/<word>:batchDelete`, for clients and gateways that drop the body of a DELETE.
+pub async fn batch_delete(
+    service: Data<Service>,
+    request: HttpRequest,
+    call: (Requester, RequestId),
+    path: Path<(String, String)>,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    delete_list(service, request, call, path, payload).await
+}
+
+async fn delete(
+    service: &Service,
+    request: &HttpRequest,
+    (Requester(requester_id), RequestId(operation_id)): (Requester, RequestId),
+    (customer_id, word, id): (&str, &str, Option<&str>),
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    let resource = Resource::from_str(word).map_err(|error| Error::Defect(error.to_string()))?;
+    let customer_id = target::path_id("customerId", customer_id)?;
+    let id = id.map(|id| target::path_id("id", id)).transpose()?;
+    let idempotency_key = idempotency::key(request.headers())?;
+    let targets = target::target_ids(resource, id, request.headers(), payload, service.limits).await?;
+
+    let deletion = Deletion {
+        operation_id,
+        requester_id,
+        customer_id,
+        resource,
+        targets,
+        idempotency_key,
+    };
+    request.extensions_mut().insert(DeletionFields::from(&deletion));
+    let outcome = service.repository.delete(deletion).await?;
+    Ok(answer(outcome))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Deleted {
+    request_id: Uuid,
+}
+
+/// The same answer for a call and for its replays, but for the header that marks a replay.
+fn answer(outcome: Outcome) -> HttpResponse {
+    let mut response = match outcome.refusal {
+        None => envelope::success(Deleted {
+            request_id: outcome.operation_id,
+        }),
+        Some(code) => HttpResponse::from_error(Error::Refused(code)),
+    };
+    response
+        .headers_mut()
+        .insert(REQUEST_ID, header_value(outcome.operation_id));
+    if outcome.replayed {
+        response
+            .headers_mut()
+            .insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}

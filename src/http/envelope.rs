@@ -1,0 +1,79 @@
+//! The one form of every answer.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// How many seconds a caller should wait before it tries again.
+const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// An answer with content. `errorCode` and `errorMessage` are empty strings, as in the documents' examples.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Success<T> {
+    error_code: &'static str,
+    error_message: &'static str,
+    content: [T; 1],
+    pageable: Pageable,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pageable {
+    page: u32,
+    size: u32,
+    total_pages: u32,
+    total_elements: u32,
+}
+
+/// An answer without content. `content` and `pageable` are empty strings, as in the documents' examples.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failure<'a> {
+    error_code: &'a str,
+    error_message: &'a str,
+    content: &'static str,
+    pageable: &'static str,
+}
+
+/// 200 with one element of content.
+pub fn success<T: Serialize>(element: T) -> HttpResponse {
+    HttpResponse::Ok().json(Success {
+        error_code: "",
+        error_message: "",
+        content: [element],
+        pageable: Pageable {
+            page: 0,
+            size: 10,
+            total_pages: 1,
+            total_elements: 1,
+        },
+    })
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Error::Defect(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Malformed(..) | Error::Unauthenticated(_) | Error::Refused(_) | Error::Unavailable(_) => {
+                self.code().status()
+            }
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        let mut response = HttpResponse::build(status);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        response.json(Failure {
+            error_code: self.code().name(),
+            error_message: self.message(),
+            content: "",
+            pageable: "",
+        })
+    }
+}

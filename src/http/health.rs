@@ -1,0 +1,65 @@
+//! Whether the process runs, and whether it should be sent calls.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde::Serialize;
+
+use crate::repository::Repository;
+
+/// What the management port tells of.
+pub struct Health {
+    repository: Repository,
+    draining: AtomicBool,
+}
+
+#[derive(Serialize)]
+struct State {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl Health {
+    pub fn new(repository: Repository) -> Health {
+        Health {
+            repository,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on no new calls should be sent here.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Err("the service is shutting down".to_owned());
+        }
+        self.repository.check().await.map_err(|error| error.to_string())
+    }
+}
+
+/// `GET /health/live`: the process answers.
+pub async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(State {
+        status: "UP",
+        reason: None,
+    })
+}
+
+/// `GET /health/ready`: a deletion could be done now. If not, it says why.
+pub async fn ready(health: Data<Health>) -> HttpResponse {
+    match health.check().await {
+        Ok(()) => HttpResponse::Ok().json(State {
+            status: "UP",
+            reason: None,
+        }),
+        Err(reason) => HttpResponse::ServiceUnavailable().json(State {
+            status: "DOWN",
+            reason: Some(reason),
+        }),
+    }
+}

@@ -1,0 +1,91 @@
+//! What callers see: URLs, bodies, identity, the envelope, health. Knows actix, and no SQL.
+
+mod answer;
+mod delete;
+mod envelope;
+mod health;
+mod idempotency;
+mod operations;
+mod requester;
+mod target;
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, Resource as Route};
+
+use crate::config::RequesterSource;
+use crate::error::{Code, Error};
+use crate::repository::Repository;
+use crate::resource::Resource;
+
+pub use self::answer::{answer, answer_and_log};
+pub use self::target::Limits;
+
+/// What the handlers of the service work with.
+#[derive(Clone)]
+pub struct Service {
+    pub repository: Repository,
+    pub requester: RequesterSource,
+    pub limits: Limits,
+}
+
+/// The routes of the service's own port.
+pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        let words = Resource::ALL.map(Resource::word).join("|");
+        let collection = format!("/v2/customer/{{customer_id}}/{{resource:{words}}}");
+        let api = web::scope("/api")
+            .wrap(from_fn(requester::identify))
+            .service(
+                route(&format!("{collection}:batchDelete"), "POST")
+                    .route(web::post().to(delete::batch_delete)),
+            )
+            .service(
+                route(&format!("{collection}/{{id}}"), "DELETE").route(web::delete().to(delete::delete_one)),
+            )
+            .service(route(&collection, "DELETE").route(web::delete().to(delete::delete_list)))
+            .service(route("/v2/global/call/{request_id}", "GET").route(web::get().to(operations::status)))
+            .service(route("/v3/global/call/{request_id}", "GET").route(web::get().to(operations::details)))
+            .default_service(web::to(no_such_route));
+        config
+            .app_data(web::Data::new(service))
+            .service(api)
+            .default_service(web::to(no_such_route));
+    }
+}
+
+/// The routes of the management port, which is never behind the gateway.
+pub fn management(health: web::Data<Health>) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        config
+            .app_data(health)
+            .service(route("/health/live", "GET").route(web::get().to(health::live)))
+            .service(route("/health/ready", "GET").route(web::get().to(health::ready)))
+            .default_service(web::to(no_such_route));
+    }
+}
+
+pub use self::health::Health;
+
+/// A route that answers every method but the one it has with 405.
+fn route(path: &str, method: &'static str) -> Route {
+    web::resource(path).default_service(web::to(move || async move {
+        let error = Error::Malformed(
+            Code::METHOD_NOT_ALLOWED,
+            Code::METHOD_NOT_ALLOWED.message().to_owned(),
+        );
+        let mut response = HttpResponse::from_error(error);
+        response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static(method));
+        response
+    }))
+}
+
+async fn no_such_route() -> Result<HttpResponse, Error> {
+    Err(Error::Malformed(
+        Code::NOT_FOUND,
+        Code::NOT_FOUND.message().to_owned(),
+    ))
+}

@@ -1,0 +1,243 @@
+//! Which ids a call is about: one in the URL, or a list in the body.
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::Payload;
+use serde::Deserialize;
+use serde::de::{Deserializer, Unexpected, Visitor};
+use uuid::Uuid;
+
+use crate::error::{Code, Error};
+use crate::operation::TargetIds;
+use crate::resource::Resource;
+
+/// How much one call may ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest list of ids.
+    pub max_ids: usize,
+    /// The largest body, in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// A UUID in its usual form of 36 characters; none for its other spellings.
+pub fn parse_id(text: &str) -> Option<Uuid> {
+    if text.len() == 36 {
+        Uuid::try_parse(text).ok()
+    } else {
+        None
+    }
+}
+
+/// An id of the path, or a 400 that names the part of the path.
+pub fn path_id(name: &str, text: &str) -> Result<Uuid, Error> {
+    parse_id(text).ok_or_else(|| Error::bad_request(format!("{name} in the path is not a UUID")))
+}
+
+/// The ids of a call, by the table of shapes.
+pub async fn target_ids(
+    resource: Resource,
+    in_path: Option<Uuid>,
+    headers: &HeaderMap,
+    payload: Payload,
+    limits: Limits,
+) -> Result<TargetIds, Error> {
+    let in_body = body_ids(headers, payload, limits).await?;
+    if in_path.is_none() && !resource.rules().takes_list {
+        return Err(Error::bad_request(format!(
+            "a {word} is deleted alone, by its id in the path: DELETE …/{word}/{{id}}",
+            word = resource.word()
+        )));
+    }
+    match (in_path, TargetIds::new(in_body)) {
+        (Some(_), Some(_)) => Err(Error::bad_request(
+            "bad request: there is an id in the path and a list `id` in the body; send one of them",
+        )),
+        (Some(id), None) => Ok(TargetIds::one(id)),
+        (None, Some(ids)) => Ok(ids),
+        (None, None) => Err(Error::bad_request(
+            "there is no id in the path and none in the body; the body must be {\"id\": [\"…\"]}",
+        )),
+    }
+}
+
+async fn body_ids(headers: &HeaderMap, payload: Payload, limits: Limits) -> Result<Vec<Uuid>, Error> {
+    let body = match payload.to_bytes_limited(limits.max_body_bytes).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return Err(Error::bad_request("the body could not be read to its end")),
+        Err(_) => {
+            let message = format!("the body is larger than {} bytes", limits.max_body_bytes);
+            return Err(Error::Malformed(Code::PAYLOAD_TOO_LARGE, message));
+        }
+    };
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    require_json(headers)?;
+    parse_body(&body, limits.max_ids)
+}
+
+/// No content type at all is read as JSON.
+fn require_json(headers: &HeaderMap) -> Result<(), Error> {
+    let refuse = || {
+        let message = Code::UNSUPPORTED_MEDIA_TYPE.message().to_owned();
+        Err(Error::Malformed(Code::UNSUPPORTED_MEDIA_TYPE, message))
+    };
+    if headers
+        .get(header::CONTENT_ENCODING)
+        .is_some_and(|coding| coding != "identity")
+    {
+        return refuse();
+    }
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let Some(media_type) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<mime::Mime>().ok())
+    else {
+        return refuse();
+    };
+    if media_type.essence_str() == mime::APPLICATION_JSON || media_type.suffix() == Some(mime::JSON) {
+        Ok(())
+    } else {
+        refuse()
+    }
+}
+
+/// The body of a list deletion. Unknown members are ignored.
+#[derive(Deserialize)]
+#[serde(expecting = "an object like {\"id\": [\"…\"]}")]
+struct Body {
+    id: Option<Vec<BodyId>>,
+}
+
+struct BodyId(Uuid);
+
+impl<'de> Deserialize<'de> for BodyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BodyId, D::Error> {
+        struct IdVisitor;
+
+        impl Visitor<'_> for IdVisitor {
+            type Value = BodyId;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+                formatter.write_str("a UUID")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<BodyId, E> {
+                parse_id(text)
+                    .map(BodyId)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Other("another string"), &self))
+            }
+        }
+
+        deserializer.deserialize_str(IdVisitor)
+    }
+}
+
+fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
+    // An array would pass as the members of the object, in order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Error::bad_request(
+            "the body must be an object like {\"id\": [\"…\"]}, and is an array",
+        ));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let parsed: Result<Body, _> = serde_path_to_error::deserialize(&mut json);
+    let body = parsed.map_err(|error| malformed(&error.path().to_string(), error.inner()))?;
+    json.end().map_err(|error| malformed(".", &error))?;
+
+    let ids = body.id.unwrap_or_default();
+    if ids.len() > max_ids {
+        return Err(Error::bad_request(format!(
+            "`id` lists {} ids; at most {max_ids} are allowed",
+            ids.len()
+        )));
+    }
+    Ok(ids.into_iter().map(|id| id.0).collect())
+}
+
+fn malformed(path: &str, error: &serde_json::Error) -> Error {
+    /// A parser's message can quote a value as long as the body.
+    const LONGEST_MESSAGE: usize = 200;
+
+    let place = if path == "." {
+        "the body".to_owned()
+    } else {
+        format!("`{path}` in the body")
+    };
+    let problem: String = error.to_string().chars().take(LONGEST_MESSAGE).collect();
+    Error::bad_request(format!("{place} is malformed: {problem}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "6f2c5d1e-3b7a-4c19-9e8d-1a2b3c4d5e6f";
+
+    fn parse(body: &str) -> Result<Vec<Uuid>, String> {
+        parse_body(body.as_bytes(), 3).map_err(|error| error.message().to_owned())
+    }
+
+    #[test]
+    fn lists_are_read_and_unknown_members_ignored() {
+        assert_eq!(
+            parse(&format!(r#"{{"id": ["{ONE}"], "because": {{"id": 1}}}}"#)),
+            Ok(vec![parse_id(ONE).unwrap()])
+        );
+        for body in ["{}", r#"{"id": null}"#, r#"{"id": []}"#] {
+            assert_eq!(parse(body), Ok(vec![]), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_message_names_what_is_wrong() {
+        for (body, part) in [
+            ("{", "the body is malformed: EOF"),
+            ("{} {}", "trailing characters"),
+            ("[]", "and is an array"),
+            ("\"id\"", "expected an object like"),
+            (r#"{"id": "x"}"#, "`id` in the body"),
+            (r#"{"id": {}}"#, "`id` in the body"),
+            (
+                r#"{"id": [1]}"#,
+                "`id[0]` in the body is malformed: invalid type: integer `1`, expected a UUID",
+            ),
+            (
+                &format!(r#"{{"id": ["{ONE}", "{ONE}0"]}}"#),
+                "`id[1]` in the body",
+            ),
+            (r#"{"id": [], "id": []}"#, "duplicate field `id`"),
+            (
+                &format!(r#"{{"id": ["{ONE}", "{ONE}", "{ONE}", "{ONE}"]}}"#),
+                "`id` lists 4 ids; at most 3",
+            ),
+        ] {
+            let message = parse(body).unwrap_err();
+            assert!(message.contains(part), "{body}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_does_not_come_back_whole() {
+        let message = parse(&format!(r#"{{"id": "{}"}}"#, "x".repeat(100_000))).unwrap_err();
+        assert!(message.len() < 300, "{} bytes", message.len());
+    }
+
+    #[test]
+    fn only_the_usual_form_of_a_uuid_is_an_id() {
+        assert!(parse_id(ONE).is_some());
+        assert!(parse_id(&ONE.to_uppercase()).is_some());
+        for text in [
+            "",
+            "6f2c5d1e3b7a4c199e8d1a2b3c4d5e6f",
+            &format!("{{{ONE}}}"),
+            &format!("urn:uuid:{ONE}"),
+            &format!(" {ONE}"),
+        ] {
+            assert!(parse_id(text).is_none(), "{text}");
+        }
+    }
+}

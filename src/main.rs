@@ -1,0 +1,83 @@
+//! Reads the command line, and starts.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use customer_deletion::config::Settings;
+use customer_deletion::server::Server;
+use customer_deletion::{demo, healthcheck, schema, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+
+type AnyError = Box<dyn std::error::Error>;
+
+/// Deletes what a customer manages: contacts, addresses, external params, zones and products.
+///
+/// Settings come from the environment, as CUSTOMER_DELETION__SECTION__KEY; the README lists them.
+#[derive(Parser)]
+#[command(version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the service. It never changes the schema.
+    Serve,
+    /// Brings the schema up to date.
+    Migrate,
+    /// Shows the service on a machine that has nothing set up: a private PostgreSQL, a small world, calls to paste.
+    Demo(demo::Arguments),
+    /// Asks the running service whether it is ready. Exit status 0 or 1.
+    Healthcheck,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let result = match CommandLine::parse().command {
+        Command::Serve => serve().await,
+        Command::Migrate => migrate().await,
+        Command::Demo(arguments) => demo::run(arguments, stop_signal()).await.map_err(AnyError::from),
+        Command::Healthcheck => check_health(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("customer-deletion: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve() -> Result<(), AnyError> {
+    let settings = Settings::load()?;
+    telemetry::start(&settings.log)?;
+    Server::bind(settings)?.run(stop_signal()).await?;
+    Ok(())
+}
+
+async fn migrate() -> Result<(), AnyError> {
+    let settings = Settings::load()?;
+    let (before, after) = schema::migrate(&settings.database.connect_options()?).await?;
+    if before == after {
+        println!("the schema is up to date, at version {after}");
+    } else {
+        println!("the schema went from version {before} to version {after}");
+    }
+    Ok(())
+}
+
+fn check_health() -> Result<(), AnyError> {
+    healthcheck::run(&Settings::load()?.management)?;
+    Ok(())
+}
+
+/// Done at the first SIGTERM or SIGINT.
+async fn stop_signal() {
+    let mut terminate = signal(SignalKind::terminate()).expect("a handler for SIGTERM can be set");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("a handler for SIGINT can be set");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,157 @@
+//! A deletion call, and what is recorded of it.
+
+use std::str::FromStr;
+
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::error::Code;
+use crate::resource::Resource;
+
+/// A well-formed call: what is to be deleted, for whom.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    /// The operation's id, which is the `requestId` of the answer.
+    pub operation_id: Uuid,
+    /// The customer for whom the gateway authenticated the call.
+    pub requester_id: Uuid,
+    /// The customer of the URL.
+    pub customer_id: Uuid,
+    pub resource: Resource,
+    pub targets: TargetIds,
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+/// At least one id, each once, in ascending order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetIds(Vec<Uuid>);
+
+impl TargetIds {
+    /// Takes an id that is listed twice once. None where there is no id.
+    pub fn new(mut ids: Vec<Uuid>) -> Option<TargetIds> {
+        ids.sort_unstable();
+        ids.dedup();
+        (!ids.is_empty()).then_some(TargetIds(ids))
+    }
+
+    pub fn one(id: Uuid) -> TargetIds {
+        TargetIds(vec![id])
+    }
+
+    pub fn as_slice(&self) -> &[Uuid] {
+        &self.0
+    }
+
+    /// How many there are; never none.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// 1 to 255 visible ASCII characters, chosen by the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+/// The text is not an idempotency key.
+#[derive(Debug, thiserror::Error)]
+#[error("an Idempotency-Key has 1 to 255 visible ASCII characters")]
+pub struct InvalidIdempotencyKey;
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidIdempotencyKey;
+
+    fn from_str(text: &str) -> Result<IdempotencyKey, InvalidIdempotencyKey> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if visible && (1..=255).contains(&text.len()) {
+            Ok(IdempotencyKey(text.to_owned()))
+        } else {
+            Err(InvalidIdempotencyKey)
+        }
+    }
+}
+
+impl IdempotencyKey {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How an operation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// In progress.
+    Open,
+    Success,
+    /// A documented rule said no.
+    Failure,
+    InternalError,
+}
+
+impl Status {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Open => "OPEN",
+            Status::Success => "SUCCESS",
+            Status::Failure => "FAILURE",
+            Status::InternalError => "INTERNAL_ERROR",
+        }
+    }
+}
+
+/// The text is not one of the four.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a known status")]
+pub struct UnknownStatus(String);
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(name: &str) -> Result<Status, UnknownStatus> {
+        [
+            Status::Open,
+            Status::Success,
+            Status::Failure,
+            Status::InternalError,
+        ]
+        .into_iter()
+        .find(|status| status.name() == name)
+        .ok_or_else(|| UnknownStatus(name.to_owned()))
+    }
+}
+
+/// A recorded call.
+#[derive(Clone, Debug)]
+pub struct Operation {
+    pub id: Uuid,
+    pub customer_id: Uuid,
+    pub resource: Resource,
+    pub target_ids: Vec<Uuid>,
+    pub status: Status,
+    /// The code of a failure.
+    pub error_code: Option<Code>,
+    /// The ids that caused a refusal.
+    pub failed_ids: Vec<Uuid>,
+    pub created_at: OffsetDateTime,
+    /// None while the operation is open.
+    pub completed_at: Option<OffsetDateTime>,
+}
+
+impl Operation {
+    /// Whether the deletion asks for the same as the recorded call did.
+    pub fn is_of_the_same_call_as(&self, deletion: &Deletion) -> bool {
+        self.resource == deletion.resource
+            && self.customer_id == deletion.customer_id
+            && self.target_ids == deletion.targets.as_slice()
+    }
+}
+
+/// How a deletion call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The operation that the answer speaks of: the call's own, or the one it repeats.
+    pub operation_id: Uuid,
+    /// The rule that said no; none where everything is deleted.
+    pub refusal: Option<Code>,
+    /// Whether an earlier call under the same idempotency key is answered again.
+    pub replayed: bool,
+}

@@ -1,0 +1,247 @@
+//! The deletion and its record, in PostgreSQL.
+//!
+//! A call that succeeds is one statement (`sql/delete_*.sql`): it walks from the customer up to the requester, holds both,
+//! locks the rows in order, deletes them if it got every one, and records the operation. A statement is a transaction, so
+//! rows and operation agree whatever happens.
+//!
+//! A call that does not go through pays for a second look (`sql/inspect_*.sql`), whose findings [`crate::eligibility`] judges,
+//! and for the record of the refusal. If by then nothing stands in the way any more, the deletion is tried again.
+
+mod database;
+mod statements;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::PgConnection;
+use sqlx::postgres::PgConnectOptions;
+use uuid::Uuid;
+
+use self::database::Database;
+use self::statements::{Attempt, Failure};
+use crate::config;
+use crate::eligibility::{Refusal, judge};
+use crate::error::{Code, Error};
+use crate::operation::{Deletion, Operation, Outcome, Status};
+use crate::schema::expected_version;
+
+/// How often one call may find, on its second look, that nothing stands in its way any more.
+const ATTEMPTS: u32 = 3;
+
+/// What the handlers delegate to. Cheap to clone.
+#[derive(Clone)]
+pub struct Repository {
+    database: Database,
+    /// Whether the schema was found to fit. Until it was, no call touches a table.
+    schema_fits: Arc<AtomicBool>,
+}
+
+impl Repository {
+    /// Connects when first asked to work, so that the service can start before its database.
+    pub fn new(settings: &config::Database, options: PgConnectOptions) -> Repository {
+        Repository {
+            database: Database::new(settings, options),
+            schema_fits: Arc::default(),
+        }
+    }
+
+    /// Deletes every target of the call or none, and records the operation either way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the database does not answer in time, [`Error::Defect`] for anything else that is not an
+    /// outcome of the documents. A refusal is an [`Outcome`].
+    pub async fn delete(&self, deletion: Deletion) -> Result<Outcome, Error> {
+        self.require_schema().await?;
+        let repository = self.clone();
+        // A task of its own: when the client hangs up, the handler is dropped, but a deletion that has begun is brought to
+        // its end, and no connection goes back to the pool with half an answer in it.
+        let task = tokio::spawn(async move {
+            let deletion = Arc::new(deletion);
+            let result = repository.try_to_delete(&deletion).await;
+            if let Err(Error::Defect(_)) = &result {
+                // Perhaps the schema was changed under the running service. The next call looks.
+                repository.schema_fits.store(false, Ordering::Relaxed);
+                repository.record_internal_error(&deletion).await;
+            }
+            result
+        });
+        task.await
+            .unwrap_or_else(|panic| Err(Error::Defect(panic.to_string())))
+    }
+
+    async fn try_to_delete(&self, deletion: &Arc<Deletion>) -> Result<Outcome, Error> {
+        let outcome = self.database.run(|connection| {
+            let deletion = Arc::clone(deletion);
+            Box::pin(async move { delete_or_refuse(connection, &deletion).await })
+        });
+        outcome
+            .await?
+            .ok_or_else(|| Error::Unavailable("what the call is about keeps changing".to_owned()))
+    }
+
+    /// Leaves a trace of a defect, so that its requestId can be looked up. It keeps no idempotency key: the call may be sent
+    /// again. When even this fails, the error that is already on its way is the one to report.
+    async fn record_internal_error(&self, deletion: &Arc<Deletion>) {
+        let recorded = self.database.run(|connection| {
+            let deletion = Arc::clone(deletion);
+            Box::pin(async move {
+                let failure = Failure {
+                    status: Status::InternalError,
+                    code: Code::GLOBAL_1001,
+                    failed_ids: &[],
+                    keeps_key: false,
+                };
+                statements::record_failure(connection, &deletion, failure).await
+            })
+        });
+        if let Err(error) = recorded.await {
+            tracing::error!(request_id = %deletion.operation_id, %error, "an internal error could not be recorded");
+        }
+    }
+
+    /// The requester's operation with this id; none for another's, and for one that never was.
+    pub async fn find_operation(
+        &self,
+        requester_id: Uuid,
+        operation_id: Uuid,
+    ) -> Result<Option<Operation>, Error> {
+        self.require_schema().await?;
+        let found = self.database.run(|connection| {
+            Box::pin(statements::find_operation(
+                connection,
+                requester_id,
+                operation_id,
+                None,
+            ))
+        });
+        found.await
+    }
+
+    /// Whether a deletion could be done now: through the pool, on a server that takes writes, with the schema that this
+    /// build is made for.
+    pub async fn check(&self) -> Result<(), Error> {
+        let found = match self
+            .database
+            .run(|connection| Box::pin(statements::check_schema(connection)))
+            .await
+        {
+            Ok(found) => found,
+            Err(Error::Defect(error)) => {
+                self.schema_fits.store(false, Ordering::Relaxed);
+                return Err(Error::Unavailable(format!(
+                    "the schema cannot be read ({error}); `customer-deletion migrate` brings it to version {}",
+                    expected_version()
+                )));
+            }
+            // A database that is away says nothing about its schema.
+            Err(error) => return Err(error),
+        };
+        let fits = found.version == Some(expected_version());
+        self.schema_fits.store(fits, Ordering::Relaxed);
+        if !fits {
+            return Err(Error::Unavailable(format!(
+                "the schema is at version {}, and this build is made for version {}",
+                found.version.unwrap_or(0),
+                expected_version()
+            )));
+        }
+        if !found.writable {
+            self.database.distrust_connections();
+            return Err(Error::Unavailable("the server does not take writes".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn require_schema(&self) -> Result<(), Error> {
+        if self.schema_fits.load(Ordering::Relaxed) {
+            Ok(())
+        } else {
+            self.check().await
+        }
+    }
+
+    /// Waits until every connection is closed.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+/// None when what the call is about kept changing.
+async fn delete_or_refuse(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+) -> Result<Option<Outcome>, sqlx::Error> {
+    for _ in 0..ATTEMPTS {
+        match statements::delete(connection, deletion).await? {
+            Attempt::Deleted => return Ok(Some(own_outcome(deletion, None))),
+            Attempt::Replayed => return replay(connection, deletion).await,
+            Attempt::NotEligible => {}
+        }
+        let findings = statements::inspect(connection, deletion).await?;
+        if let Some(refusal) = judge(deletion.resource, findings) {
+            return refuse(connection, deletion, refusal).await;
+        }
+    }
+    Ok(None)
+}
+
+fn own_outcome(deletion: &Deletion, refusal: Option<Code>) -> Outcome {
+    Outcome {
+        operation_id: deletion.operation_id,
+        refusal,
+        replayed: false,
+    }
+}
+
+async fn refuse(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    refusal: Refusal,
+) -> Result<Option<Outcome>, sqlx::Error> {
+    let failure = Failure {
+        status: Status::Failure,
+        code: refusal.code,
+        failed_ids: &refusal.failed_ids,
+        keeps_key: true,
+    };
+    if statements::record_failure(connection, deletion, failure).await? {
+        return Ok(Some(own_outcome(deletion, Some(refusal.code))));
+    }
+    // Either a twin under the same key was quicker, or an earlier try of this very call went through after all.
+    replay(connection, deletion).await
+}
+
+/// The outcome that is recorded under the call's id or key.
+async fn replay(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
+    let key = deletion.idempotency_key.as_ref();
+    let found =
+        statements::find_operation(connection, deletion.requester_id, deletion.operation_id, key).await?;
+    let Some(operation) = found else {
+        // It was purged in between.
+        return Ok(None);
+    };
+    if !operation.is_of_the_same_call_as(deletion) {
+        return refuse_reused_key(connection, deletion).await.map(Some);
+    }
+    Ok(Some(Outcome {
+        operation_id: operation.id,
+        refusal: operation.error_code,
+        replayed: operation.id != deletion.operation_id,
+    }))
+}
+
+async fn refuse_reused_key(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+) -> Result<Outcome, sqlx::Error> {
+    let code = Code::IDEMPOTENCY_KEY_REUSED;
+    let failure = Failure {
+        status: Status::Failure,
+        code,
+        failed_ids: &[],
+        keeps_key: false,
+    };
+    statements::record_failure(connection, deletion, failure).await?;
+    Ok(own_outcome(deletion, Some(code)))
+}

@@ -1,0 +1,40 @@
+-- inspect_products: tells why a deletion of products is refused.
+--
+-- $1 requester  $2 customer  $3 the product
+with recursive
+  -- From the customer up to the requester, or to the root where the requester is not on the way.
+  path (id, parent_id, depth) as (
+    select customer.id, customer.parent_id, 0
+    from customer
+    where customer.id = $2
+      and customer.deleted_at is null
+    union all
+    select customer.id, customer.parent_id, path.depth + 1
+    from path
+    join customer on customer.id = path.parent_id
+    where path.id <> $1
+      and customer.deleted_at is null
+  ) cycle id set looped using visited
+select
+  (select path.depth from path where path.id = $1 and not path.looped) as depth,
+  array(
+    select wanted.id
+    from unnest($3::uuid[]) as wanted (id)
+    where not exists (select from product where product.id = wanted.id and product.deleted_at is null)
+    order by wanted.id
+  ) as "unknown_ids!",
+  array(
+    select product.id
+    from product
+    where product.id = any($3)
+      and product.deleted_at is null
+      and (product.customer_id = $2) is not true
+    order by product.id
+  ) as "ineligible_ids!",
+  array(
+    select product_allocation.product_id
+    from product_allocation
+    where product_allocation.product_id = any($3)
+      and product_allocation.live
+    limit 1
+  ) as "allocated_ids!"

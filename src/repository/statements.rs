@@ -1,0 +1,196 @@
+//! One function for each statement of `sql/`. Each is one round trip and, by itself, one transaction.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::eligibility::Findings;
+use crate::error::Code;
+use crate::operation::{Deletion, IdempotencyKey, Operation, Status};
+use crate::resource::Resource;
+
+/// What came of a try to delete.
+pub enum Attempt {
+    /// Every row is deleted, and the operation recorded.
+    Deleted,
+    /// An earlier operation stands under the same idempotency key; nothing was changed.
+    Replayed,
+    /// Not every row could be had; nothing was changed.
+    NotEligible,
+}
+
+struct AttemptRow {
+    deleted: bool,
+    replayed: Option<Uuid>,
+}
+
+macro_rules! attempt {
+    ($file:literal, $connection:expr, $deletion:expr) => {
+        sqlx::query_file_as!(
+            AttemptRow,
+            $file,
+            $deletion.operation_id,
+            $deletion.requester_id,
+            $deletion.customer_id,
+            $deletion.targets.as_slice(),
+            $deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+        )
+        .fetch_one($connection)
+        .await
+    };
+}
+
+/// Deletes every target and records the success, or changes nothing.
+pub async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Attempt, sqlx::Error> {
+    let row = match deletion.resource {
+        Resource::Contact => attempt!("src/repository/sql/delete_contacts.sql", connection, deletion),
+        Resource::Address => attempt!("src/repository/sql/delete_addresses.sql", connection, deletion),
+        Resource::ExternalParams => {
+            attempt!(
+                "src/repository/sql/delete_external_params.sql",
+                connection,
+                deletion
+            )
+        }
+        Resource::Zone => attempt!("src/repository/sql/delete_zones.sql", connection, deletion),
+        Resource::Product => attempt!("src/repository/sql/delete_products.sql", connection, deletion),
+    };
+    match row {
+        Ok(AttemptRow { deleted: true, .. }) => Ok(Attempt::Deleted),
+        Ok(AttemptRow {
+            replayed: Some(_), ..
+        }) => Ok(Attempt::Replayed),
+        Ok(AttemptRow {
+            deleted: false,
+            replayed: None,
+        }) => Ok(Attempt::NotEligible),
+        // The id or the key was taken while this statement ran.
+        Err(error) if violates(&error, &["operation_pkey", "operation_idempotency_key"]) => {
+            Ok(Attempt::Replayed)
+        }
+        // The product was allocated while this statement ran.
+        Err(error) if violates(&error, &["product_allocation_live_product_fkey"]) => Ok(Attempt::NotEligible),
+        Err(error) => Err(error),
+    }
+}
+
+fn violates(error: &sqlx::Error, constraints: &[&str]) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.constraint())
+        .is_some_and(|constraint| constraints.contains(&constraint))
+}
+
+macro_rules! inspect {
+    ($file:literal, $connection:expr, $deletion:expr) => {
+        sqlx::query_file_as!(
+            Findings,
+            $file,
+            $deletion.requester_id,
+            $deletion.customer_id,
+            $deletion.targets.as_slice(),
+        )
+        .fetch_one($connection)
+        .await
+    };
+}
+
+/// Looks again, in one snapshot, at why a deletion did not go through.
+pub async fn inspect(connection: &mut PgConnection, deletion: &Deletion) -> Result<Findings, sqlx::Error> {
+    match deletion.resource {
+        Resource::Contact => inspect!("src/repository/sql/inspect_contacts.sql", connection, deletion),
+        Resource::Address => inspect!("src/repository/sql/inspect_addresses.sql", connection, deletion),
+        Resource::ExternalParams => {
+            inspect!(
+                "src/repository/sql/inspect_external_params.sql",
+                connection,
+                deletion
+            )
+        }
+        Resource::Zone => inspect!("src/repository/sql/inspect_zones.sql", connection, deletion),
+        Resource::Product => inspect!("src/repository/sql/inspect_products.sql", connection, deletion),
+    }
+}
+
+/// A call that deleted nothing, as it is recorded.
+pub struct Failure<'a> {
+    pub status: Status,
+    pub code: Code,
+    pub failed_ids: &'a [Uuid],
+    /// Whether the operation takes the call's idempotency key.
+    pub keeps_key: bool,
+}
+
+/// Records a call that deleted nothing. False where its id or its key is taken already.
+pub async fn record_failure(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    failure: Failure<'_>,
+) -> Result<bool, sqlx::Error> {
+    let key = deletion.idempotency_key.as_ref().filter(|_| failure.keeps_key);
+    let result = sqlx::query_file!(
+        "src/repository/sql/record_failure.sql",
+        deletion.operation_id,
+        deletion.requester_id,
+        deletion.customer_id,
+        deletion.resource.word(),
+        deletion.targets.as_slice(),
+        failure.status.name(),
+        failure.code.name(),
+        failure.failed_ids,
+        key.map(IdempotencyKey::as_str),
+    )
+    .execute(connection)
+    .await?;
+    Ok(result.rows_affected() == 1)
+}
+
+/// The requester's operation with the id, or else under the key.
+pub async fn find_operation(
+    connection: &mut PgConnection,
+    requester_id: Uuid,
+    operation_id: Uuid,
+    key: Option<&IdempotencyKey>,
+) -> Result<Option<Operation>, sqlx::Error> {
+    let row = sqlx::query_file!(
+        "src/repository/sql/find_operation.sql",
+        requester_id,
+        operation_id,
+        key.map(IdempotencyKey::as_str),
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Operation {
+        id: row.id,
+        customer_id: row.customer_id,
+        resource: row.resource.parse().map_err(decode)?,
+        target_ids: row.target_ids,
+        status: row.status.parse().map_err(decode)?,
+        error_code: row
+            .error_code
+            .map(|code| code.parse())
+            .transpose()
+            .map_err(decode)?,
+        failed_ids: row.failed_ids,
+        created_at: row.created_at,
+        completed_at: row.completed_at,
+    }))
+}
+
+fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
+}
+
+/// The schema's version, and whether the server takes writes.
+pub struct SchemaCheck {
+    /// None where no migration was recorded.
+    pub version: Option<i64>,
+    pub writable: bool,
+}
+
+/// Fails with SQLSTATE 42P01 in a database without a schema.
+pub async fn check_schema(connection: &mut PgConnection) -> Result<SchemaCheck, sqlx::Error> {
+    sqlx::query_file_as!(SchemaCheck, "src/repository/sql/check_schema.sql")
+        .fetch_one(connection)
+        .await
+}

@@ -1,0 +1,127 @@
+//! The five resources and how they differ: the API documents as a table.
+
+use std::str::FromStr;
+
+use crate::error::Code;
+
+/// What a deletion is about. The word of each is the same in URLs, operations and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    Contact,
+    Address,
+    ExternalParams,
+    Zone,
+    Product,
+}
+
+/// Where the customer of the URL must stand, seen from the requester.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Depth 0: the requester itself.
+    Requester,
+    /// Depth 1: one level below the requester.
+    SubCustomer,
+}
+
+impl Scope {
+    /// Steps up `parent_id` from the customer to the requester.
+    pub fn depth(self) -> i32 {
+        match self {
+            Scope::Requester => 0,
+            Scope::SubCustomer => 1,
+        }
+    }
+}
+
+/// The row of a resource in the table of refusals.
+#[derive(Debug)]
+pub struct Rules {
+    /// The word in the URL.
+    pub word: &'static str,
+    pub scope: Scope,
+    /// The customer is in the requester's tree, at another depth than `scope`.
+    pub out_of_scope: Code,
+    /// No live row has the id.
+    pub unknown: Code,
+    /// The row is live, but is not the customer's or must not be deleted by it.
+    pub ineligible: Code,
+    /// Whether a list of ids can be deleted in one call.
+    pub takes_list: bool,
+}
+
+impl Resource {
+    pub const ALL: [Resource; 5] = [
+        Resource::Contact,
+        Resource::Address,
+        Resource::ExternalParams,
+        Resource::Zone,
+        Resource::Product,
+    ];
+
+    /// The refusals of a resource, as its "delete customer …" document has them.
+    pub const fn rules(self) -> Rules {
+        match self {
+            Resource::Contact => Rules {
+                word: "contact",
+                scope: Scope::SubCustomer,
+                out_of_scope: Code::AUTH_1010,
+                unknown: Code::CUSTOMER_1017,
+                ineligible: Code::AUTH_1010,
+                takes_list: true,
+            },
+            Resource::Address => Rules {
+                word: "address",
+                scope: Scope::SubCustomer,
+                out_of_scope: Code::AUTH_1011,
+                unknown: Code::CUSTOMER_1018,
+                ineligible: Code::AUTH_1011,
+                takes_list: true,
+            },
+            Resource::ExternalParams => Rules {
+                word: "external-params",
+                scope: Scope::Requester,
+                out_of_scope: Code::CUSTOMER_1026,
+                unknown: Code::CUSTOMER_1026,
+                ineligible: Code::CUSTOMER_1026,
+                takes_list: true,
+            },
+            Resource::Zone => Rules {
+                word: "zone",
+                scope: Scope::Requester,
+                out_of_scope: Code::CUSTOMER_1030,
+                unknown: Code::CUSTOMER_1030,
+                ineligible: Code::CUSTOMER_1030,
+                takes_list: true,
+            },
+            Resource::Product => Rules {
+                word: "product",
+                scope: Scope::Requester,
+                out_of_scope: Code::AUTH_1015,
+                unknown: Code::CUSTOMER_1047,
+                ineligible: Code::AUTH_1015,
+                takes_list: false,
+            },
+        }
+    }
+
+    /// The word in URLs, operations and logs.
+    pub const fn word(self) -> &'static str {
+        self.rules().word
+    }
+}
+
+/// The word is not one of the five.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a resource")]
+pub struct UnknownResource(String);
+
+impl FromStr for Resource {
+    type Err = UnknownResource;
+
+    fn from_str(word: &str) -> Result<Resource, UnknownResource> {
+        Resource::ALL
+            .into_iter()
+            .find(|resource| resource.word() == word)
+            .ok_or_else(|| UnknownResource(word.to_owned()))
+    }
+}

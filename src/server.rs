@@ -1,0 +1,140 @@
+//! Listens on two ports, and drains when told to stop.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::Data;
+use actix_web::{App, HttpServer, dev};
+
+use crate::config::{Settings, SettingsError};
+use crate::http::{self, Health, Limits, Service};
+use crate::repository::Repository;
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an idle connection is kept. Longer than the 60 s of common gateways, so that the gateway is the one to close it
+/// and never sends a call into a connection that is being closed here.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+}
+
+/// A service that listens, and serves once it is run.
+pub struct Server {
+    settings: Settings,
+    service: Service,
+    calls: TcpListener,
+    management: TcpListener,
+}
+
+impl Server {
+    /// Takes the two ports. A port of 0 takes a free one; [`Server::address`] tells which.
+    pub fn bind(settings: Settings) -> Result<Server, StartError> {
+        let options = settings.database.connect_options()?;
+        let service = Service {
+            requester: settings.requester.source()?,
+            limits: Limits {
+                max_ids: settings.deletion.max_ids,
+                max_body_bytes: settings.http.max_body_bytes,
+            },
+            repository: Repository::new(&settings.database, options),
+        };
+        let calls = listen(SocketAddr::new(settings.http.host, settings.http.port))?;
+        let management = listen(SocketAddr::new(
+            settings.management.host,
+            settings.management.port,
+        ))?;
+        Ok(Server {
+            settings,
+            service,
+            calls,
+            management,
+        })
+    }
+
+    /// Where calls go.
+    pub fn address(&self) -> SocketAddr {
+        local_address(&self.calls)
+    }
+
+    /// Where health is asked for.
+    pub fn management_address(&self) -> SocketAddr {
+        local_address(&self.management)
+    }
+
+    /// Serves until `stop` is done, then lets the calls in flight end.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        tracing::info!(
+            address = %self.address(),
+            management = %self.management_address(),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
+        let repository = self.service.repository.clone();
+        let health = Data::new(Health::new(repository.clone()));
+        let drain_seconds = self.settings.http.drain_seconds;
+
+        let management = serve_management(self.management, health.clone())?;
+        let calls = serve_calls(self.service, self.calls, &self.settings)?;
+        let (management_handle, calls_handle) = (management.handle(), calls.handle());
+        let management = tokio::spawn(management);
+        let calls = tokio::spawn(calls);
+
+        stop.await;
+        tracing::info!(drain_seconds, "shutting down: calls in flight may end");
+        health.start_draining();
+        calls_handle.stop(true).await;
+        calls.await??;
+        management_handle.stop(true).await;
+        management.await??;
+        repository.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|error| StartError::Listen(address, error))
+}
+
+fn local_address(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().expect("a bound listener has an address")
+}
+
+fn serve_calls(service: Service, listener: TcpListener, settings: &Settings) -> io::Result<dev::Server> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .wrap(from_fn(http::answer_and_log))
+            .configure(http::service(service.clone()))
+    })
+    .disable_signals()
+    .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_TIMEOUT)
+    .shutdown_timeout(settings.http.drain_seconds);
+    let server = match settings.http.workers {
+        Some(workers) => server.workers(workers),
+        None => server,
+    };
+    Ok(server.listen(listener)?.run())
+}
+
+fn serve_management(listener: TcpListener, health: Data<Health>) -> io::Result<dev::Server> {
+    let server = HttpServer::new(move || {
+        App::new()
+            .wrap(from_fn(http::answer))
+            .configure(http::management(health.clone()))
+    })
+    .disable_signals()
+    .workers(1)
+    .shutdown_timeout(1);
+    Ok(server.listen(listener)?.run())
+}

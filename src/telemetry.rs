@@ -1,0 +1,26 @@
+//! Logs: one line a call, to standard output.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+use crate::config::{Log, LogFormat};
+
+/// Sends what this process logs to standard output from now on.
+///
+/// # Errors
+///
+/// When the level is not one.
+pub fn start(settings: &Log) -> Result<(), ParseError> {
+    let filter = EnvFilter::try_new(&settings.level)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    match settings.format {
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init(),
+        LogFormat::Text => builder.with_target(false).init(),
+    }
+    Ok(())
+}
