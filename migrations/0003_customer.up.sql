@@ -20,8 +20,10 @@ create table customer (
 );
 
 comment on table customer is 'An account of the platform, in a tree by parent_id. Written by other services.';
+comment on column customer.id is 'The account''s id on the platform.';
 comment on column customer.parent_id is 'The customer one level above; null for a root.';
 comment on column customer.name is 'The name of the account.';
+comment on column customer.created_at is 'When it was created.';
 comment on column customer.deleted_at is 'Null while the customer is live. A deleted customer breaks every chain that leads through it.';
 comment on column customer.live is 'True while deleted_at is null: the half of deleted_at that a foreign key can refer to.';
 

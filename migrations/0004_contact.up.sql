@@ -42,6 +42,7 @@ create trigger contact_deleted_once
   execute function deleted_once();
 
 comment on table contact is 'A person to reach for a customer.';
+comment on column contact.id is 'The contact''s id on the platform.';
 comment on column contact.customer_id is 'The customer whose contact it is.';
 comment on column contact.type is 'OWNER or MEMBER.';
 comment on column contact.role is 'SELFCARE: may log in to the self-care portal. NONE: may not.';
@@ -56,6 +57,7 @@ comment on column contact.landline is 'Personal data; a landline or a mobile num
 comment on column contact.mobile is 'Personal data; a landline or a mobile number is required.';
 comment on column contact.additional_phone is 'Personal data.';
 comment on column contact.remarks is 'Free text; treat it as personal data.';
+comment on column contact.created_at is 'When it was created.';
 comment on column contact.deleted_at is 'Null while the contact is live; set once, by the deletion.';
 comment on column contact.deleted_by is 'The operation that deleted it. No foreign key: operations are purged earlier than rows.';
 

@@ -30,6 +30,7 @@ create trigger address_deleted_once
   execute function deleted_once();
 
 comment on table address is 'A postal address of a customer.';
+comment on column address.id is 'The address''s id on the platform.';
 comment on column address.customer_id is 'The customer whose address it is.';
 comment on column address.is_primary is 'Whether this is the address to use first.';
 comment on column address.line_1 is 'Street and number.';
@@ -38,6 +39,7 @@ comment on column address.city is 'City or town.';
 comment on column address.region is 'State, province or canton.';
 comment on column address.postal_code is 'Postal code, as written in its country.';
 comment on column address.country_code is 'ISO 3166-1 alpha-3.';
+comment on column address.created_at is 'When it was created.';
 comment on column address.deleted_at is 'Null while the address is live; set once, by the deletion.';
 comment on column address.deleted_by is 'The operation that deleted it. No foreign key: operations are purged earlier than rows.';
 

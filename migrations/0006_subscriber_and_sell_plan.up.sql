@@ -17,8 +17,10 @@ create trigger subscriber_deleted_once
   execute function deleted_once();
 
 comment on table subscriber is 'A SIM''s user. Written by other services.';
+comment on column subscriber.id is 'The subscriber''s id on the platform.';
 comment on column subscriber.customer_id is 'The customer whose subscriber it is.';
 comment on column subscriber.name is 'A label for people.';
+comment on column subscriber.created_at is 'When it was created.';
 comment on column subscriber.deleted_at is 'Null while the subscriber is live.';
 
 create table sell_plan (
@@ -38,8 +40,10 @@ create trigger sell_plan_deleted_once
   execute function deleted_once();
 
 comment on table sell_plan is 'A plan that a customer sells. Written by other services.';
+comment on column sell_plan.id is 'The sell plan''s id on the platform.';
 comment on column sell_plan.customer_id is 'The customer whose sell plan it is.';
 comment on column sell_plan.name is 'A label for people.';
+comment on column sell_plan.created_at is 'When it was created.';
 comment on column sell_plan.deleted_at is 'Null while the sell plan is live.';
 
 insert into schema_version (version) values (6);

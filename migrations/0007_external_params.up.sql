@@ -33,12 +33,14 @@ create trigger external_params_deleted_once
   execute function deleted_once();
 
 comment on table external_params is 'One instance of external params: a named value that a customer keeps on exactly one entity.';
+comment on column external_params.id is 'The instance''s id on the platform.';
 comment on column external_params.customer_id is 'The customer that keeps it.';
 comment on column external_params.sub_customer_id is 'The customer it is set on, or null.';
 comment on column external_params.subscriber_id is 'The subscriber it is set on, or null.';
 comment on column external_params.sell_plan_id is 'The sell plan it is set on, or null.';
 comment on column external_params.name is 'The name of the param.';
 comment on column external_params.value is 'The value of the param.';
+comment on column external_params.created_at is 'When it was created.';
 comment on column external_params.deleted_at is 'Null while the instance is live; set once, by the deletion.';
 comment on column external_params.deleted_by is 'The operation that deleted it. No foreign key: operations are purged earlier than rows.';
 

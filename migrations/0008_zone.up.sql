@@ -30,11 +30,13 @@ create trigger zone_deleted_once
   execute function deleted_once();
 
 comment on table zone is 'A set of mobile networks in one country, under a name.';
+comment on column zone.id is 'The zone''s id on the platform.';
 comment on column zone.customer_id is 'The customer whose zone it is.';
 comment on column zone.name is 'Unique among the live zones of one customer.';
 comment on column zone.description is 'Free text.';
 comment on column zone.country_code is 'ISO 3166-1 alpha-3.';
 comment on column zone.plmns is 'Public land mobile networks: country code and network code together, five or six digits each.';
+comment on column zone.created_at is 'When it was created.';
 comment on column zone.deleted_at is 'Null while the zone is live; set once, by the deletion.';
 comment on column zone.deleted_by is 'The operation that deleted it. No foreign key: operations are purged earlier than rows.';
 

@@ -49,12 +49,14 @@ create trigger product_deleted_once
   execute function deleted_once();
 
 comment on table product is 'Something a customer sells to its sub-customers.';
+comment on column product.id is 'The product''s id on the platform.';
 comment on column product.customer_id is 'The customer that created it.';
 comment on column product.name is 'Unique among the live products of one customer.';
 comment on column product.description is 'Free text.';
 comment on column product.cost is 'Price of one renewal interval, in currency.';
 comment on column product.currency is 'ISO 4217.';
 comment on column product.renewal_interval is 'How often cost falls due; ONE_TIME: once.';
+comment on column product.created_at is 'When it was created.';
 comment on column product.deleted_at is 'Null while the product is live; set once, by the deletion. Products are never restored.';
 comment on column product.deleted_by is 'The operation that deleted it. No foreign key: operations are purged earlier than rows.';
 comment on column product.live is 'True while deleted_at is null, else null: the half of deleted_at that a foreign key can refer to.';
@@ -79,9 +81,11 @@ create index product_allocation_product_id_live_idx on product_allocation (produ
 create index product_allocation_customer_id_idx on product_allocation (customer_id, customer_live);
 
 comment on table product_allocation is 'A product attached to a sub-customer; one may have the same product several times. Written by other services.';
+comment on column product_allocation.id is 'The allocation''s id on the platform.';
 comment on column product_allocation.product_id is 'The product.';
 comment on column product_allocation.customer_id is 'The sub-customer that has it.';
 comment on column product_allocation.customer_live is 'Whether that customer is live. Leave it to its default: the foreign key keeps it true to customer.live.';
+comment on column product_allocation.created_at is 'When it was created.';
 comment on column product_allocation.detached_at is 'Null while the product is attached.';
 comment on column product_allocation.live is 'True while the allocation is not detached and its customer is live, else null.';
 

@@ -80,13 +80,7 @@ pub struct Http {
 
 impl Default for Http {
     fn default() -> Http {
-        Http {
-            host: ANY_ADDRESS,
-            port: 8080,
-            workers: None,
-            max_body_bytes: 1024 * 1024,
-            drain_seconds: 10,
-        }
+        Http { host: ANY_ADDRESS, port: 8080, workers: None, max_body_bytes: 1024 * 1024, drain_seconds: 10 }
     }
 }
 
@@ -99,10 +93,7 @@ pub struct Management {
 
 impl Default for Management {
     fn default() -> Management {
-        Management {
-            host: ANY_ADDRESS,
-            port: 8081,
-        }
+        Management { host: ANY_ADDRESS, port: 8081 }
     }
 }
 
@@ -127,10 +118,7 @@ pub struct Header {
 
 impl Default for Header {
     fn default() -> Header {
-        Header {
-            name: "X-Requester-Id".to_owned(),
-            trusted_peers: String::new(),
-        }
+        Header { name: "X-Requester-Id".to_owned(), trusted_peers: String::new() }
     }
 }
 
@@ -157,10 +145,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Log {
-        Log {
-            format: LogFormat::Json,
-            level: "info,actix_server=warn".to_owned(),
-        }
+        Log { format: LogFormat::Json, level: "info,actix_server=warn".to_owned() }
     }
 }
 
@@ -177,10 +162,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug)]
 pub enum RequesterSource {
     /// A header, believed only from these peers.
-    Header {
-        name: HeaderName,
-        trusted_peers: Vec<IpNet>,
-    },
+    Header { name: HeaderName, trusted_peers: Vec<IpNet> },
 }
 
 /// A setting that stops the start. Its text names the environment variable.
@@ -192,11 +174,9 @@ pub struct SettingsError {
 }
 
 impl SettingsError {
-    fn new(path: &str, problem: impl Into<String>) -> SettingsError {
-        SettingsError {
-            setting: variable(path),
-            problem: problem.into(),
-        }
+    /// About a setting by its path, like `http.port`.
+    pub fn new(path: &str, problem: impl Into<String>) -> SettingsError {
+        SettingsError { setting: variable(path), problem: problem.into() }
     }
 }
 
@@ -205,9 +185,7 @@ fn variable(path: &str) -> String {
     let path = if path == "." { "" } else { path };
     path.split('.')
         .filter(|part| !part.is_empty())
-        .fold(PREFIX.to_owned(), |name, part| {
-            format!("{name}__{}", part.to_uppercase())
-        })
+        .fold(PREFIX.to_owned(), |name, part| format!("{name}__{}", part.to_uppercase()))
 }
 
 impl Settings {
@@ -219,10 +197,7 @@ impl Settings {
     /// Reads an environment given as a map.
     pub fn from_environment(environment: config::Map<String, String>) -> Result<Settings, SettingsError> {
         let file = environment.get(FILE_VARIABLE).cloned();
-        let url = environment
-            .get("DATABASE_URL")
-            .filter(|url| !url.is_empty())
-            .cloned();
+        let url = environment.get("DATABASE_URL").filter(|url| !url.is_empty()).cloned();
         let variables = Environment::with_prefix(PREFIX)
             .prefix_separator("__")
             .separator("__")
@@ -236,16 +211,12 @@ impl Settings {
         if let Some(file) = &file {
             builder = builder.add_source(File::new(file, FileFormat::Toml));
         }
-        let sources = builder
-            .add_source(variables)
-            .build()
-            .map_err(|error| match &file {
-                Some(file) => SettingsError {
-                    setting: FILE_VARIABLE.to_owned(),
-                    problem: format!("{file} cannot be read: {error}"),
-                },
-                None => unreadable(error),
-            })?;
+        let sources = builder.add_source(variables).build().map_err(|error| match &file {
+            Some(file) => {
+                SettingsError { setting: FILE_VARIABLE.to_owned(), problem: format!("{file} cannot be read: {error}") }
+            }
+            None => unreadable(error),
+        })?;
 
         let settings: Settings = serde_path_to_error::deserialize(sources).map_err(|error| {
             let path = error.path().to_string();
@@ -281,10 +252,7 @@ impl Settings {
             }
         }
         if database.acquire_timeout.is_zero() || database.acquire_timeout >= database.deadline {
-            let problem = format!(
-                "must be more than 0 and less than {}",
-                variable("database.deadline_ms")
-            );
+            let problem = format!("must be more than 0 and less than {}", variable("database.deadline_ms"));
             return Err(SettingsError::new("database.acquire_timeout_ms", problem));
         }
         Ok(())
@@ -296,9 +264,7 @@ impl Database {
     pub fn connect_options(&self) -> Result<PgConnectOptions, SettingsError> {
         let refuse = |problem: &str| Err(SettingsError::new("database.url", problem));
         let Some(url) = &self.url else {
-            return refuse(
-                "is not set; it, or DATABASE_URL, must be postgres://user:password@host:port/database",
-            );
+            return refuse("is not set; it, or DATABASE_URL, must be postgres://user:password@host:port/database");
         };
         // The parser's own message could quote a part of the password.
         PgConnectOptions::from_str(url.expose_secret())
@@ -311,10 +277,7 @@ impl Requester {
     pub fn source(&self) -> Result<RequesterSource, SettingsError> {
         match self.source.as_deref() {
             Some("header") => self.header.source(),
-            Some(other) => Err(SettingsError::new(
-                "requester.source",
-                format!("must be `header`, and is `{other}`"),
-            )),
+            Some(other) => Err(SettingsError::new("requester.source", format!("must be `header`, and is `{other}`"))),
             None => Err(SettingsError::new(
                 "requester.source",
                 "is not set; it must be `header`, and tells how the gateway names the requester",
@@ -326,30 +289,18 @@ impl Requester {
 impl Header {
     fn source(&self) -> Result<RequesterSource, SettingsError> {
         let name = HeaderName::from_str(&self.name).map_err(|_| {
-            SettingsError::new(
-                "requester.header.name",
-                format!("`{}` is not a header name", self.name),
-            )
+            SettingsError::new("requester.header.name", format!("`{}` is not a header name", self.name))
         })?;
         let refuse = |problem: String| Err(SettingsError::new("requester.header.trusted_peers", problem));
         let mut trusted_peers = Vec::new();
-        for peer in self
-            .trusted_peers
-            .split(',')
-            .map(str::trim)
-            .filter(|peer| !peer.is_empty())
-        {
-            match IpNet::from_str(peer)
-                .or_else(|error| IpAddr::from_str(peer).map(IpNet::from).map_err(|_| error))
-            {
+        for peer in self.trusted_peers.split(',').map(str::trim).filter(|peer| !peer.is_empty()) {
+            match IpNet::from_str(peer).or_else(|error| IpAddr::from_str(peer).map(IpNet::from).map_err(|_| error)) {
                 Ok(network) => trusted_peers.push(network),
                 Err(_) => return refuse(format!("`{peer}` is not a network like 10.0.0.0/8")),
             }
         }
         if trusted_peers.is_empty() {
-            return refuse(
-                "is not set; it must list the networks of the gateway, like 10.0.0.0/8".to_owned(),
-            );
+            return refuse("is not set; it must list the networks of the gateway, like 10.0.0.0/8".to_owned());
         }
         Ok(RequesterSource::Header { name, trusted_peers })
     }
@@ -360,18 +311,13 @@ fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
 }
 
 fn unreadable(error: ConfigError) -> SettingsError {
-    SettingsError {
-        setting: PREFIX.to_owned(),
-        problem: plain(error),
-    }
+    SettingsError { setting: PREFIX.to_owned(), problem: plain(error) }
 }
 
 /// The message without the library's own name for the key, which is not the one that people set.
 fn plain(error: ConfigError) -> String {
     match error {
-        ConfigError::Type {
-            unexpected, expected, ..
-        } => format!("must be {expected}, and is {unexpected}"),
+        ConfigError::Type { unexpected, expected, .. } => format!("must be {expected}, and is {unexpected}"),
         ConfigError::At { error, .. } => plain(*error),
         other => other.to_string(),
     }
@@ -382,10 +328,7 @@ mod tests {
     use super::*;
 
     fn load(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let environment = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Settings::from_environment(environment)
     }
 
@@ -418,10 +361,7 @@ mod tests {
     #[test]
     fn a_bad_value_is_named() {
         let message = refusal(&[("CUSTOMER_DELETION__HTTP__PORT", "eighty")]);
-        assert!(
-            message.starts_with("CUSTOMER_DELETION__HTTP__PORT: "),
-            "{message}"
-        );
+        assert!(message.starts_with("CUSTOMER_DELETION__HTTP__PORT: "), "{message}");
         assert!(message.contains("eighty"), "{message}");
     }
 
@@ -435,10 +375,7 @@ mod tests {
     #[test]
     fn a_zero_is_named() {
         let message = refusal(&[("CUSTOMER_DELETION__DELETION__MAX_IDS", "0")]);
-        assert_eq!(
-            message,
-            "CUSTOMER_DELETION__DELETION__MAX_IDS: must be at least 1"
-        );
+        assert_eq!(message, "CUSTOMER_DELETION__DELETION__MAX_IDS: must be at least 1");
     }
 
     #[test]
@@ -454,30 +391,25 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let message = refusal(&[("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]);
-        assert!(
-            message.starts_with("CUSTOMER_DELETION_CONFIG: /nowhere/settings.toml"),
-            "{message}"
-        );
+        assert!(message.starts_with("CUSTOMER_DELETION_CONFIG: /nowhere/settings.toml"), "{message}");
     }
 
     #[test]
     fn database_url_is_another_name_and_gives_way() {
         let own = ("CUSTOMER_DELETION__DATABASE__URL", "postgres://own@localhost/own");
         let common = ("DATABASE_URL", "postgres://common@localhost/common");
-        let database = |variables| load(variables).unwrap().database.connect_options().unwrap();
-        assert_eq!(database(&[common]).get_database(), Some("common"));
-        assert_eq!(database(&[common, own]).get_database(), Some("own"));
+        let database = |variables: &[_]| {
+            let options = load(variables).unwrap().database.connect_options().unwrap();
+            options.get_database().unwrap().to_owned()
+        };
+        assert_eq!(database(&[common]), "common");
+        assert_eq!(database(&[common, own]), "own");
     }
 
     #[test]
     fn a_missing_database_is_named() {
         let error = load(&[]).unwrap().database.connect_options().unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("CUSTOMER_DELETION__DATABASE__URL: is not set"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("CUSTOMER_DELETION__DATABASE__URL: is not set"), "{error}");
     }
 
     #[test]
@@ -491,12 +423,7 @@ mod tests {
     #[test]
     fn without_a_requester_source_there_is_no_start() {
         let error = load(&[]).unwrap().requester.source().unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("CUSTOMER_DELETION__REQUESTER__SOURCE: is not set"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("CUSTOMER_DELETION__REQUESTER__SOURCE: is not set"), "{error}");
     }
 
     #[test]
@@ -504,16 +431,11 @@ mod tests {
         let source = ("CUSTOMER_DELETION__REQUESTER__SOURCE", "header");
         let error = load(&[source]).unwrap().requester.source().unwrap_err();
         assert!(
-            error
-                .to_string()
-                .starts_with("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS: is not set"),
+            error.to_string().starts_with("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS: is not set"),
             "{error}"
         );
 
-        let peers = (
-            "CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS",
-            "10.0.0.0/8, ::1, nonsense",
-        );
+        let peers = ("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "10.0.0.0/8, ::1, nonsense");
         let error = load(&[source, peers]).unwrap().requester.source().unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -57,10 +57,7 @@ mod tests {
     const OTHER_ID: Uuid = Uuid::from_u128(2);
 
     fn in_scope(resource: Resource) -> Findings {
-        Findings {
-            depth: Some(resource.rules().scope.depth()),
-            ..Findings::default()
-        }
+        Findings { depth: Some(resource.rules().scope.depth()), ..Findings::default() }
     }
 
     #[test]
@@ -80,65 +77,31 @@ mod tests {
                 ..Findings::default()
             };
             let refusal = judge(resource, findings).unwrap();
-            assert_eq!(
-                refusal,
-                Refusal {
-                    code: Code::CUSTOMER_1002,
-                    failed_ids: vec![]
-                },
-                "{resource:?}"
-            );
+            assert_eq!(refusal, Refusal { code: Code::CUSTOMER_1002, failed_ids: vec![] }, "{resource:?}");
         }
     }
 
     #[test]
     fn unknown_comes_before_not_yours_and_names_only_the_unknown() {
-        let findings = Findings {
-            unknown_ids: vec![SOME_ID],
-            ineligible_ids: vec![OTHER_ID],
-            ..in_scope(Resource::Contact)
-        };
+        let findings =
+            Findings { unknown_ids: vec![SOME_ID], ineligible_ids: vec![OTHER_ID], ..in_scope(Resource::Contact) };
         let refusal = judge(Resource::Contact, findings).unwrap();
-        assert_eq!(
-            refusal,
-            Refusal {
-                code: Code::CUSTOMER_1017,
-                failed_ids: vec![SOME_ID]
-            }
-        );
+        assert_eq!(refusal, Refusal { code: Code::CUSTOMER_1017, failed_ids: vec![SOME_ID] });
     }
 
     #[test]
     fn a_foreign_product_is_not_found_even_when_it_is_allocated() {
-        let findings = Findings {
-            ineligible_ids: vec![SOME_ID],
-            allocated_ids: vec![SOME_ID],
-            ..in_scope(Resource::Product)
-        };
+        let findings =
+            Findings { ineligible_ids: vec![SOME_ID], allocated_ids: vec![SOME_ID], ..in_scope(Resource::Product) };
         let refusal = judge(Resource::Product, findings).unwrap();
-        assert_eq!(
-            refusal,
-            Refusal {
-                code: Code::AUTH_1015,
-                failed_ids: vec![SOME_ID]
-            }
-        );
+        assert_eq!(refusal, Refusal { code: Code::AUTH_1015, failed_ids: vec![SOME_ID] });
     }
 
     #[test]
     fn an_allocated_product_stays() {
-        let findings = Findings {
-            allocated_ids: vec![SOME_ID],
-            ..in_scope(Resource::Product)
-        };
+        let findings = Findings { allocated_ids: vec![SOME_ID], ..in_scope(Resource::Product) };
         let refusal = judge(Resource::Product, findings).unwrap();
-        assert_eq!(
-            refusal,
-            Refusal {
-                code: Code::CUSTOMER_1046,
-                failed_ids: vec![SOME_ID]
-            }
-        );
+        assert_eq!(refusal, Refusal { code: Code::CUSTOMER_1046, failed_ids: vec![SOME_ID] });
     }
 
     #[test]
@@ -151,22 +114,8 @@ mod tests {
             (Resource::Product, [1, 2], Code::AUTH_1015),
         ] {
             for depth in wrong_depths {
-                let refusal = judge(
-                    resource,
-                    Findings {
-                        depth: Some(depth),
-                        ..Findings::default()
-                    },
-                )
-                .unwrap();
-                assert_eq!(
-                    refusal,
-                    Refusal {
-                        code,
-                        failed_ids: vec![]
-                    },
-                    "{resource:?} at depth {depth}"
-                );
+                let refusal = judge(resource, Findings { depth: Some(depth), ..Findings::default() }).unwrap();
+                assert_eq!(refusal, Refusal { code, failed_ids: vec![] }, "{resource:?} at depth {depth}");
             }
         }
     }

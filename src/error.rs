@@ -5,10 +5,7 @@ use std::str::FromStr;
 use actix_web::http::StatusCode;
 
 /// The code of an answer. Numbered codes are the platform's documents'; the words are this service's own.
-#[allow(
-    non_camel_case_types,
-    reason = "the documented code is the identifier, so that a search finds every use"
-)]
+#[allow(non_camel_case_types, reason = "the documented code is the identifier, so that a search finds every use")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     GLOBAL_1001,
@@ -59,39 +56,15 @@ impl Code {
     const fn row(self) -> (&'static str, &'static str, StatusCode) {
         use StatusCode as S;
         match self {
-            Code::GLOBAL_1001 => (
-                "GLOBAL_1001",
-                "Service unavailable. Please try again",
-                S::SERVICE_UNAVAILABLE,
-            ),
-            Code::GLOBAL_1003 => (
-                "GLOBAL_1003",
-                "Provided request ID does not exist for your account.",
-                S::NOT_FOUND,
-            ),
+            Code::GLOBAL_1001 => ("GLOBAL_1001", "Service unavailable. Please try again", S::SERVICE_UNAVAILABLE),
+            Code::GLOBAL_1003 => ("GLOBAL_1003", "Provided request ID does not exist for your account.", S::NOT_FOUND),
             Code::CUSTOMER_1002 => ("CUSTOMER_1002", "Customer does not exist", S::NOT_FOUND),
-            Code::AUTH_1010 => (
-                "AUTH_1010",
-                "Contact for your customer was not found",
-                S::NOT_FOUND,
-            ),
-            Code::AUTH_1011 => (
-                "AUTH_1011",
-                "Address for your customer was not found",
-                S::NOT_FOUND,
-            ),
-            Code::AUTH_1015 => (
-                "AUTH_1015",
-                "Product was not found for your account",
-                S::NOT_FOUND,
-            ),
+            Code::AUTH_1010 => ("AUTH_1010", "Contact for your customer was not found", S::NOT_FOUND),
+            Code::AUTH_1011 => ("AUTH_1011", "Address for your customer was not found", S::NOT_FOUND),
+            Code::AUTH_1015 => ("AUTH_1015", "Product was not found for your account", S::NOT_FOUND),
             Code::CUSTOMER_1017 => ("CUSTOMER_1017", "Unknown Contact ID", S::NOT_FOUND),
             Code::CUSTOMER_1018 => ("CUSTOMER_1018", "Unknown Address ID", S::NOT_FOUND),
-            Code::CUSTOMER_1026 => (
-                "CUSTOMER_1026",
-                "Failed to delete external params item",
-                S::NOT_FOUND,
-            ),
+            Code::CUSTOMER_1026 => ("CUSTOMER_1026", "Failed to delete external params item", S::NOT_FOUND),
             Code::CUSTOMER_1030 => ("CUSTOMER_1030", r"Failed to delete customer zone\s", S::NOT_FOUND),
             Code::CUSTOMER_1046 => (
                 "CUSTOMER_1046",
@@ -107,11 +80,7 @@ impl Code {
                 "The route does not have this method. The Allow header names those it has.",
                 S::METHOD_NOT_ALLOWED,
             ),
-            Code::PAYLOAD_TOO_LARGE => (
-                "PAYLOAD_TOO_LARGE",
-                "The body is too large.",
-                S::PAYLOAD_TOO_LARGE,
-            ),
+            Code::PAYLOAD_TOO_LARGE => ("PAYLOAD_TOO_LARGE", "The body is too large.", S::PAYLOAD_TOO_LARGE),
             Code::UNSUPPORTED_MEDIA_TYPE => (
                 "UNSUPPORTED_MEDIA_TYPE",
                 "The body must be JSON (application/json), without a content coding.",
@@ -147,10 +116,7 @@ impl FromStr for Code {
     type Err = UnknownCode;
 
     fn from_str(name: &str) -> Result<Code, UnknownCode> {
-        Code::ALL
-            .into_iter()
-            .find(|code| code.name() == name)
-            .ok_or_else(|| UnknownCode(name.to_owned()))
+        Code::ALL.into_iter().find(|code| code.name() == name).ok_or_else(|| UnknownCode(name.to_owned()))
     }
 }
 

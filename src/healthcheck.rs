@@ -21,11 +21,7 @@ pub fn run(settings: &Management) -> io::Result<()> {
         return Ok(());
     }
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    Err(io::Error::other(if body.is_empty() {
-        "no answer".to_owned()
-    } else {
-        body.trim().to_owned()
-    }))
+    Err(io::Error::other(if body.is_empty() { "no answer".to_owned() } else { body.trim().to_owned() }))
 }
 
 /// A service that listens everywhere is asked on the loopback address.

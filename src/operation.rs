@@ -107,15 +107,10 @@ impl FromStr for Status {
     type Err = UnknownStatus;
 
     fn from_str(name: &str) -> Result<Status, UnknownStatus> {
-        [
-            Status::Open,
-            Status::Success,
-            Status::Failure,
-            Status::InternalError,
-        ]
-        .into_iter()
-        .find(|status| status.name() == name)
-        .ok_or_else(|| UnknownStatus(name.to_owned()))
+        [Status::Open, Status::Success, Status::Failure, Status::InternalError]
+            .into_iter()
+            .find(|status| status.name() == name)
+            .ok_or_else(|| UnknownStatus(name.to_owned()))
     }
 }
 

@@ -50,13 +50,8 @@ pub struct Rules {
 }
 
 impl Resource {
-    pub const ALL: [Resource; 5] = [
-        Resource::Contact,
-        Resource::Address,
-        Resource::ExternalParams,
-        Resource::Zone,
-        Resource::Product,
-    ];
+    pub const ALL: [Resource; 5] =
+        [Resource::Contact, Resource::Address, Resource::ExternalParams, Resource::Zone, Resource::Product];
 
     /// The refusals of a resource, as its "delete customer …" document has them.
     pub const fn rules(self) -> Rules {

@@ -9,11 +9,7 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// The version of the schema that this build reads and writes: its newest migration.
 pub fn expected_version() -> i64 {
-    MIGRATOR
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0)
+    MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 /// Why a schema cannot be brought up to date.
@@ -37,10 +33,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(i64, i64), SchemaErr
         return Err(SchemaError::Newer(before));
     }
     if before > 0 {
-        MIGRATOR
-            .skip(&mut connection, Some(before))
-            .await
-            .map_err(translate)?;
+        MIGRATOR.skip(&mut connection, Some(before)).await.map_err(translate)?;
     }
     MIGRATOR.run(&mut connection).await.map_err(translate)?;
     let after = applied_version(&mut connection).await?.unwrap_or(0);
@@ -57,13 +50,10 @@ fn translate(error: MigrateError) -> SchemaError {
 
 /// The highest number in `schema_version`; none in an empty database.
 async fn applied_version(connection: &mut PgConnection) -> Result<Option<i64>, sqlx::Error> {
-    let exists: bool = sqlx::query_scalar("select to_regclass('schema_version') is not null")
-        .fetch_one(&mut *connection)
-        .await?;
+    let exists: bool =
+        sqlx::query_scalar("select to_regclass('schema_version') is not null").fetch_one(&mut *connection).await?;
     if !exists {
         return Ok(None);
     }
-    sqlx::query_scalar("select max(version) from schema_version")
-        .fetch_one(connection)
-        .await
+    sqlx::query_scalar("select max(version) from schema_version").fetch_one(connection).await
 }

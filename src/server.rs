@@ -42,23 +42,12 @@ impl Server {
         let options = settings.database.connect_options()?;
         let service = Service {
             requester: settings.requester.source()?,
-            limits: Limits {
-                max_ids: settings.deletion.max_ids,
-                max_body_bytes: settings.http.max_body_bytes,
-            },
+            limits: Limits { max_ids: settings.deletion.max_ids, max_body_bytes: settings.http.max_body_bytes },
             repository: Repository::new(&settings.database, options),
         };
         let calls = listen(SocketAddr::new(settings.http.host, settings.http.port))?;
-        let management = listen(SocketAddr::new(
-            settings.management.host,
-            settings.management.port,
-        ))?;
-        Ok(Server {
-            settings,
-            service,
-            calls,
-            management,
-        })
+        let management = listen(SocketAddr::new(settings.management.host, settings.management.port))?;
+        Ok(Server { settings, service, calls, management })
     }
 
     /// Where calls go.
@@ -112,9 +101,7 @@ fn local_address(listener: &TcpListener) -> SocketAddr {
 
 fn serve_calls(service: Service, listener: TcpListener, settings: &Settings) -> io::Result<dev::Server> {
     let server = HttpServer::new(move || {
-        App::new()
-            .wrap(from_fn(http::answer_and_log))
-            .configure(http::service(service.clone()))
+        App::new().wrap(from_fn(http::answer_and_log)).configure(http::service(service.clone()))
     })
     .disable_signals()
     .keep_alive(KEEP_ALIVE)
@@ -128,13 +115,10 @@ fn serve_calls(service: Service, listener: TcpListener, settings: &Settings) -> 
 }
 
 fn serve_management(listener: TcpListener, health: Data<Health>) -> io::Result<dev::Server> {
-    let server = HttpServer::new(move || {
-        App::new()
-            .wrap(from_fn(http::answer))
-            .configure(http::management(health.clone()))
-    })
-    .disable_signals()
-    .workers(1)
-    .shutdown_timeout(1);
+    let server =
+        HttpServer::new(move || App::new().wrap(from_fn(http::answer)).configure(http::management(health.clone())))
+            .disable_signals()
+            .workers(1)
+            .shutdown_timeout(1);
     Ok(server.listen(listener)?.run())
 }

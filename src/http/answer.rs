@@ -80,23 +80,15 @@ pub fn header_value(id: Uuid) -> HeaderValue {
 fn log<B>(response: &ServiceResponse<B>, began: Instant) {
     let request = response.request();
     let extensions = request.extensions();
-    let error = response
-        .response()
-        .error()
-        .and_then(|error| error.as_error::<Error>());
+    let error = response.response().error().and_then(|error| error.as_error::<Error>());
     let deletion = extensions.get::<DeletionFields>();
-    let requester = extensions
-        .get::<Requester>()
-        .map(|requester| tracing::field::display(requester.0));
+    let requester = extensions.get::<Requester>().map(|requester| tracing::field::display(requester.0));
     let route = request.match_pattern();
 
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
-                request_id = response
-                    .headers()
-                    .get(REQUEST_ID)
-                    .and_then(|id| id.to_str().ok()),
+                request_id = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()),
                 requester_id = requester,
                 customer_id = deletion.map(|deletion| tracing::field::display(deletion.customer_id)),
                 resource = deletion.map(|deletion| deletion.resource),
@@ -106,10 +98,7 @@ fn log<B>(response: &ServiceResponse<B>, began: Instant) {
                 status = response.status().as_u16(),
                 code = error.map(|error| error.code().name()),
                 reason = error.and_then(reason).map(tracing::field::display),
-                replayed = response
-                    .headers()
-                    .contains_key(super::idempotency::REPLAYED)
-                    .then_some(true),
+                replayed = response.headers().contains_key(super::idempotency::REPLAYED).then_some(true),
                 duration_ms = began.elapsed().as_secs_f64() * 1000.0,
                 "call"
             )

@@ -24,14 +24,7 @@ pub async fn delete_one(
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
     let (customer_id, word, id) = path.into_inner();
-    delete(
-        &service,
-        &request,
-        call,
-        (&customer_id, &word, Some(&id)),
-        payload,
-    )
-    .await
+    delete(&service, &request, call, (&customer_id, &word, Some(&id)), payload).await
 }
 
 /// `DELETE /api/v2/customer/{customerId}/<word>` with a list in its body.
@@ -70,14 +63,7 @@ async fn delete(
     let idempotency_key = idempotency::key(request.headers())?;
     let targets = target::target_ids(resource, id, request.headers(), payload, service.limits).await?;
 
-    let deletion = Deletion {
-        operation_id,
-        requester_id,
-        customer_id,
-        resource,
-        targets,
-        idempotency_key,
-    };
+    let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
     request.extensions_mut().insert(DeletionFields::from(&deletion));
     let outcome = service.repository.delete(deletion).await?;
     Ok(answer(outcome))
@@ -92,18 +78,12 @@ struct Deleted {
 /// The same answer for a call and for its replays, but for the header that marks a replay.
 fn answer(outcome: Outcome) -> HttpResponse {
     let mut response = match outcome.refusal {
-        None => envelope::success(Deleted {
-            request_id: outcome.operation_id,
-        }),
+        None => envelope::success(Deleted { request_id: outcome.operation_id }),
         Some(code) => HttpResponse::from_error(Error::Refused(code)),
     };
-    response
-        .headers_mut()
-        .insert(REQUEST_ID, header_value(outcome.operation_id));
+    response.headers_mut().insert(REQUEST_ID, header_value(outcome.operation_id));
     if outcome.replayed {
-        response
-            .headers_mut()
-            .insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+        response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }

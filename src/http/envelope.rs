@@ -44,12 +44,7 @@ pub fn success<T: Serialize>(element: T) -> HttpResponse {
         error_code: "",
         error_message: "",
         content: [element],
-        pageable: Pageable {
-            page: 0,
-            size: 10,
-            total_pages: 1,
-            total_elements: 1,
-        },
+        pageable: Pageable { page: 0, size: 10, total_pages: 1, total_elements: 1 },
     })
 }
 

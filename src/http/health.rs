@@ -23,10 +23,7 @@ struct State {
 
 impl Health {
     pub fn new(repository: Repository) -> Health {
-        Health {
-            repository,
-            draining: AtomicBool::new(false),
-        }
+        Health { repository, draining: AtomicBool::new(false) }
     }
 
     /// From now on no new calls should be sent here.
@@ -44,22 +41,13 @@ impl Health {
 
 /// `GET /health/live`: the process answers.
 pub async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(State {
-        status: "UP",
-        reason: None,
-    })
+    HttpResponse::Ok().json(State { status: "UP", reason: None })
 }
 
 /// `GET /health/ready`: a deletion could be done now. If not, it says why.
 pub async fn ready(health: Data<Health>) -> HttpResponse {
     match health.check().await {
-        Ok(()) => HttpResponse::Ok().json(State {
-            status: "UP",
-            reason: None,
-        }),
-        Err(reason) => HttpResponse::ServiceUnavailable().json(State {
-            status: "DOWN",
-            reason: Some(reason),
-        }),
+        Ok(()) => HttpResponse::Ok().json(State { status: "UP", reason: None }),
+        Err(reason) => HttpResponse::ServiceUnavailable().json(State { status: "DOWN", reason: Some(reason) }),
     }
 }

@@ -20,6 +20,5 @@ pub fn key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
         return Err(Error::bad_request("Idempotency-Key was sent twice"));
     }
     let key = value.to_str().ok().and_then(|text| text.parse().ok());
-    key.map(Some)
-        .ok_or_else(|| Error::bad_request("Idempotency-Key must be 1 to 255 visible ASCII characters"))
+    key.map(Some).ok_or_else(|| Error::bad_request("Idempotency-Key must be 1 to 255 visible ASCII characters"))
 }

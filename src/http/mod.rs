@@ -37,21 +37,13 @@ pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
         let collection = format!("/v2/customer/{{customer_id}}/{{resource:{words}}}");
         let api = web::scope("/api")
             .wrap(from_fn(requester::identify))
-            .service(
-                route(&format!("{collection}:batchDelete"), "POST")
-                    .route(web::post().to(delete::batch_delete)),
-            )
-            .service(
-                route(&format!("{collection}/{{id}}"), "DELETE").route(web::delete().to(delete::delete_one)),
-            )
+            .service(route(&format!("{collection}:batchDelete"), "POST").route(web::post().to(delete::batch_delete)))
+            .service(route(&format!("{collection}/{{id}}"), "DELETE").route(web::delete().to(delete::delete_one)))
             .service(route(&collection, "DELETE").route(web::delete().to(delete::delete_list)))
             .service(route("/v2/global/call/{request_id}", "GET").route(web::get().to(operations::status)))
             .service(route("/v3/global/call/{request_id}", "GET").route(web::get().to(operations::details)))
             .default_service(web::to(no_such_route));
-        config
-            .app_data(web::Data::new(service))
-            .service(api)
-            .default_service(web::to(no_such_route));
+        config.app_data(web::Data::new(service)).service(api).default_service(web::to(no_such_route));
     }
 }
 
@@ -71,21 +63,13 @@ pub use self::health::Health;
 /// A route that answers every method but the one it has with 405.
 fn route(path: &str, method: &'static str) -> Route {
     web::resource(path).default_service(web::to(move || async move {
-        let error = Error::Malformed(
-            Code::METHOD_NOT_ALLOWED,
-            Code::METHOD_NOT_ALLOWED.message().to_owned(),
-        );
+        let error = Error::Malformed(Code::METHOD_NOT_ALLOWED, Code::METHOD_NOT_ALLOWED.message().to_owned());
         let mut response = HttpResponse::from_error(error);
-        response
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static(method));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(method));
         response
     }))
 }
 
 async fn no_such_route() -> Result<HttpResponse, Error> {
-    Err(Error::Malformed(
-        Code::NOT_FOUND,
-        Code::NOT_FOUND.message().to_owned(),
-    ))
+    Err(Error::Malformed(Code::NOT_FOUND, Code::NOT_FOUND.message().to_owned()))
 }

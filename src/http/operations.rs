@@ -23,9 +23,7 @@ pub async fn status(
     request_id: Path<String>,
 ) -> Result<HttpResponse, Error> {
     let operation = find(&service, requester, &request_id).await?;
-    Ok(envelope::success(StatusOnly {
-        status: operation.status.name(),
-    }))
+    Ok(envelope::success(StatusOnly { status: operation.status.name() }))
 }
 
 #[derive(Serialize)]
@@ -64,11 +62,7 @@ pub async fn details(
     }))
 }
 
-async fn find(
-    service: &Service,
-    Requester(requester_id): Requester,
-    request_id: &str,
-) -> Result<Operation, Error> {
+async fn find(service: &Service, Requester(requester_id): Requester, request_id: &str) -> Result<Operation, Error> {
     let id = target::path_id("requestId", request_id)?;
     let operation = service.repository.find_operation(requester_id, id).await?;
     operation.ok_or(Error::Refused(Code::GLOBAL_1003))

@@ -46,9 +46,7 @@ pub async fn identify(
             request.extensions_mut().insert(requester);
             next.call(request).await.map(ServiceResponse::map_into_left_body)
         }
-        Err(error) => Ok(request
-            .into_response(HttpResponse::from_error(error))
-            .map_into_right_body()),
+        Err(error) => Ok(request.into_response(HttpResponse::from_error(error)).map_into_right_body()),
     }
 }
 
@@ -64,9 +62,7 @@ fn from_header(
         return Err(Error::Unauthenticated("the peer is not a trusted one"));
     }
     let mut values = headers.get_all(name);
-    let value = values
-        .next()
-        .ok_or(Error::Unauthenticated("there is no requester header"))?;
+    let value = values.next().ok_or(Error::Unauthenticated("there is no requester header"))?;
     if values.next().is_some() {
         return Err(Error::Unauthenticated("the requester header was sent twice"));
     }
@@ -92,12 +88,12 @@ mod tests {
             headers.append(NAME, HeaderValue::from_static(value));
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        from_header(&headers, &NAME, Some(peer.parse().unwrap()), &trusted)
-            .map(|requester| requester.0)
-            .map_err(|error| match error {
+        from_header(&headers, &NAME, Some(peer.parse().unwrap()), &trusted).map(|requester| requester.0).map_err(
+            |error| match error {
                 Error::Unauthenticated(reason) => reason,
                 other => panic!("{other}"),
-            })
+            },
+        )
     }
 
     #[test]
@@ -110,32 +106,16 @@ mod tests {
     #[test]
     fn another_peer_is_not_believed() {
         for peer in ["11.1.2.3", "127.0.0.1", "::1", "::ffff:11.1.2.3"] {
-            assert_eq!(
-                identify(&[ID], peer),
-                Err("the peer is not a trusted one"),
-                "{peer}"
-            );
+            assert_eq!(identify(&[ID], peer), Err("the peer is not a trusted one"), "{peer}");
         }
     }
 
     #[test]
     fn a_header_that_is_missing_doubled_or_malformed_is_refused() {
         assert_eq!(identify(&[], "10.0.0.1"), Err("there is no requester header"));
-        assert_eq!(
-            identify(&[ID, ID], "10.0.0.1"),
-            Err("the requester header was sent twice")
-        );
-        for value in [
-            "",
-            "me",
-            "6f2c5d1e3b7a4c199e8d1a2b3c4d5e6f",
-            "{6f2c5d1e-3b7a-4c19-9e8d-1a2b3c4d5e6f}",
-        ] {
-            assert_eq!(
-                identify(&[value], "10.0.0.1"),
-                Err("the requester header is not a UUID"),
-                "{value}"
-            );
+        assert_eq!(identify(&[ID, ID], "10.0.0.1"), Err("the requester header was sent twice"));
+        for value in ["", "me", "6f2c5d1e3b7a4c199e8d1a2b3c4d5e6f", "{6f2c5d1e-3b7a-4c19-9e8d-1a2b3c4d5e6f}"] {
+            assert_eq!(identify(&[value], "10.0.0.1"), Err("the requester header is not a UUID"), "{value}");
         }
     }
 }

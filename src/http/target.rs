@@ -21,11 +21,7 @@ pub struct Limits {
 
 /// A UUID in its usual form of 36 characters; none for its other spellings.
 pub fn parse_id(text: &str) -> Option<Uuid> {
-    if text.len() == 36 {
-        Uuid::try_parse(text).ok()
-    } else {
-        None
-    }
+    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }
 
 /// An id of the path, or a 400 that names the part of the path.
@@ -82,20 +78,13 @@ fn require_json(headers: &HeaderMap) -> Result<(), Error> {
         let message = Code::UNSUPPORTED_MEDIA_TYPE.message().to_owned();
         Err(Error::Malformed(Code::UNSUPPORTED_MEDIA_TYPE, message))
     };
-    if headers
-        .get(header::CONTENT_ENCODING)
-        .is_some_and(|coding| coding != "identity")
-    {
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return refuse();
     }
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(());
     };
-    let Some(media_type) = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.parse::<mime::Mime>().ok())
-    else {
+    let Some(media_type) = value.to_str().ok().and_then(|text| text.parse::<mime::Mime>().ok()) else {
         return refuse();
     };
     if media_type.essence_str() == mime::APPLICATION_JSON || media_type.suffix() == Some(mime::JSON) {
@@ -126,9 +115,7 @@ impl<'de> Deserialize<'de> for BodyId {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<BodyId, E> {
-                parse_id(text)
-                    .map(BodyId)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Other("another string"), &self))
+                parse_id(text).map(BodyId).ok_or_else(|| E::invalid_value(Unexpected::Other("another string"), &self))
             }
         }
 
@@ -139,9 +126,7 @@ impl<'de> Deserialize<'de> for BodyId {
 fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
     // An array would pass as the members of the object, in order.
     if body.trim_ascii_start().starts_with(b"[") {
-        return Err(Error::bad_request(
-            "the body must be an object like {\"id\": [\"…\"]}, and is an array",
-        ));
+        return Err(Error::bad_request("the body must be an object like {\"id\": [\"…\"]}, and is an array"));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let parsed: Result<Body, _> = serde_path_to_error::deserialize(&mut json);
@@ -150,10 +135,7 @@ fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
 
     let ids = body.id.unwrap_or_default();
     if ids.len() > max_ids {
-        return Err(Error::bad_request(format!(
-            "`id` lists {} ids; at most {max_ids} are allowed",
-            ids.len()
-        )));
+        return Err(Error::bad_request(format!("`id` lists {} ids; at most {max_ids} are allowed", ids.len())));
     }
     Ok(ids.into_iter().map(|id| id.0).collect())
 }
@@ -162,11 +144,7 @@ fn malformed(path: &str, error: &serde_json::Error) -> Error {
     /// A parser's message can quote a value as long as the body.
     const LONGEST_MESSAGE: usize = 200;
 
-    let place = if path == "." {
-        "the body".to_owned()
-    } else {
-        format!("`{path}` in the body")
-    };
+    let place = if path == "." { "the body".to_owned() } else { format!("`{path}` in the body") };
     let problem: String = error.to_string().chars().take(LONGEST_MESSAGE).collect();
     Error::bad_request(format!("{place} is malformed: {problem}"))
 }
@@ -183,10 +161,7 @@ mod tests {
 
     #[test]
     fn lists_are_read_and_unknown_members_ignored() {
-        assert_eq!(
-            parse(&format!(r#"{{"id": ["{ONE}"], "because": {{"id": 1}}}}"#)),
-            Ok(vec![parse_id(ONE).unwrap()])
-        );
+        assert_eq!(parse(&format!(r#"{{"id": ["{ONE}"], "because": {{"id": 1}}}}"#)), Ok(vec![parse_id(ONE).unwrap()]));
         for body in ["{}", r#"{"id": null}"#, r#"{"id": []}"#] {
             assert_eq!(parse(body), Ok(vec![]), "{body}");
         }
@@ -201,19 +176,10 @@ mod tests {
             ("\"id\"", "expected an object like"),
             (r#"{"id": "x"}"#, "`id` in the body"),
             (r#"{"id": {}}"#, "`id` in the body"),
-            (
-                r#"{"id": [1]}"#,
-                "`id[0]` in the body is malformed: invalid type: integer `1`, expected a UUID",
-            ),
-            (
-                &format!(r#"{{"id": ["{ONE}", "{ONE}0"]}}"#),
-                "`id[1]` in the body",
-            ),
+            (r#"{"id": [1]}"#, "`id[0]` in the body is malformed: invalid type: integer `1`, expected a UUID"),
+            (&format!(r#"{{"id": ["{ONE}", "{ONE}0"]}}"#), "`id[1]` in the body"),
             (r#"{"id": [], "id": []}"#, "duplicate field `id`"),
-            (
-                &format!(r#"{{"id": ["{ONE}", "{ONE}", "{ONE}", "{ONE}"]}}"#),
-                "`id` lists 4 ids; at most 3",
-            ),
+            (&format!(r#"{{"id": ["{ONE}", "{ONE}", "{ONE}", "{ONE}"]}}"#), "`id` lists 4 ids; at most 3"),
         ] {
             let message = parse(body).unwrap_err();
             assert!(message.contains(part), "{body}: {message}");

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use sqlx::pool::PoolConnection;
+use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
 use tokio::time::timeout;
 
 use crate::config;
@@ -21,8 +21,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// An idle connection is asked whether it is still there before it is lent out, once it has been idle for this long.
 const IDLE_UNTIL_SUSPECT: Duration = Duration::from_secs(1);
 
-/// How long a connection may take to come back to the pool.
-const RETURN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long an idle connection may take to answer that it is still there, and a returning one to come back to the pool.
+const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A pool of sessions. Cheap to clone.
 #[derive(Clone)]
@@ -42,24 +42,11 @@ impl Database {
             .acquire_timeout(settings.acquire_timeout)
             .test_before_acquire(false)
             .before_acquire(move |connection, meta| {
-                let outlived_a_failure = suspects.is_younger_than(meta.age);
-                Box::pin(async move {
-                    // The server behind an older connection may be gone, or be a replica by now. Which, only a new connection tells.
-                    if outlived_a_failure {
-                        return Ok(false);
-                    }
-                    if meta.idle_for > IDLE_UNTIL_SUSPECT {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
+                let suspects = suspects.clone();
+                Box::pin(async move { Ok(is_fit_to_lend(connection, &meta, &suspects).await) })
             })
             .connect_lazy_with(limit_session(settings, options));
-        Database {
-            pool,
-            last_failure,
-            deadline: settings.deadline,
-        }
+        Database { pool, last_failure, deadline: settings.deadline }
     }
 
     /// Does the work on a connection, within the deadline; again, on another connection, when the failure is one that passes.
@@ -73,10 +60,7 @@ impl Database {
         match timeout(self.deadline, self.try_repeatedly(work)).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) => Err(explain(error)),
-            Err(_) => Err(Error::Unavailable(format!(
-                "no answer from the database in {:?}",
-                self.deadline
-            ))),
+            Err(_) => Err(Error::Unavailable(format!("no answer from the database in {:?}", self.deadline))),
         }
     }
 
@@ -106,7 +90,7 @@ impl Database {
         let result = work(lease.connection()).await;
         match &result {
             Err(error) if breaks_connection(error) => self.last_failure.is_now(),
-            _ => lease.give_back(),
+            Ok(_) | Err(_) => lease.give_back(),
         }
         result
     }
@@ -122,22 +106,40 @@ impl Database {
     }
 }
 
+async fn is_fit_to_lend(
+    connection: &mut PgConnection,
+    meta: &PoolConnectionMetadata,
+    last_failure: &LastFailure,
+) -> bool {
+    // The server behind an older connection may be gone, or be a replica by now. Which, only a new connection tells.
+    if last_failure.is_younger_than(meta.age) {
+        return false;
+    }
+    if meta.idle_for < IDLE_UNTIL_SUSPECT {
+        return true;
+    }
+    let answers = matches!(timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())));
+    if !answers {
+        last_failure.is_now();
+    }
+    answers
+}
+
 /// Limits that a session keeps by itself, whatever happens to this process.
 fn limit_session(settings: &config::Database, options: PgConnectOptions) -> PgConnectOptions {
     let milliseconds = |duration: Duration| duration.as_millis().to_string();
-    options.application_name("customer-deletion").options([
+    let options = options.application_name("customer-deletion").options([
         ("statement_timeout", milliseconds(settings.statement_timeout)),
         ("lock_timeout", milliseconds(settings.lock_timeout)),
-        (
-            "idle_in_transaction_session_timeout",
-            milliseconds(settings.statement_timeout),
-        ),
+        ("idle_in_transaction_session_timeout", milliseconds(settings.statement_timeout)),
         ("tcp_user_timeout", milliseconds(settings.deadline)),
         // Every statement is a transaction, and its rechecks after a wait are those of this level.
         ("default_transaction_isolation", "read committed".to_owned()),
         // Planning anew for each list of ids would cost a third of the throughput.
         ("plan_cache_mode", "force_generic_plan".to_owned()),
-    ])
+    ]);
+    // A call has its own line in the log.
+    options.disable_statement_logging()
 }
 
 /// A borrowed connection that goes back to the pool only when told to. Dropped in the middle of its work, by a deadline or
@@ -152,7 +154,7 @@ impl Lease {
     fn give_back(mut self) {
         if let Some(mut connection) = self.0.take() {
             // The pool asks a returning connection whether it is alive, and would wait for a silent one for ever.
-            tokio::spawn(timeout(RETURN_TIMEOUT, connection.return_to_pool()));
+            tokio::spawn(timeout(PING_TIMEOUT, connection.return_to_pool()));
         }
     }
 }
@@ -175,10 +177,7 @@ impl LastFailure {
     }
 
     fn is_younger_than(&self, age: Duration) -> bool {
-        self.0
-            .lock()
-            .expect("nothing panics while it holds this lock")
-            .is_some_and(|failure| failure.elapsed() <= age)
+        self.0.lock().expect("nothing panics while it holds this lock").is_some_and(|failure| failure.elapsed() <= age)
     }
 }
 
@@ -186,10 +185,7 @@ impl LastFailure {
 fn breaks_connection(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {
-            matches!(
-                error.code().as_deref(),
-                Some("25006" | "57P01" | "57P02" | "57P03")
-            )
+            matches!(error.code().as_deref(), Some("25006" | "57P01" | "57P02" | "57P03"))
         }
         _ => true,
     }
@@ -198,11 +194,11 @@ fn breaks_connection(error: &sqlx::Error) -> bool {
 /// Whether the same work may well go through on another connection, or a moment later.
 fn passes(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => matches!(
-            error.code().as_deref(),
-            Some("25006" | "40001" | "40P01" | "57P01" | "57P02" | "57P03")
-        ),
+        // An end of the connection in the middle of a handshake comes as a violation of the protocol.
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => {
+            matches!(error.code().as_deref(), Some("25006" | "40001" | "40P01" | "57P01" | "57P02" | "57P03"))
+        }
         _ => false,
     }
 }
@@ -210,9 +206,7 @@ fn passes(error: &sqlx::Error) -> bool {
 /// Tells a database that is away, slow or out of connections from a defect of this service or its schema.
 fn explain(error: sqlx::Error) -> Error {
     let unavailable = match &error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-            true
-        }
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
         sqlx::Error::Database(database_error) => {
             let code = database_error.code().unwrap_or_default();
             passes(&error)
@@ -220,11 +214,7 @@ fn explain(error: sqlx::Error) -> Error {
                 || ["08", "28", "3D", "53", "57", "58"].contains(&code.get(..2).unwrap_or_default())
                 || code == "55P03"
         }
-        _ => false,
+        other => passes(other),
     };
-    if unavailable {
-        Error::Unavailable(error.to_string())
-    } else {
-        Error::Defect(error.to_string())
-    }
+    if unavailable { Error::Unavailable(error.to_string()) } else { Error::Defect(error.to_string()) }
 }

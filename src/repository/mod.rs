@@ -39,10 +39,7 @@ pub struct Repository {
 impl Repository {
     /// Connects when first asked to work, so that the service can start before its database.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Repository {
-        Repository {
-            database: Database::new(settings, options),
-            schema_fits: Arc::default(),
-        }
+        Repository { database: Database::new(settings, options), schema_fits: Arc::default() }
     }
 
     /// Deletes every target of the call or none, and records the operation either way.
@@ -66,8 +63,7 @@ impl Repository {
             }
             result
         });
-        task.await
-            .unwrap_or_else(|panic| Err(Error::Defect(panic.to_string())))
+        task.await.unwrap_or_else(|panic| Err(Error::Defect(panic.to_string())))
     }
 
     async fn try_to_delete(&self, deletion: &Arc<Deletion>) -> Result<Outcome, Error> {
@@ -75,9 +71,7 @@ impl Repository {
             let deletion = Arc::clone(deletion);
             Box::pin(async move { delete_or_refuse(connection, &deletion).await })
         });
-        outcome
-            .await?
-            .ok_or_else(|| Error::Unavailable("what the call is about keeps changing".to_owned()))
+        outcome.await?.ok_or_else(|| Error::Unavailable("what the call is about keeps changing".to_owned()))
     }
 
     /// Leaves a trace of a defect, so that its requestId can be looked up. It keeps no idempotency key: the call may be sent
@@ -101,31 +95,18 @@ impl Repository {
     }
 
     /// The requester's operation with this id; none for another's, and for one that never was.
-    pub async fn find_operation(
-        &self,
-        requester_id: Uuid,
-        operation_id: Uuid,
-    ) -> Result<Option<Operation>, Error> {
+    pub async fn find_operation(&self, requester_id: Uuid, operation_id: Uuid) -> Result<Option<Operation>, Error> {
         self.require_schema().await?;
-        let found = self.database.run(|connection| {
-            Box::pin(statements::find_operation(
-                connection,
-                requester_id,
-                operation_id,
-                None,
-            ))
-        });
+        let found = self
+            .database
+            .run(|connection| Box::pin(statements::find_operation(connection, requester_id, operation_id, None)));
         found.await
     }
 
     /// Whether a deletion could be done now: through the pool, on a server that takes writes, with the schema that this
     /// build is made for.
     pub async fn check(&self) -> Result<(), Error> {
-        let found = match self
-            .database
-            .run(|connection| Box::pin(statements::check_schema(connection)))
-            .await
-        {
+        let found = match self.database.run(|connection| Box::pin(statements::check_schema(connection))).await {
             Ok(found) => found,
             Err(Error::Defect(error)) => {
                 self.schema_fits.store(false, Ordering::Relaxed);
@@ -154,11 +135,7 @@ impl Repository {
     }
 
     async fn require_schema(&self) -> Result<(), Error> {
-        if self.schema_fits.load(Ordering::Relaxed) {
-            Ok(())
-        } else {
-            self.check().await
-        }
+        if self.schema_fits.load(Ordering::Relaxed) { Ok(()) } else { self.check().await }
     }
 
     /// Waits until every connection is closed.
@@ -168,10 +145,7 @@ impl Repository {
 }
 
 /// None when what the call is about kept changing.
-async fn delete_or_refuse(
-    connection: &mut PgConnection,
-    deletion: &Deletion,
-) -> Result<Option<Outcome>, sqlx::Error> {
+async fn delete_or_refuse(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
     for _ in 0..ATTEMPTS {
         match statements::delete(connection, deletion).await? {
             Attempt::Deleted => return Ok(Some(own_outcome(deletion, None))),
@@ -187,11 +161,7 @@ async fn delete_or_refuse(
 }
 
 fn own_outcome(deletion: &Deletion, refusal: Option<Code>) -> Outcome {
-    Outcome {
-        operation_id: deletion.operation_id,
-        refusal,
-        replayed: false,
-    }
+    Outcome { operation_id: deletion.operation_id, refusal, replayed: false }
 }
 
 async fn refuse(
@@ -199,12 +169,8 @@ async fn refuse(
     deletion: &Deletion,
     refusal: Refusal,
 ) -> Result<Option<Outcome>, sqlx::Error> {
-    let failure = Failure {
-        status: Status::Failure,
-        code: refusal.code,
-        failed_ids: &refusal.failed_ids,
-        keeps_key: true,
-    };
+    let failure =
+        Failure { status: Status::Failure, code: refusal.code, failed_ids: &refusal.failed_ids, keeps_key: true };
     if statements::record_failure(connection, deletion, failure).await? {
         return Ok(Some(own_outcome(deletion, Some(refusal.code))));
     }
@@ -215,8 +181,7 @@ async fn refuse(
 /// The outcome that is recorded under the call's id or key.
 async fn replay(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
     let key = deletion.idempotency_key.as_ref();
-    let found =
-        statements::find_operation(connection, deletion.requester_id, deletion.operation_id, key).await?;
+    let found = statements::find_operation(connection, deletion.requester_id, deletion.operation_id, key).await?;
     let Some(operation) = found else {
         // It was purged in between.
         return Ok(None);
@@ -231,17 +196,9 @@ async fn replay(connection: &mut PgConnection, deletion: &Deletion) -> Result<Op
     }))
 }
 
-async fn refuse_reused_key(
-    connection: &mut PgConnection,
-    deletion: &Deletion,
-) -> Result<Outcome, sqlx::Error> {
+async fn refuse_reused_key(connection: &mut PgConnection, deletion: &Deletion) -> Result<Outcome, sqlx::Error> {
     let code = Code::IDEMPOTENCY_KEY_REUSED;
-    let failure = Failure {
-        status: Status::Failure,
-        code,
-        failed_ids: &[],
-        keeps_key: false,
-    };
+    let failure = Failure { status: Status::Failure, code, failed_ids: &[], keeps_key: false };
     statements::record_failure(connection, deletion, failure).await?;
     Ok(own_outcome(deletion, Some(code)))
 }

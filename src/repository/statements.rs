@@ -45,28 +45,17 @@ pub async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Resul
         Resource::Contact => attempt!("src/repository/sql/delete_contacts.sql", connection, deletion),
         Resource::Address => attempt!("src/repository/sql/delete_addresses.sql", connection, deletion),
         Resource::ExternalParams => {
-            attempt!(
-                "src/repository/sql/delete_external_params.sql",
-                connection,
-                deletion
-            )
+            attempt!("src/repository/sql/delete_external_params.sql", connection, deletion)
         }
         Resource::Zone => attempt!("src/repository/sql/delete_zones.sql", connection, deletion),
         Resource::Product => attempt!("src/repository/sql/delete_products.sql", connection, deletion),
     };
     match row {
         Ok(AttemptRow { deleted: true, .. }) => Ok(Attempt::Deleted),
-        Ok(AttemptRow {
-            replayed: Some(_), ..
-        }) => Ok(Attempt::Replayed),
-        Ok(AttemptRow {
-            deleted: false,
-            replayed: None,
-        }) => Ok(Attempt::NotEligible),
+        Ok(AttemptRow { replayed: Some(_), .. }) => Ok(Attempt::Replayed),
+        Ok(AttemptRow { deleted: false, replayed: None }) => Ok(Attempt::NotEligible),
         // The id or the key was taken while this statement ran.
-        Err(error) if violates(&error, &["operation_pkey", "operation_idempotency_key"]) => {
-            Ok(Attempt::Replayed)
-        }
+        Err(error) if violates(&error, &["operation_pkey", "operation_idempotency_key"]) => Ok(Attempt::Replayed),
         // The product was allocated while this statement ran.
         Err(error) if violates(&error, &["product_allocation_live_product_fkey"]) => Ok(Attempt::NotEligible),
         Err(error) => Err(error),
@@ -100,11 +89,7 @@ pub async fn inspect(connection: &mut PgConnection, deletion: &Deletion) -> Resu
         Resource::Contact => inspect!("src/repository/sql/inspect_contacts.sql", connection, deletion),
         Resource::Address => inspect!("src/repository/sql/inspect_addresses.sql", connection, deletion),
         Resource::ExternalParams => {
-            inspect!(
-                "src/repository/sql/inspect_external_params.sql",
-                connection,
-                deletion
-            )
+            inspect!("src/repository/sql/inspect_external_params.sql", connection, deletion)
         }
         Resource::Zone => inspect!("src/repository/sql/inspect_zones.sql", connection, deletion),
         Resource::Product => inspect!("src/repository/sql/inspect_products.sql", connection, deletion),
@@ -166,11 +151,7 @@ pub async fn find_operation(
         resource: row.resource.parse().map_err(decode)?,
         target_ids: row.target_ids,
         status: row.status.parse().map_err(decode)?,
-        error_code: row
-            .error_code
-            .map(|code| code.parse())
-            .transpose()
-            .map_err(decode)?,
+        error_code: row.error_code.map(|code| code.parse()).transpose().map_err(decode)?,
         failed_ids: row.failed_ids,
         created_at: row.created_at,
         completed_at: row.completed_at,
@@ -190,7 +171,5 @@ pub struct SchemaCheck {
 
 /// Fails with SQLSTATE 42P01 in a database without a schema.
 pub async fn check_schema(connection: &mut PgConnection) -> Result<SchemaCheck, sqlx::Error> {
-    sqlx::query_file_as!(SchemaCheck, "src/repository/sql/check_schema.sql")
-        .fetch_one(connection)
-        .await
+    sqlx::query_file_as!(SchemaCheck, "src/repository/sql/check_schema.sql").fetch_one(connection).await
 }

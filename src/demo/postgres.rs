@@ -1,0 +1,251 @@
+//! Starts a PostgreSQL server of its own, for this process and no longer than it.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use super::binaries::{self, Binaries};
+use super::folder::Folder;
+pub use super::launch_error::LaunchError;
+use super::program::{self, Cancel, unless_missing};
+use super::watchdog::Watchdog;
+
+/// How long the server may take to accept connections. After a crash it reads its log again first.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the server may take to end. It writes what is in memory to disk then.
+const STOP_TIMEOUT: Duration = Duration::from_secs(12);
+
+/// On how many ports a start is tried: one that is free may be taken a moment later.
+const PORT_ATTEMPTS: u32 = 3;
+
+/// Settings of every private server. It has no socket file, whose path could be too long, and its folder another user's.
+const SETTINGS: [&str; 3] = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "logging_collector=off"];
+
+/// Whether the data outlives the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The data stays, and survives a loss of power.
+    Durable,
+    /// Nothing waits for the disk, and the folder is deleted with the server: for tests.
+    Disposable,
+}
+
+impl Durability {
+    /// Settings of the server.
+    fn settings(self) -> &'static [&'static str] {
+        match self {
+            Durability::Durable => &[],
+            Durability::Disposable => {
+                &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300"]
+            }
+        }
+    }
+}
+
+/// A server that listens on a loopback port, and stops when this is dropped or this process ends.
+pub struct PrivatePostgres {
+    server: Option<Child>,
+    port: u16,
+    password: String,
+    binaries: Binaries,
+    watchdog: Watchdog,
+    folder: Folder,
+}
+
+impl PrivatePostgres {
+    /// Starts a server on the cluster in the folder, and makes both where there are none.
+    ///
+    /// # Errors
+    ///
+    /// When there are no PostgreSQL binaries and none can be got, the folder is somebody else's or in use, or the server does
+    /// not start; the error shows the end of its log.
+    pub fn start(folder: &Path, durability: Durability) -> Result<PrivatePostgres, LaunchError> {
+        let cancel = Cancel::default();
+        PrivatePostgres::start_in(Folder::claim(folder, &cancel)?, durability, &cancel)
+    }
+
+    /// The same in a folder that is claimed already, until cancelled.
+    pub(super) fn start_in(
+        folder: Folder,
+        durability: Durability,
+        cancel: &Cancel,
+    ) -> Result<PrivatePostgres, LaunchError> {
+        let binaries = binaries::find_or_get(&folder, cancel)?;
+        let disposable = (durability == Durability::Disposable).then_some(folder.path());
+        let watchdog = Watchdog::start(disposable).map_err(LaunchError::file(Path::new("sh")))?;
+        if folder.cluster_major().is_none() {
+            make_cluster(&folder, &binaries, durability, cancel)?;
+        }
+        remove_stale_process_id(&folder)?;
+        let password = folder.password();
+        let mut postgres = PrivatePostgres {
+            server: None,
+            port: 0,
+            password: fs::read_to_string(&password).map_err(LaunchError::file(&password))?,
+            binaries,
+            watchdog,
+            folder,
+        };
+        postgres.launch(durability, cancel)?;
+        Ok(postgres)
+    }
+
+    /// Where a database of this server is.
+    pub fn url(&self, database: &str) -> String {
+        url(self.port, &self.password, database)
+    }
+
+    fn launch(&mut self, durability: Durability, cancel: &Cancel) -> Result<(), LaunchError> {
+        for attempts_left in (0..PORT_ATTEMPTS).rev() {
+            self.spawn(durability).map_err(LaunchError::file(&self.binaries.folder))?;
+            match self.wait_until_ready(cancel) {
+                Err(LaunchError::Program { output, .. }) if attempts_left > 0 && output.contains("could not bind") => {}
+                result => return result,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    fn spawn(&mut self, durability: Durability) -> io::Result<()> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        self.port = listener.local_addr()?.port();
+        drop(listener);
+
+        let mut command = self.folder.command(&self.binaries.folder.join("postgres"));
+        command.arg("-D").arg(self.folder.cluster());
+        command.args(["-c", &format!("port={}", self.port)]);
+        for setting in SETTINGS.iter().chain(durability.settings()) {
+            command.args(["-c", setting]);
+        }
+        program::write_to(&mut command, &self.log())?;
+        let server = command
+            // Every process of the server holds the lock then: who has the lock finds no server in the folder.
+            .stdin(self.folder.lock()?)
+            // Ctrl-C in a terminal goes to the whole group of this process, whose calls in flight still need the server.
+            .process_group(0)
+            .spawn()?;
+        self.watchdog.watch(self.server.insert(server))
+    }
+
+    fn wait_until_ready(&mut self, cancel: &Cancel) -> Result<(), LaunchError> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !self.is_ready() {
+            if self.has_ended() || Instant::now() > deadline {
+                return Err(LaunchError::Program {
+                    program: "postgres",
+                    output: program::tail(&self.log()),
+                    log: self.log(),
+                });
+            }
+            cancel.pause()?;
+        }
+        Ok(())
+    }
+
+    /// The server notes down beside its process id that it accepts connections.
+    fn is_ready(&self) -> bool {
+        let file = self.folder.cluster().join("postmaster.pid");
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let mut lines = text.lines().map(str::trim);
+        let process = self.server.as_ref().map(|server| server.id().to_string());
+        lines.next() == process.as_deref() && lines.nth(6) == Some("ready")
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.server.as_mut().is_none_or(|server| !matches!(server.try_wait(), Ok(None)))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("postgres.log")
+    }
+}
+
+impl Drop for PrivatePostgres {
+    fn drop(&mut self) {
+        self.watchdog.stop_server();
+        if let Some(server) = &mut self.server
+            && !program::ends_within(server, STOP_TIMEOUT)
+        {
+            program::kill(server);
+        }
+    }
+}
+
+/// The server has no certificate, and the environment of a client may ask for one.
+fn url(port: u16, password: &str, database: &str) -> String {
+    let host = Ipv4Addr::LOCALHOST;
+    format!("postgres://postgres:{password}@{host}:{port}/{database}?sslmode=disable")
+}
+
+/// Makes the cluster elsewhere and moves it into place, so that one that is there is whole.
+fn make_cluster(
+    folder: &Folder,
+    binaries: &Binaries,
+    durability: Durability,
+    cancel: &Cancel,
+) -> Result<(), LaunchError> {
+    let unfinished = folder.join("cluster.new");
+    unless_missing(fs::remove_dir_all(&unfinished)).map_err(LaunchError::file(&unfinished))?;
+    // Every user of the machine reaches a loopback port, and whoever is a superuser of PostgreSQL runs programs as the user
+    // of the server. Hence a password, even here. It is sent in clear, because nobody listens in on loopback, and SCRAM would
+    // take a debug build 60 ms for every connection.
+    folder.write_secret(&folder.password(), &random_password()?)?;
+
+    let mut initdb = folder.command(&binaries.folder.join("initdb"));
+    initdb.arg("-D").arg(&unfinished);
+    initdb.args(["--username=postgres", "--encoding=UTF8", "--locale=C", "--auth=password"]);
+    initdb.arg("--pwfile").arg(folder.password());
+    if durability == Durability::Disposable {
+        initdb.arg("--no-sync");
+    }
+    program::run("initdb", &mut initdb, &folder.join("initdb.log"), cancel)?;
+    let cluster = folder.cluster();
+    fs::rename(unfinished, &cluster).map_err(LaunchError::file(&cluster))
+}
+
+fn random_password() -> Result<String, LaunchError> {
+    let source = Path::new("/dev/urandom");
+    let mut bytes = [0; 16];
+    File::open(source).and_then(|mut source| source.read_exact(&mut bytes)).map_err(LaunchError::file(source))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A server that could not say goodbye leaves its process id behind, and after a restart of the machine that can be the id
+/// of any other program. PostgreSQL takes that program for a server and does not start.
+fn remove_stale_process_id(folder: &Folder) -> Result<(), LaunchError> {
+    let file = folder.cluster().join("postmaster.pid");
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    let process = text.lines().next().unwrap_or_default();
+    // Where there is no /proc, the judgement stays with PostgreSQL.
+    match fs::read_to_string(format!("/proc/{process}/comm")) {
+        Ok(name) if name.trim_end() != "postgres" => {
+            unless_missing(fs::remove_file(&file)).map_err(LaunchError::file(&file))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_leads_to_a_database_on_the_loopback_address() {
+        assert_eq!(
+            url(54321, "secret", "customer_deletion"),
+            "postgres://postgres:secret@127.0.0.1:54321/customer_deletion?sslmode=disable"
+        );
+    }
+
+    #[test]
+    fn no_two_passwords_are_alike() {
+        let password = random_password().unwrap();
+        assert_eq!(password.len(), 32);
+        assert_ne!(password, random_password().unwrap());
+    }
+}

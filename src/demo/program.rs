@@ -1,0 +1,121 @@
+//! Runs other programs, and gives up on them when told to.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::launch_error::LaunchError;
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Lines of a log that an error shows.
+const TAIL_LINES: usize = 12;
+
+/// Tells work on another thread to give up. Clones are the same one.
+#[derive(Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Sleeps for a moment.
+    ///
+    /// # Errors
+    ///
+    /// When the work is to be given up.
+    pub fn pause(&self) -> Result<(), LaunchError> {
+        thread::sleep(PAUSE);
+        if self.0.load(Ordering::Relaxed) {
+            return Err(LaunchError::Cancelled);
+        }
+        Ok(())
+    }
+}
+
+/// Prints for whoever may be reading.
+pub fn say(text: &str) {
+    // A demo goes on when nobody does: println! would panic.
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
+/// Runs a program to its end, with its output in a log.
+///
+/// # Errors
+///
+/// When it cannot be run, when it fails, or when it was cancelled; it is killed then.
+pub fn run(name: &'static str, command: &mut Command, log: &Path, cancel: &Cancel) -> Result<(), LaunchError> {
+    let failed = |output| LaunchError::Program { program: name, output, log: log.to_owned() };
+    write_to(command, log).map_err(LaunchError::file(log))?;
+    // A group of its own, so that `kill` reaches what the program itself runs.
+    command.stdin(Stdio::null()).process_group(0);
+    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    match wait(&mut child, cancel) {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(failed(tail(log))),
+        Err(error) => {
+            kill(&mut child);
+            Err(error)
+        }
+    }
+}
+
+/// Sends both outputs of a program to a log that begins anew.
+pub fn write_to(command: &mut Command, log: &Path) -> io::Result<()> {
+    let file = File::create(log)?;
+    command.stderr(file.try_clone()?).stdout(file);
+    Ok(())
+}
+
+fn wait(child: &mut Child, cancel: &Cancel) -> Result<ExitStatus, LaunchError> {
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) => cancel.pause()?,
+            Err(error) => return Err(LaunchError::file(Path::new("a child process"))(error)),
+        }
+    }
+}
+
+/// Whether a program ends by itself in the time given.
+pub fn ends_within(child: &mut Child, time: Duration) -> bool {
+    let deadline = Instant::now() + time;
+    while Instant::now() < deadline {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return true;
+        }
+        thread::sleep(PAUSE);
+    }
+    false
+}
+
+/// Ends a program that leads a process group, with all of the group.
+pub fn kill(child: &mut Child) {
+    // Each of these fails only where there is nothing left to end. The group has the id of its leader.
+    let _ = Command::new("sh").args(["-c", "kill -s KILL -- \"-$0\"", &child.id().to_string()]).status();
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The last lines of a log.
+pub fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_else(|error| error.to_string().into_bytes());
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// Does nothing about a file that is not there.
+pub fn unless_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
