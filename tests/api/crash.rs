@@ -1,0 +1,79 @@
+//! The service killed in the middle of calls.
+
+use std::time::Duration;
+
+use customer_deletion::resource::Resource;
+use uuid::Uuid;
+
+use crate::support::process::Process;
+use crate::support::service::collection;
+use crate::support::{TestDatabase, World, body};
+
+const CALLS: usize = 100;
+const IDS: usize = 5;
+
+#[tokio::test]
+async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreement() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    // Each row takes a millisecond, so that the kill lands inside the statement as often as beside it.
+    sqlx::raw_sql(
+        "create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.001); return new; end $$;
+         create trigger slowly before update on contact for each row execute function slowly();",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    let path = collection(family.sub_customer, Resource::Contact);
+
+    for _ in 0..CALLS {
+        let contacts = world.rows(Resource::Contact, family.sub_customer, IDS).await;
+        let process = Process::serve(&database.url);
+        // The first call connects to the database, which takes longer than all the rest.
+        let status = format!("http://{}/api/v2/global/call/{}", process.address, Uuid::now_v7());
+        let warm_up = reqwest::Client::new().get(status).header("X-Requester-Id", family.requester.to_string());
+        assert_eq!(warm_up.send().await.unwrap().status().as_u16(), 404);
+        let call = reqwest::Client::new()
+            .delete(format!("http://{}{path}", process.address))
+            .header("X-Requester-Id", family.requester.to_string())
+            .body(body(&contacts));
+        let call = tokio::spawn(call.send());
+        tokio::time::sleep(random_pause()).await;
+        process.kill();
+        let _ = call.await.unwrap();
+    }
+
+    until_quiet(&database).await;
+    let disagreements: i64 =
+        sqlx::query_scalar(include_str!("disagreements.sql")).fetch_one(&database.pool).await.unwrap();
+    let done: i64 = sqlx::query_scalar("select count(*) from operation").fetch_one(&database.pool).await.unwrap();
+    assert_eq!(disagreements, 0);
+    assert!(
+        (1..CALLS as i64).contains(&done),
+        "{done} of {CALLS} calls went through: the kills came too early or too late"
+    );
+}
+
+/// Up to 40 ms, some times what a call takes here.
+fn random_pause() -> Duration {
+    Duration::from_micros(Uuid::now_v7().as_u128() as u64 % 40_000)
+}
+
+/// A backend does not notice that its client was killed, and brings its statement to an end.
+async fn until_quiet(database: &TestDatabase) {
+    for _ in 0..200 {
+        let busy: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity
+             where datname = current_database() and application_name = 'customer-deletion' and state = 'active'",
+        )
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+        if busy == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("a statement does not end");
+}

@@ -1,0 +1,42 @@
+-- How often rows and operations disagree: a row deleted by no successful operation that asked for it, or a successful
+-- operation with a row that it did not delete, or deleted at another time.
+with row_of as (
+  select id, deleted_at, deleted_by, 'contact' as resource from contact
+  union all
+  select id, deleted_at, deleted_by, 'address' from address
+  union all
+  select id, deleted_at, deleted_by, 'external-params' from external_params
+  union all
+  select id, deleted_at, deleted_by, 'zone' from zone
+  union all
+  select id, deleted_at, deleted_by, 'product' from product
+),
+orphan as (
+  select row_of.id
+  from row_of
+  where row_of.deleted_at is not null
+    and not exists (
+      select
+      from operation
+      where operation.id = row_of.deleted_by
+        and operation.status = 'SUCCESS'
+        and operation.resource = row_of.resource
+        and row_of.id = any (operation.target_ids)
+    )
+),
+torn as (
+  select operation.id
+  from operation
+  left join row_of on row_of.deleted_by = operation.id
+  where operation.status = 'SUCCESS'
+  group by operation.id
+  having count(row_of.id) <> cardinality(operation.target_ids)
+    or count(distinct row_of.deleted_at) <> 1
+),
+empty_handed as (
+  select operation.id
+  from operation
+  join row_of on row_of.deleted_by = operation.id
+  where operation.status <> 'SUCCESS'
+)
+select (select count(*) from orphan) + (select count(*) from torn) + (select count(*) from empty_handed)

@@ -1,0 +1,71 @@
+//! Whether the service is ready, and why not.
+
+use customer_deletion::resource::Resource;
+use customer_deletion::schema;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::support::{TestDatabase, TestService};
+
+async fn assert_not_ready(service: &TestService, reason: &str) {
+    let ready = service.management("/health/ready").await;
+    assert_eq!((ready.status, ready.json()["status"].as_str()), (503, Some("DOWN")), "{}", ready.text);
+    assert!(ready.text.contains(reason), "{}", ready.text);
+}
+
+async fn assert_ready(service: &TestService) {
+    let ready = service.management("/health/ready").await;
+    assert_eq!((ready.status, ready.text.as_str()), (200, r#"{"status":"UP"}"#));
+}
+
+#[tokio::test]
+async fn a_service_with_its_database_is_live_and_ready() {
+    let service = TestService::start().await;
+    assert_ready(&service).await;
+    assert_eq!(service.management("/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn without_a_schema_it_is_not_ready_and_becomes_so_by_itself() {
+    let service = TestService::start_on(TestDatabase::empty().await, |_| {}).await;
+    assert_not_ready(&service, "customer-deletion migrate").await;
+    let somebody = uuid::Uuid::now_v7();
+    let answer = service.delete_one(somebody, somebody, Resource::Zone, somebody).await;
+    answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+
+    let options: PgConnectOptions = service.database.url.parse().unwrap();
+    schema::migrate(&options).await.unwrap();
+
+    assert_ready(&service).await;
+    let answer = service.delete_one(somebody, somebody, Resource::Zone, somebody).await;
+    answer.assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
+}
+
+#[tokio::test]
+async fn against_an_older_or_newer_schema_it_is_not_ready_and_changes_nothing() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let zone = service.world.zone(family.requester).await;
+    let expected = schema::expected_version();
+
+    for (change, undo, found) in [
+        (
+            "delete from schema_version where version = $1",
+            "insert into schema_version (version) values ($1)",
+            expected - 1,
+        ),
+        (
+            "insert into schema_version (version) values ($1 + 1)",
+            "delete from schema_version where version = $1 + 1",
+            expected + 1,
+        ),
+    ] {
+        sqlx::query(change).bind(expected).execute(pool).await.unwrap();
+        assert_not_ready(&service, &format!("at version {found}, and this build is made for version {expected}")).await;
+        let answer = service.delete_one(family.requester, family.requester, Resource::Zone, zone).await;
+        answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+        sqlx::query(undo).bind(expected).execute(pool).await.unwrap();
+        assert_ready(&service).await;
+    }
+    service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
+}

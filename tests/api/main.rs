@@ -1,0 +1,17 @@
+//! The service as its users meet it: the real server on a port of its own, a real PostgreSQL, calls over HTTP.
+
+mod support;
+
+mod crash;
+mod health;
+mod idempotency;
+mod identity;
+mod operations;
+mod outages;
+mod races;
+mod refusals;
+mod schema;
+mod shapes;
+mod start;
+mod statements;
+mod successes;

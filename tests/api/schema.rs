@@ -1,0 +1,353 @@
+//! The schema keeps its rules against every writer, and can be taken back.
+
+use customer_deletion::resource::Resource;
+use customer_deletion::schema::{self, MIGRATOR};
+use rstest::rstest;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::support::world::table;
+use crate::support::{TestDatabase, TestService, World};
+
+/// The name of the constraint, or else the SQLSTATE, that refuses the statement.
+async fn refusal(database: &TestDatabase, sql: &str, ids: &[Uuid]) -> String {
+    let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |query, id| query.bind(*id));
+    let error = query.execute(&database.pool).await.expect_err(sql);
+    let error = error.as_database_error().unwrap_or_else(|| panic!("{sql}"));
+    error.constraint().map_or_else(|| error.code().unwrap().into_owned(), str::to_owned)
+}
+
+#[tokio::test]
+async fn a_customer_is_never_its_own_ancestor() {
+    let database = TestDatabase::migrated().await;
+    let family = World::new(database.pool.clone()).family().await;
+    let move_below = "update customer set parent_id = $2 where id = $1";
+
+    let own = refusal(&database, move_below, &[family.requester, family.requester]).await;
+    assert_eq!(own, "customer_is_not_its_own_parent");
+    for descendant in [family.sub_customer, family.grandchild] {
+        assert_eq!(refusal(&database, move_below, &[family.requester, descendant]).await, "customer_has_no_cycle");
+    }
+    let twins = "insert into customer (id, parent_id, name) values ($1, $2, 'a'), ($2, $1, 'b')";
+    let newborns = [Uuid::now_v7(), Uuid::now_v7()];
+    assert_eq!(refusal(&database, twins, &newborns).await, "customer_has_no_cycle");
+}
+
+#[tokio::test]
+async fn two_re_parentings_at_once_cannot_close_a_cycle() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let (one, below_one) = (family.sub_customer, family.grandchild);
+    let other = family.second_sub_customer;
+    let below_other = world.customer(Some(other)).await;
+    let move_below = "update customer set parent_id = $2 where id = $1";
+
+    // They have no row in common, so that no lock of a row keeps them apart.
+    let mut first = database.pool.begin().await.unwrap();
+    sqlx::query(move_below).bind(one).bind(below_other).execute(&mut *first).await.unwrap();
+    let pool = database.pool.clone();
+    let second = tokio::spawn(async move { sqlx::query(move_below).bind(other).bind(below_one).execute(&pool).await });
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    first.commit().await.unwrap();
+
+    let error = second.await.unwrap().unwrap_err();
+    assert_eq!(error.as_database_error().unwrap().constraint(), Some("customer_has_no_cycle"));
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+async fn a_deletion_is_final_but_for_the_restore_of_its_operation(#[case] resource: Resource) {
+    let service = TestService::start().await;
+    let database = &service.database;
+    let family = service.world.family().await;
+    let customer = family.in_scope(resource);
+    let row = service.world.row(resource, customer).await;
+    let operation = service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
+    let table = table(resource);
+
+    for change in [
+        "deleted_at = null, deleted_by = null",
+        "deleted_at = null",
+        "deleted_at = deleted_at + interval '1 second'",
+        "deleted_by = gen_random_uuid()",
+        "deleted_by = null",
+    ] {
+        let sql = format!("update {table} set {change} where id = $1");
+        let refused = refusal(database, &sql, &[row]).await;
+        assert!(refused == "23001" || refused == format!("{table}_live_has_no_deleter"), "{change}: {refused}");
+    }
+
+    let restored = restore(database, table, row, operation).await;
+    let restored_by_another = restore(database, table, row, Uuid::now_v7()).await;
+    match resource {
+        Resource::Product => assert!(restored.is_err(), "products never come back"),
+        _ => assert_eq!(restored.unwrap(), 1),
+    }
+    assert!(restored_by_another.is_err(), "an operation restores what it deleted, and nothing else");
+}
+
+/// In a transaction that is rolled back.
+async fn restore(database: &TestDatabase, table: &str, row: Uuid, operation: Uuid) -> Result<u64, sqlx::Error> {
+    let mut tx = database.pool.begin().await?;
+    sqlx::query("select set_config('customer_deletion.restoring', $1, true)")
+        .bind(operation.to_string())
+        .execute(&mut *tx)
+        .await?;
+    let sql = format!("update {table} set deleted_at = null, deleted_by = null where id = $1");
+    let result = sqlx::query(AssertSqlSafe(sql)).bind(row).execute(&mut *tx).await?;
+    tx.rollback().await?;
+    Ok(result.rows_affected())
+}
+
+#[rstest]
+#[case::customer("customer")]
+#[case::subscriber("subscriber")]
+#[case::sell_plan("sell_plan")]
+#[tokio::test]
+async fn what_other_services_delete_stays_deleted(#[case] table: &str) {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let customer = world.customer(None).await;
+    let row = match table {
+        "subscriber" => world.subscriber(customer).await,
+        "sell_plan" => world.sell_plan(customer).await,
+        _ => customer,
+    };
+    let delete = format!("update {table} set deleted_at = now() where id = $1");
+    sqlx::query(AssertSqlSafe(delete)).bind(row).execute(&database.pool).await.unwrap();
+
+    for change in ["null", "now() + interval '1 day'"] {
+        let sql = format!("update {table} set deleted_at = {change} where id = $1");
+        assert_eq!(refusal(&database, &sql, &[row]).await, "23001");
+    }
+}
+
+#[tokio::test]
+async fn external_params_are_set_on_exactly_one_entity() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let subscriber = world.subscriber(family.requester).await;
+
+    let none = "insert into external_params (id, customer_id, name, value) values ($1, $2, 'a', 'b')";
+    assert_eq!(
+        refusal(&database, none, &[Uuid::now_v7(), family.requester]).await,
+        "external_params_set_on_one_entity"
+    );
+    let two = "insert into external_params (id, customer_id, sub_customer_id, subscriber_id, name, value)
+        values ($1, $2, $3, $4, 'a', 'b')";
+    let ids = [Uuid::now_v7(), family.requester, family.sub_customer, subscriber];
+    assert_eq!(refusal(&database, two, &ids).await, "external_params_set_on_one_entity");
+}
+
+#[tokio::test]
+async fn a_deleted_product_has_no_live_allocation_whoever_writes() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let allocated = world.product(family.requester).await;
+    let allocation = world.allocation(allocated, family.sub_customer).await;
+    let deleted = world.product(family.requester).await;
+    world.execute("update product set deleted_at = now() where id = $1", deleted).await;
+    let guard = "product_allocation_live_product_fkey";
+
+    let delete = "update product set deleted_at = now() where id = $1";
+    assert_eq!(refusal(&database, delete, &[allocated]).await, guard);
+    let allocate = "insert into product_allocation (id, product_id, customer_id) values ($1, $2, $3)";
+    assert_eq!(refusal(&database, allocate, &[Uuid::now_v7(), deleted, family.sub_customer]).await, guard);
+    let move_over = "update product_allocation set product_id = $2 where id = $1";
+    assert_eq!(refusal(&database, move_over, &[allocation, deleted]).await, guard);
+
+    // A detached allocation of a deleted product is history, and cannot be attached again.
+    world.execute("update product_allocation set detached_at = now() where id = $1", allocation).await;
+    world.execute(delete, allocated).await;
+    let attach = "update product_allocation set detached_at = null where id = $1";
+    assert_eq!(refusal(&database, attach, &[allocation]).await, guard);
+}
+
+#[tokio::test]
+async fn an_allocation_dies_with_its_customer_and_cannot_pretend_otherwise() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let product = world.product(family.requester).await;
+    let allocation = world.allocation(product, family.sub_customer).await;
+    let guard = "product_allocation_customer_fkey";
+
+    let pretend = "update product_allocation set customer_live = false where id = $1";
+    assert_eq!(refusal(&database, pretend, &[allocation]).await, guard);
+    world.kill_customer(family.sub_customer).await;
+    let live: Option<bool> = sqlx::query_scalar("select live from product_allocation where id = $1")
+        .bind(allocation)
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+    assert_eq!(live, None);
+    let revive = "update product_allocation set customer_live = true where id = $1";
+    assert_eq!(refusal(&database, revive, &[allocation]).await, guard);
+    let allocate = "insert into product_allocation (id, product_id, customer_id) values ($1, $2, $3)";
+    assert_eq!(refusal(&database, allocate, &[Uuid::now_v7(), product, family.sub_customer]).await, guard);
+}
+
+#[rstest]
+#[case::unknown_resource("operation_resource_is_known", "resource = 'everything'")]
+#[case::unknown_status(
+    "operation_status_is_known",
+    "status = 'MAYBE', error_code = null, completed_at = now(), deleted_rows = 0"
+)]
+#[case::no_target("operation_has_a_target", "target_ids = '{}', deleted_rows = 0")]
+#[case::a_part_of_the_list("operation_is_all_or_nothing", "target_ids = target_ids || gen_random_uuid()")]
+#[case::open_but_ended("operation_is_complete_or_open", "completed_at = null")]
+#[case::a_failure_without_a_code("operation_failure_has_a_code", "status = 'FAILURE', deleted_rows = 0")]
+#[case::a_success_with_a_code("operation_failure_has_a_code", "error_code = 'AUTH_1010'")]
+#[case::a_key_with_a_blank("operation_idempotency_key_is_visible_ascii", "idempotency_key = 'two words'")]
+#[case::a_key_too_long("operation_idempotency_key_is_visible_ascii", "idempotency_key = repeat('k', 256)")]
+#[tokio::test]
+async fn an_operation_cannot_tell_what_cannot_be(#[case] constraint: &str, #[case] change: &str) {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let zone = service.world.zone(family.requester).await;
+    service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
+
+    assert_eq!(refusal(&service.database, &format!("update operation set {change}"), &[]).await, constraint);
+}
+
+#[tokio::test]
+async fn an_operation_ends_once() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    service.delete_one(family.requester, family.requester, Resource::Zone, Uuid::now_v7()).await;
+
+    let rewrite = "update operation set status = 'SUCCESS', error_code = null, deleted_rows = 1";
+    assert_eq!(refusal(&service.database, rewrite, &[]).await, "23001");
+}
+
+#[rstest]
+#[case::a_contact_of_an_unknown_type(
+    "contact_type_is_known",
+    "insert into contact (id, customer_id, email, mobile, type) values ($1, $2, 'a', '1', 'FRIEND')"
+)]
+#[case::a_contact_of_an_unknown_role(
+    "contact_role_is_known",
+    "insert into contact (id, customer_id, email, mobile, role) values ($1, $2, 'a', '1', 'ADMIN')"
+)]
+#[case::a_contact_without_a_phone(
+    "contact_has_a_phone",
+    "insert into contact (id, customer_id, email) values ($1, $2, 'a')"
+)]
+#[case::a_deleter_of_a_live_contact(
+    "contact_live_has_no_deleter",
+    "insert into contact (id, customer_id, email, mobile, deleted_by) values ($1, $2, 'a', '1', $1)"
+)]
+#[case::an_address_in_no_country(
+    "address_country_code_is_alpha_3",
+    "insert into address (id, customer_id, line_1, city, country_code) values ($1, $2, 'a', 'b', 'CH')"
+)]
+#[case::a_zone_in_no_country(
+    "zone_country_code_is_alpha_3",
+    "insert into zone (id, customer_id, name, country_code) values ($1, $2, 'a', 'deu')"
+)]
+#[case::a_zone_of_no_network(
+    "zone_plmns_are_five_or_six_digits",
+    "insert into zone (id, customer_id, name, country_code, plmns) values ($1, $2, 'a', 'DEU', '{26201,262}')"
+)]
+#[case::a_zone_of_a_null_network(
+    "zone_plmns_are_five_or_six_digits",
+    "insert into zone (id, customer_id, name, country_code, plmns) values ($1, $2, 'a', 'DEU', '{26201,null}')"
+)]
+#[case::a_product_that_costs_less_than_nothing(
+    "product_cost_is_not_negative",
+    "insert into product (id, customer_id, name, cost) values ($1, $2, 'a', -1)"
+)]
+#[case::a_product_in_no_currency(
+    "product_currency_is_alpha_3",
+    "insert into product (id, customer_id, name, currency) values ($1, $2, 'a', 'euro')"
+)]
+#[case::a_product_that_renews_by_the_hour(
+    "product_renewal_interval_is_known",
+    "insert into product (id, customer_id, name, renewal_interval) values ($1, $2, 'a', 'HOURLY')"
+)]
+#[tokio::test]
+async fn a_wrong_row_is_refused(#[case] constraint: &str, #[case] sql: &str) {
+    let database = TestDatabase::migrated().await;
+    let customer = World::new(database.pool.clone()).customer(None).await;
+    assert_eq!(refusal(&database, sql, &[Uuid::now_v7(), customer]).await, constraint);
+}
+
+#[tokio::test]
+async fn every_table_and_every_column_has_a_comment() {
+    let database = TestDatabase::migrated().await;
+    let silent: Vec<String> = sqlx::query_scalar(
+        "select pg_class.relname || coalesce('.' || pg_attribute.attname, '')
+         from pg_class
+         left join pg_attribute
+           on pg_attribute.attrelid = pg_class.oid and pg_attribute.attnum > 0 and not pg_attribute.attisdropped
+         where pg_class.relnamespace = 'public'::regnamespace
+           and pg_class.relkind = 'r'
+           and pg_class.relname <> '_sqlx_migrations'
+           and (col_description(pg_class.oid, pg_attribute.attnum) is null or obj_description(pg_class.oid) is null)",
+    )
+    .fetch_all(&database.pool)
+    .await
+    .unwrap();
+    assert!(silent.is_empty(), "{silent:?}");
+}
+
+/// Everything that is in the schema.
+async fn objects(database: &TestDatabase) -> Vec<String> {
+    sqlx::query_scalar(
+        "select pg_describe_object('pg_class'::regclass, oid, 0) from pg_class
+         where relnamespace = 'public'::regnamespace and relname !~ '_sqlx_migrations'
+         union all
+         select pg_describe_object('pg_proc'::regclass, oid, 0) from pg_proc where pronamespace = 'public'::regnamespace
+         union all
+         select pg_get_constraintdef(oid) || conname from pg_constraint
+         where connamespace = 'public'::regnamespace and conname !~ '_sqlx_migrations'
+         union all
+         select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
+         order by 1",
+    )
+    .fetch_all(&database.pool)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn the_migrations_can_be_taken_back_one_by_one_and_applied_again() {
+    let database = TestDatabase::migrated().await;
+    let before = objects(&database).await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+
+    for version in (1..=schema::expected_version()).rev() {
+        MIGRATOR.undo(&mut connection, version - 1).await.unwrap();
+        if version > 1 {
+            let left: i64 =
+                sqlx::query_scalar("select max(version) from schema_version").fetch_one(&mut connection).await.unwrap();
+            assert_eq!(left, version - 1);
+        }
+    }
+    assert_eq!(objects(&database).await, Vec::<String>::new());
+
+    schema::migrate(&database.url.parse().unwrap()).await.unwrap();
+    assert_eq!(objects(&database).await, before);
+}
+
+#[tokio::test]
+async fn files_that_a_dba_ran_by_hand_count_as_applied() {
+    let database = TestDatabase::empty().await;
+    let by_hand = MIGRATOR.iter().filter(|migration| migration.migration_type.is_up_migration());
+    for migration in by_hand.take(6) {
+        sqlx::raw_sql(AssertSqlSafe(migration.sql.as_str().to_owned())).execute(&database.pool).await.unwrap();
+    }
+
+    let versions = schema::migrate(&database.url.parse().unwrap()).await.unwrap();
+
+    assert_eq!(versions, (6, schema::expected_version()));
+    assert_eq!(objects(&database).await, objects(&TestDatabase::migrated().await).await);
+}

@@ -1,0 +1,167 @@
+//! The binary as operators meet it: its settings, its commands, its end.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use customer_deletion::schema;
+use rstest::rstest;
+
+use crate::support::process::{Process, command, output};
+use crate::support::service::collection;
+use crate::support::{TestDatabase, World, body};
+
+fn serve() -> Command {
+    let mut serve = command(&["serve"]);
+    serve
+        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+        .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
+        .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
+        .env("CUSTOMER_DELETION__HTTP__PORT", "0")
+        .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0");
+    serve
+}
+
+#[rstest]
+#[case::no_source("CUSTOMER_DELETION__REQUESTER__SOURCE", "")]
+#[case::an_unknown_source("CUSTOMER_DELETION__REQUESTER__SOURCE", "telepathy")]
+#[case::no_trusted_peers("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "")]
+#[case::a_port_that_is_none("CUSTOMER_DELETION__HTTP__PORT", "http")]
+#[case::a_port_too_high("CUSTOMER_DELETION__MANAGEMENT__PORT", "65536")]
+#[case::no_connections("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "0")]
+#[case::a_url_that_is_none("CUSTOMER_DELETION__DATABASE__URL", "here")]
+#[case::a_bad_header_name("CUSTOMER_DELETION__REQUESTER__HEADER__NAME", "X Requester")]
+#[case::a_bad_format("CUSTOMER_DELETION__LOG__FORMAT", "poem")]
+#[case::a_bad_level("CUSTOMER_DELETION__LOG__LEVEL", "x=y=z")]
+#[case::a_missing_file("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]
+fn a_bad_or_missing_setting_stops_the_start_and_is_named(#[case] setting: &str, #[case] value: &str) {
+    let output = output(serve().env(setting, value));
+
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.starts_with(&format!("customer-deletion: {setting}: ")), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
+fn a_missing_database_is_named_by_both_its_names() {
+    let output = output(serve().env_remove("DATABASE_URL"));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("CUSTOMER_DELETION__DATABASE__URL") && message.contains("DATABASE_URL"), "{message}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let taken = std::net::TcpListener::bind(taken).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let output = output(
+        serve()
+            .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")
+            .env("CUSTOMER_DELETION__HTTP__PORT", port.to_string()),
+    );
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{message}");
+}
+
+#[tokio::test]
+async fn settings_are_read_from_a_file_and_the_environment_wins() {
+    let database = TestDatabase::migrated().await;
+    let file = std::env::temp_dir().join(format!("customer-deletion-{}.toml", uuid::Uuid::now_v7()));
+    std::fs::write(&file, "[log]\nlevel = \"off\"\n[http]\nport = \"not a port\"\n").unwrap();
+    let output = output(
+        command(&["migrate"])
+            .env("CUSTOMER_DELETION_CONFIG", &file)
+            .env("CUSTOMER_DELETION__HTTP__PORT", "8080")
+            .env("DATABASE_URL", &database.url),
+    );
+    std::fs::remove_file(&file).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn migrate_brings_an_empty_database_up_to_date_and_may_run_again() {
+    let database = TestDatabase::empty().await;
+    let migrate = || {
+        let output = output(command(&["migrate"]).env("DATABASE_URL", &database.url));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let version = schema::expected_version();
+    assert_eq!(migrate(), format!("the schema went from version 0 to version {version}\n"));
+    assert_eq!(migrate(), format!("the schema is up to date, at version {version}\n"));
+}
+
+#[tokio::test]
+async fn migrate_refuses_a_newer_schema_and_says_so() {
+    let database = TestDatabase::migrated().await;
+    sqlx::raw_sql("insert into schema_version (version) values (9999)").execute(&database.pool).await.unwrap();
+    let output = output(command(&["migrate"]).env("DATABASE_URL", &database.url));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message.contains("newer than this build") && message.contains("9999"), "{message}");
+}
+
+#[tokio::test]
+async fn healthcheck_tells_by_its_exit_status() {
+    let database = TestDatabase::empty().await;
+    let process = Process::serve(&database.url);
+    let healthcheck = || {
+        output(
+            command(&["healthcheck"])
+                .env("CUSTOMER_DELETION__MANAGEMENT__PORT", process.management_address.port().to_string()),
+        )
+    };
+
+    let unready = healthcheck();
+    assert_eq!(unready.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&unready.stderr).contains("migrate"));
+
+    schema::migrate(&database.url.parse().unwrap()).await.unwrap();
+    assert_eq!(healthcheck().status.code(), Some(0));
+}
+
+#[test]
+fn healthcheck_of_nothing_fails() {
+    let output = output(command(&["healthcheck"]).env("CUSTOMER_DELETION__MANAGEMENT__PORT", "1"));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn sigterm_lets_calls_in_flight_end_and_takes_no_new_ones() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let contact = world.contact(family.sub_customer).await;
+    let mut process = Process::serve(&database.url);
+    let mut holding = database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+
+    let path = collection(family.sub_customer, Resource::Contact);
+    let call = reqwest::Client::new()
+        .delete(format!("http://{}{path}", process.address))
+        .header("X-Requester-Id", family.requester.to_string())
+        .body(body(&[contact]));
+    let call = tokio::spawn(call.send());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let terminate = Command::new("kill").arg(process.child.id().to_string()).status().unwrap();
+    assert!(terminate.success());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let ready = reqwest::get(format!("http://{}/health/ready", process.management_address)).await.unwrap();
+    assert_eq!(ready.status().as_u16(), 503);
+    assert!(reqwest::get(format!("http://{}/", process.address)).await.is_err(), "no new connections");
+    holding.rollback().await.unwrap();
+
+    let answer = call.await.unwrap().expect("the call in flight is answered");
+    assert_eq!(answer.status().as_u16(), 200);
+    let began = Instant::now();
+    let status = loop {
+        if let Some(status) = process.child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "the process does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(status.code(), Some(0));
+}

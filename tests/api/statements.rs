@@ -1,0 +1,163 @@
+//! What the statements cost PostgreSQL: how many they are, what they read, and what they leave of the indexes.
+
+use std::time::Duration;
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgPool, Row};
+use uuid::Uuid;
+
+use crate::support::world::Family;
+use crate::support::{TestService, postgres};
+
+/// The statements that the service ran, with how often. None where the server is not one that counts them.
+async fn counted_statements(pool: &PgPool) -> Option<Vec<(String, i64)>> {
+    let counted = sqlx::query(
+        "select query, calls from pg_stat_statements
+         where dbid = (select oid from pg_database where datname = current_database()) and query like '-- %'",
+    )
+    .fetch_all(pool)
+    .await;
+    match counted {
+        Ok(rows) => Some(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect()),
+        Err(error) => {
+            assert!(!postgres::is_complete(), "{error}");
+            eprintln!("skipped: this server does not count statements ({error})");
+            None
+        }
+    }
+}
+
+#[rstest]
+#[case::contact(Resource::Contact, "-- delete_contacts:")]
+#[case::address(Resource::Address, "-- delete_addresses:")]
+#[case::external_params(Resource::ExternalParams, "-- delete_external_params:")]
+#[case::zone(Resource::Zone, "-- delete_zones:")]
+#[case::product(Resource::Product, "-- delete_products:")]
+#[tokio::test]
+async fn a_call_that_succeeds_is_one_statement(#[case] resource: Resource, #[case] comment: &str) {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let customer = family.in_scope(resource);
+    // The first call also looks at the schema.
+    service.delete_one(family.requester, customer, resource, Uuid::now_v7()).await;
+    let _ = sqlx::raw_sql("create extension pg_stat_statements").execute(pool).await;
+    let reset =
+        "select pg_stat_statements_reset(0, (select oid from pg_database where datname = current_database()), 0)";
+    let _ = sqlx::raw_sql(reset).execute(pool).await;
+
+    for _ in 0..7 {
+        let row = service.world.row(resource, customer).await;
+        service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
+    }
+
+    let Some(statements) = counted_statements(pool).await else {
+        return;
+    };
+    let [(query, calls)] = statements.as_slice() else { panic!("{statements:?}") };
+    assert!(query.starts_with(comment), "{query}");
+    assert_eq!(*calls, 7);
+}
+
+/// The plan of a deletion as the service runs it, with what it really read.
+async fn explain(pool: &PgPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::raw_sql("set local plan_cache_mode = force_generic_plan").execute(&mut *tx).await.unwrap();
+    let plan: Value = sqlx::query_scalar(AssertSqlSafe(format!("explain (analyze, format json) {sql}")))
+        .bind(Uuid::now_v7())
+        .bind(family.requester)
+        .bind(family.in_scope(resource))
+        .bind(ids)
+        .bind(None::<String>)
+        .fetch_one(&mut *tx)
+        .await
+        .unwrap();
+    tx.rollback().await.unwrap();
+    plan
+}
+
+/// How many rows each look at the table read, those that a filter threw away included.
+fn rows_read(plan: &Value, table: &str, found: &mut Vec<f64>) {
+    match plan {
+        Value::Array(parts) => parts.iter().for_each(|part| rows_read(part, table, found)),
+        Value::Object(node) => {
+            let scans = node.get("Node Type").and_then(Value::as_str).is_some_and(|kind| kind.contains("Scan"));
+            if scans && node.get("Relation Name").and_then(Value::as_str) == Some(table) {
+                let number = |key: &str| node.get(key).and_then(Value::as_f64).unwrap_or(0.0);
+                let rows = number("Actual Rows") + number("Rows Removed by Filter");
+                found.push(rows * number("Actual Loops").max(1.0));
+            }
+            node.values().for_each(|part| rows_read(part, table, found));
+        }
+        _ => {}
+    }
+}
+
+#[rstest]
+#[case::contact(Resource::Contact, "contact", include_str!("../../src/repository/sql/delete_contacts.sql"),
+    "insert into contact (id, customer_id, email, mobile) select gen_random_uuid(), $1, 'a@example.com', '+49' from generate_series(1, 10000) returning id")]
+#[case::address(Resource::Address, "address", include_str!("../../src/repository/sql/delete_addresses.sql"),
+    "insert into address (id, customer_id, line_1, city, country_code) select gen_random_uuid(), $1, '1', 'Bern', 'CHE' from generate_series(1, 10000) returning id")]
+#[case::external_params(Resource::ExternalParams, "external_params", include_str!("../../src/repository/sql/delete_external_params.sql"),
+    "insert into external_params (id, customer_id, subscriber_id, name, value) select gen_random_uuid(), $1, (select id from subscriber limit 1), 'a', 'b' from generate_series(1, 10000) returning id")]
+#[case::zone(Resource::Zone, "zone", include_str!("../../src/repository/sql/delete_zones.sql"),
+    "insert into zone (id, customer_id, name, country_code) select gen_random_uuid(), $1, i::text, 'DEU' from generate_series(1, 10000) as i returning id")]
+#[tokio::test]
+async fn a_list_of_100_reads_100_of_a_customers_10_000_rows(
+    #[case] resource: Resource,
+    #[case] table: &str,
+    #[case] sql: &str,
+    #[case] fill: &'static str,
+) {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    service.world.subscriber(family.requester).await;
+    let ids: Vec<Uuid> = sqlx::query_scalar(fill).bind(family.in_scope(resource)).fetch_all(pool).await.unwrap();
+    sqlx::raw_sql("vacuum analyze").execute(pool).await.unwrap();
+    let mut wanted: Vec<Uuid> = ids.into_iter().step_by(100).collect();
+    wanted.sort();
+    assert_eq!(wanted.len(), 100);
+
+    let plan = explain(pool, sql, family, resource, &wanted).await;
+
+    let mut reads = Vec::new();
+    rows_read(&plan, table, &mut reads);
+    assert!(reads.len() >= 2, "one look to lock and one to update: {plan}");
+    assert!(reads.iter().all(|rows| *rows <= 100.0), "{reads:?} {plan}");
+}
+
+#[tokio::test]
+async fn deleting_a_contact_writes_no_index() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "insert into contact (id, customer_id, email, mobile)
+         select gen_random_uuid(), $1, 'a@example.com', '+49' from generate_series(1, 1000) returning id",
+    )
+    .bind(family.sub_customer)
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let wanted: Vec<Uuid> = ids.into_iter().step_by(20).collect();
+
+    service.delete_list(family.requester, family.sub_customer, Resource::Contact, &wanted).await.assert_deleted();
+
+    // Backends report their statistics with a delay.
+    for _ in 0..100 {
+        let row = sqlx::query("select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'contact'")
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        let (updated, hot): (i64, i64) = (row.get(0), row.get(1));
+        if updated == 50 {
+            assert_eq!(hot, 50, "updates that wrote no index");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the statistics never came");
+}

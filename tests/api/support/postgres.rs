@@ -1,0 +1,107 @@
+//! The PostgreSQL that the tests run against: the one of `TEST_DATABASE_URL`, else one in a container, else a private one.
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use customer_deletion::demo::postgres::{Durability, PrivatePostgres};
+use testcontainers::core::{IntoContainerPort, WaitFor};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+
+/// A server that lasts as long as this process.
+struct TestPostgres {
+    url: String,
+    /// Kept, because dropping it ends the server.
+    _server: Server,
+}
+
+enum Server {
+    Given,
+    Container { _container: Box<ContainerAsync<GenericImage>>, _watchdog: Option<Child> },
+    Private(#[allow(dead_code, reason = "only its end matters")] PrivatePostgres),
+}
+
+static SERVER: OnceLock<TestPostgres> = OnceLock::new();
+
+/// The URL of the server's database `postgres`, or of the database that `TEST_DATABASE_URL` names.
+pub fn url() -> &'static str {
+    &SERVER.get_or_init(start).url
+}
+
+/// Whether the server is the tests' own, with all that they need. Others may lack what PostgreSQL only ships beside itself.
+pub fn is_complete() -> bool {
+    url();
+    matches!(SERVER.get(), Some(TestPostgres { _server: Server::Container { .. }, .. }))
+}
+
+fn start() -> TestPostgres {
+    let (postgres, name) = if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
+        (TestPostgres { url, _server: Server::Given }, "the server of TEST_DATABASE_URL")
+    } else if docker_answers() {
+        (in_a_container(), "PostgreSQL 17 in a container")
+    } else {
+        (private(), "a private PostgreSQL server")
+    };
+    // Written past the test harness, which would keep it to itself.
+    let _ = writeln!(std::io::stderr(), "\nthe tests run against {name}");
+    postgres
+}
+
+fn docker_answers() -> bool {
+    let mut docker = Command::new("docker");
+    docker.args(["version", "--format", "{{.Server.Version}}"]).stdout(Stdio::null()).stderr(Stdio::null());
+    docker.status().is_ok_and(|status| status.success())
+}
+
+/// A server that forgets everything when it stops does not have to wait for the disk.
+const SETTINGS: [&str; 5] = [
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=300",
+    "shared_preload_libraries=pg_stat_statements",
+];
+
+fn in_a_container() -> TestPostgres {
+    // A thread of its own, because the test that comes here first is inside a runtime already.
+    let started = std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let started = runtime.block_on(async {
+            let image = GenericImage::new("postgres", "17")
+                .with_wait_for(WaitFor::message_on_stderr("listening on IPv4 address"))
+                .with_wait_for(WaitFor::message_on_stderr("ready to accept connections"))
+                .with_exposed_port(5432.tcp())
+                .with_env_var("POSTGRES_HOST_AUTH_METHOD", "trust")
+                .with_cmd(["postgres"].into_iter().chain(SETTINGS.into_iter().flat_map(|setting| ["-c", setting])));
+            let container = image.start().await.expect("the container starts");
+            let port = container.get_host_port_ipv4(5432).await.expect("the container publishes its port");
+            let host = container.get_host().await.expect("the container has a host");
+            let url = format!("postgres://postgres@{host}:{port}/postgres");
+            (container, url)
+        });
+        // The container's handle goes on needing it.
+        std::mem::forget(runtime);
+        started
+    });
+    let (container, url) = started.join().expect("the container starts");
+    let watchdog = remove_with_this_process(container.id());
+    TestPostgres { url, _server: Server::Container { _container: Box::new(container), _watchdog: watchdog } }
+}
+
+/// What a static holds is never dropped. A process that reads from a pipe of this one sees it end, however it ends.
+fn remove_with_this_process(container: &str) -> Option<Child> {
+    Command::new("sh")
+        .args(["-c", "read -r _; exec docker rm --force --volumes \"$0\"", container])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()
+}
+
+fn private() -> TestPostgres {
+    let folder = std::env::temp_dir().join(format!("customer-deletion-tests-{}", std::process::id()));
+    let server = PrivatePostgres::start(&folder, Durability::Disposable).unwrap_or_else(|error| panic!("{error}"));
+    TestPostgres { url: server.url("postgres"), _server: Server::Private(server) }
+}

@@ -1,0 +1,221 @@
+//! The service under test, one verb for each endpoint.
+
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use customer_deletion::config::{Database, Settings};
+use customer_deletion::resource::Resource;
+use customer_deletion::server::Server;
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method, RequestBuilder};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{TestDatabase, World, body};
+
+/// A service on ports of its own, with a database and a small world of its own.
+pub struct TestService {
+    pub world: World,
+    pub address: SocketAddr,
+    pub management_address: SocketAddr,
+    client: Client,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+    // Last, so that the database outlives the service.
+    pub database: TestDatabase,
+}
+
+impl TestService {
+    pub async fn start() -> TestService {
+        TestService::start_with(|_| {}).await
+    }
+
+    /// With settings changed from those of the tests.
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> TestService {
+        let database = TestDatabase::migrated().await;
+        TestService::start_on(database, change).await
+    }
+
+    pub async fn start_on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> TestService {
+        let mut settings = Settings {
+            database: Database { url: Some(SecretString::from(database.url.clone())), ..Database::default() },
+            ..Settings::default()
+        };
+        settings.http.host = "127.0.0.1".parse().unwrap();
+        settings.http.port = 0;
+        settings.http.workers = Some(2);
+        settings.http.drain_seconds = 5;
+        settings.management.host = settings.http.host;
+        settings.management.port = 0;
+        settings.requester.source = Some("header".to_owned());
+        settings.requester.header.trusted_peers = "127.0.0.0/8".to_owned();
+        change(&mut settings);
+
+        let server = Server::bind(settings).expect("the service starts");
+        let (address, management_address) = (server.address(), server.management_address());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(server.run(async { drop(stopped.await) })).expect("the service stops in order");
+        });
+        let client = Client::builder()
+            .pool_max_idle_per_host(0)
+            .timeout(Duration::from_secs(20))
+            .build()
+            .expect("a client can be built");
+        TestService {
+            world: World::new(database.pool.clone()),
+            address,
+            management_address,
+            client,
+            stop: Some(stop),
+            thread: Some(thread),
+            database,
+        }
+    }
+
+    /// A call that names its requester as the gateway does.
+    pub fn call(&self, method: Method, path: &str, requester: Uuid) -> RequestBuilder {
+        self.anonymous(method, path).header("X-Requester-Id", requester.to_string())
+    }
+
+    /// A call without a requester.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// `DELETE …/{customerId}/<word>/{id}`
+    pub async fn delete_one(&self, requester: Uuid, customer: Uuid, resource: Resource, id: Uuid) -> Answer {
+        let path = format!("{}/{id}", collection(customer, resource));
+        send(self.call(Method::DELETE, &path, requester)).await
+    }
+
+    /// `DELETE …/{customerId}/<word>` with a list.
+    pub async fn delete_list(&self, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> Answer {
+        send(self.list_call(requester, customer, resource, ids)).await
+    }
+
+    pub fn list_call(&self, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> RequestBuilder {
+        self.call(Method::DELETE, &collection(customer, resource), requester).body(body(ids))
+    }
+
+    /// `POST …/{customerId}/<word>:batchDelete`
+    pub async fn batch_delete(&self, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> Answer {
+        let path = format!("{}:batchDelete", collection(customer, resource));
+        send(self.call(Method::POST, &path, requester).body(body(ids))).await
+    }
+
+    /// The ids by a list, or the only id by the URL where the resource takes no list.
+    pub async fn delete(&self, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> Answer {
+        match (resource, ids) {
+            (Resource::Product, [id]) => self.delete_one(requester, customer, resource, *id).await,
+            _ => self.delete_list(requester, customer, resource, ids).await,
+        }
+    }
+
+    /// `GET /api/v2/global/call/{requestId}`
+    pub async fn status(&self, requester: Uuid, request_id: Uuid) -> Answer {
+        send(self.call(Method::GET, &format!("/api/v2/global/call/{request_id}"), requester)).await
+    }
+
+    /// `GET /api/v3/global/call/{requestId}`
+    pub async fn details(&self, requester: Uuid, request_id: Uuid) -> Answer {
+        send(self.call(Method::GET, &format!("/api/v3/global/call/{request_id}"), requester)).await
+    }
+
+    /// A path of the management port.
+    pub async fn management(&self, path: &str) -> Answer {
+        send(self.client.get(format!("http://{}{path}", self.management_address))).await
+    }
+}
+
+impl Drop for TestService {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            if !std::thread::panicking() {
+                ended.expect("the service stops in order");
+            }
+        }
+    }
+}
+
+pub fn collection(customer: Uuid, resource: Resource) -> String {
+    format!("/api/v2/customer/{customer}/{}", word(resource))
+}
+
+/// The words of the contract, not of the table under test.
+pub fn word(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Contact => "contact",
+        Resource::Address => "address",
+        Resource::ExternalParams => "external-params",
+        Resource::Zone => "zone",
+        Resource::Product => "product",
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+pub async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.expect("the service answers");
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.expect("the answer comes whole") }
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The `Request-Id` header.
+    pub fn request_id(&self) -> Uuid {
+        self.header("Request-Id").expect("every answer has a Request-Id").parse().expect("the Request-Id is a UUID")
+    }
+
+    /// Asserts the documented success, to the letter, and gives its requestId.
+    #[track_caller]
+    pub fn assert_deleted(&self) -> Uuid {
+        assert_eq!(self.status, 200, "{}", self.text);
+        let id = self.request_id();
+        let expected = format!(
+            r#"{{"errorCode":"","errorMessage":"","content":[{{"requestId":"{id}"}}],"pageable":{{"page":0,"size":10,"totalPages":1,"totalElements":1}}}}"#
+        );
+        assert_eq!(self.text, expected);
+        id
+    }
+
+    /// Asserts the documented failure, to the letter, and gives its requestId.
+    #[track_caller]
+    pub fn assert_failed(&self, status: u16, code: &str, message: &str) -> Uuid {
+        let expected = serde_json::to_string(message).unwrap();
+        let expected = format!(r#"{{"errorCode":"{code}","errorMessage":{expected},"content":"","pageable":""}}"#);
+        assert_eq!((self.status, self.text.as_str()), (status, expected.as_str()));
+        self.request_id()
+    }
+
+    /// Asserts an envelope with this code, whose message has this part.
+    #[track_caller]
+    pub fn assert_malformed(&self, status: u16, code: &str, part_of_message: &str) {
+        let json = self.json();
+        assert_eq!((self.status, json["errorCode"].as_str()), (status, Some(code)), "{}", self.text);
+        let message = json["errorMessage"].as_str().unwrap();
+        assert!(message.contains(part_of_message), "{message}");
+        assert_eq!((json["content"].as_str(), json["pageable"].as_str()), (Some(""), Some("")));
+        self.request_id();
+    }
+}

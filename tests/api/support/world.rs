@@ -1,0 +1,182 @@
+//! Customers and what they manage, written straight into the tables, as other services do.
+
+use customer_deletion::resource::Resource;
+use sqlx::{AssertSqlSafe, PgPool};
+use uuid::Uuid;
+
+/// The tables of one test's database.
+#[derive(Clone)]
+pub struct World {
+    pool: PgPool,
+}
+
+/// A customer, one above, two below, and one beside.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    pub parent: Uuid,
+    pub requester: Uuid,
+    pub sub_customer: Uuid,
+    pub second_sub_customer: Uuid,
+    pub grandchild: Uuid,
+    /// Another child of the parent.
+    pub sibling: Uuid,
+}
+
+impl Family {
+    /// The customer that a deletion of the resource must name.
+    pub fn in_scope(&self, resource: Resource) -> Uuid {
+        match resource {
+            Resource::Contact | Resource::Address => self.sub_customer,
+            Resource::ExternalParams | Resource::Zone | Resource::Product => self.requester,
+        }
+    }
+}
+
+impl World {
+    pub fn new(pool: PgPool) -> World {
+        World { pool }
+    }
+
+    pub async fn family(&self) -> Family {
+        let parent = self.customer(None).await;
+        let requester = self.customer(Some(parent)).await;
+        let sub_customer = self.customer(Some(requester)).await;
+        Family {
+            parent,
+            requester,
+            sub_customer,
+            second_sub_customer: self.customer(Some(requester)).await,
+            grandchild: self.customer(Some(sub_customer)).await,
+            sibling: self.customer(Some(parent)).await,
+        }
+    }
+
+    pub async fn customer(&self, parent: Option<Uuid>) -> Uuid {
+        let id = Uuid::now_v7();
+        self.insert("insert into customer (id, parent_id, name) values ($1, $2, 'A customer')", id, parent).await
+    }
+
+    /// A row that the customer may delete, if it is the one that a deletion of the resource must name.
+    pub async fn row(&self, resource: Resource, customer: Uuid) -> Uuid {
+        match resource {
+            Resource::Contact => self.contact(customer).await,
+            Resource::Address => self.address(customer).await,
+            Resource::ExternalParams => {
+                let subscriber = self.subscriber(customer).await;
+                self.external_params(customer, "subscriber_id", subscriber).await
+            }
+            Resource::Zone => self.zone(customer).await,
+            Resource::Product => self.product(customer).await,
+        }
+    }
+
+    pub async fn rows(&self, resource: Resource, customer: Uuid, count: usize) -> Vec<Uuid> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            ids.push(self.row(resource, customer).await);
+        }
+        ids
+    }
+
+    pub async fn contact(&self, customer: Uuid) -> Uuid {
+        let sql = "insert into contact (id, customer_id, email, mobile) values ($1, $2, 'a@example.com', '+491510000')";
+        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+    }
+
+    pub async fn address(&self, customer: Uuid) -> Uuid {
+        let sql =
+            "insert into address (id, customer_id, line_1, city, country_code) values ($1, $2, '1', 'Bern', 'CHE')";
+        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+    }
+
+    pub async fn subscriber(&self, customer: Uuid) -> Uuid {
+        let sql = "insert into subscriber (id, customer_id, name) values ($1, $2, 'A subscriber')";
+        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+    }
+
+    pub async fn sell_plan(&self, customer: Uuid) -> Uuid {
+        let sql = "insert into sell_plan (id, customer_id, name) values ($1, $2, 'A sell plan')";
+        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+    }
+
+    /// Kept on a customer, and set on the entity that the column refers to.
+    pub async fn external_params(&self, customer: Uuid, column: &'static str, entity: Uuid) -> Uuid {
+        let id = Uuid::now_v7();
+        let sql = format!(
+            "insert into external_params (id, customer_id, {column}, name, value) values ($1, $2, $3, 'a', 'b')"
+        );
+        sqlx::query(AssertSqlSafe(sql)).bind(id).bind(customer).bind(entity).execute(&self.pool).await.unwrap();
+        id
+    }
+
+    pub async fn zone(&self, customer: Uuid) -> Uuid {
+        let sql = "insert into zone (id, customer_id, name, country_code) values ($1, $2, $1::text, 'DEU')";
+        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+    }
+
+    pub async fn product(&self, customer: Uuid) -> Uuid {
+        let sql = "insert into product (id, customer_id, name) values ($1, $2, $1::text)";
+        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+    }
+
+    pub async fn allocation(&self, product: Uuid, customer: Uuid) -> Uuid {
+        let id = Uuid::now_v7();
+        let sql = "insert into product_allocation (id, product_id, customer_id) values ($1, $2, $3)";
+        sqlx::query(sql).bind(id).bind(product).bind(customer).execute(&self.pool).await.unwrap();
+        id
+    }
+
+    async fn insert(&self, sql: &'static str, id: Uuid, other: Option<Uuid>) -> Uuid {
+        sqlx::query(sql).bind(id).bind(other).execute(&self.pool).await.unwrap();
+        id
+    }
+
+    /// What another service would run, with one id as its parameter.
+    pub async fn execute(&self, sql: &'static str, id: Uuid) {
+        sqlx::query(sql).bind(id).execute(&self.pool).await.unwrap();
+    }
+
+    /// Soft deletion by another service.
+    pub async fn kill_customer(&self, id: Uuid) {
+        self.execute("update customer set deleted_at = now() where id = $1", id).await;
+    }
+
+    /// Those of the ids that no live row of the resource has.
+    pub async fn deleted(&self, resource: Resource, ids: &[Uuid]) -> Vec<Uuid> {
+        let table = table(resource);
+        let sql = format!("select id from {table} where id = any($1) and deleted_at is not null order by id");
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// Everything that a refusal must leave as it is, in one value.
+    pub async fn fingerprint(&self) -> String {
+        let sql = "
+            select md5(string_agg(line, e'\\n' order by line))
+            from (
+                select contact::text as line from contact
+                union all select address::text from address
+                union all select external_params::text from external_params
+                union all select zone::text from zone
+                union all select product::text from product
+                union all select product_allocation::text from product_allocation
+                union all select customer::text from customer
+            ) as everything";
+        let fingerprint: Option<String> = sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap();
+        fingerprint.unwrap_or_default()
+    }
+
+    /// How many operations are recorded.
+    pub async fn operations(&self) -> i64 {
+        sqlx::query_scalar("select count(*) from operation").fetch_one(&self.pool).await.unwrap()
+    }
+}
+
+pub fn table(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Contact => "contact",
+        Resource::Address => "address",
+        Resource::ExternalParams => "external_params",
+        Resource::Zone => "zone",
+        Resource::Product => "product",
+    }
+}
