@@ -1,0 +1,39 @@
+FROM rust:1-slim-trixie AS build
+WORKDIR /build
+COPY . .
+
+# The caches keep downloaded and compiled dependencies from one build to the next. Cargo judges by times whether a file has
+# changed, and these sources may be older than what another checkout left in the cache: so their roots are touched.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=customer-deletion-target,target=/build/target,sharing=locked \
+    touch build.rs src/lib.rs src/main.rs \
+ && cargo build --release --locked \
+ && install -D --mode=0555 target/release/customer-deletion /image/usr/local/bin/customer-deletion
+
+# What the binary needs at run time: the C libraries it is linked to, how names are looked up, and the certificates of the
+# public authorities. The package records let scanners see which versions of the libraries these are.
+RUN ldd /image/usr/local/bin/customer-deletion | grep -o '/[^ ]*' \
+  | xargs cp --parents --dereference --target-directory=/image \
+ && cp --parents --dereference --target-directory=/image \
+      /etc/nsswitch.conf /etc/os-release /etc/ssl/certs/ca-certificates.crt \
+ && echo 'customer-deletion:x:65532:65532::/nonexistent:/usr/sbin/nologin' >/image/etc/passwd \
+ && echo 'customer-deletion:x:65532:' >/image/etc/group \
+ && mkdir -p /image/var/lib/dpkg \
+ && dpkg-query --status libc6 libgcc-s1 >/image/var/lib/dpkg/status
+
+# From scratch, because the service runs no other program: without a shell and a package manager, there are none to attack
+# and none to update. The libraries are Debian's own.
+FROM scratch
+COPY --from=build /image /
+USER 65532:65532
+EXPOSE 8080 8081
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s CMD ["customer-deletion", "healthcheck"]
+ENTRYPOINT ["customer-deletion"]
+CMD ["serve"]
+
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="customer-deletion" \
+      org.opencontainers.image.description="Soft deletion of what a customer manages on a telecom platform, all or nothing" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.revision="$REVISION"
