@@ -1,5 +1,6 @@
 //! Reads the command line, and starts.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -37,7 +38,7 @@ async fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Serve => serve().await,
         Command::Migrate => migrate().await,
-        Command::Demo(arguments) => demo::run(arguments, stop_signal()).await.map_err(AnyError::from),
+        Command::Demo(arguments) => demo(arguments).await,
         Command::Healthcheck => check_health(),
     };
     match result {
@@ -50,9 +51,10 @@ async fn main() -> ExitCode {
 }
 
 async fn serve() -> Result<(), AnyError> {
+    let stop = stop_signal()?;
     let settings = Settings::load()?;
     telemetry::start(&settings.log)?;
-    Server::bind(settings)?.run(stop_signal()).await?;
+    Server::bind(settings)?.run(stop).await?;
     Ok(())
 }
 
@@ -72,12 +74,19 @@ fn check_health() -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Done at the first SIGTERM or SIGINT.
-async fn stop_signal() {
-    let mut terminate = signal(SignalKind::terminate()).expect("a handler for SIGTERM can be set");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("a handler for SIGINT can be set");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+async fn demo(arguments: demo::Arguments) -> Result<(), AnyError> {
+    demo::run(arguments, stop_signal()?).await?;
+    Ok(())
+}
+
+/// Done at the first SIGTERM or SIGINT from now on.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -1,5 +1,7 @@
 //! Logs: one line a call, to standard output.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat, SettingsError};
@@ -15,7 +17,7 @@ pub fn start(settings: &Log) -> Result<(), SettingsError> {
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match settings.format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
-        LogFormat::Text => builder.with_target(false).init(),
+        LogFormat::Text => builder.with_target(false).with_ansi(std::io::stdout().is_terminal()).init(),
     }
     Ok(())
 }

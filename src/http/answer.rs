@@ -1,7 +1,8 @@
 //! Around every call: its `Request-Id`, and its one line in the log. Health checks are answered without a line.
 
 use std::future::{Ready, ready};
-use std::time::Instant;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -83,7 +84,7 @@ fn log<B>(response: &ServiceResponse<B>, began: Instant) {
     let error = response.response().error().and_then(|error| error.as_error::<Error>());
     let deletion = extensions.get::<DeletionFields>();
     let requester = extensions.get::<Requester>().map(|requester| tracing::field::display(requester.0));
-    let route = request.match_pattern();
+    let route = request.match_pattern().map(|pattern| pattern.replace(&*RESOURCE_PATTERN, "{resource}"));
 
     macro_rules! line {
         ($level:ident) => {
@@ -99,7 +100,7 @@ fn log<B>(response: &ServiceResponse<B>, began: Instant) {
                 code = error.map(|error| error.code().name()),
                 reason = error.and_then(reason).map(tracing::field::display),
                 replayed = response.headers().contains_key(super::idempotency::REPLAYED).then_some(true),
-                duration_ms = began.elapsed().as_secs_f64() * 1000.0,
+                duration_ms = milliseconds(began.elapsed()),
                 "call"
             )
         };
@@ -108,6 +109,14 @@ fn log<B>(response: &ServiceResponse<B>, began: Instant) {
         Some(Error::Unavailable(_) | Error::Defect(_)) => line!(error),
         _ => line!(info),
     }
+}
+
+/// The words in the pattern of a route are of no use in a line that has the word.
+static RESOURCE_PATTERN: LazyLock<String> = LazyLock::new(super::resource_pattern);
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// What the log tells and the answer does not. A malformed call's message may quote what the caller sent, and stays out.

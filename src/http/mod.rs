@@ -33,8 +33,7 @@ pub struct Service {
 /// The routes of the service's own port.
 pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
-        let words = Resource::ALL.map(Resource::word).join("|");
-        let collection = format!("/v2/customer/{{customer_id}}/{{resource:{words}}}");
+        let collection = format!("/v2/customer/{{customer_id}}/{}", resource_pattern());
         let api = web::scope("/api")
             .wrap(from_fn(requester::identify))
             .service(route(&format!("{collection}:batchDelete"), "POST").route(web::post().to(delete::batch_delete)))
@@ -59,6 +58,11 @@ pub fn management(health: web::Data<Health>) -> impl FnOnce(&mut ServiceConfig) 
 }
 
 pub use self::health::Health;
+
+/// The part of a route that stands for one of the five words.
+fn resource_pattern() -> String {
+    format!("{{resource:{}}}", Resource::ALL.map(Resource::word).join("|"))
+}
 
 /// A route that answers every method but the one it has with 405.
 fn route(path: &str, method: &'static str) -> Route {

@@ -63,17 +63,17 @@ async fn a_call_that_succeeds_is_one_statement(#[case] resource: Resource, #[cas
 
 /// The plan of a deletion as the service runs it, with what it really read.
 async fn explain(pool: &PgPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
+    let list = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
+    let (operation, requester, customer) = (Uuid::now_v7(), family.requester, family.in_scope(resource));
     let mut tx = pool.begin().await.unwrap();
     sqlx::raw_sql("set local plan_cache_mode = force_generic_plan").execute(&mut *tx).await.unwrap();
-    let plan: Value = sqlx::query_scalar(AssertSqlSafe(format!("explain (analyze, format json) {sql}")))
-        .bind(Uuid::now_v7())
-        .bind(family.requester)
-        .bind(family.in_scope(resource))
-        .bind(ids)
-        .bind(None::<String>)
-        .fetch_one(&mut *tx)
-        .await
-        .unwrap();
+    let prepare = format!("prepare deletion (uuid, uuid, uuid, uuid[], text) as {sql}");
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *tx).await.unwrap();
+    let explain = format!(
+        "explain (analyze, format json)
+         execute deletion ('{operation}', '{requester}', '{customer}', '{{{list}}}', null)"
+    );
+    let plan: Value = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *tx).await.unwrap().get(0);
     tx.rollback().await.unwrap();
     plan
 }
