@@ -20,6 +20,7 @@ use crate::repository::Repository;
 use crate::resource::Resource;
 
 pub use self::answer::{answer, answer_and_log};
+pub use self::health::Health;
 pub use self::target::Limits;
 
 /// What the handlers of the service work with.
@@ -56,8 +57,6 @@ pub fn management(health: web::Data<Health>) -> impl FnOnce(&mut ServiceConfig) 
             .default_service(web::to(no_such_route));
     }
 }
-
-pub use self::health::Health;
 
 /// The part of a route that stands for one of the five words.
 fn resource_pattern() -> String {

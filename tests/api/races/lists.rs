@@ -1,0 +1,132 @@
+//! Deletions of the same rows.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
+use rstest::rstest;
+use uuid::Uuid;
+
+use super::{begin, until_waiting};
+use crate::support::process::Process;
+use crate::support::service::{collection, send};
+use crate::support::{TestDatabase, TestService, body};
+
+#[rstest]
+#[case::contact(Resource::Contact, "CUSTOMER_1017")]
+#[case::address(Resource::Address, "CUSTOMER_1018")]
+#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026")]
+#[case::zone(Resource::Zone, "CUSTOMER_1030")]
+#[case::product(Resource::Product, "CUSTOMER_1047")]
+#[tokio::test]
+async fn two_deletions_of_one_id_have_one_winner(#[case] resource: Resource, #[case] code: &str) {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+
+    for _ in 0..15 {
+        let row = service.world.row(resource, family.in_scope(resource)).await;
+        let ids = [row];
+        let calls = (0..6).map(|_| service.delete(family.requester, family.in_scope(resource), resource, &ids));
+        let answers = join_all(calls).await;
+
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+        for loser in answers.iter().filter(|answer| answer.status != 200) {
+            assert_eq!((loser.status, loser.json()["errorCode"].as_str()), (404, Some(code)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn overlapping_lists_have_one_winner_for_each_id_and_are_never_torn() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+
+    for _ in 0..12 {
+        let ids: Vec<Uuid> = sqlx::query_scalar(
+            "insert into contact (id, customer_id, email, mobile)
+             select gen_random_uuid(), $1, 'a@example.com', '+491510000' from generate_series(1, 40) returning id",
+        )
+        .bind(family.sub_customer)
+        .fetch_all(pool)
+        .await
+        .unwrap();
+        // Ten of the forty for each of sixteen clients, half of them the neighbour's too.
+        let lists: Vec<Vec<Uuid>> =
+            (0..16).map(|client| ids.iter().copied().cycle().skip(client * 5).take(10).collect()).collect();
+        let calls = lists
+            .iter()
+            .map(|list| service.delete_list(family.requester, family.sub_customer, Resource::Contact, list));
+        let answers = join_all(calls).await;
+
+        let winners: Vec<&Vec<Uuid>> =
+            lists.iter().zip(&answers).filter(|(_, answer)| answer.status == 200).map(|(list, _)| list).collect();
+        assert!(!winners.is_empty());
+        assert!(answers.iter().all(|answer| [200, 404].contains(&answer.status)));
+        let mut won: Vec<Uuid> = winners.into_iter().flatten().copied().collect();
+        won.sort();
+        assert_eq!(service.world.deleted(Resource::Contact, &ids).await, won, "every id once, and no other");
+    }
+    let disagreements: i64 = sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(pool).await.unwrap();
+    assert_eq!(disagreements, 0);
+}
+
+/// Rows in the order in which the table stores them, and two lists that have the first and the last of them in common.
+struct Crossing {
+    first: Uuid,
+    only_by_heap: Uuid,
+    only_by_index: Uuid,
+    last: Uuid,
+}
+
+async fn crossing(service: &TestService, customer: Uuid) -> Crossing {
+    let id = |number: u128| Uuid::from_u128(number);
+    let rows = Crossing { last: id(4), only_by_heap: id(3), only_by_index: id(2), first: id(1) };
+    for row in [rows.last, rows.only_by_heap, rows.only_by_index, rows.first] {
+        let sql = "insert into contact (id, customer_id, email, mobile) values ($1, $2, 'a@example.com', '+491510000')";
+        sqlx::query(sql).bind(row).bind(customer).execute(&service.database.pool).await.unwrap();
+    }
+    rows
+}
+
+#[tokio::test]
+async fn rows_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
+    let database = TestDatabase::migrated().await;
+    let url = database.url.split('?').next().unwrap().to_owned();
+    let with = |options: &str| format!("{url}?options={options}%20-c%20enable_bitmapscan%3Doff");
+    // A planner that reads by the index, in the order of the ids, and one that reads the table as it is stored.
+    let by_heap = Process::serve(&with("-c%20enable_indexscan%3Doff"));
+    let by_index = TestService::start_on(database, |settings| {
+        settings.database.url = Some(with("-c%20enable_seqscan%3Doff").into());
+    })
+    .await;
+    let pool = &by_index.database.pool;
+    let family = by_index.world.family().await;
+    let rows = crossing(&by_index, family.sub_customer).await;
+    let path = collection(family.sub_customer, Resource::Contact);
+    let call = |address: SocketAddr, ids: [Uuid; 3]| {
+        let call = reqwest::Client::new().delete(format!("http://{address}{path}"));
+        tokio::spawn(send(call.header("X-Requester-Id", family.requester.to_string()).body(body(&ids))))
+    };
+
+    // Each plan is stopped between its first and its last row. If each has locked its first by then, neither gets on.
+    let held = [rows.only_by_index, rows.only_by_heap];
+    let holding = begin(pool, "select from contact where id in ($1, $2) for update", &held).await;
+    let one = call(by_index.address, [rows.first, rows.only_by_index, rows.last]);
+    until_waiting(pool, 1).await;
+    let other = call(by_heap.address, [rows.last, rows.only_by_heap, rows.first]);
+    until_waiting(pool, 2).await;
+    holding.rollback().await.unwrap();
+
+    one.await.unwrap().assert_deleted();
+    other.await.unwrap().assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");
+    // Backends report their statistics with a delay.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let deadlocks: i64 =
+        sqlx::query_scalar("select deadlocks from pg_stat_database where datname = current_database()")
+            .fetch_one(pool)
+            .await
+            .unwrap();
+    assert_eq!(deadlocks, 0);
+}

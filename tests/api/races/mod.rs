@@ -1,0 +1,64 @@
+//! Calls that meet each other, or another service, at the same rows.
+//!
+//! Most tests here hold a lock, let the call run into it, change the world, and let go. So they show the same every time.
+
+mod allocations;
+mod hierarchy;
+mod lists;
+
+use std::time::Duration;
+
+use customer_deletion::resource::Resource;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::support::service::{Answer, collection, send};
+use crate::support::world::Family;
+use crate::support::{TestService, body};
+
+/// Sends a deletion in the background, so that the test can go on while it waits.
+fn in_background(service: &TestService, family: Family, resource: Resource, ids: &[Uuid]) -> JoinHandle<Answer> {
+    let customer = family.in_scope(resource);
+    let call = match (resource, ids) {
+        (Resource::Product, [id]) => {
+            let path = format!("{}/{id}", collection(customer, resource));
+            service.call(reqwest::Method::DELETE, &path, family.requester)
+        }
+        _ => service.call(reqwest::Method::DELETE, &collection(customer, resource), family.requester).body(body(ids)),
+    };
+    tokio::spawn(send(call))
+}
+
+/// A transaction of another service, with one statement done.
+async fn begin(pool: &PgPool, sql: &str, ids: &[Uuid]) -> Transaction<'static, Postgres> {
+    let mut tx = pool.begin().await.unwrap();
+    run(&mut tx, sql, ids).await.unwrap();
+    tx
+}
+
+async fn run(connection: &mut PgConnection, sql: &str, ids: &[Uuid]) -> Result<u64, sqlx::Error> {
+    let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |query, id| query.bind(*id));
+    query.execute(connection).await.map(|result| result.rows_affected())
+}
+
+/// Waits until so many backends of the test's database wait for a lock.
+async fn until_waiting(pool: &PgPool, count: i64) {
+    for _ in 0..1000 {
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        if waiting >= count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    panic!("nobody waits for a lock");
+}
+
+fn code_of(error: &sqlx::Error) -> String {
+    error.as_database_error().and_then(|error| error.code()).unwrap_or_default().into_owned()
+}
