@@ -33,27 +33,46 @@ create trigger customer_deleted_once
   when (old.deleted_at is not null and new.deleted_at is distinct from old.deleted_at)
   execute function deleted_once();
 
--- A check constraint sees one row, and a longer cycle takes two. Re-parentings wait for each other here, because two that
--- run side by side could each see a tree in which the other has not happened, and close a cycle together. Inserts do not
--- wait: a cycle of new rows is born whole in one transaction, which sees it.
+-- A check constraint sees one row, and a longer cycle takes two. Two re-parentings that run side by side could each see a tree
+-- in which the other has not happened, and close a cycle together. So each of them counts itself here first: the second waits
+-- for the first, and one whose snapshot is older than the first's commit (repeatable read) fails with 40001 and is tried again.
+-- Inserts do not wait: a cycle of new rows is born whole in one transaction, which sees it.
+create table customer_tree (
+  only_row boolean primary key default true,
+  re_parentings bigint not null default 0,
+
+  constraint customer_tree_has_one_row check (only_row)
+);
+
+insert into customer_tree default values;
+
+comment on table customer_tree is 'One row, which re-parentings of customers update, so that they happen one after the other.';
+comment on column customer_tree.only_row is 'True.';
+comment on column customer_tree.re_parentings is 'How many there were.';
+
+-- The tables are named by where they are, because the writer's search_path may be any.
 create function customer_has_no_cycle() returns trigger
 language plpgsql as $$
+declare
+  cyclic boolean;
 begin
   if tg_op = 'UPDATE' then
-    perform pg_advisory_xact_lock(hashtextextended('customer_deletion: re-parenting', 0));
+    execute format('update %I.customer_tree set re_parentings = re_parentings + 1', tg_table_schema);
   end if;
-  if exists (
-    with recursive ancestor as (
-      select customer.parent_id as id
-      from customer
-      where customer.id = new.id
-      union
-      select customer.parent_id
-      from ancestor
-      join customer on customer.id = ancestor.id
-    )
-    select from ancestor where ancestor.id = new.id
-  ) then
+  execute format(
+    'with recursive ancestor as (
+       select customer.parent_id as id
+       from %1$I.customer
+       where customer.id = $1
+       union
+       select customer.parent_id
+       from ancestor
+       join %1$I.customer on customer.id = ancestor.id
+     )
+     select exists (select from ancestor where ancestor.id = $1)',
+    tg_table_schema
+  ) into cyclic using new.id;
+  if cyclic then
     raise exception 'customer % would be its own ancestor', new.id
       using errcode = 'check_violation', constraint = 'customer_has_no_cycle', table = 'customer';
   end if;

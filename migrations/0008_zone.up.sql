@@ -11,13 +11,16 @@ create table zone (
   deleted_at timestamptz,
   deleted_by uuid,
 
+  constraint zone_name_has_1_to_255_characters check (length(name) between 1 and 255),
   constraint zone_country_code_is_alpha_3 check (country_code ~ '^[A-Z]{3}$'),
   constraint zone_plmns_are_five_or_six_digits check (array_to_string(plmns, ',', '?') ~ '^([0-9]{5,6}(,[0-9]{5,6})*)?$'),
   constraint zone_live_has_no_deleter check (deleted_by is null or deleted_at is not null)
 ) with (fillfactor = 90);
 
 -- A name belongs to one live zone of a customer, and is free again once that zone is deleted. This index mentions
--- deleted_at, so deleting a zone is never a HOT update: the price of the rule. It also serves the look-up by customer.
+-- deleted_at, so deleting a zone is never a HOT update: the price of the rule. It also serves the look-up of a customer's live
+-- zones. The look-up of all of them, which only the erasure of a customer needs, reads the table: another index would be
+-- written by every deletion.
 create unique index zone_live_name_key on zone (customer_id, name) where deleted_at is null;
 
 create trigger zone_deleted_once

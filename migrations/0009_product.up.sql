@@ -27,6 +27,7 @@ create table product (
   deleted_by uuid,
   live boolean generated always as (case when deleted_at is null then true end) stored,
 
+  constraint product_name_has_1_to_255_characters check (length(name) between 1 and 255),
   constraint product_cost_is_not_negative check (cost >= 0),
   constraint product_currency_is_alpha_3 check (currency ~ '^[A-Z]{3}$'),
   constraint product_renewal_interval_is_known check (
@@ -36,7 +37,8 @@ create table product (
   constraint product_live_key unique (id, live)
 ) with (fillfactor = 90);
 
--- A name belongs to one live product of a customer, and is free again once that product is deleted.
+-- A name belongs to one live product of a customer, and is free again once that product is deleted. As for zones, only the
+-- erasure of a customer would want another index by customer.
 create unique index product_live_name_key on product (customer_id, name) where deleted_at is null;
 
 create trigger product_deleted_once

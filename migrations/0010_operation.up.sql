@@ -62,7 +62,7 @@ comment on column operation.error_code is 'The documented code of a failure.';
 comment on column operation.failed_ids is 'The ids that caused a refusal.';
 comment on column operation.deleted_rows is 'All of target_ids or none.';
 comment on column operation.idempotency_key is 'The Idempotency-Key of the call.';
-comment on column operation.created_at is 'When the call began.';
+comment on column operation.created_at is 'When the statement that recorded it began.';
 comment on column operation.completed_at is 'When it ended; null while it is open.';
 
 insert into schema_version (version) values (10);

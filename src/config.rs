@@ -74,13 +74,23 @@ pub struct Http {
     pub workers: Option<usize>,
     /// The largest body, in bytes.
     pub max_body_bytes: usize,
+    /// How long a body may take to come. A stalled client would hold what it sent so far in memory.
+    #[serde(rename = "body_timeout_ms", deserialize_with = "milliseconds")]
+    pub body_timeout: Duration,
     /// How long calls in flight may take to end after SIGTERM.
     pub drain_seconds: u64,
 }
 
 impl Default for Http {
     fn default() -> Http {
-        Http { host: ANY_ADDRESS, port: 8080, workers: None, max_body_bytes: 1024 * 1024, drain_seconds: 10 }
+        Http {
+            host: ANY_ADDRESS,
+            port: 8080,
+            workers: None,
+            max_body_bytes: 1024 * 1024,
+            body_timeout: Duration::from_secs(10),
+            drain_seconds: 10,
+        }
     }
 }
 
@@ -96,6 +106,9 @@ impl Default for Management {
         Management { host: ANY_ADDRESS, port: 8081 }
     }
 }
+
+/// More threads than any machine has cores.
+const MOST_WORKERS: usize = 1024;
 
 const ANY_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
@@ -191,7 +204,18 @@ fn variable(path: &str) -> String {
 impl Settings {
     /// Reads the environment of this process, and the file that it names.
     pub fn load() -> Result<Settings, SettingsError> {
-        Settings::from_environment(std::env::vars().collect())
+        let mut environment = config::Map::new();
+        for (name, value) in std::env::vars_os() {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => drop(environment.insert(name, value)),
+                (Ok(setting), Err(_)) if setting.starts_with(PREFIX) => {
+                    return Err(SettingsError { setting, problem: "is not UTF-8".to_owned() });
+                }
+                // Somebody else's.
+                _ => {}
+            }
+        }
+        Settings::from_environment(environment)
     }
 
     /// Reads an environment given as a map.
@@ -212,9 +236,10 @@ impl Settings {
             builder = builder.add_source(File::new(file, FileFormat::Toml));
         }
         let sources = builder.add_source(variables).build().map_err(|error| match &file {
-            Some(file) => {
-                SettingsError { setting: FILE_VARIABLE.to_owned(), problem: format!("{file} cannot be read: {error}") }
-            }
+            Some(file) => SettingsError {
+                setting: FILE_VARIABLE.to_owned(),
+                problem: format!("{file} cannot be read: {}", without_quotes(&error.to_string())),
+            },
             None => unreadable(error),
         })?;
 
@@ -238,6 +263,9 @@ impl Settings {
             if value == 0 {
                 return Err(SettingsError::new(path, "must be at least 1"));
             }
+        }
+        if self.http.workers.is_some_and(|workers| workers > MOST_WORKERS) {
+            return Err(SettingsError::new("http.workers", format!("must be at most {MOST_WORKERS}")));
         }
         // A wait that is longer than the one around it never gets to say why it ended.
         let waits = [
@@ -317,10 +345,21 @@ fn unreadable(error: ConfigError) -> SettingsError {
 /// The message without the library's own name for the key, which is not the one that people set.
 fn plain(error: ConfigError) -> String {
     match error {
-        ConfigError::Type { unexpected, expected, .. } => format!("must be {expected}, and is {unexpected}"),
+        ConfigError::Type { unexpected, expected, .. } => {
+            let found = unexpected.to_string();
+            // A database's URL under the name of another setting is not shown: it has a password in it.
+            let found = if found.contains("://") { "a URL" } else { &found };
+            format!("must be {expected}, and is {found}")
+        }
         ConfigError::At { error, .. } => plain(*error),
         other => other.to_string(),
     }
+}
+
+/// The parser of the file quotes the line that it does not understand, whatever secret is in it: the lines with a bar.
+fn without_quotes(message: &str) -> String {
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains('|'));
+    lines.collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -392,6 +431,19 @@ mod tests {
     fn a_missing_file_is_named() {
         let message = refusal(&[("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]);
         assert!(message.starts_with("CUSTOMER_DELETION_CONFIG: /nowhere/settings.toml"), "{message}");
+    }
+
+    #[test]
+    fn a_line_of_the_file_that_is_not_understood_is_not_shown() {
+        let file = std::env::temp_dir().join(format!("customer-deletion-{}.toml", uuid::Uuid::now_v7()));
+        std::fs::write(&file, "[database]\nurl = \"postgres://me:hunter2@here/there\" x\n").unwrap();
+        let message = refusal(&[("CUSTOMER_DELETION_CONFIG", file.to_str().unwrap())]);
+        std::fs::remove_file(&file).unwrap();
+        assert!(message.contains("line 2") && !message.contains("hunter2"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+
+        let misplaced = refusal(&[("CUSTOMER_DELETION__HTTP__PORT", "postgres://me:hunter2@here/there")]);
+        assert!(!misplaced.contains("hunter2"), "{misplaced}");
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, dev};
+use sqlx::postgres::PgConnectOptions;
 
-use crate::config::{Settings, SettingsError};
+use crate::config::{RequesterSource, Settings, SettingsError};
 use crate::http::{self, Health, Limits, Service};
 use crate::repository::Repository;
 
@@ -31,7 +32,8 @@ pub enum StartError {
 /// A service that listens, and serves once it is run.
 pub struct Server {
     settings: Settings,
-    service: Service,
+    database: PgConnectOptions,
+    requester: RequesterSource,
     calls: TcpListener,
     management: TcpListener,
 }
@@ -39,15 +41,11 @@ pub struct Server {
 impl Server {
     /// Takes the two ports. A port of 0 takes a free one; [`Server::address`] tells which.
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
-        let options = settings.database.connect_options()?;
-        let service = Service {
-            requester: settings.requester.source()?,
-            limits: Limits { max_ids: settings.deletion.max_ids, max_body_bytes: settings.http.max_body_bytes },
-            repository: Repository::new(&settings.database, options),
-        };
+        let database = settings.database.connect_options()?;
+        let requester = settings.requester.source()?;
         let calls = listen(SocketAddr::new(settings.http.host, settings.http.port))?;
         let management = listen(SocketAddr::new(settings.management.host, settings.management.port))?;
-        Ok(Server { settings, service, calls, management })
+        Ok(Server { settings, database, requester, calls, management })
     }
 
     /// Where calls go.
@@ -68,12 +66,21 @@ impl Server {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let repository = self.service.repository.clone();
+        let repository = Repository::new(&self.settings.database, self.database);
+        let service = Service {
+            repository: repository.clone(),
+            requester: self.requester,
+            limits: Limits {
+                max_ids: self.settings.deletion.max_ids,
+                max_body_bytes: self.settings.http.max_body_bytes,
+                body_timeout: self.settings.http.body_timeout,
+            },
+        };
         let health = Data::new(Health::new(repository.clone()));
         let drain_seconds = self.settings.http.drain_seconds;
 
         let management = serve_management(self.management, health.clone())?;
-        let calls = serve_calls(self.service, self.calls, &self.settings)?;
+        let calls = serve_calls(service, self.calls, &self.settings)?;
         let (management_handle, calls_handle) = (management.handle(), calls.handle());
         let management = tokio::spawn(management);
         let calls = tokio::spawn(calls);

@@ -49,6 +49,46 @@ impl From<&Deletion> for DeletionFields {
     }
 }
 
+/// The line of a call whose client hangs up: its handler is dropped, and never comes to the line of an answer.
+pub struct LineIfAbandoned {
+    request_id: Uuid,
+    requester_id: Uuid,
+    fields: DeletionFields,
+    answered: bool,
+}
+
+impl LineIfAbandoned {
+    pub fn new(deletion: &Deletion) -> LineIfAbandoned {
+        LineIfAbandoned {
+            request_id: deletion.operation_id,
+            requester_id: deletion.requester_id,
+            fields: DeletionFields::from(deletion),
+            answered: false,
+        }
+    }
+
+    /// The call is answered after all, and has its line from there.
+    pub fn withdraw(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for LineIfAbandoned {
+    fn drop(&mut self) {
+        if !self.answered {
+            tracing::info!(
+                request_id = %self.request_id,
+                requester_id = %self.requester_id,
+                customer_id = %self.fields.customer_id,
+                resource = self.fields.resource,
+                ids = self.fields.ids,
+                reason = "the client hung up; the operation tells how it ended",
+                "call"
+            );
+        }
+    }
+}
+
 /// Gives the call its id, and the answer its `Request-Id`, unless the answer speaks of another operation.
 pub async fn answer(
     request: ServiceRequest,
@@ -94,7 +134,7 @@ fn log<B>(response: &ServiceResponse<B>, began: Instant) {
                 customer_id = deletion.map(|deletion| tracing::field::display(deletion.customer_id)),
                 resource = deletion.map(|deletion| deletion.resource),
                 ids = deletion.map(|deletion| deletion.ids),
-                method = request.method().as_str(),
+                method = request.method().as_str().get(..LONGEST_METHOD).unwrap_or(request.method().as_str()),
                 route = route.as_deref(),
                 status = response.status().as_u16(),
                 code = error.map(|error| error.code().name()),
@@ -110,6 +150,9 @@ fn log<B>(response: &ServiceResponse<B>, began: Instant) {
         _ => line!(info),
     }
 }
+
+/// A client may send any word as its method, however long.
+const LONGEST_METHOD: usize = 16;
 
 /// The words in the pattern of a route are of no use in a line that has the word.
 static RESOURCE_PATTERN: LazyLock<String> = LazyLock::new(super::resource_pattern);

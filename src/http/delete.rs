@@ -8,7 +8,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::answer::{DeletionFields, REQUEST_ID, RequestId, header_value};
+use super::answer::{DeletionFields, LineIfAbandoned, REQUEST_ID, RequestId, header_value};
 use super::requester::Requester;
 use super::{Service, envelope, idempotency, target};
 use crate::error::Error;
@@ -65,8 +65,10 @@ async fn delete(
 
     let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
     request.extensions_mut().insert(DeletionFields::from(&deletion));
-    let outcome = service.repository.delete(deletion).await?;
-    Ok(answer(outcome))
+    let line = LineIfAbandoned::new(&deletion);
+    let outcome = service.repository.delete(deletion).await;
+    line.withdraw();
+    outcome.map(answer)
 }
 
 #[derive(Serialize)]

@@ -1,9 +1,12 @@
 //! Which ids a call is about: one in the URL, or a list in the body.
 
+use std::time::Duration;
+
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::Payload;
 use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::error::{Code, Error};
@@ -17,6 +20,8 @@ pub struct Limits {
     pub max_ids: usize,
     /// The largest body, in bytes.
     pub max_body_bytes: usize,
+    /// How long a body may take to come.
+    pub body_timeout: Duration,
 }
 
 /// A UUID in its usual form of 36 characters; none for its other spellings.
@@ -57,12 +62,20 @@ pub async fn target_ids(
 }
 
 async fn body_ids(headers: &HeaderMap, payload: Payload, limits: Limits) -> Result<Vec<Uuid>, Error> {
-    let body = match payload.to_bytes_limited(limits.max_body_bytes).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => return Err(Error::bad_request("the body could not be read to its end")),
+    let too_large = || {
+        let message = format!("the body is larger than {} bytes", limits.max_body_bytes);
+        Error::Malformed(Code::PAYLOAD_TOO_LARGE, message)
+    };
+    if declared_length(headers).is_some_and(|length| length > limits.max_body_bytes) {
+        return Err(too_large());
+    }
+    let body = match timeout(limits.body_timeout, payload.to_bytes_limited(limits.max_body_bytes)).await {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(_))) => return Err(Error::bad_request("the body could not be read to its end")),
+        Ok(Err(_)) => return Err(too_large()),
         Err(_) => {
-            let message = format!("the body is larger than {} bytes", limits.max_body_bytes);
-            return Err(Error::Malformed(Code::PAYLOAD_TOO_LARGE, message));
+            let message = format!("the body did not come to its end in {:?}", limits.body_timeout);
+            return Err(Error::bad_request(message));
         }
     };
     if body.is_empty() {
@@ -72,13 +85,18 @@ async fn body_ids(headers: &HeaderMap, payload: Payload, limits: Limits) -> Resu
     parse_body(&body, limits.max_ids)
 }
 
+/// None for a body in chunks, whose length shows at its end.
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// No content type at all is read as JSON.
 fn require_json(headers: &HeaderMap) -> Result<(), Error> {
     let refuse = || {
         let message = Code::UNSUPPORTED_MEDIA_TYPE.message().to_owned();
         Err(Error::Malformed(Code::UNSUPPORTED_MEDIA_TYPE, message))
     };
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+    if headers.get_all(header::CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return refuse();
     }
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
@@ -141,12 +159,12 @@ fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
 }
 
 fn malformed(path: &str, error: &serde_json::Error) -> Error {
-    /// A parser's message can quote a value as long as the body.
-    const LONGEST_MESSAGE: usize = 200;
+    /// The name of a member, and a parser's message that quotes a value, can be as long as the body.
+    const LONGEST_QUOTE: usize = 200;
 
-    let place = if path == "." { "the body".to_owned() } else { format!("`{path}` in the body") };
-    let problem: String = error.to_string().chars().take(LONGEST_MESSAGE).collect();
-    Error::bad_request(format!("{place} is malformed: {problem}"))
+    let short = |text: &str| text.chars().take(LONGEST_QUOTE).collect::<String>();
+    let place = if path == "." { "the body".to_owned() } else { format!("`{}` in the body", short(path)) };
+    Error::bad_request(format!("{place} is malformed: {}", short(&error.to_string())))
 }
 
 #[cfg(test)]
@@ -187,9 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_does_not_come_back_whole() {
-        let message = parse(&format!(r#"{{"id": "{}"}}"#, "x".repeat(100_000))).unwrap_err();
-        assert!(message.len() < 300, "{} bytes", message.len());
+    fn a_long_name_or_value_does_not_come_back_whole() {
+        let long = "x".repeat(100_000);
+        for body in [format!(r#"{{"id": "{long}"}}"#), format!(r#"{{"{long}": tru}}"#)] {
+            let message = parse(&body).unwrap_err();
+            assert!(message.len() < 500, "{} bytes", message.len());
+        }
     }
 
     #[test]

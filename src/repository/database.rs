@@ -1,13 +1,13 @@
 //! The way to PostgreSQL: sessions with limits, a pool that heals, and a deadline and a few tries around every piece of work.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config;
 use crate::error::Error;
@@ -29,7 +29,7 @@ const PING_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct Database {
     pool: PgPool,
     last_failure: LastFailure,
-    deadline: Duration,
+    longest_call: Duration,
 }
 
 impl Database {
@@ -46,21 +46,26 @@ impl Database {
                 Box::pin(async move { Ok(is_fit_to_lend(connection, &meta, &suspects).await) })
             })
             .connect_lazy_with(limit_session(settings, options));
-        Database { pool, last_failure, deadline: settings.deadline }
+        Database { pool, last_failure, longest_call: settings.deadline }
     }
 
-    /// Does the work on a connection, within the deadline; again, on another connection, when the failure is one that passes.
+    /// When the work of a call that comes now must have ended.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.longest_call
+    }
+
+    /// Does the work on a connection, until the deadline; again, on another connection, when the failure is one that passes.
     ///
     /// Work that is tried again must bear it that an earlier try was committed after all: a connection can break between the
     /// commit and its answer.
-    pub async fn run<T, W>(&self, work: W) -> Result<T, Error>
+    pub async fn run<T, W>(&self, deadline: Instant, work: W) -> Result<T, Error>
     where
         W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
     {
-        match timeout(self.deadline, self.try_repeatedly(work)).await {
+        match timeout_at(deadline, self.try_repeatedly(work)).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) => Err(explain(error)),
-            Err(_) => Err(Error::Unavailable(format!("no answer from the database in {:?}", self.deadline))),
+            Err(_) => Err(Error::Unavailable(format!("no answer from the database in {:?}", self.longest_call))),
         }
     }
 
@@ -187,6 +192,8 @@ fn breaks_connection(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => {
             matches!(error.code().as_deref(), Some("25006" | "57P01" | "57P02" | "57P03"))
         }
+        // The answer came whole; it is this build that cannot read it.
+        sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => false,
         _ => true,
     }
 }

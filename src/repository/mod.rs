@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::database::Database;
@@ -23,7 +26,7 @@ use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, Operation, Outcome, Status};
-use crate::schema::expected_version;
+use crate::schema;
 
 /// How often one call may find, on its second look, that nothing stands in its way any more.
 const ATTEMPTS: u32 = 3;
@@ -34,12 +37,21 @@ pub struct Repository {
     database: Database,
     /// Whether the schema was found to fit. Until it was, no call touches a table.
     schema_fits: Arc<AtomicBool>,
+    /// Where the connections live. The threads that serve calls have runtimes of their own, which end before the calls do.
+    runtime: Handle,
+    tasks: TaskTracker,
 }
 
 impl Repository {
-    /// Connects when first asked to work, so that the service can start before its database.
+    /// Connects when first asked to work, so that the service can start before its database. All the work is done in the
+    /// runtime that this is called in.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Repository {
-        Repository { database: Database::new(settings, options), schema_fits: Arc::default() }
+        Repository {
+            database: Database::new(settings, options),
+            schema_fits: Arc::default(),
+            runtime: Handle::current(),
+            tasks: TaskTracker::new(),
+        }
     }
 
     /// Deletes every target of the call or none, and records the operation either way.
@@ -49,35 +61,74 @@ impl Repository {
     /// [`Error::Unavailable`] when the database does not answer in time, [`Error::Defect`] for anything else that is not an
     /// outcome of the documents. A refusal is an [`Outcome`].
     pub async fn delete(&self, deletion: Deletion) -> Result<Outcome, Error> {
-        self.require_schema().await?;
         let repository = self.clone();
-        // A task of its own: when the client hangs up, the handler is dropped, but a deletion that has begun is brought to
-        // its end, and no connection goes back to the pool with half an answer in it.
-        let task = tokio::spawn(async move {
-            let deletion = Arc::new(deletion);
-            let result = repository.try_to_delete(&deletion).await;
-            if let Err(Error::Defect(_)) = &result {
-                // Perhaps the schema was changed under the running service. The next call looks.
-                repository.schema_fits.store(false, Ordering::Relaxed);
-                repository.record_internal_error(&deletion).await;
-            }
-            result
-        });
+        self.in_own_task(async move { repository.delete_by(repository.database.deadline(), deletion).await }).await
+    }
+
+    /// The requester's operation with this id; none for another's, and for one that never was.
+    pub async fn find_operation(&self, requester_id: Uuid, operation_id: Uuid) -> Result<Option<Operation>, Error> {
+        let repository = self.clone();
+        self.in_own_task(async move {
+            let deadline = repository.database.deadline();
+            repository.require_schema(deadline).await?;
+            let found = repository.database.run(deadline, |connection| {
+                Box::pin(statements::find_operation(connection, requester_id, operation_id, None))
+            });
+            found.await
+        })
+        .await
+    }
+
+    /// Whether a deletion could be done now: through the pool, on a server that takes writes, with the schema that this
+    /// build is made for.
+    pub async fn check(&self) -> Result<(), Error> {
+        let repository = self.clone();
+        self.in_own_task(async move { repository.check_by(repository.database.deadline()).await }).await
+    }
+
+    /// Waits until all work is done and every connection is closed.
+    pub async fn close(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.database.close().await;
+    }
+
+    /// When the client hangs up, the handler is dropped. Work that has begun is brought to its end all the same, and no
+    /// connection goes back to the pool with half an answer in it.
+    async fn in_own_task<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let task = self.tasks.spawn_on(work, &self.runtime);
         task.await.unwrap_or_else(|panic| Err(Error::Defect(panic.to_string())))
     }
 
-    async fn try_to_delete(&self, deletion: &Arc<Deletion>) -> Result<Outcome, Error> {
-        let outcome = self.database.run(|connection| {
+    async fn delete_by(&self, deadline: Instant, deletion: Deletion) -> Result<Outcome, Error> {
+        self.require_schema(deadline).await?;
+        let deletion = Arc::new(deletion);
+        let result = self.try_to_delete(deadline, &deletion).await;
+        if let Err(Error::Defect(_)) = &result {
+            // Perhaps the schema was changed under the running service. The next call looks.
+            self.schema_fits.store(false, Ordering::Relaxed);
+            self.record_internal_error(deadline, &deletion).await;
+        }
+        result
+    }
+
+    async fn try_to_delete(&self, deadline: Instant, deletion: &Arc<Deletion>) -> Result<Outcome, Error> {
+        let outcome = self.database.run(deadline, |connection| {
             let deletion = Arc::clone(deletion);
             Box::pin(async move { delete_or_refuse(connection, &deletion).await })
         });
-        outcome.await?.ok_or_else(|| Error::Unavailable("what the call is about keeps changing".to_owned()))
+        outcome.await?.ok_or_else(|| {
+            Error::Unavailable("what the call is about keeps changing, or is not decided yet".to_owned())
+        })
     }
 
     /// Leaves a trace of a defect, so that its requestId can be looked up. It keeps no idempotency key: the call may be sent
     /// again. When even this fails, the error that is already on its way is the one to report.
-    async fn record_internal_error(&self, deletion: &Arc<Deletion>) {
-        let recorded = self.database.run(|connection| {
+    async fn record_internal_error(&self, deadline: Instant, deletion: &Arc<Deletion>) {
+        let recorded = self.database.run(deadline, |connection| {
             let deletion = Arc::clone(deletion);
             Box::pin(async move {
                 let failure = Failure {
@@ -94,57 +145,36 @@ impl Repository {
         }
     }
 
-    /// The requester's operation with this id; none for another's, and for one that never was.
-    pub async fn find_operation(&self, requester_id: Uuid, operation_id: Uuid) -> Result<Option<Operation>, Error> {
-        self.require_schema().await?;
-        let found = self
-            .database
-            .run(|connection| Box::pin(statements::find_operation(connection, requester_id, operation_id, None)));
-        found.await
+    async fn require_schema(&self, deadline: Instant) -> Result<(), Error> {
+        if self.schema_fits.load(Ordering::Relaxed) { Ok(()) } else { self.check_by(deadline).await }
     }
 
-    /// Whether a deletion could be done now: through the pool, on a server that takes writes, with the schema that this
-    /// build is made for.
-    pub async fn check(&self) -> Result<(), Error> {
-        let found = match self.database.run(|connection| Box::pin(statements::check_schema(connection))).await {
+    async fn check_by(&self, deadline: Instant) -> Result<(), Error> {
+        let found = match self.database.run(deadline, |connection| Box::pin(statements::check_schema(connection))).await
+        {
             Ok(found) => found,
             Err(Error::Defect(error)) => {
                 self.schema_fits.store(false, Ordering::Relaxed);
                 return Err(Error::Unavailable(format!(
                     "the schema cannot be read ({error}); `customer-deletion migrate` brings it to version {}",
-                    expected_version()
+                    schema::expected_version()
                 )));
             }
             // A database that is away says nothing about its schema.
             Err(error) => return Err(error),
         };
-        let fits = found.version == Some(expected_version());
-        self.schema_fits.store(fits, Ordering::Relaxed);
-        if !fits {
-            return Err(Error::Unavailable(format!(
-                "the schema is at version {}, and this build is made for version {}",
-                found.version.unwrap_or(0),
-                expected_version()
-            )));
-        }
+        let fits = schema::fits(&found.versions);
+        self.schema_fits.store(fits.is_ok(), Ordering::Relaxed);
+        fits.map_err(|misfit| Error::Unavailable(misfit.to_string()))?;
         if !found.writable {
             self.database.distrust_connections();
             return Err(Error::Unavailable("the server does not take writes".to_owned()));
         }
         Ok(())
     }
-
-    async fn require_schema(&self) -> Result<(), Error> {
-        if self.schema_fits.load(Ordering::Relaxed) { Ok(()) } else { self.check().await }
-    }
-
-    /// Waits until every connection is closed.
-    pub async fn close(&self) {
-        self.database.close().await;
-    }
 }
 
-/// None when what the call is about kept changing.
+/// None when what the call is about kept changing, or is not decided yet.
 async fn delete_or_refuse(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
     for _ in 0..ATTEMPTS {
         match statements::delete(connection, deletion).await? {
@@ -188,6 +218,10 @@ async fn replay(connection: &mut PgConnection, deletion: &Deletion) -> Result<Op
     };
     if !operation.is_of_the_same_call_as(deletion) {
         return refuse_reused_key(connection, deletion).await.map(Some);
+    }
+    if operation.status == Status::Open {
+        // It has no outcome yet that could be given again.
+        return Ok(None);
     }
     Ok(Some(Outcome {
         operation_id: operation.id,

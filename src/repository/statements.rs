@@ -162,10 +162,9 @@ fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error 
     sqlx::Error::Decode(Box::new(error))
 }
 
-/// The schema's version, and whether the server takes writes.
+/// The migrations that the schema has had, ascending, and whether the server takes writes.
 pub struct SchemaCheck {
-    /// None where no migration was recorded.
-    pub version: Option<i64>,
+    pub versions: Vec<i64>,
     pub writable: bool,
 }
 

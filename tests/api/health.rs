@@ -50,6 +50,11 @@ async fn against_an_older_or_newer_schema_it_is_not_ready_and_changes_nothing() 
 
     for (change, undo, found) in [
         (
+            "delete from schema_version where version = $1 - 1",
+            "insert into schema_version (version) values ($1 - 1)",
+            expected,
+        ),
+        (
             "delete from schema_version where version = $1",
             "insert into schema_version (version) values ($1)",
             expected - 1,

@@ -199,3 +199,25 @@ async fn racing_calls_with_different_ids_under_one_key_have_one_winner() {
         assert_eq!(service.world.deleted(Resource::Contact, &contacts).await.len(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_call_under_the_key_of_one_that_is_open_has_no_outcome_yet() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let zone = service.world.zone(family.requester).await;
+    sqlx::query(
+        "insert into operation (id, requester_id, customer_id, resource, target_ids, status, idempotency_key)
+         values (gen_random_uuid(), $1, $1, 'zone', array[$2], 'OPEN', 'k')",
+    )
+    .bind(family.requester)
+    .bind(zone)
+    .execute(&service.database.pool)
+    .await
+    .unwrap();
+
+    let place = (family.requester, family.requester);
+    let answer = delete_under_key(&service, "k", place, Resource::Zone, &[zone]).await;
+
+    answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    assert!(service.world.deleted(Resource::Zone, &[zone]).await.is_empty());
+}

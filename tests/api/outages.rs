@@ -165,6 +165,26 @@ async fn a_row_that_somebody_holds_for_long_is_503_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn all_the_waits_of_a_first_call_have_one_deadline() {
+    let (service, proxy) = service_behind_a_proxy().await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let mut holding = service.database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+
+    // It waits for its connection, and then for the row.
+    proxy.set(Weather::Frozen);
+    let thaw = async {
+        tokio::time::sleep(Duration::from_millis(1700)).await;
+        proxy.set(Weather::Fair);
+    };
+    let (answer, ()) = tokio::join!(delete(&service, family, contact), thaw);
+
+    assert_unavailable(&answer);
+    holding.rollback().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_call_that_finds_no_free_connection_is_503() {
     let service = TestService::start_with(|settings| settings.database.max_connections = 2).await;
     let family = service.world.family().await;

@@ -55,6 +55,40 @@ async fn two_re_parentings_at_once_cannot_close_a_cycle() {
     assert_eq!(error.as_database_error().unwrap().constraint(), Some("customer_has_no_cycle"));
 }
 
+#[tokio::test]
+async fn a_re_parenting_with_a_snapshot_older_than_another_cannot_close_a_cycle() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let below_other = world.customer(Some(family.second_sub_customer)).await;
+    let move_below = "update customer set parent_id = $2 where id = $1";
+
+    let mut old = database.pool.begin().await.unwrap();
+    sqlx::raw_sql("set transaction isolation level repeatable read").execute(&mut *old).await.unwrap();
+    sqlx::raw_sql("select from customer").execute(&mut *old).await.unwrap();
+    sqlx::query(move_below).bind(family.sub_customer).bind(below_other).execute(&database.pool).await.unwrap();
+    let closing =
+        sqlx::query(move_below).bind(family.second_sub_customer).bind(family.grandchild).execute(&mut *old).await;
+
+    assert_eq!(closing.unwrap_err().as_database_error().unwrap().code().as_deref(), Some("40001"));
+}
+
+#[tokio::test]
+async fn a_writer_may_have_any_search_path() {
+    let database = TestDatabase::migrated().await;
+    let family = World::new(database.pool.clone()).family().await;
+    let mut tx = database.pool.begin().await.unwrap();
+    sqlx::raw_sql("set local search_path = ''").execute(&mut *tx).await.unwrap();
+
+    for sql in [
+        "insert into public.customer (id, parent_id, name) values (gen_random_uuid(), $1, 'a')",
+        "update public.customer set parent_id = null where id = $1",
+        "update public.customer set deleted_at = now() where id = $1",
+    ] {
+        sqlx::query(sql).bind(family.sub_customer).execute(&mut *tx).await.unwrap();
+    }
+}
+
 #[rstest]
 #[case::contact(Resource::Contact)]
 #[case::address(Resource::Address)]

@@ -293,3 +293,16 @@ async fn the_limits_are_settings() {
     malformed(&service, call(&contacts)).await.assert_malformed(413, "PAYLOAD_TOO_LARGE", "150");
     send(call(&contacts[..2])).await.assert_deleted();
 }
+
+#[tokio::test]
+async fn a_body_that_stalls_is_given_up() {
+    let service =
+        TestService::start_with(|settings| settings.http.body_timeout = std::time::Duration::from_millis(300)).await;
+    let family = service.world.family().await;
+    let path = collection(family.sub_customer, Resource::Contact);
+    let stalled = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+
+    let call = service.call(Method::DELETE, &path, family.requester).body(reqwest::Body::wrap_stream(stalled));
+
+    malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", "did not come to its end");
+}

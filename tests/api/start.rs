@@ -31,6 +31,7 @@ fn serve() -> Command {
 #[case::no_connections("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "0")]
 #[case::a_url_that_is_none("CUSTOMER_DELETION__DATABASE__URL", "here")]
 #[case::a_bad_header_name("CUSTOMER_DELETION__REQUESTER__HEADER__NAME", "X Requester")]
+#[case::more_workers_than_any_machine_has("CUSTOMER_DELETION__HTTP__WORKERS", "100000")]
 #[case::a_bad_format("CUSTOMER_DELETION__LOG__FORMAT", "poem")]
 #[case::a_bad_level("CUSTOMER_DELETION__LOG__LEVEL", "x=y=z")]
 #[case::a_missing_file("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]
@@ -129,6 +130,89 @@ fn healthcheck_of_nothing_fails() {
 }
 
 #[tokio::test]
+async fn an_environment_that_is_not_utf_8_is_not_in_the_way() {
+    use std::os::unix::ffi::OsStringExt;
+    let garbage = std::ffi::OsString::from_vec(vec![0xff]);
+    let output = output(serve().env("SOMETHING_ELSE", &garbage).env("CUSTOMER_DELETION__HTTP__PORT", &garbage));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(message, "customer-deletion: CUSTOMER_DELETION__HTTP__PORT: is not UTF-8\n");
+}
+
+#[tokio::test]
+async fn migrate_applies_again_what_was_taken_back_by_hand() {
+    let database = TestDatabase::migrated().await;
+    let newest = schema::expected_version();
+    let down = schema::MIGRATOR
+        .iter()
+        .find(|migration| migration.version == newest && migration.migration_type.is_down_migration())
+        .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(down.sql.as_str().to_owned())).execute(&database.pool).await.unwrap();
+
+    let versions = schema::migrate(&database.url.parse().unwrap()).await.unwrap();
+
+    assert_eq!(versions, (newest - 1, newest));
+    sqlx::raw_sql("select from operation").execute(&database.pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn migrate_refuses_a_schema_with_a_gap_and_names_it() {
+    let database = TestDatabase::migrated().await;
+    sqlx::raw_sql("delete from schema_version where version = 8").execute(&database.pool).await.unwrap();
+    let error = schema::migrate(&database.url.parse().unwrap()).await.unwrap_err().to_string();
+    assert!(error.contains("left out") && error.contains("[8]"), "{error}");
+}
+
+/// Sends SIGTERM.
+fn terminate(process: &Process) {
+    assert!(Command::new("kill").arg(process.child.id().to_string()).status().unwrap().success());
+}
+
+/// The exit status, which must come soon.
+async fn exit_code(process: &mut Process) -> Option<i32> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = process.child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "the process does not end");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn sigterm_waits_for_a_call_whose_client_has_gone() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let contact = world.contact(family.sub_customer).await;
+    let mut process = Process::serve(&database.url);
+    let mut moving = database.pool.begin().await.unwrap();
+    sqlx::query("update contact set customer_id = $2 where id = $1")
+        .bind(contact)
+        .bind(family.requester)
+        .execute(&mut *moving)
+        .await
+        .unwrap();
+
+    let path = collection(family.sub_customer, Resource::Contact);
+    let call = reqwest::Client::new()
+        .delete(format!("http://{}{path}", process.address))
+        .header("X-Requester-Id", family.requester.to_string())
+        .timeout(Duration::from_millis(300))
+        .body(body(&[contact]));
+    assert!(call.send().await.unwrap_err().is_timeout());
+    terminate(&process);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    moving.commit().await.unwrap();
+
+    assert_eq!(exit_code(&mut process).await, Some(0));
+    // The refusal takes two more statements, and is recorded before the end.
+    let codes: Vec<String> =
+        sqlx::query_scalar("select error_code from operation").fetch_all(&database.pool).await.unwrap();
+    assert_eq!(codes, ["AUTH_1010"]);
+}
+
+#[tokio::test]
 async fn sigterm_lets_calls_in_flight_end_and_takes_no_new_ones() {
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
@@ -145,8 +229,7 @@ async fn sigterm_lets_calls_in_flight_end_and_takes_no_new_ones() {
         .body(body(&[contact]));
     let call = tokio::spawn(call.send());
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let terminate = Command::new("kill").arg(process.child.id().to_string()).status().unwrap();
-    assert!(terminate.success());
+    terminate(&process);
     tokio::time::sleep(Duration::from_millis(200)).await;
     let ready = reqwest::get(format!("http://{}/health/ready", process.management_address)).await.unwrap();
     assert_eq!(ready.status().as_u16(), 503);
@@ -155,13 +238,5 @@ async fn sigterm_lets_calls_in_flight_end_and_takes_no_new_ones() {
 
     let answer = call.await.unwrap().expect("the call in flight is answered");
     assert_eq!(answer.status().as_u16(), 200);
-    let began = Instant::now();
-    let status = loop {
-        if let Some(status) = process.child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(began.elapsed() < Duration::from_secs(10), "the process does not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
-    assert_eq!(status.code(), Some(0));
+    assert_eq!(exit_code(&mut process).await, Some(0));
 }

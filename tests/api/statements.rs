@@ -62,17 +62,22 @@ async fn a_call_that_succeeds_is_one_statement(#[case] resource: Resource, #[cas
 }
 
 /// The plan of a deletion as the service runs it, with what it really read.
-async fn explain(pool: &PgPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
-    let list = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
+async fn explain_deletion(pool: &PgPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
     let (operation, requester, customer) = (Uuid::now_v7(), family.requester, family.in_scope(resource));
+    let values = format!("'{operation}', '{requester}', '{customer}', '{}', null", list(ids));
+    explain(pool, sql, "uuid, uuid, uuid, uuid[], text", &values).await
+}
+
+fn list(ids: &[Uuid]) -> String {
+    format!("{{{}}}", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","))
+}
+
+async fn explain(pool: &PgPool, sql: &str, types: &str, values: &str) -> Value {
     let mut tx = pool.begin().await.unwrap();
     sqlx::raw_sql("set local plan_cache_mode = force_generic_plan").execute(&mut *tx).await.unwrap();
-    let prepare = format!("prepare deletion (uuid, uuid, uuid, uuid[], text) as {sql}");
+    let prepare = format!("prepare statement ({types}) as {sql}");
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *tx).await.unwrap();
-    let explain = format!(
-        "explain (analyze, format json)
-         execute deletion ('{operation}', '{requester}', '{customer}', '{{{list}}}', null)"
-    );
+    let explain = format!("explain (analyze, format json) execute statement ({values})");
     let plan: Value = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *tx).await.unwrap().get(0);
     tx.rollback().await.unwrap();
     plan
@@ -121,12 +126,59 @@ async fn a_list_of_100_reads_100_of_a_customers_10_000_rows(
     wanted.sort();
     assert_eq!(wanted.len(), 100);
 
-    let plan = explain(pool, sql, family, resource, &wanted).await;
+    let plan = explain_deletion(pool, sql, family, resource, &wanted).await;
 
     let mut reads = Vec::new();
     rows_read(&plan, table, &mut reads);
     assert!(reads.len() >= 2, "one look to lock and one to update: {plan}");
     assert!(reads.iter().all(|rows| *rows <= 100.0), "{reads:?} {plan}");
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_read_everything_that_a_customer_has() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let params = service.world.rows(Resource::ExternalParams, family.requester, 3).await;
+    for table in ["subscriber", "sell_plan"] {
+        let fill = format!(
+            "insert into {table} (id, customer_id, name) select gen_random_uuid(), $1, 'a' from generate_series(1, 20000)"
+        );
+        sqlx::query(AssertSqlSafe(fill)).bind(family.requester).execute(pool).await.unwrap();
+    }
+    sqlx::raw_sql("vacuum analyze").execute(pool).await.unwrap();
+
+    let sql = include_str!("../../src/repository/sql/inspect_external_params.sql");
+    let values = format!("'{0}', '{0}', '{1}'", family.requester, list(&params));
+    let plan = explain(pool, sql, "uuid, uuid, uuid[]", &values).await;
+
+    for table in ["subscriber", "sell_plan"] {
+        let mut reads = Vec::new();
+        rows_read(&plan, table, &mut reads);
+        assert!(!reads.is_empty() && reads.iter().all(|rows| *rows <= 3.0), "{table}: {reads:?} {plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_customer_at_the_end_of_a_long_chain_is_judged_in_time() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    // Each is below the one before. The guard against cycles would walk up for each of them.
+    sqlx::raw_sql(
+        "alter table customer disable trigger customer_has_no_cycle_on_insert;
+         insert into customer (id, parent_id, name)
+         select md5(i::text)::uuid, case when i > 1 then md5((i - 1)::text)::uuid end, 'deep' from generate_series(1, 20000) as i;
+         analyze customer;",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    let deepest: Uuid = sqlx::query_scalar("select md5('20000')::uuid").fetch_one(pool).await.unwrap();
+
+    let answer = service.delete_one(family.requester, deepest, Resource::Contact, Uuid::now_v7()).await;
+
+    answer.assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
 }
 
 #[tokio::test]

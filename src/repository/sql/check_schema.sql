@@ -1,4 +1,4 @@
--- check_schema: the version of the schema, and whether this server takes writes.
+-- check_schema: the migrations that the schema has had, and whether this server takes writes.
 select
-  (select max(schema_version.version) from schema_version) as version,
+  array(select schema_version.version from schema_version order by schema_version.version) as "versions!",
   current_setting('transaction_read_only') = 'off' as "writable!"

@@ -2,21 +2,22 @@
 --
 -- $1 requester  $2 customer  $3 contacts
 with recursive
-  -- From the customer up to the requester, or to the root where the requester is not on the way.
+  -- From the customer up to the requester, or to the root where the requester is not on the way. All that is deeper than
+  -- a sub-customer counts as 2, so that the walk also ends where a circle does.
   path (id, parent_id, depth) as (
     select customer.id, customer.parent_id, 0
     from customer
     where customer.id = $2
       and customer.deleted_at is null
-    union all
-    select customer.id, customer.parent_id, path.depth + 1
+    union
+    select customer.id, customer.parent_id, least(path.depth + 1, 2)
     from path
     join customer on customer.id = path.parent_id
     where path.id <> $1
       and customer.deleted_at is null
-  ) cycle id set looped using visited
+  )
 select
-  (select path.depth from path where path.id = $1 and not path.looped) as depth,
+  (select path.depth from path where path.id = $1) as depth,
   array(
     select wanted.id
     from unnest($3::uuid[]) as wanted (id)

@@ -2,21 +2,22 @@
 --
 -- $1 requester  $2 customer  $3 instances
 with recursive
-  -- From the customer up to the requester, or to the root where the requester is not on the way.
+  -- From the customer up to the requester, or to the root where the requester is not on the way. All that is deeper than
+  -- a sub-customer counts as 2, so that the walk also ends where a circle does.
   path (id, parent_id, depth) as (
     select customer.id, customer.parent_id, 0
     from customer
     where customer.id = $2
       and customer.deleted_at is null
-    union all
-    select customer.id, customer.parent_id, path.depth + 1
+    union
+    select customer.id, customer.parent_id, least(path.depth + 1, 2)
     from path
     join customer on customer.id = path.parent_id
     where path.id <> $1
       and customer.deleted_at is null
-  ) cycle id set looped using visited
+  )
 select
-  (select path.depth from path where path.id = $1 and not path.looped) as depth,
+  (select path.depth from path where path.id = $1) as depth,
   array(
     select wanted.id
     from unnest($3::uuid[]) as wanted (id)
@@ -35,21 +36,22 @@ select
             select
             from customer
             where customer.id = external_params.sub_customer_id
-              and customer.parent_id = $2
+              -- "is true" keeps this a filter: as an index condition it makes the planner read everything of the customer.
+              and (customer.parent_id = $2) is true
               and customer.deleted_at is null
           )
           or exists (
             select
             from subscriber
             where subscriber.id = external_params.subscriber_id
-              and subscriber.customer_id = $2
+              and (subscriber.customer_id = $2) is true
               and subscriber.deleted_at is null
           )
           or exists (
             select
             from sell_plan
             where sell_plan.id = external_params.sell_plan_id
-              and sell_plan.customer_id = $2
+              and (sell_plan.customer_id = $2) is true
               and sell_plan.deleted_at is null
           )
         )

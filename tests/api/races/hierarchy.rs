@@ -2,108 +2,176 @@
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
+use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::{begin, code_of, in_background, run, until_waiting};
 use crate::support::TestService;
+use crate::support::world::{Family, table};
 
+const RE_PARENT: &str = "update customer set parent_id = $2 where id = $1";
+const DELETE: &str = "update customer set deleted_at = now() where id = $1 and id <> $2";
+const MOVE_ONE_LEVEL_DOWN: &str = "
+    update customer
+    set parent_id = (
+      select id from customer where parent_id = (select parent_id from customer where id = $1) and id <> $1
+    )
+    where id = $1 and id <> $2";
+
+/// Asserts that another service that runs this now has to wait.
+async fn assert_waits(pool: &PgPool, sql: &str, ids: &[Uuid]) {
+    let mut tx = begin(pool, "set local lock_timeout = '50ms'", &[]).await;
+    let result = run(&mut tx, sql, ids).await;
+    assert_eq!(code_of(&result.expect_err(sql)), "55P03", "{sql}");
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
 #[tokio::test]
-async fn a_customer_cannot_be_re_parented_while_a_deletion_waits_for_a_row() {
+async fn a_customer_cannot_be_re_parented_while_a_deletion_waits_for_a_row(#[case] resource: Resource) {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    let contact = service.world.contact(family.sub_customer).await;
+    let row = service.world.row(resource, family.sub_customer).await;
 
-    let holding = begin(pool, "select from contact where id = $1 for update", &[contact]).await;
-    let call = in_background(&service, family, Resource::Contact, &[contact]);
+    let holding = begin(pool, &hold(resource), &[row]).await;
+    let call = in_background(&service, family, resource, &[row]);
     until_waiting(pool, 1).await;
+    assert_waits(pool, RE_PARENT, &[family.sub_customer, family.sibling]).await;
+    holding.rollback().await.unwrap();
 
-    for sql in [
-        "update customer set parent_id = $2 where id = $1",
-        "update customer set deleted_at = now() where id = $1 and id <> $2",
-    ] {
-        let mut tx = pool.begin().await.unwrap();
-        run(&mut tx, "set local lock_timeout = '50ms'", &[]).await.unwrap();
-        let moved = run(&mut tx, sql, &[family.sub_customer, family.sibling]).await;
-        assert_eq!(code_of(&moved.unwrap_err()), "55P03", "{sql}");
+    call.await.unwrap().assert_deleted();
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+async fn neither_requester_nor_customer_can_be_deleted_while_a_deletion_waits_for_a_row(#[case] resource: Resource) {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let row = service.world.row(resource, family.in_scope(resource)).await;
+
+    let holding = begin(pool, &hold(resource), &[row]).await;
+    let call = in_background(&service, family, resource, &[row]);
+    until_waiting(pool, 1).await;
+    for customer in [family.requester, family.in_scope(resource)] {
+        assert_waits(pool, DELETE, &[customer, family.sibling]).await;
     }
     holding.rollback().await.unwrap();
 
     call.await.unwrap().assert_deleted();
 }
 
+fn hold(resource: Resource) -> String {
+    format!("select from {} where id = $1 for update", table(resource))
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
 #[tokio::test]
-async fn an_ordinary_update_of_a_customer_and_a_deletion_do_not_wait_for_each_other() {
+async fn an_ordinary_update_of_a_customer_and_a_deletion_do_not_wait_for_each_other(#[case] resource: Resource) {
     let service = TestService::start().await;
     let family = service.world.family().await;
-    let contact = service.world.contact(family.sub_customer).await;
+    let row = service.world.row(resource, family.in_scope(resource)).await;
     let rename = "update customer set name = 'Renamed' where id in ($1, $2)";
 
     let renaming = begin(&service.database.pool, rename, &[family.requester, family.sub_customer]).await;
-    let answer = service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await;
+    let answer = service.delete_one(family.requester, family.in_scope(resource), resource, row).await;
     renaming.rollback().await.unwrap();
 
     answer.assert_deleted();
 }
 
 #[rstest]
-#[case::re_parented("update customer set parent_id = $2 where id = $1", "CUSTOMER_1002")]
-#[case::moved_one_level_down(
-    "update customer set parent_id = (select id from customer where parent_id = (select parent_id from customer where id = $1) and id <> $1) where id = $1 and id <> $2",
-    "AUTH_1010"
-)]
-#[case::deleted("update customer set deleted_at = now() where id = $1 and id <> $2", "CUSTOMER_1002")]
+#[case::contact_re_parented(Resource::Contact, RE_PARENT, "CUSTOMER_1002")]
+#[case::contact_moved_one_level_down(Resource::Contact, MOVE_ONE_LEVEL_DOWN, "AUTH_1010")]
+#[case::contact_deleted(Resource::Contact, DELETE, "CUSTOMER_1002")]
+#[case::address_re_parented(Resource::Address, RE_PARENT, "CUSTOMER_1002")]
+#[case::address_moved_one_level_down(Resource::Address, MOVE_ONE_LEVEL_DOWN, "AUTH_1011")]
+#[case::address_deleted(Resource::Address, DELETE, "CUSTOMER_1002")]
 #[tokio::test]
-async fn a_deletion_that_waited_for_its_customer_acts_on_what_it_finds_then(#[case] sql: &str, #[case] code: &str) {
+async fn a_deletion_that_waited_for_its_customer_acts_on_what_it_finds_then(
+    #[case] resource: Resource,
+    #[case] sql: &str,
+    #[case] code: &str,
+) {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    let contact = service.world.contact(family.sub_customer).await;
+    let row = service.world.row(resource, family.sub_customer).await;
 
     let moving = begin(pool, sql, &[family.sub_customer, family.sibling]).await;
-    let call = in_background(&service, family, Resource::Contact, &[contact]);
+    let call = in_background(&service, family, resource, &[row]);
     until_waiting(pool, 1).await;
     moving.commit().await.unwrap();
 
     let answer = call.await.unwrap();
     assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (404, Some(code)), "{}", answer.text);
-    assert!(service.world.deleted(Resource::Contact, &[contact]).await.is_empty());
+    assert!(service.world.deleted(resource, &[row]).await.is_empty());
 }
 
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_requester_that_is_deleted_while_its_call_waits_deletes_nothing() {
+async fn a_requester_that_is_deleted_while_its_call_waits_deletes_nothing(#[case] resource: Resource) {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    let zone = service.world.zone(family.requester).await;
+    let row = service.world.row(resource, family.in_scope(resource)).await;
 
-    let dying = begin(pool, "update customer set deleted_at = now() where id = $1", &[family.requester]).await;
-    let call = in_background(&service, family, Resource::Zone, &[zone]);
+    let dying = begin(pool, DELETE, &[family.requester, family.sibling]).await;
+    let call = in_background(&service, family, resource, &[row]);
     until_waiting(pool, 1).await;
     dying.commit().await.unwrap();
 
     call.await.unwrap().assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
-    assert!(service.world.deleted(Resource::Zone, &[zone]).await.is_empty());
-}
-
-#[tokio::test]
-async fn a_contact_that_moves_to_another_customer_while_a_deletion_waits_for_it_stays() {
-    let service = TestService::start().await;
-    let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 3).await;
-
-    let sql = "update contact set customer_id = $2 where id = $1";
-    let moving = begin(pool, sql, &[contacts[1], family.second_sub_customer]).await;
-    let call = in_background(&service, family, Resource::Contact, &contacts);
-    until_waiting(pool, 1).await;
-    moving.commit().await.unwrap();
-
-    call.await.unwrap().assert_failed(404, "AUTH_1010", "Contact for your customer was not found");
-    assert!(service.world.deleted(Resource::Contact, &contacts).await.is_empty());
+    assert!(service.world.deleted(resource, &[row]).await.is_empty());
 }
 
 #[rstest]
-#[case::sub_customer("sub_customer_id", "update customer set parent_id = $2 where id = $1")]
+#[case::contact(Resource::Contact, 3, "AUTH_1010", "Contact for your customer was not found")]
+#[case::address(Resource::Address, 3, "AUTH_1011", "Address for your customer was not found")]
+#[case::external_params(Resource::ExternalParams, 3, "CUSTOMER_1026", "Failed to delete external params item")]
+#[case::zone(Resource::Zone, 3, "CUSTOMER_1030", "Failed to delete customer zone\\s")]
+#[case::product(Resource::Product, 1, "AUTH_1015", "Product was not found for your account")]
+#[tokio::test]
+async fn a_row_that_moves_to_another_customer_while_a_deletion_waits_for_it_stays(
+    #[case] resource: Resource,
+    #[case] count: usize,
+    #[case] code: &str,
+    #[case] message: &str,
+) {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let rows = service.world.rows(resource, family.in_scope(resource), count).await;
+
+    let sql = format!("update {} set customer_id = $2 where id = $1", table(resource));
+    let moving = begin(pool, &sql, &[rows[count / 2], family.second_sub_customer]).await;
+    let call = in_background(&service, family, resource, &rows);
+    until_waiting(pool, 1).await;
+    moving.commit().await.unwrap();
+
+    call.await.unwrap().assert_failed(404, code, message);
+    assert!(service.world.deleted(resource, &rows).await.is_empty());
+}
+
+#[rstest]
+#[case::sub_customer("sub_customer_id", RE_PARENT)]
 #[case::subscriber("subscriber_id", "update subscriber set customer_id = $2 where id = $1")]
 #[case::sell_plan("sell_plan_id", "update sell_plan set customer_id = $2 where id = $1")]
 #[tokio::test]
@@ -114,11 +182,7 @@ async fn external_params_stay_when_their_entity_moves_while_the_deletion_waits(
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    let entity = match column {
-        "sub_customer_id" => family.sub_customer,
-        "subscriber_id" => service.world.subscriber(family.requester).await,
-        _ => service.world.sell_plan(family.requester).await,
-    };
+    let entity = entity(&service, family, column).await;
     let params = service.world.external_params(family.requester, column, entity).await;
 
     let moving = begin(pool, sql, &[entity, family.sibling]).await;
@@ -131,7 +195,7 @@ async fn external_params_stay_when_their_entity_moves_while_the_deletion_waits(
 }
 
 #[rstest]
-#[case::sub_customer("sub_customer_id", "update customer set parent_id = $2 where id = $1")]
+#[case::sub_customer("sub_customer_id", RE_PARENT)]
 #[case::subscriber("subscriber_id", "update subscriber set customer_id = $2 where id = $1")]
 #[case::sell_plan("sell_plan_id", "update sell_plan set customer_id = $2 where id = $1")]
 #[tokio::test]
@@ -142,21 +206,23 @@ async fn an_entity_cannot_move_while_a_deletion_waits_for_its_external_params(
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    let entity = match column {
-        "sub_customer_id" => family.sub_customer,
-        "subscriber_id" => service.world.subscriber(family.requester).await,
-        _ => service.world.sell_plan(family.requester).await,
-    };
+    let entity = entity(&service, family, column).await;
     let params = service.world.external_params(family.requester, column, entity).await;
 
-    let holding = begin(pool, "select from external_params where id = $1 for update", &[params]).await;
+    let holding = begin(pool, &hold(Resource::ExternalParams), &[params]).await;
     let call = in_background(&service, family, Resource::ExternalParams, &[params]);
     until_waiting(pool, 1).await;
-    let mut tx = pool.begin().await.unwrap();
-    run(&mut tx, "set local lock_timeout = '50ms'", &[]).await.unwrap();
-    let moved = run(&mut tx, sql, &[entity, family.sibling]).await;
-    assert_eq!(code_of(&moved.unwrap_err()), "55P03");
+    assert_waits(pool, sql, &[entity, family.sibling]).await;
     holding.rollback().await.unwrap();
 
     call.await.unwrap().assert_deleted();
+}
+
+/// What the column refers to, as something of the requester's.
+async fn entity(service: &TestService, family: Family, column: &str) -> Uuid {
+    match column {
+        "sub_customer_id" => family.sub_customer,
+        "subscriber_id" => service.world.subscriber(family.requester).await,
+        _ => service.world.sell_plan(family.requester).await,
+    }
 }

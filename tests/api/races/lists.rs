@@ -6,11 +6,13 @@ use std::time::Duration;
 use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
 use rstest::rstest;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{begin, until_waiting};
 use crate::support::process::Process;
 use crate::support::service::{collection, send};
+use crate::support::world::table;
 use crate::support::{TestDatabase, TestService, body};
 
 #[rstest]
@@ -37,27 +39,26 @@ async fn two_deletions_of_one_id_have_one_winner(#[case] resource: Resource, #[c
     }
 }
 
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn overlapping_lists_have_one_winner_for_each_id_and_are_never_torn() {
+async fn overlapping_lists_have_one_winner_for_each_id_and_are_never_torn(#[case] resource: Resource) {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
+    let customer = family.in_scope(resource);
 
-    for _ in 0..12 {
-        let ids: Vec<Uuid> = sqlx::query_scalar(
-            "insert into contact (id, customer_id, email, mobile)
-             select gen_random_uuid(), $1, 'a@example.com', '+491510000' from generate_series(1, 40) returning id",
-        )
-        .bind(family.sub_customer)
-        .fetch_all(pool)
-        .await
-        .unwrap();
+    for _ in 0..3 {
+        let ids: Vec<Uuid> =
+            sqlx::query_scalar("select gen_random_uuid() from generate_series(1, 40)").fetch_all(pool).await.unwrap();
+        insert(pool, resource, customer, &ids).await;
         // Ten of the forty for each of sixteen clients, half of them the neighbour's too.
         let lists: Vec<Vec<Uuid>> =
             (0..16).map(|client| ids.iter().copied().cycle().skip(client * 5).take(10).collect()).collect();
-        let calls = lists
-            .iter()
-            .map(|list| service.delete_list(family.requester, family.sub_customer, Resource::Contact, list));
+        let calls = lists.iter().map(|list| service.delete_list(family.requester, customer, resource, list));
         let answers = join_all(calls).await;
 
         let winners: Vec<&Vec<Uuid>> =
@@ -66,10 +67,37 @@ async fn overlapping_lists_have_one_winner_for_each_id_and_are_never_torn() {
         assert!(answers.iter().all(|answer| [200, 404].contains(&answer.status)));
         let mut won: Vec<Uuid> = winners.into_iter().flatten().copied().collect();
         won.sort();
-        assert_eq!(service.world.deleted(Resource::Contact, &ids).await, won, "every id once, and no other");
+        assert_eq!(service.world.deleted(resource, &ids).await, won, "every id once, and no other");
     }
     let disagreements: i64 = sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(pool).await.unwrap();
     assert_eq!(disagreements, 0);
+}
+
+/// Live rows of the customer, which the table stores in the order of the ids given.
+async fn insert(pool: &PgPool, resource: Resource, customer: Uuid, ids: &[Uuid]) {
+    let sql = match resource {
+        Resource::Contact => {
+            "insert into contact (id, customer_id, email, mobile)
+             select row.id, $2, 'a@example.com', '+491510000' from unnest($1::uuid[]) as row (id)"
+        }
+        Resource::Address => {
+            "insert into address (id, customer_id, line_1, city, country_code)
+             select row.id, $2, '1', 'Bern', 'CHE' from unnest($1::uuid[]) as row (id)"
+        }
+        Resource::ExternalParams => {
+            "with entity as (
+               insert into subscriber (id, customer_id, name) values (gen_random_uuid(), $2, 'A subscriber') returning id
+             )
+             insert into external_params (id, customer_id, subscriber_id, name, value)
+             select row.id, $2, (select entity.id from entity), 'a', 'b' from unnest($1::uuid[]) as row (id)"
+        }
+        Resource::Zone => {
+            "insert into zone (id, customer_id, name, country_code)
+             select row.id, $2, row.id::text, 'DEU' from unnest($1::uuid[]) as row (id)"
+        }
+        Resource::Product => panic!("products are deleted one by one"),
+    };
+    sqlx::query(sql).bind(ids).bind(customer).execute(pool).await.unwrap();
 }
 
 /// Rows in the order in which the table stores them, and two lists that have the first and the last of them in common.
@@ -80,18 +108,24 @@ struct Crossing {
     last: Uuid,
 }
 
-async fn crossing(service: &TestService, customer: Uuid) -> Crossing {
+async fn crossing(pool: &PgPool, resource: Resource, customer: Uuid) -> Crossing {
     let id = |number: u128| Uuid::from_u128(number);
     let rows = Crossing { last: id(4), only_by_heap: id(3), only_by_index: id(2), first: id(1) };
-    for row in [rows.last, rows.only_by_heap, rows.only_by_index, rows.first] {
-        let sql = "insert into contact (id, customer_id, email, mobile) values ($1, $2, 'a@example.com', '+491510000')";
-        sqlx::query(sql).bind(row).bind(customer).execute(&service.database.pool).await.unwrap();
-    }
+    insert(pool, resource, customer, &[rows.last, rows.only_by_heap, rows.only_by_index, rows.first]).await;
     rows
 }
 
+#[rstest]
+#[case::contact(Resource::Contact, "CUSTOMER_1017", "Unknown Contact ID")]
+#[case::address(Resource::Address, "CUSTOMER_1018", "Unknown Address ID")]
+#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026", "Failed to delete external params item")]
+#[case::zone(Resource::Zone, "CUSTOMER_1030", "Failed to delete customer zone\\s")]
 #[tokio::test]
-async fn rows_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
+async fn rows_are_locked_in_the_order_of_their_ids_whatever_the_plan(
+    #[case] resource: Resource,
+    #[case] code: &str,
+    #[case] message: &str,
+) {
     let database = TestDatabase::migrated().await;
     let url = database.url.split('?').next().unwrap().to_owned();
     let with = |options: &str| format!("{url}?options={options}%20-c%20enable_bitmapscan%3Doff");
@@ -103,8 +137,9 @@ async fn rows_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
     .await;
     let pool = &by_index.database.pool;
     let family = by_index.world.family().await;
-    let rows = crossing(&by_index, family.sub_customer).await;
-    let path = collection(family.sub_customer, Resource::Contact);
+    let customer = family.in_scope(resource);
+    let rows = crossing(pool, resource, customer).await;
+    let path = collection(customer, resource);
     let call = |address: SocketAddr, ids: [Uuid; 3]| {
         let call = reqwest::Client::new().delete(format!("http://{address}{path}"));
         tokio::spawn(send(call.header("X-Requester-Id", family.requester.to_string()).body(body(&ids))))
@@ -112,7 +147,8 @@ async fn rows_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
 
     // Each plan is stopped between its first and its last row. If each has locked its first by then, neither gets on.
     let held = [rows.only_by_index, rows.only_by_heap];
-    let holding = begin(pool, "select from contact where id in ($1, $2) for update", &held).await;
+    let hold = format!("select from {} where id in ($1, $2) for update", table(resource));
+    let holding = begin(pool, &hold, &held).await;
     let one = call(by_index.address, [rows.first, rows.only_by_index, rows.last]);
     until_waiting(pool, 1).await;
     let other = call(by_heap.address, [rows.last, rows.only_by_heap, rows.first]);
@@ -120,7 +156,7 @@ async fn rows_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
     holding.rollback().await.unwrap();
 
     one.await.unwrap().assert_deleted();
-    other.await.unwrap().assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");
+    other.await.unwrap().assert_failed(404, code, message);
     // Backends report their statistics with a delay.
     tokio::time::sleep(Duration::from_millis(1200)).await;
     let deadlocks: i64 =
