@@ -9,13 +9,12 @@ use rstest::rstest;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
-use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use crate::support::proxy::{Proxy, Weather};
-use crate::support::service::{Answer, collection};
+use crate::support::service::{Answer, hang_up_while_waiting};
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService, body};
+use crate::support::{TestDatabase, TestService};
 
 const LONGEST_ANSWER: Duration = Duration::from_secs(3);
 const LONGEST_RECOVERY: Duration = Duration::from_secs(2);
@@ -282,23 +281,6 @@ impl Answer {
     }
 }
 
-/// Sends a list deletion that waits for a row which another transaction holds, and hangs up once it waits.
-async fn hang_up_while_waiting(service: &TestService, family: Family, contact: Uuid) {
-    let mut client = tokio::net::TcpStream::connect(service.address).await.unwrap();
-    let text = body(&[contact]);
-    let head = format!(
-        "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: {}\r\n\r\n{text}",
-        collection(family.sub_customer, Resource::Contact),
-        family.requester,
-        text.len()
-    );
-    client.write_all(head.as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    client.set_zero_linger().unwrap();
-    drop(client);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-}
-
 #[tokio::test]
 async fn a_call_whose_client_hangs_up_is_brought_to_its_end() {
     let service = TestService::start_with(|settings| settings.database.max_connections = 1).await;
@@ -314,7 +296,7 @@ async fn a_call_whose_client_hangs_up_is_brought_to_its_end() {
     };
 
     let holding = hold("select from contact where id = $1 for update", contacts[0]).await;
-    hang_up_while_waiting(&service, family, contacts[0]).await;
+    hang_up_while_waiting(service.address, family, contacts[0]).await;
     holding.rollback().await.unwrap();
     // The only connection comes back to the pool whole.
     delete(&service, family, contacts[1]).await.0.assert_deleted();
@@ -322,7 +304,7 @@ async fn a_call_whose_client_hangs_up_is_brought_to_its_end() {
 
     // A refusal takes three statements, and is recorded all the same.
     let moving = hold("update contact set customer_id = (select parent_id from customer where customer.id = contact.customer_id) where id = $1", contacts[2]).await;
-    hang_up_while_waiting(&service, family, contacts[2]).await;
+    hang_up_while_waiting(service.address, family, contacts[2]).await;
     moving.commit().await.unwrap();
     let unknown = delete(&service, family, Uuid::now_v7()).await.0;
     unknown.assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");

@@ -8,7 +8,7 @@ use customer_deletion::schema;
 use rstest::rstest;
 
 use crate::support::process::{Process, command, output};
-use crate::support::service::collection;
+use crate::support::service::{collection, hang_up_while_waiting};
 use crate::support::{TestDatabase, World, body};
 
 fn serve() -> Command {
@@ -194,13 +194,7 @@ async fn sigterm_waits_for_a_call_whose_client_has_gone() {
         .await
         .unwrap();
 
-    let path = collection(family.sub_customer, Resource::Contact);
-    let call = reqwest::Client::new()
-        .delete(format!("http://{}{path}", process.address))
-        .header("X-Requester-Id", family.requester.to_string())
-        .timeout(Duration::from_millis(300))
-        .body(body(&[contact]));
-    assert!(call.send().await.unwrap_err().is_timeout());
+    hang_up_while_waiting(process.address, family, contact).await;
     terminate(&process);
     tokio::time::sleep(Duration::from_millis(300)).await;
     moving.commit().await.unwrap();

@@ -86,7 +86,9 @@ async fn insert(pool: &PgPool, resource: Resource, customer: Uuid, ids: &[Uuid])
         }
         Resource::ExternalParams => {
             "with entity as (
-               insert into subscriber (id, customer_id, name) values (gen_random_uuid(), $2, 'A subscriber') returning id
+               insert into subscriber (id, customer_id, name)
+               values (gen_random_uuid(), $2, 'A subscriber')
+               returning id
              )
              insert into external_params (id, customer_id, subscriber_id, name, value)
              select row.id, $2, (select entity.id from entity), 'a', 'b' from unnest($1::uuid[]) as row (id)"

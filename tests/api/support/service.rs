@@ -11,9 +11,12 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use secrecy::SecretString;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::world::Family;
 use super::{TestDatabase, World, body};
 
 /// A service on ports of its own, with a database and a small world of its own.
@@ -142,6 +145,23 @@ impl Drop for TestService {
             }
         }
     }
+}
+
+/// Sends a deletion of a contact that has to wait for a row, and resets the connection once it waits.
+pub async fn hang_up_while_waiting(address: SocketAddr, family: Family, contact: Uuid) {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let text = body(&[contact]);
+    let request = format!(
+        "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: {}\r\n\r\n{text}",
+        collection(family.sub_customer, Resource::Contact),
+        family.requester,
+        text.len()
+    );
+    client.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 pub fn collection(customer: Uuid, resource: Resource) -> String {
