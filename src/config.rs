@@ -3,12 +3,15 @@
 //! `CUSTOMER_DELETION__HTTP__PORT` in the environment is `port` in the section `[http]` of the file, a TOML file that
 //! `CUSTOMER_DELETION_CONFIG` names. The environment wins.
 
+mod reading;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderName;
-use config::{Config, ConfigError, Environment, File, FileFormat};
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
@@ -202,55 +205,7 @@ fn variable(path: &str) -> String {
 }
 
 impl Settings {
-    /// Reads the environment of this process, and the file that it names.
-    pub fn load() -> Result<Settings, SettingsError> {
-        let mut environment = config::Map::new();
-        for (name, value) in std::env::vars_os() {
-            match (name.into_string(), value.into_string()) {
-                (Ok(name), Ok(value)) => drop(environment.insert(name, value)),
-                (Ok(setting), Err(_)) if setting.starts_with(PREFIX) => {
-                    return Err(SettingsError { setting, problem: "is not UTF-8".to_owned() });
-                }
-                // Somebody else's.
-                _ => {}
-            }
-        }
-        Settings::from_environment(environment)
-    }
-
-    /// Reads an environment given as a map.
-    pub fn from_environment(environment: config::Map<String, String>) -> Result<Settings, SettingsError> {
-        let file = environment.get(FILE_VARIABLE).cloned();
-        let url = environment.get("DATABASE_URL").filter(|url| !url.is_empty()).cloned();
-        let variables = Environment::with_prefix(PREFIX)
-            .prefix_separator("__")
-            .separator("__")
-            .ignore_empty(true)
-            .source(Some(environment));
-
-        let mut builder = Config::builder();
-        if let Some(url) = url {
-            builder = builder.set_default("database.url", url).map_err(unreadable)?;
-        }
-        if let Some(file) = &file {
-            builder = builder.add_source(File::new(file, FileFormat::Toml));
-        }
-        let sources = builder.add_source(variables).build().map_err(|error| match &file {
-            Some(file) => SettingsError {
-                setting: FILE_VARIABLE.to_owned(),
-                problem: format!("{file} cannot be read: {}", without_quotes(&error.to_string())),
-            },
-            None => unreadable(error),
-        })?;
-
-        let settings: Settings = serde_path_to_error::deserialize(sources).map_err(|error| {
-            let path = error.path().to_string();
-            SettingsError::new(&path, plain(error.into_inner()))
-        })?;
-        settings.validate()?;
-        Ok(settings)
-    }
-
+    /// Refuses what cannot work together.
     fn validate(&self) -> Result<(), SettingsError> {
         let database = &self.database;
         let positive = [
@@ -336,162 +291,4 @@ impl Header {
 
 fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_millis)
-}
-
-fn unreadable(error: ConfigError) -> SettingsError {
-    SettingsError { setting: PREFIX.to_owned(), problem: plain(error) }
-}
-
-/// The message without the library's own name for the key, which is not the one that people set.
-fn plain(error: ConfigError) -> String {
-    match error {
-        ConfigError::Type { unexpected, expected, .. } => {
-            let found = unexpected.to_string();
-            // A database's URL under the name of another setting is not shown: it has a password in it.
-            let found = if found.contains("://") { "a URL" } else { &found };
-            format!("must be {expected}, and is {found}")
-        }
-        ConfigError::At { error, .. } => plain(*error),
-        other => other.to_string(),
-    }
-}
-
-/// The parser of the file quotes the line that it does not understand, whatever secret is in it: the lines with a bar.
-fn without_quotes(message: &str) -> String {
-    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains('|'));
-    lines.collect::<Vec<_>>().join(": ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Settings::from_environment(environment)
-    }
-
-    fn refusal(variables: &[(&str, &str)]) -> String {
-        load(variables).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn nothing_set_gives_the_defaults() {
-        let settings = load(&[]).unwrap();
-        assert_eq!(settings.http.port, 8080);
-        assert_eq!(settings.management.port, 8081);
-        assert_eq!(settings.deletion.max_ids, 1000);
-        assert_eq!(settings.http.max_body_bytes, 1_048_576);
-    }
-
-    #[test]
-    fn the_environment_is_read() {
-        let settings = load(&[
-            ("CUSTOMER_DELETION__HTTP__PORT", "9000"),
-            ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "700"),
-            ("CUSTOMER_DELETION__REQUESTER__HEADER__NAME", "X-Customer"),
-        ])
-        .unwrap();
-        assert_eq!(settings.http.port, 9000);
-        assert_eq!(settings.database.lock_timeout, Duration::from_millis(700));
-        assert_eq!(settings.requester.header.name, "X-Customer");
-    }
-
-    #[test]
-    fn a_bad_value_is_named() {
-        let message = refusal(&[("CUSTOMER_DELETION__HTTP__PORT", "eighty")]);
-        assert!(message.starts_with("CUSTOMER_DELETION__HTTP__PORT: "), "{message}");
-        assert!(message.contains("eighty"), "{message}");
-    }
-
-    #[test]
-    fn a_misspelt_setting_is_named() {
-        let message = refusal(&[("CUSTOMER_DELETION__HTTP__PROT", "8080")]);
-        assert!(message.starts_with("CUSTOMER_DELETION__HTTP"), "{message}");
-        assert!(message.contains("prot"), "{message}");
-    }
-
-    #[test]
-    fn a_zero_is_named() {
-        let message = refusal(&[("CUSTOMER_DELETION__DELETION__MAX_IDS", "0")]);
-        assert_eq!(message, "CUSTOMER_DELETION__DELETION__MAX_IDS: must be at least 1");
-    }
-
-    #[test]
-    fn waits_must_nest() {
-        let message = refusal(&[("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "3000")]);
-        assert_eq!(
-            message,
-            "CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS: must be more than 0 and less than \
-             CUSTOMER_DELETION__DATABASE__DEADLINE_MS"
-        );
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let message = refusal(&[("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]);
-        assert!(message.starts_with("CUSTOMER_DELETION_CONFIG: /nowhere/settings.toml"), "{message}");
-    }
-
-    #[test]
-    fn a_line_of_the_file_that_is_not_understood_is_not_shown() {
-        let file = std::env::temp_dir().join(format!("customer-deletion-{}.toml", uuid::Uuid::now_v7()));
-        std::fs::write(&file, "[database]\nurl = \"postgres://me:hunter2@here/there\" x\n").unwrap();
-        let message = refusal(&[("CUSTOMER_DELETION_CONFIG", file.to_str().unwrap())]);
-        std::fs::remove_file(&file).unwrap();
-        assert!(message.contains("line 2") && !message.contains("hunter2"), "{message}");
-        assert_eq!(message.lines().count(), 1, "{message}");
-
-        let misplaced = refusal(&[("CUSTOMER_DELETION__HTTP__PORT", "postgres://me:hunter2@here/there")]);
-        assert!(!misplaced.contains("hunter2"), "{misplaced}");
-    }
-
-    #[test]
-    fn database_url_is_another_name_and_gives_way() {
-        let own = ("CUSTOMER_DELETION__DATABASE__URL", "postgres://own@localhost/own");
-        let common = ("DATABASE_URL", "postgres://common@localhost/common");
-        let database = |variables: &[_]| {
-            let options = load(variables).unwrap().database.connect_options().unwrap();
-            options.get_database().unwrap().to_owned()
-        };
-        assert_eq!(database(&[common]), "common");
-        assert_eq!(database(&[common, own]), "own");
-    }
-
-    #[test]
-    fn a_missing_database_is_named() {
-        let error = load(&[]).unwrap().database.connect_options().unwrap_err();
-        assert!(error.to_string().starts_with("CUSTOMER_DELETION__DATABASE__URL: is not set"), "{error}");
-    }
-
-    #[test]
-    fn a_bad_database_url_does_not_show_its_password() {
-        let settings = load(&[("DATABASE_URL", "postgres//me:hunter2@here")]).unwrap();
-        let error = settings.database.connect_options().unwrap_err().to_string();
-        assert!(!error.contains("hunter2"), "{error}");
-        assert!(!format!("{settings:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn without_a_requester_source_there_is_no_start() {
-        let error = load(&[]).unwrap().requester.source().unwrap_err();
-        assert!(error.to_string().starts_with("CUSTOMER_DELETION__REQUESTER__SOURCE: is not set"), "{error}");
-    }
-
-    #[test]
-    fn the_header_source_needs_its_trusted_peers() {
-        let source = ("CUSTOMER_DELETION__REQUESTER__SOURCE", "header");
-        let error = load(&[source]).unwrap().requester.source().unwrap_err();
-        assert!(
-            error.to_string().starts_with("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS: is not set"),
-            "{error}"
-        );
-
-        let peers = ("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "10.0.0.0/8, ::1, nonsense");
-        let error = load(&[source, peers]).unwrap().requester.source().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS: `nonsense` is not a network like 10.0.0.0/8"
-        );
-    }
 }

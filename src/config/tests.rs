@@ -1,0 +1,132 @@
+//! Every bad setting is named as people set it.
+
+use super::*;
+
+fn load(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Settings::from_environment(environment)
+}
+
+fn refusal(variables: &[(&str, &str)]) -> String {
+    load(variables).unwrap_err().to_string()
+}
+
+#[test]
+fn nothing_set_gives_the_defaults() {
+    let settings = load(&[]).unwrap();
+    assert_eq!(settings.http.port, 8080);
+    assert_eq!(settings.management.port, 8081);
+    assert_eq!(settings.deletion.max_ids, 1000);
+    assert_eq!(settings.http.max_body_bytes, 1_048_576);
+}
+
+#[test]
+fn the_environment_is_read() {
+    let settings = load(&[
+        ("CUSTOMER_DELETION__HTTP__PORT", "9000"),
+        ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "700"),
+        ("CUSTOMER_DELETION__REQUESTER__HEADER__NAME", "X-Customer"),
+    ])
+    .unwrap();
+    assert_eq!(settings.http.port, 9000);
+    assert_eq!(settings.database.lock_timeout, Duration::from_millis(700));
+    assert_eq!(settings.requester.header.name, "X-Customer");
+}
+
+#[test]
+fn a_bad_value_is_named() {
+    let message = refusal(&[("CUSTOMER_DELETION__HTTP__PORT", "eighty")]);
+    assert!(message.starts_with("CUSTOMER_DELETION__HTTP__PORT: "), "{message}");
+    assert!(message.contains("eighty"), "{message}");
+}
+
+#[test]
+fn a_misspelt_setting_is_named() {
+    let message = refusal(&[("CUSTOMER_DELETION__HTTP__PROT", "8080")]);
+    assert!(message.starts_with("CUSTOMER_DELETION__HTTP"), "{message}");
+    assert!(message.contains("prot"), "{message}");
+}
+
+#[test]
+fn a_zero_is_named() {
+    let message = refusal(&[("CUSTOMER_DELETION__DELETION__MAX_IDS", "0")]);
+    assert_eq!(message, "CUSTOMER_DELETION__DELETION__MAX_IDS: must be at least 1");
+}
+
+#[test]
+fn waits_must_nest() {
+    let message = refusal(&[("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "3000")]);
+    assert_eq!(
+        message,
+        "CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS: must be more than 0 and less than \
+         CUSTOMER_DELETION__DATABASE__DEADLINE_MS"
+    );
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let message = refusal(&[("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]);
+    assert!(message.starts_with("CUSTOMER_DELETION_CONFIG: /nowhere/settings.toml"), "{message}");
+}
+
+#[test]
+fn a_line_of_the_file_that_is_not_understood_is_not_shown() {
+    let file = std::env::temp_dir().join(format!("customer-deletion-{}.toml", uuid::Uuid::now_v7()));
+    std::fs::write(&file, "[database]\nurl = \"postgres://me:hunter2@here/there\" x\n").unwrap();
+    let message = refusal(&[("CUSTOMER_DELETION_CONFIG", file.to_str().unwrap())]);
+    std::fs::remove_file(&file).unwrap();
+    assert!(message.contains("line 2") && !message.contains("hunter2"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+
+    let misplaced = refusal(&[("CUSTOMER_DELETION__HTTP__PORT", "postgres://me:hunter2@here/there")]);
+    assert!(!misplaced.contains("hunter2"), "{misplaced}");
+}
+
+#[test]
+fn database_url_is_another_name_and_gives_way() {
+    let own = ("CUSTOMER_DELETION__DATABASE__URL", "postgres://own@localhost/own");
+    let common = ("DATABASE_URL", "postgres://common@localhost/common");
+    let database = |variables: &[_]| {
+        let options = load(variables).unwrap().database.connect_options().unwrap();
+        options.get_database().unwrap().to_owned()
+    };
+    assert_eq!(database(&[common]), "common");
+    assert_eq!(database(&[common, own]), "own");
+}
+
+#[test]
+fn a_missing_database_is_named() {
+    let error = load(&[]).unwrap().database.connect_options().unwrap_err();
+    assert!(error.to_string().starts_with("CUSTOMER_DELETION__DATABASE__URL: is not set"), "{error}");
+}
+
+#[test]
+fn a_bad_database_url_does_not_show_its_password() {
+    let settings = load(&[("DATABASE_URL", "postgres//me:hunter2@here")]).unwrap();
+    let error = settings.database.connect_options().unwrap_err().to_string();
+    assert!(!error.contains("hunter2"), "{error}");
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn without_a_requester_source_there_is_no_start() {
+    let error = load(&[]).unwrap().requester.source().unwrap_err();
+    assert!(error.to_string().starts_with("CUSTOMER_DELETION__REQUESTER__SOURCE: is not set"), "{error}");
+}
+
+#[test]
+fn the_header_source_needs_its_trusted_peers() {
+    let source = ("CUSTOMER_DELETION__REQUESTER__SOURCE", "header");
+    let error = load(&[source]).unwrap().requester.source().unwrap_err();
+    assert!(
+        error.to_string().starts_with("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS: is not set"),
+        "{error}"
+    );
+
+    let peers = ("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "10.0.0.0/8, ::1, nonsense");
+    let error = load(&[source, peers]).unwrap().requester.source().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS: `nonsense` is not a network like 10.0.0.0/8"
+    );
+}
