@@ -27,6 +27,7 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
     .unwrap();
     let path = collection(family.sub_customer, Resource::Contact);
 
+    let mut unanswered = 0;
     for _ in 0..CALLS {
         let contacts = world.rows(Resource::Contact, family.sub_customer, IDS).await;
         let process = Process::serve(&database.url);
@@ -41,7 +42,7 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
         let call = tokio::spawn(call.send());
         tokio::time::sleep(random_pause()).await;
         process.kill();
-        let _ = call.await.unwrap();
+        unanswered += usize::from(call.await.unwrap().is_err());
     }
 
     until_quiet(&database).await;
@@ -49,10 +50,7 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
         sqlx::query_scalar(include_str!("disagreements.sql")).fetch_one(&database.pool).await.unwrap();
     let done: i64 = sqlx::query_scalar("select count(*) from operation").fetch_one(&database.pool).await.unwrap();
     assert_eq!(disagreements, 0);
-    assert!(
-        (1..CALLS as i64).contains(&done),
-        "{done} of {CALLS} calls went through: the kills came too early or too late"
-    );
+    assert!(done > 0 && unanswered > 0, "{done} deletions, {unanswered} without an answer: the kills missed the calls");
 }
 
 /// Up to 40 ms, some times what a call takes here.
