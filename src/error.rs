@@ -1,6 +1,7 @@
 //! The documented codes, and why a call fails.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 
@@ -26,11 +27,12 @@ pub enum Code {
     METHOD_NOT_ALLOWED,
     PAYLOAD_TOO_LARGE,
     UNSUPPORTED_MEDIA_TYPE,
+    TOO_MANY_REQUESTS,
     IDEMPOTENCY_KEY_REUSED,
 }
 
 impl Code {
-    pub const ALL: [Code; 19] = [
+    pub const ALL: [Code; 20] = [
         Code::GLOBAL_1001,
         Code::GLOBAL_1003,
         Code::CUSTOMER_1002,
@@ -49,6 +51,7 @@ impl Code {
         Code::METHOD_NOT_ALLOWED,
         Code::PAYLOAD_TOO_LARGE,
         Code::UNSUPPORTED_MEDIA_TYPE,
+        Code::TOO_MANY_REQUESTS,
         Code::IDEMPOTENCY_KEY_REUSED,
     ];
 
@@ -85,6 +88,11 @@ impl Code {
                 "UNSUPPORTED_MEDIA_TYPE",
                 "The body must be JSON (application/json), without a content coding.",
                 S::UNSUPPORTED_MEDIA_TYPE,
+            ),
+            Code::TOO_MANY_REQUESTS => (
+                "TOO_MANY_REQUESTS",
+                "Too many calls in a short time. The Retry-After header tells when to try again.",
+                S::TOO_MANY_REQUESTS,
             ),
             Code::IDEMPOTENCY_KEY_REUSED => (
                 "IDEMPOTENCY_KEY_REUSED",
@@ -135,6 +143,10 @@ pub enum Error {
     #[error("refused: {}", .0.name())]
     Refused(Code),
 
+    /// Try again after this long: the requester calls more often than it may.
+    #[error("more calls than the requester may send; the next may come in {0:?}")]
+    TooManyRequests(Duration),
+
     /// Try again: the database is away, slow, or out of connections.
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -154,6 +166,7 @@ impl Error {
         match self {
             Error::Malformed(code, _) | Error::Refused(code) => *code,
             Error::Unauthenticated(_) => Code::UNAUTHORIZED,
+            Error::TooManyRequests(_) => Code::TOO_MANY_REQUESTS,
             Error::Unavailable(_) | Error::Defect(_) => Code::GLOBAL_1001,
         }
     }
@@ -162,9 +175,11 @@ impl Error {
     pub fn message(&self) -> &str {
         match self {
             Error::Malformed(_, message) => message,
-            Error::Unauthenticated(_) | Error::Refused(_) | Error::Unavailable(_) | Error::Defect(_) => {
-                self.code().message()
-            }
+            Error::Unauthenticated(_)
+            | Error::Refused(_)
+            | Error::TooManyRequests(_)
+            | Error::Unavailable(_)
+            | Error::Defect(_) => self.code().message(),
         }
     }
 }

@@ -52,17 +52,25 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Error::Defect(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Error::Malformed(..) | Error::Unauthenticated(_) | Error::Refused(_) | Error::Unavailable(_) => {
-                self.code().status()
-            }
+            Error::Malformed(..)
+            | Error::Unauthenticated(_)
+            | Error::Refused(_)
+            | Error::TooManyRequests(_)
+            | Error::Unavailable(_) => self.code().status(),
         }
     }
 
     fn error_response(&self) -> HttpResponse {
-        let status = self.status_code();
-        let mut response = HttpResponse::build(status);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
+        let mut response = HttpResponse::build(self.status_code());
+        match self {
+            Error::Unavailable(_) => {
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
+            }
+            // In whole seconds, and never before the time.
+            Error::TooManyRequests(wait) => {
+                response.insert_header((header::RETRY_AFTER, wait.as_secs() + 1));
+            }
+            Error::Malformed(..) | Error::Unauthenticated(_) | Error::Refused(_) | Error::Defect(_) => {}
         }
         response.json(Failure {
             error_code: self.code().name(),
