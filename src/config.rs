@@ -8,6 +8,7 @@ mod reading;
 mod tests;
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -80,6 +81,10 @@ pub struct Http {
     /// How long a body may take to come. A stalled client would hold what it sent so far in memory.
     #[serde(rename = "body_timeout_ms", deserialize_with = "milliseconds")]
     pub body_timeout: Duration,
+    /// Calls that may be worked on at once. One more is answered 503 at once.
+    pub max_in_flight: usize,
+    /// Connections that may be open at once. One more waits to be accepted.
+    pub max_connections: usize,
     /// How long calls in flight may take to end after SIGTERM.
     pub drain_seconds: u64,
 }
@@ -92,6 +97,8 @@ impl Default for Http {
             workers: None,
             max_body_bytes: 1024 * 1024,
             body_timeout: Duration::from_secs(10),
+            max_in_flight: 128,
+            max_connections: 1024,
             drain_seconds: 10,
         }
     }
@@ -113,6 +120,9 @@ impl Default for Management {
 /// More threads than any machine has cores.
 const MOST_WORKERS: usize = 1024;
 
+/// How long a call may wait in all, once its head is read.
+const LONGEST_CALL: Duration = Duration::from_secs(20);
+
 const ANY_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
 /// Who is calling.
@@ -121,6 +131,10 @@ const ANY_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 pub struct Requester {
     /// `header`; required.
     pub source: Option<String>,
+    /// Calls a second that one requester may send to this replica; as many as it likes when not set.
+    pub rate_per_second: Option<NonZeroU32>,
+    /// How many of them may come at once; as many as come in a second when not set.
+    pub rate_burst: Option<NonZeroU32>,
     pub header: Header,
 }
 
@@ -211,6 +225,8 @@ impl Settings {
         let positive = [
             ("database.max_connections", u64::from(database.max_connections)),
             ("http.max_body_bytes", self.http.max_body_bytes as u64),
+            ("http.max_in_flight", self.http.max_in_flight as u64),
+            ("http.max_connections", self.http.max_connections as u64),
             ("http.workers", self.http.workers.unwrap_or(1) as u64),
             ("deletion.max_ids", self.deletion.max_ids as u64),
         ];
@@ -237,6 +253,17 @@ impl Settings {
         if database.acquire_timeout.is_zero() || database.acquire_timeout >= database.deadline {
             let problem = format!("must be more than 0 and less than {}", variable("database.deadline_ms"));
             return Err(SettingsError::new("database.acquire_timeout_ms", problem));
+        }
+        if self.http.body_timeout.is_zero() || self.http.body_timeout + database.deadline > LONGEST_CALL {
+            let problem = format!(
+                "must be more than 0, and with {} no more than {LONGEST_CALL:?}: gateways give up after 29s",
+                variable("database.deadline_ms")
+            );
+            return Err(SettingsError::new("http.body_timeout_ms", problem));
+        }
+        if self.requester.rate_burst.is_some() && self.requester.rate_per_second.is_none() {
+            let problem = format!("is of no use without {}", variable("requester.rate_per_second"));
+            return Err(SettingsError::new("requester.rate_burst", problem));
         }
         Ok(())
     }

@@ -53,9 +53,10 @@ async fn main() -> ExitCode {
 async fn serve() -> Result<(), AnyError> {
     let stop = stop_signal()?;
     let settings = Settings::load()?;
-    telemetry::start(&settings.log)?;
-    Server::bind(settings)?.run(stop).await?;
-    Ok(())
+    let telemetry = telemetry::start(&settings.log)?;
+    let served = Server::bind(settings)?.run(stop).await;
+    telemetry.end().await;
+    Ok(served?)
 }
 
 async fn migrate() -> Result<(), AnyError> {

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -10,8 +12,9 @@ use actix_web::{App, HttpServer, dev};
 use sqlx::postgres::PgConnectOptions;
 
 use crate::config::{RequesterSource, Settings, SettingsError};
-use crate::http::{self, Health, Limits, Service};
+use crate::http::{self, Admission, Capacity, FORGET_INTERVAL, Health, Limits, Service};
 use crate::repository::Repository;
+use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,9 +70,13 @@ impl Server {
             "listening"
         );
         let repository = Repository::new(&self.settings.database, self.database);
+        metrics::start();
+        let admission = Admission::new(capacity(&self.settings));
+        let upkeep = tokio::spawn(keep_up(admission.clone()));
         let service = Service {
             repository: repository.clone(),
             requester: self.requester,
+            admission: admission.clone(),
             limits: Limits {
                 max_ids: self.settings.deletion.max_ids,
                 max_body_bytes: self.settings.http.max_body_bytes,
@@ -93,6 +100,7 @@ impl Server {
         management_handle.stop(true).await;
         management.await??;
         repository.close().await;
+        upkeep.abort();
         tracing::info!("stopped");
         Ok(())
     }
@@ -106,18 +114,36 @@ fn local_address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound listener has an address")
 }
 
+fn capacity(settings: &Settings) -> Capacity {
+    let rate = settings.requester.rate_per_second;
+    let burst = settings.requester.rate_burst.or(rate);
+    Capacity { max_in_flight: settings.http.max_in_flight, rate: rate.zip(burst) }
+}
+
+/// Bounds the memory of what is counted, whether or not anybody asks for it.
+async fn keep_up(admission: Admission) {
+    let mut measurements = tokio::time::interval(UPKEEP_INTERVAL);
+    let mut requesters = tokio::time::interval(FORGET_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = measurements.tick() => metrics::upkeep(),
+            _ = requesters.tick() => admission.forget_idle_requesters(),
+        }
+    }
+}
+
 fn serve_calls(service: Service, listener: TcpListener, settings: &Settings) -> io::Result<dev::Server> {
+    let workers = settings.http.workers.unwrap_or_else(|| available_parallelism().map_or(2, NonZeroUsize::get));
     let server = HttpServer::new(move || {
-        App::new().wrap(from_fn(http::answer_and_log)).configure(http::service(service.clone()))
+        App::new().wrap(from_fn(http::answer_and_report)).configure(http::service(service.clone()))
     })
     .disable_signals()
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)
-    .shutdown_timeout(settings.http.drain_seconds);
-    let server = match settings.http.workers {
-        Some(workers) => server.workers(workers),
-        None => server,
-    };
+    .shutdown_timeout(settings.http.drain_seconds)
+    .workers(workers)
+    // The library counts for each worker.
+    .max_connections(settings.http.max_connections.div_ceil(workers));
     Ok(server.listen(listener)?.run())
 }
 

@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::repository::Repository;
 use crate::schema::{self, SchemaError};
 use crate::server::{Server, StartError};
-use crate::telemetry;
+use crate::telemetry::{self, Telemetry};
 
 const DATABASE: &str = "customer_deletion";
 const USUAL_PORT: u16 = 8080;
@@ -91,11 +91,12 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
     let Some(postgres) = start_postgres(&arguments, stop.as_mut()).await? else {
         return Ok(());
     };
-    let server = tokio::select! {
-        server = prepare(&postgres, &arguments) => server?,
+    let (server, telemetry) = tokio::select! {
+        prepared = prepare(&postgres, &arguments) => prepared?,
         () = stop.as_mut() => return Ok(()),
     };
     server.run(stop).await?;
+    telemetry.end().await;
     // Last, because calls in flight need it until they have ended.
     drop(postgres);
     Ok(())
@@ -165,17 +166,17 @@ fn start_postgres_in(folder: &Path, fresh: bool, cancel: &Cancel) -> Result<Priv
 }
 
 /// From a server that is empty, or has a world already, to a service that listens.
-async fn prepare(postgres: &PrivatePostgres, arguments: &Arguments) -> Result<Server, DemoError> {
+async fn prepare(postgres: &PrivatePostgres, arguments: &Arguments) -> Result<(Server, Telemetry), DemoError> {
     create_database(&postgres.url("postgres")).await?;
     let url = postgres.url(DATABASE);
     let options = PgConnectOptions::from_str(&url)?;
     schema::migrate(&options).await?;
     let new_world = world::load(&options).await?;
     let settings = settings(url.clone(), arguments);
-    telemetry::start(&settings.log)?;
+    let telemetry = telemetry::start(&settings.log)?;
     let server = Server::bind(settings)?;
     introduce(&server, arguments, &url, new_world);
-    Ok(server)
+    Ok((server, telemetry))
 }
 
 async fn create_database(url: &str) -> Result<(), sqlx::Error> {

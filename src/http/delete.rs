@@ -8,7 +8,8 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::answer::{DeletionFields, LineIfAbandoned, REQUEST_ID, RequestId, header_value};
+use super::answer::{REQUEST_ID, RequestId, header_value};
+use super::report::{DeletionFields, LineIfAbandoned};
 use super::requester::Requester;
 use super::{Service, envelope, idempotency, target};
 use crate::error::Error;

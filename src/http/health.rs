@@ -7,6 +7,7 @@ use actix_web::web::Data;
 use serde::Serialize;
 
 use crate::repository::Repository;
+use crate::telemetry::metrics;
 
 /// What the management port tells of.
 pub struct Health {
@@ -29,6 +30,12 @@ impl Health {
     /// From now on no new calls should be sent here.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        metrics::ready(false);
+    }
+
+    /// Puts the state of the connections into the metrics.
+    pub fn count_connections(&self) {
+        self.repository.count_connections();
     }
 
     async fn check(&self) -> Result<(), String> {
@@ -46,7 +53,9 @@ pub async fn live() -> HttpResponse {
 
 /// `GET /health/ready`: a deletion could be done now. If not, it says why.
 pub async fn ready(health: Data<Health>) -> HttpResponse {
-    match health.check().await {
+    let state = health.check().await;
+    metrics::ready(state.is_ok());
+    match state {
         Ok(()) => HttpResponse::Ok().json(State { status: "UP", reason: None }),
         Err(reason) => HttpResponse::ServiceUnavailable().json(State { status: "DOWN", reason: Some(reason) }),
     }

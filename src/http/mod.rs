@@ -1,11 +1,13 @@
 //! What callers see: URLs, bodies, identity, the envelope, health. Knows actix, and no SQL.
 
+mod admission;
 mod answer;
 mod delete;
 mod envelope;
 mod health;
 mod idempotency;
 mod operations;
+mod report;
 mod requester;
 mod target;
 
@@ -18,9 +20,12 @@ use crate::config::RequesterSource;
 use crate::error::{Code, Error};
 use crate::repository::Repository;
 use crate::resource::Resource;
+use crate::telemetry::metrics;
 
-pub use self::answer::{answer, answer_and_log};
+pub use self::admission::{Admission, Capacity, FORGET_INTERVAL};
+pub use self::answer::answer;
 pub use self::health::Health;
+pub use self::report::answer_and_report;
 pub use self::target::Limits;
 
 /// What the handlers of the service work with.
@@ -28,6 +33,7 @@ pub use self::target::Limits;
 pub struct Service {
     pub repository: Repository,
     pub requester: RequesterSource,
+    pub admission: Admission,
     pub limits: Limits,
 }
 
@@ -36,6 +42,8 @@ pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         let collection = format!("/v2/customer/{{customer_id}}/{}", resource_pattern());
         let api = web::scope("/api")
+            .wrap(from_fn(admission::admit))
+            // The last one is the first to see a call.
             .wrap(from_fn(requester::identify))
             .service(route(&format!("{collection}:batchDelete"), "POST").route(web::post().to(delete::batch_delete)))
             .service(route(&format!("{collection}/{{id}}"), "DELETE").route(web::delete().to(delete::delete_one)))
@@ -54,8 +62,15 @@ pub fn management(health: web::Data<Health>) -> impl FnOnce(&mut ServiceConfig) 
             .app_data(health)
             .service(route("/health/live", "GET").route(web::get().to(health::live)))
             .service(route("/health/ready", "GET").route(web::get().to(health::ready)))
+            .service(route("/metrics", "GET").route(web::get().to(metrics_page)))
             .default_service(web::to(no_such_route));
     }
+}
+
+/// `GET /metrics`, in Prometheus's text format.
+async fn metrics_page(health: web::Data<Health>) -> HttpResponse {
+    health.count_connections();
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics::page())
 }
 
 /// The part of a route that stands for one of the five words.

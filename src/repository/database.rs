@@ -1,5 +1,6 @@
 //! The way to PostgreSQL: sessions with limits, a pool that heals, and a deadline and a few tries around every piece of work.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config;
 use crate::error::Error;
+use crate::telemetry::metrics;
 
 /// How often a piece of work is tried when the database fails in a way that passes.
 const TRIES: u32 = 3;
@@ -78,6 +80,7 @@ impl Database {
             match self.try_once(&work).await {
                 Err(error) if tries_left > 0 && passes(&error) => {
                     tracing::warn!(%error, "trying again on another connection");
+                    metrics::retried(sqlstate(&error).as_deref());
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
@@ -91,13 +94,27 @@ impl Database {
     where
         W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
     {
-        let mut lease = Lease(Some(self.pool.acquire().await?));
+        let mut lease = Lease(Some(self.acquire().await?));
         let result = work(lease.connection()).await;
         match &result {
             Err(error) if breaks_connection(error) => self.last_failure.is_now(),
             Ok(_) | Err(_) => lease.give_back(),
         }
         result
+    }
+
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        let began = Instant::now();
+        let acquired = self.pool.acquire().await;
+        metrics::waited_for_connection(began.elapsed(), matches!(acquired, Err(sqlx::Error::PoolTimedOut)));
+        acquired
+    }
+
+    /// Puts the state of the connections into the metrics.
+    pub fn count_connections(&self) {
+        let open = self.pool.size();
+        let idle = u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX).min(open);
+        metrics::connections(open - idle, idle, self.pool.options().get_max_connections());
     }
 
     /// Gives up every connection that is open now: the server behind them is not the one to work with.
@@ -196,6 +213,11 @@ fn breaks_connection(error: &sqlx::Error) -> bool {
         sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => false,
         _ => true,
     }
+}
+
+/// The code that PostgreSQL gave; none where it gave none, because the connection broke.
+pub fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(|error| error.code())
 }
 
 /// Whether the same work may well go through on another connection, or a moment later.

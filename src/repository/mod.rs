@@ -8,6 +8,7 @@
 //! and for the record of the refusal. If by then nothing stands in the way any more, the deletion is tried again.
 
 mod database;
+mod observed;
 mod statements;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use self::database::Database;
@@ -27,6 +29,7 @@ use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, Operation, Outcome, Status};
 use crate::schema;
+use crate::telemetry::metrics;
 
 /// How often one call may find, on its second look, that nothing stands in its way any more.
 const ATTEMPTS: u32 = 3;
@@ -86,6 +89,11 @@ impl Repository {
         self.in_own_task(async move { repository.check_by(repository.database.deadline()).await }).await
     }
 
+    /// Puts the state of the connections into the metrics.
+    pub fn count_connections(&self) {
+        self.database.count_connections();
+    }
+
     /// Waits until all work is done and every connection is closed.
     pub async fn close(&self) {
         self.tasks.close();
@@ -99,7 +107,7 @@ impl Repository {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        let task = self.tasks.spawn_on(work, &self.runtime);
+        let task = self.tasks.spawn_on(work.in_current_span(), &self.runtime);
         task.await.unwrap_or_else(|panic| Err(Error::Defect(panic.to_string())))
     }
 
@@ -111,6 +119,9 @@ impl Repository {
             // Perhaps the schema was changed under the running service. The next call looks.
             self.schema_fits.store(false, Ordering::Relaxed);
             self.record_internal_error(deadline, &deletion).await;
+        }
+        if let Ok(outcome) = &result {
+            count(&deletion, outcome);
         }
         result
     }
@@ -140,8 +151,11 @@ impl Repository {
                 statements::record_failure(connection, &deletion, failure).await
             })
         });
-        if let Err(error) = recorded.await {
-            tracing::error!(request_id = %deletion.operation_id, %error, "an internal error could not be recorded");
+        match recorded.await {
+            Ok(_) => metrics::operation_ended(deletion.resource, Status::InternalError, 0),
+            Err(error) => {
+                tracing::error!(request_id = %deletion.operation_id, %error, "an internal error could not be recorded");
+            }
         }
     }
 
@@ -171,6 +185,15 @@ impl Repository {
             return Err(Error::Unavailable("the server does not take writes".to_owned()));
         }
         Ok(())
+    }
+}
+
+fn count(deletion: &Deletion, outcome: &Outcome) {
+    let resource = deletion.resource;
+    match outcome.refusal {
+        _ if outcome.replayed => metrics::replayed(resource),
+        None => metrics::operation_ended(resource, Status::Success, deletion.targets.count()),
+        Some(_) => metrics::operation_ended(resource, Status::Failure, 0),
     }
 }
 

@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
 use crate::operation::{Deletion, IdempotencyKey, Operation, Status};
@@ -25,16 +26,19 @@ struct AttemptRow {
 
 macro_rules! attempt {
     ($file:literal, $connection:expr, $deletion:expr) => {
-        sqlx::query_file_as!(
-            AttemptRow,
+        observed(
             $file,
-            $deletion.operation_id,
-            $deletion.requester_id,
-            $deletion.customer_id,
-            $deletion.targets.as_slice(),
-            $deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+            sqlx::query_file_as!(
+                AttemptRow,
+                $file,
+                $deletion.operation_id,
+                $deletion.requester_id,
+                $deletion.customer_id,
+                $deletion.targets.as_slice(),
+                $deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+            )
+            .fetch_one($connection),
         )
-        .fetch_one($connection)
         .await
     };
 }
@@ -71,14 +75,17 @@ fn violates(error: &sqlx::Error, constraints: &[&str]) -> bool {
 
 macro_rules! inspect {
     ($file:literal, $connection:expr, $deletion:expr) => {
-        sqlx::query_file_as!(
-            Findings,
+        observed(
             $file,
-            $deletion.requester_id,
-            $deletion.customer_id,
-            $deletion.targets.as_slice(),
+            sqlx::query_file_as!(
+                Findings,
+                $file,
+                $deletion.requester_id,
+                $deletion.customer_id,
+                $deletion.targets.as_slice(),
+            )
+            .fetch_one($connection),
         )
-        .fetch_one($connection)
         .await
     };
 }
@@ -112,7 +119,7 @@ pub async fn record_failure(
     failure: Failure<'_>,
 ) -> Result<bool, sqlx::Error> {
     let key = deletion.idempotency_key.as_ref().filter(|_| failure.keeps_key);
-    let result = sqlx::query_file!(
+    let statement = sqlx::query_file!(
         "src/repository/sql/record_failure.sql",
         deletion.operation_id,
         deletion.requester_id,
@@ -123,9 +130,8 @@ pub async fn record_failure(
         failure.code.name(),
         failure.failed_ids,
         key.map(IdempotencyKey::as_str),
-    )
-    .execute(connection)
-    .await?;
+    );
+    let result = observed("record_failure", statement.execute(connection)).await?;
     Ok(result.rows_affected() == 1)
 }
 
@@ -136,15 +142,13 @@ pub async fn find_operation(
     operation_id: Uuid,
     key: Option<&IdempotencyKey>,
 ) -> Result<Option<Operation>, sqlx::Error> {
-    let row = sqlx::query_file!(
+    let statement = sqlx::query_file!(
         "src/repository/sql/find_operation.sql",
         requester_id,
         operation_id,
         key.map(IdempotencyKey::as_str),
-    )
-    .fetch_optional(connection)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
+    );
+    let Some(row) = observed("find_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
     Ok(Some(Operation {
         id: row.id,
         customer_id: row.customer_id,
@@ -170,5 +174,6 @@ pub struct SchemaCheck {
 
 /// Fails with SQLSTATE 42P01 in a database without a schema.
 pub async fn check_schema(connection: &mut PgConnection) -> Result<SchemaCheck, sqlx::Error> {
-    sqlx::query_file_as!(SchemaCheck, "src/repository/sql/check_schema.sql").fetch_one(connection).await
+    let statement = sqlx::query_file_as!(SchemaCheck, "src/repository/sql/check_schema.sql");
+    observed("check_schema", statement.fetch_one(connection)).await
 }

@@ -1,0 +1,91 @@
+//! Which calls are let in: no more at once than the service can work on, and no more of one requester than it may send.
+//!
+//! A call over a limit is turned away at once. A queue would only make every caller wait for those who gave up long ago.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::body::{EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpResponse, web};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::Service;
+use super::requester::Requester;
+use crate::error::Error;
+use crate::telemetry::metrics::{self, InFlight, Limit};
+
+/// How often requesters that did not call for a while are forgotten.
+pub const FORGET_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many calls are let in.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    /// Calls that may be worked on at once.
+    pub max_in_flight: usize,
+    /// Calls a second of one requester, and how many of them may come at once; none for as many as come.
+    pub rate: Option<(NonZeroU32, NonZeroU32)>,
+}
+
+/// Lets calls in. Cheap to clone.
+#[derive(Clone)]
+pub struct Admission {
+    in_flight: Arc<Semaphore>,
+    rate: Option<Arc<DefaultKeyedRateLimiter<Uuid>>>,
+}
+
+impl Admission {
+    pub fn new(capacity: Capacity) -> Admission {
+        let rate = capacity.rate.map(|(rate, burst)| {
+            let quota = Quota::per_second(rate).allow_burst(burst);
+            Arc::new(RateLimiter::dashmap(quota))
+        });
+        let in_flight = Arc::new(Semaphore::new(capacity.max_in_flight));
+        Admission { in_flight, rate }
+    }
+
+    /// Forgets the requesters whose next call would be let in as if it were their first.
+    pub fn forget_idle_requesters(&self) {
+        if let Some(rate) = &self.rate {
+            rate.retain_recent();
+            rate.shrink_to_fit();
+        }
+    }
+
+    fn within_rate(&self, requester: Requester) -> Result<(), Error> {
+        let Some(rate) = &self.rate else { return Ok(()) };
+        rate.check_key(&requester.0).map_err(|not_until| {
+            metrics::rejected(Limit::Rate);
+            Error::TooManyRequests(not_until.wait_time_from(DefaultClock::default().now()))
+        })
+    }
+}
+
+/// Lets a call in, or answers 429 or 503. Stands behind the identification.
+pub async fn admit(
+    service: web::Data<Service>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
+    let admission = &service.admission;
+    let requester = request.extensions().get::<Requester>().copied();
+    let requester = requester.ok_or_else(|| Error::Defect("a call is let in before it is identified".to_owned()));
+    if let Err(error) = requester.and_then(|requester| admission.within_rate(requester)) {
+        return Ok(refuse(request, error));
+    }
+    let Ok(_permit) = admission.in_flight.try_acquire() else {
+        metrics::rejected(Limit::InFlight);
+        return Ok(refuse(request, Error::Unavailable("too many calls are in flight".to_owned())));
+    };
+    let _in_flight = InFlight::begin();
+    next.call(request).await.map(ServiceResponse::map_into_left_body)
+}
+
+fn refuse<B>(request: ServiceRequest, error: Error) -> ServiceResponse<EitherBody<B>> {
+    request.into_response(HttpResponse::from_error(error)).map_into_right_body()
+}

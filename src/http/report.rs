@@ -1,0 +1,228 @@
+//! How a call shows to operators: its one line in the log, its span, and its place in the metrics.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest};
+use opentelemetry::trace::TraceId;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+use uuid::Uuid;
+
+use super::answer::{REQUEST_ID, answer};
+use super::requester::Requester;
+use crate::error::Error;
+use crate::operation::Deletion;
+use crate::telemetry::{metrics, traces};
+
+/// What a deletion adds to its line in the log.
+#[derive(Clone, Copy)]
+pub struct DeletionFields {
+    customer_id: Uuid,
+    resource: &'static str,
+    ids: usize,
+}
+
+impl From<&Deletion> for DeletionFields {
+    fn from(deletion: &Deletion) -> DeletionFields {
+        DeletionFields {
+            customer_id: deletion.customer_id,
+            resource: deletion.resource.word(),
+            ids: deletion.targets.count(),
+        }
+    }
+}
+
+/// The line of a call whose client hangs up: its handler is dropped, and never comes to the line of an answer.
+pub struct LineIfAbandoned {
+    request_id: Uuid,
+    requester_id: Uuid,
+    fields: DeletionFields,
+    answered: bool,
+}
+
+impl LineIfAbandoned {
+    pub fn new(deletion: &Deletion) -> LineIfAbandoned {
+        LineIfAbandoned {
+            request_id: deletion.operation_id,
+            requester_id: deletion.requester_id,
+            fields: DeletionFields::from(deletion),
+            answered: false,
+        }
+    }
+
+    /// The call is answered after all, and has its line from there.
+    pub fn withdraw(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for LineIfAbandoned {
+    fn drop(&mut self) {
+        if !self.answered {
+            metrics::request_abandoned();
+            tracing::info!(
+                request_id = %self.request_id,
+                requester_id = %self.requester_id,
+                customer_id = %self.fields.customer_id,
+                resource = self.fields.resource,
+                ids = self.fields.ids,
+                reason = "the client hung up; the operation tells how it ended",
+                "call"
+            );
+        }
+    }
+}
+
+/// What a finished call leaves behind, beside its answer.
+struct Report<'a> {
+    request: &'a HttpRequest,
+    request_id: Option<&'a str>,
+    trace_id: Option<TraceId>,
+    route: Option<String>,
+    status: u16,
+    error: Option<&'a Error>,
+    replayed: bool,
+    took: Duration,
+}
+
+/// Answers the call with a `Request-Id`, and reports it.
+pub async fn answer_and_report(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let began = Instant::now();
+    let span = tracing::info_span!(
+        target: traces::TARGET,
+        "call",
+        otel.kind = "server",
+        otel.name = Empty,
+        otel.status_code = Empty,
+        http.request.method = method(request.method()),
+        http.route = Empty,
+        http.response.status_code = Empty,
+        error.type = Empty,
+        request_id = Empty,
+    );
+    let trace_id = traces::continue_trace(&span, request.headers());
+    let response = answer(request, next).instrument(span.clone()).await?;
+
+    let request = response.request();
+    let report = Report {
+        request,
+        request_id: response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()),
+        trace_id,
+        route: request.match_pattern().map(|pattern| pattern.replace(&*RESOURCE_PATTERN, "{resource}")),
+        status: response.status().as_u16(),
+        error: response.response().error().and_then(|error| error.as_error::<Error>()),
+        replayed: response.headers().contains_key(super::idempotency::REPLAYED),
+        took: began.elapsed(),
+    };
+    report.log();
+    report.trace(&span);
+    report.count();
+    Ok(response)
+}
+
+impl Report<'_> {
+    fn log(&self) {
+        let extensions = self.request.extensions();
+        let deletion = extensions.get::<DeletionFields>();
+
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id = self.request_id,
+                    gateway_request_id = gateway_request_id(self.request.headers()),
+                    trace_id = self.trace_id.map(display),
+                    requester_id = extensions.get::<Requester>().map(|requester| display(requester.0)),
+                    customer_id = deletion.map(|deletion| display(deletion.customer_id)),
+                    resource = deletion.map(|deletion| deletion.resource),
+                    ids = deletion.map(|deletion| deletion.ids),
+                    method = method(self.request.method()),
+                    route = self.route.as_deref(),
+                    status = self.status,
+                    code = self.error.map(|error| error.code().name()),
+                    reason = self.error.and_then(reason).map(display),
+                    replayed = self.replayed.then_some(true),
+                    duration_ms = milliseconds(self.took),
+                    "call"
+                )
+            };
+        }
+        if self.failed() { line!(error) } else { line!(info) }
+    }
+
+    fn trace(&self, span: &Span) {
+        if span.is_disabled() {
+            return;
+        }
+        let method = method(self.request.method());
+        if let Some(route) = &self.route {
+            span.record("otel.name", format!("{method} {route}"));
+            span.record("http.route", route);
+        }
+        span.record("http.response.status_code", self.status);
+        span.record("request_id", self.request_id);
+        span.record("error.type", self.error.map(|error| error.code().name()));
+        if self.failed() {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+
+    fn count(self) {
+        let code = self.error.map_or("", |error| error.code().name());
+        let method = method(self.request.method());
+        metrics::request_ended(self.route.unwrap_or_default(), method, self.status, code, self.took);
+    }
+
+    /// Whether it is this service or its database that failed.
+    fn failed(&self) -> bool {
+        matches!(self.error, Some(Error::Unavailable(_) | Error::Defect(_)))
+    }
+}
+
+/// The id that the gateway gave the call, if it looks like one. What a client made up on its way must not fill the log.
+fn gateway_request_id(headers: &HeaderMap) -> Option<&str> {
+    const NAME: HeaderName = HeaderName::from_static("x-request-id");
+    const LONGEST: usize = 128;
+    let id = headers.get(NAME)?.to_str().ok()?;
+    let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte));
+    (plain && (1..=LONGEST).contains(&id.len())).then_some(id)
+}
+
+/// A client may send any word as its method, however long; the usual ones are told apart.
+fn method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "DELETE" => "DELETE",
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        // The word of OpenTelemetry for all others.
+        _ => "_OTHER",
+    }
+}
+
+/// The words in the pattern of a route are of no use in a line that has the word.
+static RESOURCE_PATTERN: LazyLock<String> = LazyLock::new(super::resource_pattern);
+
+/// To the microsecond.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// What the log tells and the answer does not. A malformed call's message may quote what the caller sent, and stays out.
+fn reason(error: &Error) -> Option<&Error> {
+    match error {
+        Error::Unauthenticated(_) | Error::TooManyRequests(_) | Error::Unavailable(_) | Error::Defect(_) => Some(error),
+        Error::Malformed(..) | Error::Refused(_) => None,
+    }
+}

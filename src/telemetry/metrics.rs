@@ -1,0 +1,219 @@
+//! Metrics in the format of Prometheus: their names, what they mean, and where they are counted.
+//!
+//! Names follow Prometheus's conventions: base units, `_total` for counters. Every label has a closed set of values.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use metrics::{Label, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_process::Collector;
+
+use crate::operation::Status;
+use crate::resource::Resource;
+
+const REQUESTS: &str = "customer_deletion_requests_total";
+const REQUEST_DURATION: &str = "customer_deletion_request_duration_seconds";
+const REQUESTS_ABANDONED: &str = "customer_deletion_requests_abandoned_total";
+const IN_FLIGHT: &str = "customer_deletion_requests_in_flight";
+const REJECTED: &str = "customer_deletion_rejected_total";
+const DELETED_ROWS: &str = "customer_deletion_deleted_rows_total";
+const OPERATIONS: &str = "customer_deletion_operations_total";
+const REPLAYS: &str = "customer_deletion_replays_total";
+const CONNECTIONS: &str = "customer_deletion_database_connections";
+const CONNECTIONS_MAX: &str = "customer_deletion_database_connections_max";
+const WAIT: &str = "customer_deletion_database_wait_seconds";
+const WAIT_TIMEOUTS: &str = "customer_deletion_database_wait_timeouts_total";
+const RETRIES: &str = "customer_deletion_database_retries_total";
+const STATEMENT_DURATION: &str = "customer_deletion_statement_duration_seconds";
+const JWKS_REFRESHES: &str = "customer_deletion_jwks_refreshes_total";
+const READY: &str = "customer_deletion_ready";
+const BUILD_INFO: &str = "customer_deletion_build_info";
+
+/// From the time of one statement on a quiet machine to the longest that a call may take, in seconds.
+const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+
+/// How often what was measured is moved into the buckets. Until then each measurement takes memory of its own.
+pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+struct Exporter {
+    handle: PrometheusHandle,
+    process: Collector,
+}
+
+/// One for a process, as its log is.
+static EXPORTER: LazyLock<Exporter> = LazyLock::new(|| {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+        .expect("there are buckets")
+        .install_recorder()
+        .expect("nothing else installs a recorder");
+    let process = Collector::default();
+    process.describe();
+    describe();
+    start_at_zero();
+    Exporter { handle, process }
+});
+
+/// Counts from now on.
+pub fn start() {
+    LazyLock::force(&EXPORTER);
+}
+
+/// The page that Prometheus reads.
+pub fn page() -> String {
+    EXPORTER.process.collect();
+    EXPORTER.handle.render()
+}
+
+/// Moves what was measured into the buckets.
+pub fn upkeep() {
+    EXPORTER.handle.run_upkeep();
+}
+
+fn describe() {
+    describe_counter!(
+        REQUESTS,
+        "Calls that were answered, by route, method, status and code; the code of a success is empty."
+    );
+    describe_histogram!(REQUEST_DURATION, "From the head of a request to the head of its answer.");
+    describe_counter!(REQUESTS_ABANDONED, "Deletions whose client hung up before the answer.");
+    describe_gauge!(IN_FLIGHT, "Calls under /api/ that are being worked on.");
+    describe_counter!(
+        REJECTED,
+        "Calls turned away at a limit, before any work: too many in flight, or too many of one requester."
+    );
+    describe_counter!(DELETED_ROWS, "Rows that were deleted.");
+    describe_counter!(OPERATIONS, "Operations by how they ended, without replays.");
+    describe_counter!(REPLAYS, "Calls answered again under their idempotency key.");
+    describe_gauge!(CONNECTIONS, "Connections to PostgreSQL that are open.");
+    describe_gauge!(CONNECTIONS_MAX, "The most connections to PostgreSQL that may be open.");
+    describe_histogram!(WAIT, "How long work waited for a connection.");
+    describe_counter!(WAIT_TIMEOUTS, "Work that got no connection in time.");
+    describe_counter!(
+        RETRIES,
+        "Work that was tried again, by the SQLSTATE that ended the last try; without one, the connection broke."
+    );
+    describe_histogram!(STATEMENT_DURATION, "From sending a statement to its result, or to its being given up.");
+    describe_counter!(JWKS_REFRESHES, "How often the issuer's keys were read again.");
+    describe_gauge!(READY, "Whether the last readiness check passed: 1 or 0.");
+    describe_gauge!(BUILD_INFO, "Always 1; the label tells the version.");
+}
+
+/// A counter that appears with its first event hides that event from `rate`.
+fn start_at_zero() {
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1);
+    for resource in Resource::ALL.map(Resource::word) {
+        counter!(DELETED_ROWS, "resource" => resource).absolute(0);
+        counter!(REPLAYS, "resource" => resource).absolute(0);
+        for status in [Status::Success, Status::Failure, Status::InternalError] {
+            counter!(OPERATIONS, "resource" => resource, "status" => status.name()).absolute(0);
+        }
+    }
+    for limit in [Limit::InFlight, Limit::Rate] {
+        counter!(REJECTED, "limit" => limit.name()).absolute(0);
+    }
+    counter!(WAIT_TIMEOUTS).absolute(0);
+    counter!(REQUESTS_ABANDONED).absolute(0);
+    gauge!(IN_FLIGHT).set(0);
+    gauge!(READY).set(0);
+}
+
+/// A call was answered. The route is its pattern, or empty where none fits; the code of a success is empty.
+pub fn request_ended(route: String, method: &'static str, status: u16, code: &'static str, took: Duration) {
+    let status = status.to_string();
+    let mut labels =
+        vec![Label::new("route", route), Label::from_static_parts("method", method), Label::new("status", status)];
+    histogram!(REQUEST_DURATION, labels.clone()).record(took);
+    labels.push(Label::from_static_parts("code", code));
+    counter!(REQUESTS, labels).increment(1);
+}
+
+/// A client hung up before its deletion was answered.
+pub fn request_abandoned() {
+    counter!(REQUESTS_ABANDONED).increment(1);
+}
+
+/// A call is being worked on for as long as this lives.
+pub struct InFlight;
+
+impl InFlight {
+    pub fn begin() -> InFlight {
+        gauge!(IN_FLIGHT).increment(1);
+        InFlight
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        gauge!(IN_FLIGHT).decrement(1);
+    }
+}
+
+/// What turned a call away.
+#[derive(Clone, Copy)]
+pub enum Limit {
+    /// Too many calls in flight.
+    InFlight,
+    /// Too many calls of one requester.
+    Rate,
+}
+
+impl Limit {
+    const fn name(self) -> &'static str {
+        match self {
+            Limit::InFlight => "in_flight",
+            Limit::Rate => "rate",
+        }
+    }
+}
+
+pub fn rejected(limit: Limit) {
+    counter!(REJECTED, "limit" => limit.name()).increment(1);
+}
+
+/// An operation was recorded. The rows are those that it deleted.
+pub fn operation_ended(resource: Resource, status: Status, rows: usize) {
+    counter!(OPERATIONS, "resource" => resource.word(), "status" => status.name()).increment(1);
+    if rows > 0 {
+        counter!(DELETED_ROWS, "resource" => resource.word()).increment(rows as u64);
+    }
+}
+
+pub fn replayed(resource: Resource) {
+    counter!(REPLAYS, "resource" => resource.word()).increment(1);
+}
+
+/// How many connections there are, and how many there may be.
+pub fn connections(used: u32, idle: u32, max: u32) {
+    gauge!(CONNECTIONS, "state" => "used").set(used);
+    gauge!(CONNECTIONS, "state" => "idle").set(idle);
+    gauge!(CONNECTIONS_MAX).set(max);
+}
+
+/// Work waited this long for a connection, and got one or not.
+pub fn waited_for_connection(wait: Duration, timed_out: bool) {
+    histogram!(WAIT).record(wait);
+    if timed_out {
+        counter!(WAIT_TIMEOUTS).increment(1);
+    }
+}
+
+/// Work is tried again after this SQLSTATE; none where the connection broke.
+pub fn retried(sqlstate: Option<&str>) {
+    counter!(RETRIES, "sqlstate" => sqlstate.unwrap_or_default().to_owned()).increment(1);
+}
+
+pub fn statement_ended(statement: &'static str, took: Duration) {
+    histogram!(STATEMENT_DURATION, "statement" => statement).record(took);
+}
+
+/// The issuer's keys were read again, or could not be.
+pub fn jwks_refreshed(outcome: Result<(), ()>) {
+    let outcome = if outcome.is_ok() { "success" } else { "failure" };
+    counter!(JWKS_REFRESHES, "outcome" => outcome).increment(1);
+}
+
+pub fn ready(ready: bool) {
+    gauge!(READY).set(u8::from(ready));
+}
