@@ -2,11 +2,11 @@
 
 use std::future::{Ready, ready};
 
-use actix_web::body::MessageBody;
+use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -39,6 +39,12 @@ pub async fn answer(
         response.headers_mut().insert(REQUEST_ID, header_value(id.0));
     }
     Ok(response)
+}
+
+/// The answer of a middleware that does not let a call through. It keeps the error, for the log and the metrics.
+pub fn refuse<B>(request: ServiceRequest, error: Error) -> ServiceResponse<EitherBody<B>> {
+    let (request, _) = request.into_parts();
+    ServiceResponse::new(request, HttpResponse::from_error(error)).map_into_right_body()
 }
 
 pub fn header_value(id: Uuid) -> HeaderValue {

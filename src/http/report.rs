@@ -101,7 +101,6 @@ pub async fn answer_and_report(
         target: traces::TARGET,
         "call",
         otel.kind = "server",
-        otel.name = Empty,
         otel.status_code = Empty,
         http.request.method = method(request.method()),
         http.route = Empty,
@@ -164,7 +163,7 @@ impl Report<'_> {
         }
         let method = method(self.request.method());
         if let Some(route) = &self.route {
-            span.record("otel.name", format!("{method} {route}"));
+            traces::rename(span, format!("{method} {route}"));
             span.record("http.route", route);
         }
         span.record("http.response.status_code", self.status);

@@ -7,11 +7,11 @@ use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::middleware::Next;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::{Service, target};
+use super::{Service, answer, target};
 use crate::config::RequesterSource;
 use crate::error::Error;
 
@@ -46,7 +46,7 @@ pub async fn identify(
             request.extensions_mut().insert(requester);
             next.call(request).await.map(ServiceResponse::map_into_left_body)
         }
-        Err(error) => Ok(request.into_response(HttpResponse::from_error(error)).map_into_right_body()),
+        Err(error) => Ok(answer::refuse(request, error)),
     }
 }
 

@@ -124,6 +124,11 @@ pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<TraceId> {
     trace_id(&span.context())
 }
 
+/// Gives the span a name that was not known at its begin.
+pub fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
+
 fn trace_id(context: &Context) -> Option<TraceId> {
     Some(context.span().span_context().trace_id()).filter(|id| *id != TraceId::INVALID)
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::support::process::Process;
 use crate::support::service::collection;
-use crate::support::{TestDatabase, World, body};
+use crate::support::{TestDatabase, World, body, client};
 
 const CALLS: usize = 100;
 const IDS: usize = 5;
@@ -33,9 +33,9 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
         let process = Process::serve(&database.url);
         // The first call connects to the database, which takes longer than all the rest.
         let status = format!("http://{}/api/v2/global/call/{}", process.address, Uuid::now_v7());
-        let warm_up = reqwest::Client::new().get(status).header("X-Requester-Id", family.requester.to_string());
+        let warm_up = client().get(status).header("X-Requester-Id", family.requester.to_string());
         assert_eq!(warm_up.send().await.unwrap().status().as_u16(), 404);
-        let call = reqwest::Client::new()
+        let call = client()
             .delete(format!("http://{}{path}", process.address))
             .header("X-Requester-Id", family.requester.to_string())
             .body(body(&contacts));

@@ -9,7 +9,7 @@ use rstest::rstest;
 
 use crate::support::process::{Process, command, output};
 use crate::support::service::{collection, hang_up_while_waiting};
-use crate::support::{TestDatabase, World, body};
+use crate::support::{TestDatabase, World, body, client};
 
 fn serve() -> Command {
     let mut serve = command(&["serve"]);
@@ -162,23 +162,6 @@ async fn migrate_refuses_a_schema_with_a_gap_and_names_it() {
     assert!(error.contains("left out") && error.contains("[8]"), "{error}");
 }
 
-/// Sends SIGTERM.
-fn terminate(process: &Process) {
-    assert!(Command::new("kill").arg(process.child.id().to_string()).status().unwrap().success());
-}
-
-/// The exit status, which must come soon.
-async fn exit_code(process: &mut Process) -> Option<i32> {
-    let began = Instant::now();
-    loop {
-        if let Some(status) = process.child.try_wait().unwrap() {
-            return status.code();
-        }
-        assert!(began.elapsed() < Duration::from_secs(10), "the process does not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test]
 async fn sigterm_waits_for_a_call_whose_client_has_gone() {
     let database = TestDatabase::migrated().await;
@@ -195,11 +178,11 @@ async fn sigterm_waits_for_a_call_whose_client_has_gone() {
         .unwrap();
 
     hang_up_while_waiting(process.address, family, contact).await;
-    terminate(&process);
+    process.send_sigterm();
     tokio::time::sleep(Duration::from_millis(300)).await;
     moving.commit().await.unwrap();
 
-    assert_eq!(exit_code(&mut process).await, Some(0));
+    assert_eq!(process.exit_code().await, Some(0));
     // The refusal takes two more statements, and is recorded before the end.
     let codes: Vec<String> =
         sqlx::query_scalar("select error_code from operation").fetch_all(&database.pool).await.unwrap();
@@ -207,30 +190,47 @@ async fn sigterm_waits_for_a_call_whose_client_has_gone() {
 }
 
 #[tokio::test]
-async fn sigterm_lets_calls_in_flight_end_and_takes_no_new_ones() {
+async fn sigterm_lets_fifty_calls_in_flight_end_and_takes_no_new_ones() {
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
     let family = world.family().await;
-    let contact = world.contact(family.sub_customer).await;
+    let contacts = world.rows(Resource::Contact, family.sub_customer, 50).await;
     let mut process = Process::serve(&database.url);
     let mut holding = database.pool.begin().await.unwrap();
-    sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+    sqlx::query("select from contact where id = any($1) for update")
+        .bind(&contacts)
+        .execute(&mut *holding)
+        .await
+        .unwrap();
 
     let path = collection(family.sub_customer, Resource::Contact);
-    let call = reqwest::Client::new()
-        .delete(format!("http://{}{path}", process.address))
-        .header("X-Requester-Id", family.requester.to_string())
-        .body(body(&[contact]));
-    let call = tokio::spawn(call.send());
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    terminate(&process);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let ready = reqwest::get(format!("http://{}/health/ready", process.management_address)).await.unwrap();
-    assert_eq!(ready.status().as_u16(), 503);
-    assert!(reqwest::get(format!("http://{}/", process.address)).await.is_err(), "no new connections");
+    let calls = contacts.iter().map(|contact| {
+        let call = client()
+            .delete(format!("http://{}{path}", process.address))
+            .header("X-Requester-Id", family.requester.to_string())
+            .body(body(&[*contact]));
+        tokio::spawn(call.send())
+    });
+    let calls: Vec<_> = calls.collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    process.send_sigterm();
+    until_not_ready(&process).await;
+    assert!(client().get(format!("http://{}/", process.address)).send().await.is_err(), "no new connections");
     holding.rollback().await.unwrap();
 
-    let answer = call.await.unwrap().expect("the call in flight is answered");
-    assert_eq!(answer.status().as_u16(), 200);
-    assert_eq!(exit_code(&mut process).await, Some(0));
+    for call in calls {
+        let answer = call.await.unwrap().expect("a call in flight is answered");
+        assert_eq!(answer.status().as_u16(), 200);
+    }
+    assert_eq!(process.exit_code().await, Some(0));
+    assert_eq!(world.deleted(Resource::Contact, &contacts).await.len(), 50);
+}
+
+/// Long before the calls in flight have ended.
+async fn until_not_ready(process: &Process) {
+    let began = Instant::now();
+    let ready = format!("http://{}/health/ready", process.management_address);
+    while client().get(&ready).send().await.unwrap().status().as_u16() == 200 {
+        assert!(began.elapsed() < Duration::from_millis(500), "a service that is told to end stays ready");
+    }
 }

@@ -13,7 +13,7 @@ use super::{begin, until_waiting};
 use crate::support::process::Process;
 use crate::support::service::{collection, send};
 use crate::support::world::table;
-use crate::support::{TestDatabase, TestService, body};
+use crate::support::{TestDatabase, TestService, body, client};
 
 #[rstest]
 #[case::contact(Resource::Contact, "CUSTOMER_1017")]
@@ -143,7 +143,7 @@ async fn rows_are_locked_in_the_order_of_their_ids_whatever_the_plan(
     let rows = crossing(pool, resource, customer).await;
     let path = collection(customer, resource);
     let call = |address: SocketAddr, ids: [Uuid; 3]| {
-        let call = reqwest::Client::new().delete(format!("http://{address}{path}"));
+        let call = client().delete(format!("http://{address}{path}"));
         tokio::spawn(send(call.header("X-Requester-Id", family.requester.to_string()).body(body(&ids))))
     };
 

@@ -1,6 +1,7 @@
 //! What the tests share: a PostgreSQL, a database and a service for each test, and a small tree of customers.
 
 pub mod database;
+pub mod log;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -11,7 +12,20 @@ pub use self::database::TestDatabase;
 pub use self::service::{Answer, TestService};
 pub use self::world::World;
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use reqwest::Client;
 use uuid::Uuid;
+
+/// A new connection for each call. One client for all, because making one reads every certificate of the machine.
+pub fn client() -> Client {
+    static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+        let client = Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(Duration::from_secs(20));
+        client.build().expect("a client can be built")
+    });
+    CLIENT.clone()
+}
 
 /// The ids as the body of a list deletion.
 pub fn body(ids: &[Uuid]) -> String {

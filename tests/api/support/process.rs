@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 /// The built binary, with nothing of this process's settings.
 pub fn command(arguments: &[&str]) -> Command {
@@ -22,11 +22,17 @@ pub struct Process {
     pub child: Child,
     pub address: SocketAddr,
     pub management_address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
 }
 
 impl Process {
     /// Starts on free ports, and waits until it listens.
     pub fn serve(database_url: &str) -> Process {
+        Process::serve_with(database_url, &[])
+    }
+
+    /// With variables of its environment beside those of the tests.
+    pub fn serve_with(database_url: &str, environment: &[(&str, &str)]) -> Process {
         let mut child = command(&["serve"])
             .env("DATABASE_URL", database_url)
             .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")
@@ -35,23 +41,56 @@ impl Process {
             .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0")
             .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
             .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary runs");
-        let log = BufReader::new(child.stdout.take().unwrap());
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = Arc::clone(&log);
         let (sender, receiver) = mpsc::channel();
         // Reads on to the end, so that the process never waits for a full pipe.
         std::thread::spawn(move || {
-            for line in log.lines().map_while(Result::ok) {
+            for line in output.lines().map_while(Result::ok) {
+                super::log::look_at(&line);
                 if line.contains("\"listening\"") {
-                    let _ = sender.send(line);
+                    let _ = sender.send(line.clone());
                 }
+                lines.lock().unwrap().push(line);
             }
         });
         let line = receiver.recv_timeout(Duration::from_secs(20)).expect("the service listens");
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = |field: &str| line[field].as_str().unwrap().parse().unwrap();
-        Process { address: address("address"), management_address: address("management"), child }
+        Process { address: address("address"), management_address: address("management"), child, log }
+    }
+
+    /// The lines that it has logged so far, parsed.
+    pub fn log(&self) -> Vec<serde_json::Value> {
+        let lines = self.log.lock().unwrap();
+        lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    pub fn send_sigterm(&self) {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+    }
+
+    /// The exit status, which must come soon.
+    pub async fn exit_code(&mut self) -> Option<i32> {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(began.elapsed() < Duration::from_secs(10), "the process does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// SIGTERM, and what becomes of it.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        self.send_sigterm();
+        self.exit_code().await
     }
 
     /// SIGKILL.
@@ -68,5 +107,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.end();
+        if !std::thread::panicking() {
+            super::log::assert_clean();
+        }
     }
 }

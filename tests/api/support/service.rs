@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::world::Family;
-use super::{TestDatabase, World, body};
+use super::{TestDatabase, World, body, client, log};
 
 /// A service on ports of its own, with a database and a small world of its own.
 pub struct TestService {
@@ -43,6 +43,7 @@ impl TestService {
     }
 
     pub async fn start_on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> TestService {
+        log::watch();
         let mut settings = Settings {
             database: Database { url: Some(SecretString::from(database.url.clone())), ..Database::default() },
             ..Settings::default()
@@ -64,16 +65,11 @@ impl TestService {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(server.run(async { drop(stopped.await) })).expect("the service stops in order");
         });
-        let client = Client::builder()
-            .pool_max_idle_per_host(0)
-            .timeout(Duration::from_secs(20))
-            .build()
-            .expect("a client can be built");
         TestService {
             world: World::new(database.pool.clone()),
             address,
             management_address,
-            client,
+            client: client(),
             stop: Some(stop),
             thread: Some(thread),
             database,
@@ -142,6 +138,7 @@ impl Drop for TestService {
             let ended = thread.join();
             if !std::thread::panicking() {
                 ended.expect("the service stops in order");
+                log::assert_clean();
             }
         }
     }

@@ -1,0 +1,183 @@
+//! Calls that are turned away, so that those that are let in end well.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use crate::support::process::Process;
+use crate::support::service::{collection, send};
+use crate::support::{TestDatabase, TestService, World, body, client};
+
+#[tokio::test]
+async fn a_requester_over_its_rate_is_told_when_to_come_again_and_others_are_not_held_up() {
+    let service = TestService::start_with(|settings| {
+        settings.requester.rate_per_second = NonZeroU32::new(1);
+        settings.requester.rate_burst = NonZeroU32::new(3);
+    })
+    .await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let before = service.world.fingerprint().await;
+    for _ in 0..3 {
+        service.status(family.requester, Uuid::now_v7()).await.assert_failed(
+            404,
+            "GLOBAL_1003",
+            "Provided request ID does not exist for your account.",
+        );
+    }
+    let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    answer.assert_malformed(429, "TOO_MANY_REQUESTS", "Retry-After");
+    let wait: u64 = answer.header("Retry-After").unwrap().parse().unwrap();
+    assert!((1..=2).contains(&wait), "{wait} s");
+    assert_eq!(service.world.fingerprint().await, before);
+    assert_eq!(service.world.operations().await, 0);
+
+    assert_eq!(service.status(family.parent, Uuid::now_v7()).await.status, 404, "another requester");
+    tokio::time::sleep(Duration::from_secs(wait)).await;
+    let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    answer.assert_deleted();
+}
+
+#[tokio::test]
+async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
+    let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
+    let family = service.world.family().await;
+    // A body that does not come to its end holds the only place.
+    let mut slow = TcpStream::connect(service.address).await.unwrap();
+    let head = format!(
+        "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: 9\r\n\r\n",
+        collection(family.sub_customer, Resource::Contact),
+        family.requester
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let began = Instant::now();
+    let answer = service.status(family.requester, Uuid::now_v7()).await;
+    answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    assert_eq!(answer.header("Retry-After"), Some("1"));
+    assert!(began.elapsed() < Duration::from_secs(2), "it was made to wait");
+    assert_eq!(service.management("/health/ready").await.status, 200, "health is not held up");
+    a_body_that_comes_after_the_answer_is_no_request(service.address, &head).await;
+
+    // The place is free again once the body is there.
+    slow.write_all(b"{\"id\": 1}").await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 400");
+    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 404);
+}
+
+async fn a_body_that_comes_after_the_answer_is_no_request(address: SocketAddr, head: &str) {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // The connection may be closed already.
+    let _ = client.write_all(b"GET / HTTP/1.1\r\n\r\n").await;
+    let mut answer = Vec::new();
+    let _ = client.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("connection: close"), "{answer}");
+}
+
+/// A client that goes away gives its place back as well.
+#[tokio::test]
+async fn a_client_that_hangs_up_gives_its_place_back() {
+    let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
+    let family = service.world.family().await;
+    let mut slow = TcpStream::connect(service.address).await.unwrap();
+    let head = format!(
+        "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: 9\r\n\r\n",
+        collection(family.sub_customer, Resource::Contact),
+        family.requester
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 503);
+    slow.set_zero_linger().unwrap();
+    drop(slow);
+    let began = Instant::now();
+    while service.status(family.requester, Uuid::now_v7()).await.status == 503 {
+        assert!(began.elapsed() < Duration::from_secs(5), "the place is lost");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_turned_away() {
+    const CLIENTS: usize = 200;
+    const CALLS: usize = 20;
+
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let process = Process::serve_with(
+        &database.url,
+        &[
+            ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "5"),
+            ("CUSTOMER_DELETION__REQUESTER__RATE_PER_SECOND", "1000"),
+        ],
+    );
+    let mut memory = Vec::new();
+    for _ in 0..3 {
+        let contacts: Vec<Uuid> = sqlx::query_scalar(
+            "insert into contact (id, customer_id, email, mobile)
+             select gen_random_uuid(), $1, 'a@example.com', '+491510000' from generate_series(1, $2) returning id",
+        )
+        .bind(family.sub_customer)
+        .bind((CLIENTS * CALLS) as i32)
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
+        let url = format!("http://{}{}", process.address, collection(family.sub_customer, Resource::Contact));
+        let clients =
+            contacts.chunks(CALLS).map(|own| tokio::spawn(call_in_turn(url.clone(), family.requester, own.to_vec())));
+        let clients: Vec<_> = clients.collect();
+
+        let mut answers = BTreeMap::<u16, usize>::new();
+        let mut slowest = Duration::ZERO;
+        for client in clients {
+            for (status, took) in client.await.unwrap() {
+                *answers.entry(status).or_default() += 1;
+                slowest = slowest.max(took);
+            }
+        }
+        assert_eq!(answers.values().sum::<usize>(), CLIENTS * CALLS);
+        assert!(answers.keys().all(|status| [200, 429, 503].contains(status)), "{answers:?}");
+        // The database's own deadline is 2.5 s.
+        assert!(slowest < Duration::from_secs(6), "{slowest:?}");
+        let deleted = world.deleted(Resource::Contact, &contacts).await.len();
+        assert_eq!(Some(&deleted), answers.get(&200), "{answers:?}");
+        memory.push(resident_bytes(&process).await);
+    }
+    assert!(memory[2] < memory[0] * 1.25, "memory grows: {memory:?}");
+}
+
+/// The calls of one client: their statuses, and how long each took.
+async fn call_in_turn(url: String, requester: Uuid, contacts: Vec<Uuid>) -> Vec<(u16, Duration)> {
+    let mut answers = Vec::new();
+    for contact in contacts {
+        let began = Instant::now();
+        let call = client().delete(&url).header("X-Requester-Id", requester.to_string()).body(body(&[contact]));
+        let answer = send(call).await;
+        if answer.status != 200 {
+            assert!(answer.header("Retry-After").is_some(), "{answer:?}");
+        }
+        answers.push((answer.status, began.elapsed()));
+    }
+    answers
+}
+
+async fn resident_bytes(process: &Process) -> f64 {
+    let page = client().get(format!("http://{}/metrics", process.management_address)).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+    line.unwrap().parse().unwrap()
+}

@@ -1,0 +1,114 @@
+//! One line a call: what, for whom, outcome. That no line has a token, a body or a personal field is looked at in every test
+//! (`support/log.rs`).
+
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use reqwest::RequestBuilder;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::support::process::Process;
+use crate::support::service::{collection, send};
+use crate::support::{TestDatabase, World, body, client};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+/// The one line of the call with this id.
+async fn line_of(process: &Process, request_id: Uuid) -> Value {
+    let began = Instant::now();
+    loop {
+        let lines = process.log();
+        let own: Vec<&Value> = lines.iter().filter(|line| line["request_id"] == request_id.to_string()).collect();
+        match own[..] {
+            [line] => return line.clone(),
+            [] => assert!(began.elapsed() < Duration::from_secs(5), "no line"),
+            _ => panic!("{own:#?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_call_has_one_line_with_what_for_whom_and_its_outcome() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let contacts = world.rows(Resource::Contact, family.sub_customer, 2).await;
+    let process = Process::serve(&database.url);
+    let path = collection(family.sub_customer, Resource::Contact);
+    let call = |path: &str| -> RequestBuilder {
+        let url = format!("http://{}{path}", process.address);
+        client().delete(url).header("X-Requester-Id", family.requester.to_string())
+    };
+
+    let deleted = send(
+        call(&path)
+            .header("X-Request-Id", "gateway-17")
+            .header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"))
+            .body(body(&contacts)),
+    )
+    .await;
+    let line = line_of(&process, deleted.assert_deleted()).await;
+    for (field, expected) in [
+        ("level", Value::from("INFO")),
+        ("message", "call".into()),
+        ("gateway_request_id", "gateway-17".into()),
+        ("trace_id", TRACE.into()),
+        ("requester_id", family.requester.to_string().into()),
+        ("customer_id", family.sub_customer.to_string().into()),
+        ("resource", "contact".into()),
+        ("ids", 2.into()),
+        ("method", "DELETE".into()),
+        ("route", "/api/v2/customer/{customer_id}/{resource}".into()),
+        ("status", 200.into()),
+        ("code", Value::Null),
+    ] {
+        assert_eq!(line[field], expected, "{field}: {line}");
+    }
+    assert!(line["duration_ms"].as_f64().unwrap() > 0.0, "{line}");
+
+    let anonymous = client().delete(format!("http://{}{path}", process.address));
+    for (call, status, code, reason) in [
+        (call(&path).body(body(&contacts)), 404, "CUSTOMER_1017", None),
+        (call(&path).body("{\"id\": 7}"), 400, "BAD_REQUEST", None),
+        (call("/api/v2/nothing"), 404, "NOT_FOUND", None),
+        (call("/api/v3/global/call/1"), 405, "METHOD_NOT_ALLOWED", None),
+        (anonymous, 401, "UNAUTHORIZED", Some("not authenticated: there is no requester header")),
+    ] {
+        let answer = send(call).await;
+        let line = line_of(&process, answer.request_id()).await;
+        assert_eq!(answer.status, status);
+        assert_eq!((&line["status"], &line["code"]), (&status.into(), &code.into()), "{line}");
+        assert_eq!(line["reason"].as_str(), reason, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_caller_sends_in_any_place_is_in_no_line() {
+    const SECRET: &str = "personal-0815";
+
+    let database = TestDatabase::migrated().await;
+    let family = World::new(database.pool.clone()).family().await;
+    let process = Process::serve(&database.url);
+    let url = format!("http://{}{}", process.address, collection(family.sub_customer, Resource::Contact));
+    let identified = |url: &str| client().delete(url).header("X-Requester-Id", family.requester.to_string());
+    for call in [
+        identified(&url).body(format!("{{\"id\": [\"{SECRET}\"]}}")),
+        identified(&url).body(format!("{{\"{SECRET}\": ")),
+        identified(&url).header("Content-Type", SECRET).body("{}"),
+        identified(&url).header("Authorization", format!("Bearer {SECRET}")),
+        identified(&url).header("Idempotency-Key", SECRET),
+        identified(&url).header("X-Request-Id", format!("{SECRET} is, no id")),
+        identified(&url).header("traceparent", SECRET),
+        identified(&format!("{url}/{SECRET}")),
+        identified(&format!("{url}?name={SECRET}")),
+        identified(&format!("http://{}/{SECRET}", process.address)),
+        client().delete(&url).header("X-Requester-Id", SECRET),
+    ] {
+        let answer = send(call).await;
+        let line = line_of(&process, answer.request_id()).await.to_string();
+        assert!(!line.contains(SECRET), "{line}");
+    }
+    assert!(!process.log().iter().any(|line| line.to_string().contains(SECRET)), "{:#?}", process.log());
+}

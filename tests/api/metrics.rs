@@ -1,0 +1,127 @@
+//! What Prometheus reads on the management port.
+
+use customer_deletion::resource::Resource;
+use reqwest::Method;
+use uuid::Uuid;
+
+use crate::support::process::Process;
+use crate::support::service::collection;
+use crate::support::world::Family;
+use crate::support::{TestDatabase, World, body, client};
+
+struct Measured {
+    world: World,
+    family: Family,
+    process: Process,
+    _database: TestDatabase,
+}
+
+impl Measured {
+    /// In a process of its own, because a process counts everything that happens in it.
+    async fn start() -> Measured {
+        let database = TestDatabase::migrated().await;
+        let world = World::new(database.pool.clone());
+        let family = world.family().await;
+        let process = Process::serve(&database.url);
+        Measured { world, family, process, _database: database }
+    }
+
+    async fn call(&self, method: &str, path: &str, body: String) -> u16 {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let call = client()
+            .request(method, format!("http://{}{path}", self.process.address))
+            .header("X-Requester-Id", self.family.requester.to_string())
+            .header("Idempotency-Key", "once")
+            .body(body);
+        call.send().await.unwrap().status().as_u16()
+    }
+
+    async fn page(&self) -> String {
+        let answer = client().get(format!("http://{}/metrics", self.process.management_address)).send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+        answer.text().await.unwrap()
+    }
+
+    /// The value of a series, by its name and labels as the page has them.
+    async fn value(&self, series: &str) -> Option<f64> {
+        let page = self.page().await;
+        page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_a_replay_and_a_refusal_are_counted() {
+    let measured = Measured::start().await;
+    let contacts = measured.world.rows(Resource::Contact, measured.family.sub_customer, 3).await;
+    let path = collection(measured.family.sub_customer, Resource::Contact);
+
+    assert_eq!(measured.call("DELETE", &path, body(&contacts)).await, 200);
+    assert_eq!(measured.call("DELETE", &path, body(&contacts)).await, 200);
+    assert_eq!(measured.call("DELETE", &path, body(&contacts[..1])).await, 422);
+
+    for (series, expected) in [
+        (r#"customer_deletion_deleted_rows_total{resource="contact"}"#, 3.0),
+        (r#"customer_deletion_operations_total{resource="contact",status="SUCCESS"}"#, 1.0),
+        (r#"customer_deletion_operations_total{resource="contact",status="FAILURE"}"#, 1.0),
+        (r#"customer_deletion_replays_total{resource="contact"}"#, 1.0),
+        (
+            r#"customer_deletion_requests_total{route="/api/v2/customer/{customer_id}/{resource}",method="DELETE",status="200",code=""}"#,
+            2.0,
+        ),
+        (
+            r#"customer_deletion_requests_total{route="/api/v2/customer/{customer_id}/{resource}",method="DELETE",status="422",code="IDEMPOTENCY_KEY_REUSED"}"#,
+            1.0,
+        ),
+        (r#"customer_deletion_statement_duration_seconds_count{statement="delete_contacts"}"#, 3.0),
+        ("customer_deletion_requests_in_flight", 0.0),
+        ("customer_deletion_database_connections_max", 8.0),
+        (r#"customer_deletion_rejected_total{limit="rate"}"#, 0.0),
+    ] {
+        assert_eq!(measured.value(series).await, Some(expected), "{series}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_and_the_process_are_on_the_page() {
+    let measured = Measured::start().await;
+    assert_eq!(measured.value("customer_deletion_ready").await, Some(0.0));
+    client().get(format!("http://{}/health/ready", measured.process.management_address)).send().await.unwrap();
+    assert_eq!(measured.value("customer_deletion_ready").await, Some(1.0));
+    assert!(measured.value("process_resident_memory_bytes").await.unwrap() > 1e6);
+    assert!(measured.page().await.contains(r#"customer_deletion_build_info{version=""#));
+}
+
+#[tokio::test]
+async fn a_retry_is_counted_by_its_sqlstate() {
+    let measured = Measured::start().await;
+    let contact = measured.world.contact(measured.family.sub_customer).await;
+    sqlx::raw_sql(
+        "create function fail_to_serialize() returns trigger language plpgsql as
+           $$ begin raise exception 'once more' using errcode = '40001'; end $$;
+         create trigger fail_to_serialize before update on contact execute function fail_to_serialize();",
+    )
+    .execute(&measured._database.pool)
+    .await
+    .unwrap();
+    let path = collection(measured.family.sub_customer, Resource::Contact);
+    assert_eq!(measured.call("DELETE", &path, body(&[contact])).await, 503);
+    // Three tries are two retries.
+    assert_eq!(measured.value(r#"customer_deletion_database_retries_total{sqlstate="40001"}"#).await, Some(2.0));
+}
+
+/// What callers send must not become labels: each value would be a series for as long as the process lives.
+#[tokio::test]
+async fn callers_cannot_make_series() {
+    let measured = Measured::start().await;
+    let probe = async |round: usize| {
+        for word in 0..20 {
+            measured.call(&format!("METHOD{round}X{word}"), "/api/v2/nothing", String::new()).await;
+            measured.call("GET", &format!("/path{round}/{word}"), String::new()).await;
+            measured.call("GET", &format!("/api/v3/global/call/{}", Uuid::now_v7()), String::new()).await;
+            measured.call("DELETE", &collection(Uuid::now_v7(), Resource::Zone), format!("{{\"{word}\": 1}}")).await;
+        }
+        measured.page().await.lines().count()
+    };
+    let first = probe(0).await;
+    assert_eq!(probe(1).await, first);
+}

@@ -1,0 +1,78 @@
+//! The log of the services under test. Every line of the whole run is looked at.
+
+use std::io::{self, Write};
+use std::sync::{LazyLock, Mutex};
+
+use customer_deletion::config::Log;
+use customer_deletion::telemetry;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What a line must never have in it: parts of the rows that the tests write, of bodies, and of tokens.
+const NEVER: [&str; 8] =
+    ["a@example.com", "+49151", "\"Bern\"", "A subscriber", "\"id\":[", "\\\"id\\\"", "eyJ", "Bearer "];
+
+static OFFENCES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Looks at everything that services in this process log from now on.
+pub fn watch() {
+    static WATCHED: LazyLock<()> = LazyLock::new(|| {
+        let settings =
+            Log { level: "info,customer_deletion=trace,actix_web=debug,actix_http=debug".to_owned(), ..Log::default() };
+        telemetry::log(&settings, Watch, false).expect("the level is one").init();
+    });
+    LazyLock::force(&WATCHED);
+}
+
+/// Looks at one line of a log.
+pub fn look_at(line: &str) {
+    if offends(line) {
+        OFFENCES.lock().unwrap().push(line.to_owned());
+    }
+}
+
+/// Fails when any service has logged something that it must not, whichever test it belongs to.
+pub fn assert_clean() {
+    let offences = OFFENCES.lock().unwrap();
+    assert!(offences.is_empty(), "the log has what it must not have: {offences:#?}");
+}
+
+fn offends(line: &str) -> bool {
+    NEVER.iter().any(|part| line.contains(part))
+}
+
+struct Watch;
+
+impl Write for Watch {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        look_at(&String::from_utf8_lossy(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Watch {
+    type Writer = Watch;
+
+    fn make_writer(&'w self) -> Watch {
+        Watch
+    }
+}
+
+#[test]
+fn a_line_with_a_token_a_body_or_a_personal_field_is_noticed() {
+    for line in [
+        r#"{"authorization":"Bearer x"}"#,
+        r#"{"message":"eyJhbGciOiJIUzI1NiJ9.e30.x"}"#,
+        r#"{"body":"{\"id\":[\"6f2c5d1e\"]}"}"#,
+        r#"{"email":"a@example.com"}"#,
+    ] {
+        assert!(offends(line), "{line}");
+    }
+    assert!(!offends(
+        r#"{"level":"INFO","message":"call","request_id":"01a20182-c1e4-727d-9221-b8f95068db52","ids":2}"#
+    ));
+}
