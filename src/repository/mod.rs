@@ -9,6 +9,7 @@
 
 mod database;
 mod observed;
+mod sessions;
 mod statements;
 
 use std::sync::Arc;

@@ -113,6 +113,9 @@ fn start_at_zero() {
     for limit in [Limit::InFlight, Limit::Rate] {
         counter!(REJECTED, "limit" => limit.name()).absolute(0);
     }
+    for sqlstate in ["", "25006", "40001", "40P01", "57P01", "57P02", "57P03"] {
+        counter!(RETRIES, "sqlstate" => sqlstate).absolute(0);
+    }
     counter!(WAIT_TIMEOUTS).absolute(0);
     counter!(REQUESTS_ABANDONED).absolute(0);
     gauge!(IN_FLIGHT).set(0);
@@ -185,10 +188,10 @@ pub fn replayed(resource: Resource) {
 }
 
 /// How many connections there are, and how many there may be.
-pub fn connections(used: u32, idle: u32, max: u32) {
-    gauge!(CONNECTIONS, "state" => "used").set(used);
-    gauge!(CONNECTIONS, "state" => "idle").set(idle);
-    gauge!(CONNECTIONS_MAX).set(max);
+pub fn connections(used: usize, idle: usize, max: usize) {
+    gauge!(CONNECTIONS, "state" => "used").set(used as f64);
+    gauge!(CONNECTIONS, "state" => "idle").set(idle as f64);
+    gauge!(CONNECTIONS_MAX).set(max as f64);
 }
 
 /// Work waited this long for a connection, and got one or not.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +28,6 @@ pub struct Proxy {
     /// Connections up to this one are silent for ever.
     abandoned: Arc<AtomicU64>,
     connections: Arc<AtomicU64>,
-    last_answer: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -38,24 +37,13 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let weather = Arc::new(AtomicU8::new(Weather::Fair as u8));
         let target = authority(url).to_owned();
-        let proxy = Proxy {
-            address,
-            weather,
-            abandoned: Arc::default(),
-            connections: Arc::default(),
-            last_answer: Arc::default(),
-        };
+        let proxy = Proxy { address, weather, abandoned: Arc::default(), connections: Arc::default() };
         let (weather, abandoned) = (Arc::clone(&proxy.weather), Arc::clone(&proxy.abandoned));
-        let (connections, last_answer) = (Arc::clone(&proxy.connections), Arc::clone(&proxy.last_answer));
+        let connections = Arc::clone(&proxy.connections);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
-                let sky = Sky {
-                    weather: Arc::clone(&weather),
-                    abandoned: Arc::clone(&abandoned),
-                    last_answer: Arc::clone(&last_answer),
-                    number,
-                };
+                let sky = Sky { weather: Arc::clone(&weather), abandoned: Arc::clone(&abandoned), number };
                 tokio::spawn(forward(client, target.clone(), sky));
             }
         });
@@ -70,11 +58,6 @@ impl Proxy {
     /// The URL of the database, through this proxy.
     pub fn url(&self, url: &str) -> String {
         url.replacen(authority(url), &self.address.to_string(), 1)
-    }
-
-    /// The next answer of the server is the last thing that the connections of now carry.
-    pub fn abandon_connections_after_an_answer(&self) {
-        self.last_answer.store(true, Ordering::SeqCst);
     }
 
     pub fn set(&self, weather: Weather) {
@@ -94,7 +77,6 @@ fn authority(url: &str) -> &str {
 struct Sky {
     weather: Arc<AtomicU8>,
     abandoned: Arc<AtomicU64>,
-    last_answer: Arc<AtomicBool>,
     number: u64,
 }
 
@@ -107,13 +89,6 @@ impl Sky {
             0 => Weather::Fair,
             1 => Weather::Frozen,
             _ => Weather::Cut,
-        }
-    }
-
-    /// Called for every answer of the server, once it is on its way.
-    fn answered(&self) {
-        if self.last_answer.swap(false, Ordering::SeqCst) {
-            self.abandoned.store(self.number, Ordering::SeqCst);
         }
     }
 
@@ -132,13 +107,13 @@ async fn forward(client: TcpStream, target: String, sky: Sky) {
     let (client_read, client_write) = client.into_split();
     let (server_read, server_write) = server.into_split();
     tokio::select! {
-        () = copy(client_read, server_write, &sky, || {}) => {}
-        () = copy(server_read, client_write, &sky, || sky.answered()) => {}
+        () = copy(client_read, server_write, &sky) => {}
+        () = copy(server_read, client_write, &sky) => {}
         () = sky.until(Weather::Cut) => {}
     }
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sky: &Sky, carried: impl Fn()) {
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sky: &Sky) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
@@ -146,6 +121,5 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sky: &Sky, carrie
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
-        carried();
     }
 }

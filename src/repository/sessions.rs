@@ -1,0 +1,203 @@
+//! A pool of sessions of PostgreSQL.
+//!
+//! A session that comes back is lent again as it is: asking it first whether it is still there, as sqlx's own pool does, takes
+//! as long as a deletion. It is asked only after it was idle, or when another one went silent since it was last used, and given up
+//! when another one broke since it was made.
+
+use std::io::ErrorKind;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::config;
+use crate::telemetry::metrics;
+
+/// An idle session is asked whether it is still there before it is lent out, once it has been idle for this long.
+const IDLE_UNTIL_SUSPECT: Duration = Duration::from_secs(1);
+
+/// How long an idle session may take to answer that it is still there, and one to end.
+const PING_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A session is replaced after this long, so that what PostgreSQL keeps for it does not grow for ever, and a new address of the
+/// server is followed.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// How long the first try to connect again waits, when the server is not there yet; each further one waits twice as long, up to
+/// the longest.
+const FIRST_RECONNECT_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_RECONNECT_PAUSE: Duration = Duration::from_millis(250);
+
+/// The sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    pool: Pool<Maker>,
+    broken: LastTime,
+    silent: LastTime,
+    acquire_timeout: Duration,
+}
+
+impl Sessions {
+    /// Connects when the first session is wanted.
+    pub fn new(settings: &config::Database, options: PgConnectOptions) -> Sessions {
+        let (broken, silent) = (LastTime::default(), LastTime::default());
+        let options = limit_session(settings, options);
+        let maker = Maker { options, broken: broken.clone(), silent: silent.clone() };
+        let pool = Pool::builder(maker)
+            .max_size(settings.max_connections as usize)
+            // The one that was used last has its caches warm, here and on the server.
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .expect("a pool without timeouts needs no runtime");
+        Sessions { pool, broken, silent, acquire_timeout: settings.acquire_timeout }
+    }
+
+    /// A session, for a while.
+    pub async fn lend(&self) -> Result<Lease, sqlx::Error> {
+        let began = Instant::now();
+        let lent = timeout(self.acquire_timeout, self.pool.get()).await;
+        metrics::waited_for_connection(began.elapsed(), lent.is_err());
+        match lent {
+            Ok(Ok(session)) => Ok(Lease(Some(session))),
+            Ok(Err(PoolError::Backend(error))) => Err(error),
+            Ok(Err(PoolError::Closed)) => Err(sqlx::Error::PoolClosed),
+            Ok(Err(PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_))) | Err(_) => {
+                Err(sqlx::Error::PoolTimedOut)
+            }
+        }
+    }
+
+    /// Gives up every session that is open now: the server behind them is gone, or is not the one to work with.
+    pub fn distrust(&self) {
+        self.broken.is_now();
+    }
+
+    /// Asks every session that is open now whether it is still there, before it is lent again.
+    pub fn suspect(&self) {
+        self.silent.is_now();
+    }
+
+    /// Puts the state of the sessions into the metrics.
+    pub fn count(&self) {
+        let status = self.pool.status();
+        metrics::connections(status.size - status.available, status.available, status.max_size);
+    }
+
+    /// Ends every session, and lends none any more.
+    pub async fn close(&self) {
+        let idle = self.pool.retain(|_, _| false).removed;
+        self.pool.close();
+        for session in idle {
+            // One that does not say good-bye is closed all the same.
+            let _ = timeout(PING_TIMEOUT, session.close()).await;
+        }
+    }
+}
+
+/// A borrowed session that goes back to the pool only when told to. Dropped in the middle of its work, by a deadline or an error,
+/// it is closed: a session with half an answer in it must not be lent again.
+pub struct Lease(Option<Object<Maker>>);
+
+impl Lease {
+    pub fn session(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("a lease has its session until it ends")
+    }
+
+    pub fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take() {
+            drop(Object::take(session));
+        }
+    }
+}
+
+/// Makes sessions, and looks at them before they are lent again.
+struct Maker {
+    options: PgConnectOptions,
+    broken: LastTime,
+    silent: LastTime,
+}
+
+impl Manager for Maker {
+    type Type = PgConnection;
+    type Error = sqlx::Error;
+
+    /// A server that is restarting is waited for, for as long as the borrower waits.
+    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+        let mut pause = FIRST_RECONNECT_PAUSE;
+        loop {
+            match self.options.connect().await {
+                Err(error) if is_not_there_yet(&error) => sleep(pause).await,
+                result => return result,
+            }
+            pause = (pause * 2).min(LONGEST_RECONNECT_PAUSE);
+        }
+    }
+
+    async fn recycle(&self, session: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        let age = metrics.age();
+        // The server behind an older session may be gone, or be a replica by now. Which, only a new session tells.
+        if age > LIFETIME || self.broken.is_within(age) {
+            return Err(RecycleError::message("it is too old"));
+        }
+        let unused = metrics.last_used();
+        if unused < IDLE_UNTIL_SUSPECT && !self.silent.is_within(unused) {
+            return Ok(());
+        }
+        match timeout(PING_TIMEOUT, session.ping()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => {
+                self.broken.is_now();
+                Err(RecycleError::message("it does not answer"))
+            }
+        }
+    }
+}
+
+/// Whether a server that can be reached a moment later would say so: it refuses connections, is starting up, or has too many.
+fn is_not_there_yet(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("57P03" | "53300")),
+        _ => false,
+    }
+}
+
+/// Limits that a session keeps by itself, whatever happens to this process.
+fn limit_session(settings: &config::Database, options: PgConnectOptions) -> PgConnectOptions {
+    let milliseconds = |duration: Duration| duration.as_millis().to_string();
+    let options = options.application_name("customer-deletion").options([
+        ("statement_timeout", milliseconds(settings.statement_timeout)),
+        ("lock_timeout", milliseconds(settings.lock_timeout)),
+        ("idle_in_transaction_session_timeout", milliseconds(settings.statement_timeout)),
+        ("tcp_user_timeout", milliseconds(settings.deadline)),
+        // Every statement is a transaction, and its rechecks after a wait are those of this level.
+        ("default_transaction_isolation", "read committed".to_owned()),
+        // Planning anew for each list of ids would cost a third of the throughput.
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+    ]);
+    // A call has its own line in the log.
+    options.disable_statement_logging()
+}
+
+/// When something last happened.
+#[derive(Clone, Default)]
+struct LastTime(Arc<Mutex<Option<Instant>>>);
+
+impl LastTime {
+    fn is_now(&self) {
+        *self.0.lock().expect("nothing panics while it holds this lock") = Some(Instant::now());
+    }
+
+    fn is_within(&self, age: Duration) -> bool {
+        self.0.lock().expect("nothing panics while it holds this lock").is_some_and(|time| time.elapsed() <= age)
+    }
+}
