@@ -48,10 +48,7 @@ impl Database {
         match timeout_at(deadline, self.try_repeatedly(work)).await {
             Ok(Ok(result)) => Ok(result),
             Ok(Err(error)) => Err(explain(error)),
-            Err(_) => {
-                self.sessions.suspect();
-                Err(Error::Unavailable(format!("no answer from the database in {:?}", self.longest_call)))
-            }
+            Err(_) => Err(Error::Unavailable(format!("no answer from the database in {:?}", self.longest_call))),
         }
     }
 

@@ -1,8 +1,7 @@
 //! A pool of sessions of PostgreSQL.
 //!
 //! A session that comes back is lent again as it is: asking it first whether it is still there, as sqlx's own pool does, takes
-//! as long as a deletion. It is asked only after it was idle, or when another one went silent since it was last used, and given up
-//! when another one broke since it was made.
+//! as long as a deletion. It is asked only after it was idle, and given up when another one broke since it was made.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
@@ -36,23 +35,21 @@ const LONGEST_RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 pub struct Sessions {
     pool: Pool<Maker>,
     broken: LastTime,
-    silent: LastTime,
     acquire_timeout: Duration,
 }
 
 impl Sessions {
     /// Connects when the first session is wanted.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Sessions {
-        let (broken, silent) = (LastTime::default(), LastTime::default());
-        let options = limit_session(settings, options);
-        let maker = Maker { options, broken: broken.clone(), silent: silent.clone() };
+        let broken = LastTime::default();
+        let maker = Maker { options: limit_session(settings, options), broken: broken.clone() };
         let pool = Pool::builder(maker)
             .max_size(settings.max_connections as usize)
             // The one that was used last has its caches warm, here and on the server.
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without timeouts needs no runtime");
-        Sessions { pool, broken, silent, acquire_timeout: settings.acquire_timeout }
+        Sessions { pool, broken, acquire_timeout: settings.acquire_timeout }
     }
 
     /// A session, for a while.
@@ -73,11 +70,6 @@ impl Sessions {
     /// Gives up every session that is open now: the server behind them is gone, or is not the one to work with.
     pub fn distrust(&self) {
         self.broken.is_now();
-    }
-
-    /// Asks every session that is open now whether it is still there, before it is lent again.
-    pub fn suspect(&self) {
-        self.silent.is_now();
     }
 
     /// Puts the state of the sessions into the metrics.
@@ -123,7 +115,6 @@ impl Drop for Lease {
 struct Maker {
     options: PgConnectOptions,
     broken: LastTime,
-    silent: LastTime,
 }
 
 impl Manager for Maker {
@@ -148,8 +139,7 @@ impl Manager for Maker {
         if age > LIFETIME || self.broken.is_within(age) {
             return Err(RecycleError::message("it is too old"));
         }
-        let unused = metrics.last_used();
-        if unused < IDLE_UNTIL_SUSPECT && !self.silent.is_within(unused) {
+        if metrics.last_used() < IDLE_UNTIL_SUSPECT {
             return Ok(());
         }
         match timeout(PING_TIMEOUT, session.ping()).await {
