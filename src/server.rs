@@ -8,9 +8,10 @@ use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, dev};
 use sqlx::postgres::PgConnectOptions;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{RequesterSource, Settings, SettingsError};
-use crate::http::{self, Health, Limits, Service};
+use crate::config::{Settings, SettingsError};
+use crate::http::{self, Health, Identification, Limits, Service};
 use crate::repository::Repository;
 
 /// How long a client may take to send the head of a request.
@@ -33,7 +34,7 @@ pub enum StartError {
 pub struct Server {
     settings: Settings,
     database: PgConnectOptions,
-    requester: RequesterSource,
+    identification: Identification,
     calls: TcpListener,
     management: TcpListener,
 }
@@ -42,10 +43,10 @@ impl Server {
     /// Takes the two ports. A port of 0 takes a free one; [`Server::address`] tells which.
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
         let database = settings.database.connect_options()?;
-        let requester = settings.requester.source()?;
+        let identification = Identification::new(settings.requester.source()?)?;
         let calls = listen(SocketAddr::new(settings.http.host, settings.http.port))?;
         let management = listen(SocketAddr::new(settings.management.host, settings.management.port))?;
-        Ok(Server { settings, database, requester, calls, management })
+        Ok(Server { settings, database, identification, calls, management })
     }
 
     /// Where calls go.
@@ -69,14 +70,16 @@ impl Server {
         let repository = Repository::new(&self.settings.database, self.database);
         let service = Service {
             repository: repository.clone(),
-            requester: self.requester,
+            identification: self.identification.clone(),
             limits: Limits {
                 max_ids: self.settings.deletion.max_ids,
                 max_body_bytes: self.settings.http.max_body_bytes,
                 body_timeout: self.settings.http.body_timeout,
             },
         };
-        let health = Data::new(Health::new(repository.clone()));
+        let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
+        // It ends with this function, whatever it is doing.
+        let _refreshing = AbortOnDropHandle::new(tokio::spawn(self.identification.keep_fresh()));
         let drain_seconds = self.settings.http.drain_seconds;
 
         let management = serve_management(self.management, health.clone())?;

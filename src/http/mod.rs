@@ -14,20 +14,20 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource as Route};
 
-use crate::config::RequesterSource;
 use crate::error::{Code, Error};
 use crate::repository::Repository;
 use crate::resource::Resource;
 
 pub use self::answer::{answer, answer_and_log};
 pub use self::health::Health;
+pub use self::requester::Identification;
 pub use self::target::Limits;
 
 /// What the handlers of the service work with.
 #[derive(Clone)]
 pub struct Service {
     pub repository: Repository,
-    pub requester: RequesterSource,
+    pub identification: Identification,
     pub limits: Limits,
 }
 

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 /// The built binary, with nothing of this process's settings.
@@ -22,11 +22,17 @@ pub struct Process {
     pub child: Child,
     pub address: SocketAddr,
     pub management_address: SocketAddr,
+    log: Arc<Mutex<String>>,
 }
 
 impl Process {
     /// Starts on free ports, and waits until it listens.
     pub fn serve(database_url: &str) -> Process {
+        Process::serve_with(database_url, &[])
+    }
+
+    /// With settings on top of those of the tests.
+    pub fn serve_with(database_url: &str, settings: &[(&str, &str)]) -> Process {
         let mut child = command(&["serve"])
             .env("DATABASE_URL", database_url)
             .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")
@@ -35,14 +41,18 @@ impl Process {
             .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0")
             .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
             .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
+            .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary runs");
+        let written = Arc::new(Mutex::new(String::new()));
+        let copy = Arc::clone(&written);
         let log = BufReader::new(child.stdout.take().unwrap());
         let (sender, receiver) = mpsc::channel();
         // Reads on to the end, so that the process never waits for a full pipe.
         std::thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
+                *copy.lock().unwrap() += &format!("{line}\n");
                 if line.contains("\"listening\"") {
                     let _ = sender.send(line);
                 }
@@ -51,7 +61,12 @@ impl Process {
         let line = receiver.recv_timeout(Duration::from_secs(20)).expect("the service listens");
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = |field: &str| line[field].as_str().unwrap().parse().unwrap();
-        Process { address: address("address"), management_address: address("management"), child }
+        Process { address: address("address"), management_address: address("management"), child, log: written }
+    }
+
+    /// What it wrote so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// SIGKILL.

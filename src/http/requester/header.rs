@@ -1,0 +1,89 @@
+//! The requester in a header, which the gateway sets.
+
+use std::net::IpAddr;
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use super::{Denial, Requester};
+use crate::http::target;
+
+/// No scheme of the registry fits: it is the gateway that has to authenticate the call, by whatever it asks of its clients.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Gateway realm=\"customer-deletion\"");
+
+/// The requester that a trusted peer names.
+pub fn from_header(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    peer: Option<IpAddr>,
+    trusted_peers: &[IpNet],
+) -> Result<Requester, Denial> {
+    // A server that listens on IPv6 sees an IPv4 peer as ::ffff:10.0.0.1.
+    let peer = peer.map(|peer| peer.to_canonical());
+    if !peer.is_some_and(|peer| trusted_peers.iter().any(|network| network.contains(&peer))) {
+        return Err(denial("the peer is not a trusted one"));
+    }
+    let mut values = headers.get_all(name);
+    let value = values.next().ok_or_else(|| denial("there is no requester header"))?;
+    if values.next().is_some() {
+        return Err(denial("the requester header was sent twice"));
+    }
+    value
+        .to_str()
+        .ok()
+        .and_then(target::parse_id)
+        .map(Requester)
+        .ok_or_else(|| denial("the requester header is not a UUID"))
+}
+
+fn denial(reason: &'static str) -> Denial {
+    Denial::unauthenticated(reason, CHALLENGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::error::Error;
+
+    const NAME: HeaderName = HeaderName::from_static("x-requester-id");
+    const ID: &str = "6f2c5d1e-3b7a-4c19-9e8d-1a2b3c4d5e6f";
+
+    fn identify(values: &[&'static str], peer: &str) -> Result<Uuid, &'static str> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(NAME, HeaderValue::from_static(value));
+        }
+        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        from_header(&headers, &NAME, Some(peer.parse().unwrap()), &trusted).map(|requester| requester.0).map_err(
+            |denial| match denial.error {
+                Error::Unauthenticated(reason) => reason,
+                other => panic!("{other}"),
+            },
+        )
+    }
+
+    #[test]
+    fn a_trusted_peer_is_believed() {
+        for peer in ["10.1.2.3", "::ffff:10.1.2.3", "fd00::1"] {
+            assert_eq!(identify(&[ID], peer).unwrap().to_string(), ID, "{peer}");
+        }
+    }
+
+    #[test]
+    fn another_peer_is_not_believed() {
+        for peer in ["11.1.2.3", "127.0.0.1", "::1", "::ffff:11.1.2.3"] {
+            assert_eq!(identify(&[ID], peer), Err("the peer is not a trusted one"), "{peer}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_is_missing_doubled_or_malformed_is_refused() {
+        assert_eq!(identify(&[], "10.0.0.1"), Err("there is no requester header"));
+        assert_eq!(identify(&[ID, ID], "10.0.0.1"), Err("the requester header was sent twice"));
+        for value in ["", "me", "6f2c5d1e3b7a4c199e8d1a2b3c4d5e6f", "{6f2c5d1e-3b7a-4c19-9e8d-1a2b3c4d5e6f}"] {
+            assert_eq!(identify(&[value], "10.0.0.1"), Err("the requester header is not a UUID"), "{value}");
+        }
+    }
+}
