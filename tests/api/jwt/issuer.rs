@@ -20,8 +20,6 @@ pub enum Manner {
     Redirect(SocketAddr),
     /// Takes the question, and never answers.
     Hang,
-    /// Sends bytes without an end.
-    Flood,
 }
 
 /// Ends with the runtime of its test.
@@ -95,11 +93,6 @@ async fn answer(mut client: TcpStream, manner: Manner) {
         Manner::Status(status) => format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n{close}"),
         Manner::Redirect(to) => format!("HTTP/1.1 302 Found\r\nLocation: http://{to}/\r\nContent-Length: 0\r\n{close}"),
         Manner::Hang => std::future::pending().await,
-        Manner::Flood => {
-            let _ = client.write_all(format!("HTTP/1.1 200 OK\r\n{close}{{\"keys\": [").as_bytes()).await;
-            while client.write_all(&[b' '; 64 * 1024]).await.is_ok() {}
-            return;
-        }
     };
     let _ = client.write_all(text.as_bytes()).await;
     let _ = client.shutdown().await;

@@ -168,7 +168,7 @@ async fn an_issuer_that_hangs_holds_no_call() {
 #[case::an_error(|_| Manner::Status("500 Internal Server Error"))]
 #[case::no_content(|_| Manner::Status("204 No Content"))]
 #[case::a_redirection_to_a_stranger(Manner::Redirect)]
-#[case::a_flood(|_| Manner::Flood)]
+#[case::far_too_much(|_| Manner::Answer(jwks(&[&STRANGER]) + &" ".repeat(1024 * 1024)))]
 #[case::silence(|_| Manner::Hang)]
 #[tokio::test]
 async fn a_bad_answer_never_replaces_good_keys(#[case] manner: fn(SocketAddr) -> Manner) {
