@@ -15,7 +15,8 @@ use super::token::{SigningKey, jwks};
 pub enum Manner {
     /// 200 with this body.
     Answer(String),
-    Status(&'static str),
+    /// A status with this body.
+    Status(&'static str, String),
     /// To another issuer.
     Redirect(SocketAddr),
     /// Takes the question, and never answers.
@@ -87,13 +88,16 @@ async fn answer(mut client: TcpStream, manner: Manner) {
     if client.read(&mut question).await.is_err() {
         return;
     }
-    let close = "Connection: close\r\n\r\n";
     let text = match manner {
-        Manner::Answer(body) => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{close}{body}", body.len()),
-        Manner::Status(status) => format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n{close}"),
-        Manner::Redirect(to) => format!("HTTP/1.1 302 Found\r\nLocation: http://{to}/\r\nContent-Length: 0\r\n{close}"),
+        Manner::Answer(body) => with_body("200 OK", &body),
+        Manner::Status(status, body) => with_body(status, &body),
+        Manner::Redirect(to) => with_body(&format!("302 Found\r\nLocation: http://{to}/"), ""),
         Manner::Hang => std::future::pending().await,
     };
     let _ = client.write_all(text.as_bytes()).await;
     let _ = client.shutdown().await;
+}
+
+fn with_body(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }

@@ -165,8 +165,8 @@ async fn an_issuer_that_hangs_holds_no_call() {
     Manner::Answer(json!({"keys": [jwk]}).to_string())
 })]
 #[case::half_of_it(|_| Manner::Answer(jwks(&[&STRANGER])[..100].to_owned()))]
-#[case::an_error(|_| Manner::Status("500 Internal Server Error"))]
-#[case::no_content(|_| Manner::Status("204 No Content"))]
+#[case::an_error(|_| Manner::Status("500 Internal Server Error", jwks(&[&STRANGER])))]
+#[case::a_part(|_| Manner::Status("206 Partial Content", jwks(&[&STRANGER])))]
 #[case::a_redirection_to_a_stranger(Manner::Redirect)]
 #[case::far_too_much(|_| Manner::Answer(jwks(&[&STRANGER]) + &" ".repeat(1024 * 1024)))]
 #[case::silence(|_| Manner::Hang)]
