@@ -4,19 +4,19 @@
 //! `CUSTOMER_DELETION_CONFIG` names. The environment wins.
 
 mod reading;
+mod requester;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use actix_web::http::header::HeaderName;
-use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use sqlx::postgres::PgConnectOptions;
+
+pub use self::requester::{Header, Jwt, JwtSource, KeySource, Requester, RequesterSource};
 
 const PREFIX: &str = "CUSTOMER_DELETION";
 
@@ -125,33 +125,6 @@ const LONGEST_CALL: Duration = Duration::from_secs(20);
 
 const ANY_ADDRESS: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
 
-/// Who is calling.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Requester {
-    /// `header`; required.
-    pub source: Option<String>,
-    /// Calls a second that one requester may send to this replica; as many as it likes when not set.
-    pub rate_per_second: Option<NonZeroU32>,
-    /// How many of them may come at once; as many as come in a second when not set.
-    pub rate_burst: Option<NonZeroU32>,
-    pub header: Header,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Header {
-    pub name: String,
-    /// CIDRs, comma-separated; required for the source `header`.
-    pub trusted_peers: String,
-}
-
-impl Default for Header {
-    fn default() -> Header {
-        Header { name: "X-Requester-Id".to_owned(), trusted_peers: String::new() }
-    }
-}
-
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Deletion {
@@ -186,13 +159,6 @@ pub enum LogFormat {
     Json,
     /// For people.
     Text,
-}
-
-/// Where the requester of a call comes from.
-#[derive(Clone, Debug)]
-pub enum RequesterSource {
-    /// A header, believed only from these peers.
-    Header { name: HeaderName, trusted_peers: Vec<IpNet> },
 }
 
 /// A setting that stops the start. Its text names the environment variable.
@@ -279,40 +245,6 @@ impl Database {
         // The parser's own message could quote a part of the password.
         PgConnectOptions::from_str(url.expose_secret())
             .or_else(|_| refuse("is not of the form postgres://user:password@host:port/database"))
-    }
-}
-
-impl Requester {
-    /// Where the requester comes from.
-    pub fn source(&self) -> Result<RequesterSource, SettingsError> {
-        match self.source.as_deref() {
-            Some("header") => self.header.source(),
-            Some(other) => Err(SettingsError::new("requester.source", format!("must be `header`, and is `{other}`"))),
-            None => Err(SettingsError::new(
-                "requester.source",
-                "is not set; it must be `header`, and tells how the gateway names the requester",
-            )),
-        }
-    }
-}
-
-impl Header {
-    fn source(&self) -> Result<RequesterSource, SettingsError> {
-        let name = HeaderName::from_str(&self.name).map_err(|_| {
-            SettingsError::new("requester.header.name", format!("`{}` is not a header name", self.name))
-        })?;
-        let refuse = |problem: String| Err(SettingsError::new("requester.header.trusted_peers", problem));
-        let mut trusted_peers = Vec::new();
-        for peer in self.trusted_peers.split(',').map(str::trim).filter(|peer| !peer.is_empty()) {
-            match IpNet::from_str(peer).or_else(|error| IpAddr::from_str(peer).map(IpNet::from).map_err(|_| error)) {
-                Ok(network) => trusted_peers.push(network),
-                Err(_) => return refuse(format!("`{peer}` is not a network like 10.0.0.0/8")),
-            }
-        }
-        if trusted_peers.is_empty() {
-            return refuse("is not set; it must list the networks of the gateway, like 10.0.0.0/8".to_owned());
-        }
-        Ok(RequesterSource::Header { name, trusted_peers })
     }
 }
 

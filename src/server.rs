@@ -10,9 +10,10 @@ use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App, HttpServer, dev};
 use sqlx::postgres::PgConnectOptions;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{RequesterSource, Settings, SettingsError};
-use crate::http::{self, Admission, Capacity, FORGET_INTERVAL, Health, Limits, Service};
+use crate::config::{Settings, SettingsError};
+use crate::http::{self, Admission, Capacity, FORGET_INTERVAL, Health, Identification, Limits, Service};
 use crate::repository::Repository;
 use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
 
@@ -36,7 +37,7 @@ pub enum StartError {
 pub struct Server {
     settings: Settings,
     database: PgConnectOptions,
-    requester: RequesterSource,
+    identification: Identification,
     calls: TcpListener,
     management: TcpListener,
 }
@@ -45,10 +46,10 @@ impl Server {
     /// Takes the two ports. A port of 0 takes a free one; [`Server::address`] tells which.
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
         let database = settings.database.connect_options()?;
-        let requester = settings.requester.source()?;
+        let identification = Identification::new(settings.requester.source()?)?;
         let calls = listen(SocketAddr::new(settings.http.host, settings.http.port))?;
         let management = listen(SocketAddr::new(settings.management.host, settings.management.port))?;
-        Ok(Server { settings, database, requester, calls, management })
+        Ok(Server { settings, database, identification, calls, management })
     }
 
     /// Where calls go.
@@ -75,7 +76,7 @@ impl Server {
         let upkeep = tokio::spawn(keep_up(admission.clone()));
         let service = Service {
             repository: repository.clone(),
-            requester: self.requester,
+            identification: self.identification.clone(),
             admission: admission.clone(),
             limits: Limits {
                 max_ids: self.settings.deletion.max_ids,
@@ -83,7 +84,9 @@ impl Server {
                 body_timeout: self.settings.http.body_timeout,
             },
         };
-        let health = Data::new(Health::new(repository.clone()));
+        let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
+        // It ends with this function, whatever it is doing.
+        let _refreshing = AbortOnDropHandle::new(tokio::spawn(self.identification.keep_fresh()));
         let drain_seconds = self.settings.http.drain_seconds;
 
         let management = serve_management(self.management, health.clone())?;

@@ -130,3 +130,49 @@ fn the_header_source_needs_its_trusted_peers() {
         "CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS: `nonsense` is not a network like 10.0.0.0/8"
     );
 }
+
+const JWT: (&str, &str) = ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt");
+
+fn jwt_source(variables: &[(&str, &str)]) -> Result<JwtSource, String> {
+    let source = load(&[&[JWT], variables].concat()).unwrap().requester.source();
+    match source.map_err(|error| error.to_string())? {
+        RequesterSource::Jwt(source) => Ok(source),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_jwt_source_needs_to_know_its_keys() {
+    let problem = jwt_source(&[]).unwrap_err();
+    assert_eq!(
+        problem,
+        "CUSTOMER_DELETION__REQUESTER__JWT__JWKS_FILE: is not set; it, CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL or \
+         CUSTOMER_DELETION__REQUESTER__JWT__HMAC_SECRET_FILE must tell how tokens are verified"
+    );
+}
+
+#[test]
+fn the_jwt_source_has_defaults() {
+    let source =
+        jwt_source(&[("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", "https://issuer.example/jwks.json")]).unwrap();
+    assert!(matches!(&source.keys, KeySource::JwksUrl(url) if url.as_str() == "https://issuer.example/jwks.json"));
+    assert_eq!((source.leeway.as_secs(), source.refresh.as_secs()), (30, 300));
+    assert_eq!(
+        (source.claim.as_str(), source.issuer, source.audience, source.scope),
+        ("customer_id", None, None, None)
+    );
+}
+
+#[test]
+fn keys_come_by_plain_http_from_the_loopback_address_only() {
+    let fetched_from = |url| jwt_source(&[("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", url)]);
+    for url in ["http://127.0.0.1:8000/keys", "http://127.9.9.9/", "http://localhost/keys", "http://[::1]:8000/keys"] {
+        assert!(fetched_from(url).is_ok(), "{url}");
+    }
+    for url in
+        ["http://10.0.0.1/", "http://issuer.example/", "http://127.0.0.1.example/", "http://[::2]/", "http://0.0.0.0/"]
+    {
+        let problem = fetched_from(url).unwrap_err();
+        assert!(problem.starts_with("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL: must be https"), "{problem}");
+    }
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, web};
+use actix_web::{HttpMessage, HttpResponse, web};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::Semaphore;
@@ -76,11 +76,12 @@ pub async fn admit(
     let requester = request.extensions().get::<Requester>().copied();
     let requester = requester.ok_or_else(|| Error::Defect("a call is let in before it is identified".to_owned()));
     if let Err(error) = requester.and_then(|requester| admission.within_rate(requester)) {
-        return Ok(answer::refuse(request, error));
+        return Ok(answer::refuse(request, HttpResponse::from_error(error)));
     }
     let Ok(_permit) = admission.in_flight.try_acquire() else {
         metrics::rejected(Limit::InFlight);
-        return Ok(answer::refuse(request, Error::Unavailable("too many calls are in flight".to_owned())));
+        let error = Error::Unavailable("too many calls are in flight".to_owned());
+        return Ok(answer::refuse(request, HttpResponse::from_error(error)));
     };
     let _in_flight = InFlight::begin();
     next.call(request).await.map(ServiceResponse::map_into_left_body)

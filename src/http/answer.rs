@@ -41,10 +41,11 @@ pub async fn answer(
     Ok(response)
 }
 
-/// The answer of a middleware that does not let a call through. It keeps the error, for the log and the metrics.
-pub fn refuse<B>(request: ServiceRequest, error: Error) -> ServiceResponse<EitherBody<B>> {
+/// The answer of a middleware that does not let a call through. It keeps its error, for the log and the metrics, which
+/// `ServiceRequest::into_response` forgets.
+pub fn refuse<B>(request: ServiceRequest, response: HttpResponse) -> ServiceResponse<EitherBody<B>> {
     let (request, _) = request.into_parts();
-    ServiceResponse::new(request, HttpResponse::from_error(error)).map_into_right_body()
+    ServiceResponse::new(request, response).map_into_right_body()
 }
 
 pub fn header_value(id: Uuid) -> HeaderValue {

@@ -6,12 +6,14 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
 
+use super::Identification;
 use crate::repository::Repository;
 use crate::telemetry::metrics;
 
 /// What the management port tells of.
 pub struct Health {
     repository: Repository,
+    identification: Identification,
     draining: AtomicBool,
 }
 
@@ -23,8 +25,8 @@ struct State {
 }
 
 impl Health {
-    pub fn new(repository: Repository) -> Health {
-        Health { repository, draining: AtomicBool::new(false) }
+    pub fn new(repository: Repository, identification: Identification) -> Health {
+        Health { repository, identification, draining: AtomicBool::new(false) }
     }
 
     /// From now on no new calls should be sent here.
@@ -42,6 +44,7 @@ impl Health {
         if self.draining.load(Ordering::Relaxed) {
             return Err("the service is shutting down".to_owned());
         }
+        self.identification.check()?;
         self.repository.check().await.map_err(|error| error.to_string())
     }
 }

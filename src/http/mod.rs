@@ -16,7 +16,6 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource as Route};
 
-use crate::config::RequesterSource;
 use crate::error::{Code, Error};
 use crate::repository::Repository;
 use crate::resource::Resource;
@@ -26,13 +25,14 @@ pub use self::admission::{Admission, Capacity, FORGET_INTERVAL};
 pub use self::answer::answer;
 pub use self::health::Health;
 pub use self::report::answer_and_report;
+pub use self::requester::Identification;
 pub use self::target::Limits;
 
 /// What the handlers of the service work with.
 #[derive(Clone)]
 pub struct Service {
     pub repository: Repository,
-    pub requester: RequesterSource,
+    pub identification: Identification,
     pub admission: Admission,
     pub limits: Limits,
 }

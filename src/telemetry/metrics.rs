@@ -211,9 +211,9 @@ pub fn statement_ended(statement: &'static str, took: Duration) {
     histogram!(STATEMENT_DURATION, "statement" => statement).record(took);
 }
 
-/// The issuer's keys were read again, or could not be.
-pub fn jwks_refreshed(outcome: Result<(), ()>) {
-    let outcome = if outcome.is_ok() { "success" } else { "failure" };
+/// The keys of tokens were read again, or could not be.
+pub fn jwks_refreshed(went_well: bool) {
+    let outcome = if went_well { "success" } else { "failure" };
     counter!(JWKS_REFRESHES, "outcome" => outcome).increment(1);
 }
 

@@ -28,6 +28,7 @@ async fn everything_under_api_asks_for_identity_first() {
         let (status, code, message) = UNAUTHORIZED;
         assert_eq!(answer.status, 401, "{method} {path}");
         answer.assert_failed(status, code, message);
+        assert_eq!(answer.header("WWW-Authenticate"), Some(r#"Gateway realm="customer-deletion""#));
     }
 }
 

@@ -6,6 +6,7 @@ mod crash;
 mod health;
 mod idempotency;
 mod identity;
+mod jwt;
 mod limits;
 mod log_lines;
 mod metrics;

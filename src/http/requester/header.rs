@@ -1,83 +1,51 @@
-//! Who is calling. Everything under `/api/` asks this first.
+//! The requester in a header, which the gateway sets.
 
-use std::future::{Ready, ready};
 use std::net::IpAddr;
 
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderMap, HeaderName};
-use actix_web::middleware::Next;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
-use uuid::Uuid;
 
-use super::{Service, answer, target};
-use crate::config::RequesterSource;
-use crate::error::Error;
+use super::{Denial, Requester};
+use crate::http::target;
 
-/// The customer for whom the gateway authenticated the call. A handler that takes one cannot be reached without.
-#[derive(Clone, Copy)]
-pub struct Requester(pub Uuid);
+/// No scheme of the registry fits: it is the gateway that has to authenticate the call, by whatever it asks of its clients.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Gateway realm=\"customer-deletion\"");
 
-impl FromRequest for Requester {
-    type Error = Error;
-    type Future = Ready<Result<Requester, Error>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let requester = request.extensions().get::<Requester>().copied();
-        ready(requester.ok_or_else(|| Error::Defect("a route without identification".to_owned())))
-    }
-}
-
-/// Lets a call through with its requester, or answers 401.
-pub async fn identify(
-    service: web::Data<Service>,
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    let requester = match &service.requester {
-        RequesterSource::Header { name, trusted_peers } => {
-            let peer = request.peer_addr().map(|address| address.ip());
-            from_header(request.headers(), name, peer, trusted_peers)
-        }
-    };
-    match requester {
-        Ok(requester) => {
-            request.extensions_mut().insert(requester);
-            next.call(request).await.map(ServiceResponse::map_into_left_body)
-        }
-        Err(error) => Ok(answer::refuse(request, error)),
-    }
-}
-
-fn from_header(
+/// The requester that a trusted peer names.
+pub fn from_header(
     headers: &HeaderMap,
     name: &HeaderName,
     peer: Option<IpAddr>,
     trusted_peers: &[IpNet],
-) -> Result<Requester, Error> {
+) -> Result<Requester, Denial> {
     // A server that listens on IPv6 sees an IPv4 peer as ::ffff:10.0.0.1.
     let peer = peer.map(|peer| peer.to_canonical());
     if !peer.is_some_and(|peer| trusted_peers.iter().any(|network| network.contains(&peer))) {
-        return Err(Error::Unauthenticated("the peer is not a trusted one"));
+        return Err(denial("the peer is not a trusted one"));
     }
     let mut values = headers.get_all(name);
-    let value = values.next().ok_or(Error::Unauthenticated("there is no requester header"))?;
+    let value = values.next().ok_or_else(|| denial("there is no requester header"))?;
     if values.next().is_some() {
-        return Err(Error::Unauthenticated("the requester header was sent twice"));
+        return Err(denial("the requester header was sent twice"));
     }
     value
         .to_str()
         .ok()
         .and_then(target::parse_id)
         .map(Requester)
-        .ok_or(Error::Unauthenticated("the requester header is not a UUID"))
+        .ok_or_else(|| denial("the requester header is not a UUID"))
+}
+
+fn denial(reason: &'static str) -> Denial {
+    Denial::unauthenticated(reason, CHALLENGE)
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
-    use actix_web::http::header::HeaderValue;
+    use crate::error::Error;
 
     const NAME: HeaderName = HeaderName::from_static("x-requester-id");
     const ID: &str = "6f2c5d1e-3b7a-4c19-9e8d-1a2b3c4d5e6f";
@@ -89,7 +57,7 @@ mod tests {
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         from_header(&headers, &NAME, Some(peer.parse().unwrap()), &trusted).map(|requester| requester.0).map_err(
-            |error| match error {
+            |denial| match denial.error {
                 Error::Unauthenticated(reason) => reason,
                 other => panic!("{other}"),
             },

@@ -1,0 +1,164 @@
+//! The keys that are in use, and how they are kept fresh.
+//!
+//! One task reads them: at an interval, soon again after a failure, and at once when a token names a key that is not known,
+//! which is how a rotated key shows first. What cannot be read, or has no key in it, never replaces what is in use.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::keys::{Key, KeySet, NoKey};
+use super::reader::Reader;
+use crate::config::{KeySource, SettingsError};
+use crate::telemetry::metrics;
+
+/// When a failed refresh is tried again, unless the interval is shorter.
+const RETRY: Duration = Duration::from_secs(3);
+
+/// Tokens with unknown keys cause at most one refresh in this time, however many they are. Anybody can send them.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a call with an unknown key waits for the refresh that may bring it.
+const WAIT: Duration = Duration::from_secs(2);
+
+/// A failure that goes on is logged again after this time.
+const REMINDER: Duration = Duration::from_secs(600);
+
+pub struct Keyring {
+    reader: Reader,
+    interval: Duration,
+    state: watch::Sender<State>,
+    wanted: Notify,
+    last_ask: Mutex<Option<Ask>>,
+}
+
+struct State {
+    /// None until the issuer answered once.
+    keys: Option<Arc<KeySet>>,
+    /// How many refreshes have ended, well or not.
+    refreshes: u64,
+    failure: Option<Failure>,
+}
+
+/// Of the last refresh.
+struct Failure {
+    reason: String,
+    logged: Instant,
+}
+
+/// A refresh that a call asked for.
+#[derive(Clone, Copy)]
+struct Ask {
+    at: Instant,
+    refreshes_before: u64,
+}
+
+impl Keyring {
+    pub fn open(source: &KeySource, interval: Duration) -> Result<Keyring, SettingsError> {
+        let (reader, keys) = Reader::open(source)?;
+        let state = State { keys: keys.map(Arc::new), refreshes: 0, failure: None };
+        Ok(Keyring {
+            reader,
+            interval,
+            state: watch::Sender::new(state),
+            wanted: Notify::new(),
+            last_ask: Mutex::default(),
+        })
+    }
+
+    /// Whether there are keys to verify tokens with; if not, why.
+    pub fn check(&self) -> Result<(), String> {
+        let state = self.state.borrow();
+        match (&state.keys, &state.failure) {
+            (Some(_), _) => Ok(()),
+            (None, Some(failure)) => Err(format!("the keys of the issuer could not be fetched: {}", failure.reason)),
+            (None, None) => Err("the keys of the issuer are not fetched yet".to_owned()),
+        }
+    }
+
+    /// The key of a token that names this key and algorithm. For a key that is not known, waits a moment for a refresh.
+    pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
+        let found = self.find_now(id, algorithm);
+        if !matches!(found, Err(NoKey::UnknownId)) {
+            return found;
+        }
+        let mut updates = self.state.subscribe();
+        let Some(ask) = self.ask_for_refresh() else {
+            return found;
+        };
+        // Whether it ends in time does not matter: what is there then is looked at.
+        let _ = timeout(WAIT, updates.wait_for(|state| state.refreshes > ask.refreshes_before)).await;
+        self.find_now(id, algorithm)
+    }
+
+    fn find_now(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
+        let state = self.state.borrow();
+        state.keys.as_ref().ok_or(NoKey::NoneYet)?.find(id, algorithm)
+    }
+
+    /// The refresh that a call may wait for: one that was asked for and has not ended, or else a new one. None while the
+    /// last one is too recent.
+    fn ask_for_refresh(&self) -> Option<Ask> {
+        let mut last_ask = self.last_ask.lock().expect("nothing panics while it holds this lock");
+        let refreshes_before = self.state.borrow().refreshes;
+        match *last_ask {
+            Some(ask) if ask.at.elapsed() < PAUSE => (ask.refreshes_before == refreshes_before).then_some(ask),
+            _ => {
+                let ask = Ask { at: Instant::now(), refreshes_before };
+                *last_ask = Some(ask);
+                self.wanted.notify_one();
+                Some(ask)
+            }
+        }
+    }
+
+    /// Refreshes for ever.
+    pub async fn keep_fresh(&self) {
+        loop {
+            let pause = if self.refresh().await { self.interval } else { self.interval.min(RETRY) };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.wanted.notified() => {}
+            }
+        }
+    }
+
+    /// Whether it went well.
+    async fn refresh(&self) -> bool {
+        let read = self.reader.read().await;
+        let went_well = read.is_ok();
+        metrics::jwks_refreshed(went_well);
+        self.state.send_modify(|state| {
+            state.refreshes += 1;
+            match read {
+                Ok(keys) => state.replace(keys),
+                Err(reason) => state.keep(reason),
+            }
+        });
+        went_well
+    }
+}
+
+impl State {
+    fn replace(&mut self, keys: KeySet) {
+        let before = self.keys.as_deref().map(KeySet::ids);
+        if before.as_ref() != Some(&keys.ids()) || self.failure.is_some() {
+            tracing::info!(keys = keys.len(), key_ids = keys.ids().join(" "), "the keys of tokens were read");
+        }
+        self.failure = None;
+        self.keys = Some(Arc::new(keys));
+    }
+
+    fn keep(&mut self, reason: String) {
+        let now = Instant::now();
+        let logged = self.failure.as_ref().map(|failure| failure.logged).filter(|logged| now - *logged < REMINDER);
+        if logged.is_none() {
+            let keys = self.keys.as_ref().map_or(0, |keys| keys.len());
+            tracing::warn!(reason, keys, "the keys of tokens could not be refreshed, and stay as they are");
+        }
+        self.failure = Some(Failure { reason, logged: logged.unwrap_or(now) });
+    }
+}

@@ -1,0 +1,113 @@
+//! Reads keys from where they are: a file, or the issuer.
+
+use std::error::Error as _;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode, Url};
+
+use super::keys::KeySet;
+use crate::config::{KeySource, SettingsError};
+
+/// How long a connection to the issuer may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the issuer may take to answer, to the last byte.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Far more than any set of keys has.
+const MOST_BYTES: usize = 1024 * 1024;
+
+pub enum Reader {
+    File { path: PathBuf, parse: fn(&[u8]) -> Result<KeySet, String> },
+    Url { url: Url, client: Client },
+}
+
+impl Reader {
+    /// With the keys, where they are on this machine.
+    pub fn open(source: &KeySource) -> Result<(Reader, Option<KeySet>), SettingsError> {
+        let refuse = |problem: String| SettingsError::new(source.setting(), problem);
+        let open_file = |path: &Path, parse| {
+            let keys = read_file(path, parse).map_err(refuse)?;
+            Ok((Reader::File { path: path.to_owned(), parse }, Some(keys)))
+        };
+        match source {
+            KeySource::JwksFile(path) => open_file(path, KeySet::from_jwks),
+            KeySource::HmacSecretFile(path) => open_file(path, KeySet::from_secret),
+            KeySource::JwksUrl(url) => {
+                let client =
+                    client(url).map_err(|error| refuse(format!("cannot be fetched: {}", with_causes(&error))))?;
+                Ok((Reader::Url { url: url.clone(), client }, None))
+            }
+        }
+    }
+
+    /// The keys as they are now, or why they cannot be had.
+    pub async fn read(&self) -> Result<KeySet, String> {
+        match self {
+            Reader::File { path, parse } => {
+                let (path, parse) = (path.clone(), *parse);
+                let reading = tokio::task::spawn_blocking(move || read_file(&path, parse));
+                reading.await.unwrap_or_else(|error| Err(error.to_string()))
+            }
+            Reader::Url { url, client } => {
+                let body = fetch(client, url).await.map_err(|problem| format!("{url} {problem}"))?;
+                KeySet::from_jwks(&body).map_err(|problem| format!("{url} {problem}"))
+            }
+        }
+    }
+}
+
+fn read_file(path: &Path, parse: fn(&[u8]) -> Result<KeySet, String>) -> Result<KeySet, String> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    if bytes.len() > MOST_BYTES {
+        return Err(format!("{} is larger than {MOST_BYTES} bytes", path.display()));
+    }
+    parse(&bytes).map_err(|problem| format!("{} {problem}", path.display()))
+}
+
+/// A redirection is not followed: it could lead to where the setting may not.
+fn client(url: &Url) -> reqwest::Result<Client> {
+    let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(FETCH_TIMEOUT).redirect(Policy::none());
+    if url.scheme() == "https" {
+        client.https_only(true).build()
+    } else {
+        // A sidecar needs no authorities, and no proxy leads to it.
+        client.tls_certs_only([]).no_proxy().build()
+    }
+}
+
+async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
+    let failed = |error: reqwest::Error| format!("cannot be fetched: {}", with_causes(&error.without_url()));
+    let mut response = client.get(url.clone()).send().await.map_err(failed)?;
+    if response.status() != StatusCode::OK {
+        return Err(format!("answers {}", response.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > MOST_BYTES {
+            return Err(format!("answers with more than {MOST_BYTES} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The library's own text leaves out what helps: that the connection was refused, or the certificate.
+fn with_causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

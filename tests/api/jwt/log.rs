@@ -1,0 +1,63 @@
+//! What the log says of tokens.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::token::{RSA, STRANGER, jwks};
+use super::{TestFile, claims};
+use crate::support::TestDatabase;
+use crate::support::process::Process;
+
+#[tokio::test]
+async fn the_log_says_why_and_shows_no_token() {
+    let database = TestDatabase::migrated().await;
+    let keys = TestFile::new(jwks(&[&RSA]));
+    let mut process = Process::serve_with(
+        &database.url,
+        &[
+            ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt"),
+            ("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_FILE", keys.path().to_str().unwrap()),
+            ("CUSTOMER_DELETION__LOG__LEVEL", "trace"),
+        ],
+    );
+    let requester = Uuid::now_v7();
+    let mut unknown = STRANGER.header();
+    unknown["kid"] = "a-stranger's-key".into();
+    let tokens = [
+        RSA.token(&claims(requester)),
+        STRANGER.token(&claims(requester)),
+        STRANGER.token_with(&unknown, &claims(requester)),
+    ];
+    let path = format!("/api/v2/global/call/{}", Uuid::now_v7());
+    let client = reqwest::Client::new();
+    let mut bodies = Vec::new();
+    for token in &tokens {
+        let call = client.get(format!("http://{}{path}?token={token}", process.address)).bearer_auth(token);
+        bodies.push(call.send().await.unwrap().text().await.unwrap());
+    }
+    assert_eq!(bodies[1], bodies[2], "the answer does not tell why");
+
+    let log = log_with_lines(&mut process, 3).await;
+
+    for part in tokens.iter().flat_map(|token| token.split('.')) {
+        assert!(!log.contains(part), "{part} is in the log");
+    }
+    assert!(!log.contains("stranger"), "{log}");
+    assert!(log.contains("not authenticated: the signature of the token is wrong"), "{log}");
+    assert!(log.contains("not authenticated: the key of the token is not known"), "{log}");
+    assert!(log.contains(&format!(r#""requester_id":"{requester}""#)), "{log}");
+}
+
+/// The log, once it has the lines of so many calls.
+async fn log_with_lines(process: &mut Process, calls: usize) -> String {
+    loop {
+        let lines: Vec<String> = process.log().iter().map(ToString::to_string).collect();
+        let log = lines.join("\n");
+        if log.matches(r#""message":"call""#).count() >= calls {
+            return log;
+        }
+        assert!(process.child.try_wait().unwrap().is_none(), "{log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,120 @@
+//! The source `jwt`: who is calling is in a signed token.
+
+mod forger;
+mod hostile_claims;
+mod hostile_headers;
+mod hostile_keys;
+mod hostile_shapes;
+mod issuer;
+mod log;
+mod refresh;
+mod start;
+mod token;
+mod valid;
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use customer_deletion::config::Settings;
+use customer_deletion::resource::Resource;
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::TestService;
+use crate::support::service::{Answer, collection, send};
+
+pub const ISSUER: &str = "https://issuer.example/realms/telecom";
+pub const AUDIENCE: &str = "customer-deletion";
+pub const SCOPE: &str = "contacts:delete";
+
+pub const NO_TOKEN: &str = r#"Bearer realm="customer-deletion""#;
+pub const INVALID_TOKEN: &str = r#"Bearer realm="customer-deletion", error="invalid_token""#;
+pub const INSUFFICIENT_SCOPE: &str =
+    r#"Bearer realm="customer-deletion", error="insufficient_scope", scope="contacts:delete""#;
+
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// What an issuer says of a requester, when everything is as it should be.
+pub fn claims(requester: Uuid) -> Value {
+    json!({
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": "somebody",
+        "iat": now(),
+        "nbf": now(),
+        "exp": now() + 600,
+        "scope": format!("openid {SCOPE}"),
+        "customer_id": requester,
+    })
+}
+
+/// A file that is gone when this is dropped.
+pub struct TestFile(PathBuf);
+
+impl TestFile {
+    pub fn new(content: impl AsRef<[u8]>) -> TestFile {
+        let path = std::env::temp_dir().join(format!("customer-deletion-keys-{}", Uuid::now_v7()));
+        let file = TestFile(path);
+        file.write(content);
+        file
+    }
+
+    /// In one step, as Kubernetes does: no reader sees half of it.
+    pub fn write(&self, content: impl AsRef<[u8]>) {
+        let half_made = self.0.with_extension("half-made");
+        std::fs::write(&half_made, content).unwrap();
+        std::fs::rename(half_made, &self.0).unwrap();
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn setting(&self) -> Option<String> {
+        Some(self.0.to_str().unwrap().to_owned())
+    }
+}
+
+impl Drop for TestFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A service that asks for tokens with everything that can be asked for.
+pub async fn start_with(change: impl FnOnce(&mut Settings)) -> TestService {
+    TestService::start_with(|settings| {
+        settings.requester.source = Some("jwt".to_owned());
+        settings.requester.jwt.issuer = Some(ISSUER.to_owned());
+        settings.requester.jwt.audience = Some(AUDIENCE.to_owned());
+        settings.requester.jwt.scope = Some(SCOPE.to_owned());
+        change(settings);
+    })
+    .await
+}
+
+/// A call that only asks who is calling: an operation that never was.
+pub async fn ask(service: &TestService, token: &str) -> Answer {
+    let path = format!("/api/v2/global/call/{}", Uuid::now_v7());
+    send(service.anonymous(Method::GET, &path).header("Authorization", format!("Bearer {token}"))).await
+}
+
+#[track_caller]
+pub fn assert_identified(answer: &Answer) {
+    answer.assert_failed(404, "GLOBAL_1003", "Provided request ID does not exist for your account.");
+}
+
+#[track_caller]
+pub fn assert_unauthorized(answer: &Answer, challenge: &str) {
+    answer.assert_failed(401, "UNAUTHORIZED", "The call is not authenticated.");
+    let challenges: Vec<_> = answer.headers.get_all("WWW-Authenticate").iter().collect();
+    assert_eq!(challenges, [challenge]);
+}
+
+/// The path of one contact of a customer.
+pub fn contact_path(customer: Uuid, contact: Uuid) -> String {
+    format!("{}/{contact}", collection(customer, Resource::Contact))
+}

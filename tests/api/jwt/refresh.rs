@@ -1,0 +1,281 @@
+//! Keys change, and issuers go away and come back.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::hmac::HMAC_SHA256;
+use futures_util::{StreamExt, stream};
+use rstest::rstest;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::issuer::{Issuer, Manner};
+use super::token::{ED25519, P256, RSA, STRANGER, SigningKey, jwks, sign_with_secret, token};
+use super::{
+    INVALID_TOKEN, NO_TOKEN, TestFile, ask, assert_identified, assert_unauthorized, claims, contact_path, start_with,
+};
+use crate::support::TestService;
+use crate::support::service::send;
+
+/// How often one refresh may be asked for by tokens with unknown keys.
+const PAUSE_SECONDS: u64 = 5;
+
+async fn start(issuer: &Issuer, refresh_seconds: u64) -> TestService {
+    start_with(|settings| {
+        settings.requester.jwt.jwks_url = Some(issuer.url());
+        settings.requester.jwt.refresh_seconds = refresh_seconds;
+    })
+    .await
+}
+
+/// A service that has read the keys of its issuer.
+async fn start_with_keys(issuer: &Issuer, refresh_seconds: u64) -> TestService {
+    let service = start(issuer, refresh_seconds).await;
+    until(|| async { service.management("/health/ready").await.status == 200 }).await;
+    service
+}
+
+/// Waits for what must come, however busy the machine is.
+async fn until<F: Future<Output = bool>>(comes: impl Fn() -> F) {
+    let began = Instant::now();
+    while !comes().await {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not come");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Two more fetches: the first may have begun before now, and what it brought is in use before the second begins.
+async fn until_fetched_again(issuer: &Issuer) {
+    let fetches = issuer.fetches();
+    until(|| async { issuer.fetches() >= fetches + 2 }).await;
+}
+
+async fn ask_with(service: &TestService, key: &SigningKey) -> u16 {
+    ask(service, &key.token(&claims(Uuid::now_v7()))).await.status
+}
+
+/// A token that names a key that nobody has.
+fn unknown_key() -> String {
+    let mut header = STRANGER.header();
+    header["kid"] = json!(Uuid::now_v7());
+    STRANGER.token_with(&header, &claims(Uuid::now_v7()))
+}
+
+#[tokio::test]
+async fn tokens_are_believed_while_the_issuer_is_down() {
+    let mut issuer = Issuer::with(&[&RSA]).await;
+    let service = start_with_keys(&issuer, 1).await;
+    until_fetched_again(&issuer).await;
+    issuer.stop().await;
+
+    // Long enough for refreshes to fail.
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(ask_with(&service, &RSA).await, 404);
+    }
+    assert_unauthorized(&ask(&service, &unknown_key()).await, INVALID_TOKEN);
+    assert_eq!(service.management("/health/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_known_at_its_first_token() {
+    let issuer = Issuer::with(&[&RSA]).await;
+    let service = start_with_keys(&issuer, 3600).await;
+    assert_eq!(ask_with(&service, &RSA).await, 404);
+
+    issuer.publish(&[&P256]);
+
+    assert_eq!(ask_with(&service, &P256).await, 404);
+    assert_eq!(ask_with(&service, &RSA).await, 401, "a key that the issuer took back");
+}
+
+#[tokio::test]
+async fn a_key_that_is_rotated_under_an_attack_is_known_within_seconds() {
+    let issuer = Issuer::with(&[&RSA]).await;
+    let service = start_with_keys(&issuer, 3600).await;
+    assert_unauthorized(&ask(&service, &unknown_key()).await, INVALID_TOKEN);
+
+    issuer.publish(&[&RSA, &ED25519]);
+
+    let rotated = Instant::now();
+    until(|| async {
+        assert_unauthorized(&ask(&service, &unknown_key()).await, INVALID_TOKEN);
+        ask_with(&service, &ED25519).await == 404
+    })
+    .await;
+    assert!(rotated.elapsed() < Duration::from_secs(4 * PAUSE_SECONDS), "{:?}", rotated.elapsed());
+}
+
+#[tokio::test]
+async fn a_thousand_unknown_keys_are_hardly_noticed_by_the_issuer() {
+    let issuer = Issuer::with(&[&RSA]).await;
+    let service = start_with_keys(&issuer, 3600).await;
+    let fetches = issuer.fetches();
+
+    let began = Instant::now();
+    let tokens = (0..1000).map(|_| unknown_key());
+    let answers = stream::iter(tokens).map(|token| {
+        let service = &service;
+        async move { ask(service, &token).await }
+    });
+    let answers: Vec<_> = answers.buffer_unordered(32).collect().await;
+
+    let most = 1 + began.elapsed().as_secs() / PAUSE_SECONDS;
+    let fetched = (issuer.fetches() - fetches) as u64;
+    assert!((1..=most).contains(&fetched), "{fetched} fetches in {:?}", began.elapsed());
+    for answer in answers {
+        assert_unauthorized(&answer, INVALID_TOKEN);
+    }
+    assert_eq!(ask_with(&service, &RSA).await, 404);
+}
+
+#[tokio::test]
+async fn an_issuer_that_hangs_holds_no_call() {
+    let issuer = Issuer::with(&[&RSA]).await;
+    let service = start_with_keys(&issuer, 3600).await;
+    issuer.set(Manner::Hang);
+
+    let unknown = unknown_key();
+    let waiting = ask(&service, &unknown);
+    tokio::pin!(waiting);
+    let fetches = issuer.fetches();
+    let known = async {
+        until(|| async { issuer.fetches() > fetches }).await;
+        assert_eq!(ask_with(&service, &RSA).await, 404);
+    };
+    tokio::select! {
+        answer = &mut waiting => panic!("a call with an unknown key waits for the issuer: {}", answer.text),
+        () = known => {}
+    }
+    let began = Instant::now();
+    assert_unauthorized(&waiting.await, INVALID_TOKEN);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[rstest]
+#[case::nothing(|_| Manner::Answer(String::new()))]
+#[case::no_json(|_| Manner::Answer("<html>Down for maintenance</html>".to_owned()))]
+#[case::no_set(|_| Manner::Answer("{}".to_owned()))]
+#[case::no_keys(|_| Manner::Answer(jwks(&[])))]
+#[case::only_a_secret(|_| Manner::Answer(json!({"keys": [{"kty": "oct", "kid": "rsa", "k": "c2VjcmV0"}]}).to_string()))]
+#[case::only_keys_for_encryption(|_| {
+    let mut jwk = RSA.jwk();
+    jwk["use"] = json!("enc");
+    Manner::Answer(json!({"keys": [jwk]}).to_string())
+})]
+#[case::half_of_it(|_| Manner::Answer(jwks(&[&STRANGER])[..100].to_owned()))]
+#[case::an_error(|_| Manner::Status("500 Internal Server Error", jwks(&[&STRANGER])))]
+#[case::a_part(|_| Manner::Status("206 Partial Content", jwks(&[&STRANGER])))]
+#[case::a_redirection_to_a_stranger(Manner::Redirect)]
+#[case::far_too_much(|_| Manner::Answer(jwks(&[&STRANGER]) + &" ".repeat(1024 * 1024)))]
+#[case::silence(|_| Manner::Hang)]
+#[tokio::test]
+async fn a_bad_answer_never_replaces_good_keys(#[case] manner: fn(SocketAddr) -> Manner) {
+    let issuer = Issuer::with(&[&RSA]).await;
+    let stranger = Issuer::with(&[&STRANGER]).await;
+    let service = start_with_keys(&issuer, 1).await;
+
+    issuer.set(manner(stranger.address));
+    until_fetched_again(&issuer).await;
+
+    assert_eq!(ask_with(&service, &RSA).await, 404);
+    assert_eq!(ask_with(&service, &STRANGER).await, 401);
+    assert_eq!(service.management("/health/ready").await.status, 200);
+    assert_eq!(stranger.fetches(), 0);
+
+    issuer.publish(&[&P256]);
+    until(|| async { ask_with(&service, &P256).await == 404 }).await;
+}
+
+#[tokio::test]
+async fn without_keys_the_service_is_not_ready_and_becomes_so_by_itself() {
+    let mut issuer = Issuer::stopped().await;
+    issuer.publish(&[&RSA]);
+    let service = start(&issuer, 3600).await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let path = contact_path(family.sub_customer, contact);
+    let delete = |token: String| {
+        send(service.anonymous(reqwest::Method::DELETE, &path).header("Authorization", format!("Bearer {token}")))
+    };
+    let token = RSA.token(&claims(family.requester));
+    until(|| async { service.management("/health/ready").await.text.contains("could not be fetched") }).await;
+
+    let ready = service.management("/health/ready").await;
+    assert_eq!((ready.status, ready.json()["status"].as_str()), (503, Some("DOWN")), "{}", ready.text);
+    let answer = delete(token.clone()).await;
+    answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    assert_eq!((answer.header("Retry-After"), answer.header("WWW-Authenticate")), (Some("1"), None));
+    assert_unauthorized(&delete("a.b.c".to_owned()).await, INVALID_TOKEN);
+    assert_unauthorized(&send(service.anonymous(reqwest::Method::DELETE, &path)).await, NO_TOKEN);
+    assert_eq!(service.world.operations().await, 0);
+
+    issuer.start().await;
+    until(|| async { service.management("/health/ready").await.status == 200 }).await;
+    delete(token).await.assert_deleted();
+}
+
+#[tokio::test]
+async fn a_service_whose_issuer_hangs_ends_at_once() {
+    let issuer = Issuer::with(&[&RSA]).await;
+    issuer.set(Manner::Hang);
+    let service = start(&issuer, 3600).await;
+    until(|| async { issuer.fetches() > 0 }).await;
+    let began = Instant::now();
+    drop(service);
+    // Less than the drain of 5 seconds, with which a test's service ends at the latest.
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_file_that_changes_is_read_at_the_first_token_of_a_new_key() {
+    let file = TestFile::new(jwks(&[&RSA]));
+    let service = start_with(|settings| settings.requester.jwt.jwks_file = file.setting()).await;
+    assert_eq!(ask_with(&service, &RSA).await, 404);
+
+    file.write(jwks(&[&P256]));
+
+    assert_eq!(ask_with(&service, &P256).await, 404);
+    assert_eq!(ask_with(&service, &RSA).await, 401);
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_out_of_its_file_is_forgotten_and_a_broken_file_changes_nothing() {
+    let file = TestFile::new(jwks(&[&RSA, &P256]));
+    let service = start_with(|settings| {
+        settings.requester.jwt.jwks_file = file.setting();
+        settings.requester.jwt.refresh_seconds = 1;
+    })
+    .await;
+
+    file.write(jwks(&[&P256]));
+    until(|| async { ask_with(&service, &RSA).await == 401 }).await;
+    for broken in ["", "{\"keys\": [", "{\"keys\": []}"] {
+        file.write(broken);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(ask_with(&service, &P256).await, 404, "{broken}");
+    }
+    std::fs::remove_file(file.path()).unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(ask_with(&service, &P256).await, 404);
+}
+
+#[tokio::test]
+async fn a_secret_that_changes_is_read_again() {
+    let file = TestFile::new([1; 32]);
+    let service = start_with(|settings| {
+        settings.requester.jwt.hmac_secret_file = file.setting();
+        settings.requester.jwt.refresh_seconds = 1;
+    })
+    .await;
+    let token = |secret: &[u8]| {
+        token(r#"{"alg":"HS256"}"#, &claims(Uuid::now_v7()).to_string(), sign_with_secret(HMAC_SHA256, secret))
+    };
+    assert_identified(&ask(&service, &token(&[1; 32])).await);
+
+    file.write([2; 32]);
+
+    until(|| async { ask(&service, &token(&[2; 32])).await.status == 404 }).await;
+    assert_unauthorized(&ask(&service, &token(&[1; 32])).await, INVALID_TOKEN);
+}

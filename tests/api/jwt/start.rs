@@ -1,0 +1,90 @@
+//! A service that could not verify tokens as it was told to does not start, and names the setting.
+
+use std::process::Output;
+
+use rstest::rstest;
+
+use super::TestFile;
+use super::token::{RSA, jwks};
+use crate::support::process::{command, output};
+
+fn start(settings: &[(&str, &str)]) -> Output {
+    let mut serve = command(&["serve"]);
+    serve
+        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
+        .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt")
+        .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")
+        .env("CUSTOMER_DELETION__HTTP__PORT", "0")
+        .env("CUSTOMER_DELETION__MANAGEMENT__HOST", "127.0.0.1")
+        .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0");
+    for (name, value) in settings {
+        serve.env(format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}"), value);
+    }
+    output(&mut serve)
+}
+
+#[track_caller]
+fn assert_stopped(output: &Output, setting: &str, part: &str) {
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    let start = format!("customer-deletion: CUSTOMER_DELETION__REQUESTER__JWT__{setting}: ");
+    assert!(message.starts_with(&start) && message.contains(part), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[rstest]
+#[case::no_keys(&[], "JWKS_FILE", "HMAC_SECRET_FILE")]
+#[case::a_file_that_is_missing(&[("JWKS_FILE", "/nowhere/jwks.json")], "JWKS_FILE", "/nowhere/jwks.json cannot be read")]
+#[case::a_file_that_is_a_folder(&[("JWKS_FILE", "/tmp")], "JWKS_FILE", "cannot be read")]
+#[case::a_secret_that_is_missing(&[("HMAC_SECRET_FILE", "/nowhere/secret")], "HMAC_SECRET_FILE", "cannot be read")]
+#[case::a_file_beside_a_url(
+    &[("JWKS_FILE", "/nowhere"), ("JWKS_URL", "https://issuer.example/")],
+    "JWKS_URL",
+    "beside CUSTOMER_DELETION__REQUESTER__JWT__JWKS_FILE"
+)]
+#[case::a_url_beside_a_secret(
+    &[("JWKS_URL", "https://issuer.example/"), ("HMAC_SECRET_FILE", "/nowhere")],
+    "HMAC_SECRET_FILE",
+    "beside CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL"
+)]
+#[case::a_url_that_is_none(&[("JWKS_URL", "issuer:hunter2@here")], "JWKS_URL", "https://")]
+#[case::a_url_with_a_password(&[("JWKS_URL", "https://me:hunter2@issuer.example/")], "JWKS_URL", "password")]
+#[case::a_url_of_a_file(&[("JWKS_URL", "file:///etc/jwks.json")], "JWKS_URL", "https://")]
+#[case::plain_http_over_a_network(&[("JWKS_URL", "http://issuer.example/")], "JWKS_URL", "https")]
+#[case::plain_http_to_a_name_like_the_loopback(&[("JWKS_URL", "http://localhost.example/")], "JWKS_URL", "https")]
+#[case::a_leeway_that_is_long(&[("JWKS_URL", "https://issuer.example/"), ("LEEWAY_SECONDS", "301")], "LEEWAY_SECONDS", "0 to 300")]
+#[case::a_refresh_without_a_pause(&[("JWKS_URL", "https://issuer.example/"), ("REFRESH_SECONDS", "0")], "REFRESH_SECONDS", "1 to")]
+#[case::two_scopes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE", "one two")], "SCOPE", "one scope")]
+fn a_bad_setting_stops_the_start(#[case] settings: &[(&str, &str)], #[case] setting: &str, #[case] part: &str) {
+    assert_stopped(&start(settings), setting, part);
+}
+
+#[rstest]
+#[case::nothing("", "is not a JWK set")]
+#[case::no_json("hunter2", "is not a JWK set")]
+#[case::no_keys(r#"{"keys": []}"#, "no public key")]
+#[case::only_a_secret(
+    r#"{"keys": [{"kty": "oct", "k": "aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMmh1bnRlcjI"}]}"#,
+    "no public key"
+)]
+#[case::a_single_key(r#"{"kty": "RSA", "n": "AQAB", "e": "AQAB"}"#, "is not a JWK set")]
+fn a_file_without_keys_stops_the_start(#[case] content: &str, #[case] part: &str) {
+    let file = TestFile::new(content);
+    assert_stopped(&start(&[("JWKS_FILE", file.path().to_str().unwrap())]), "JWKS_FILE", part);
+}
+
+#[rstest]
+#[case::nothing(String::new(), "holds 0 bytes")]
+#[case::too_short("hunter2".repeat(4) + "abc", "holds 31 bytes")]
+#[case::a_public_key(RSA.pem(), "PEM")]
+fn a_secret_that_is_none_stops_the_start(#[case] content: String, #[case] part: &str) {
+    let file = TestFile::new(content);
+    assert_stopped(&start(&[("HMAC_SECRET_FILE", file.path().to_str().unwrap())]), "HMAC_SECRET_FILE", part);
+}
+
+#[test]
+fn a_file_that_is_too_large_stops_the_start() {
+    let file = TestFile::new(jwks(&[&RSA]) + &" ".repeat(1024 * 1024));
+    assert_stopped(&start(&[("JWKS_FILE", file.path().to_str().unwrap())]), "JWKS_FILE", "larger than");
+}
