@@ -67,15 +67,8 @@ impl Server {
             "listening"
         );
         let repository = Repository::new(&self.settings.database, self.database);
-        let service = Service {
-            repository: repository.clone(),
-            requester: self.requester,
-            limits: Limits {
-                max_ids: self.settings.deletion.max_ids,
-                max_body_bytes: self.settings.http.max_body_bytes,
-                body_timeout: self.settings.http.body_timeout,
-            },
-        };
+        let service =
+            Service { repository: repository.clone(), requester: self.requester, limits: Limits::from(&self.settings) };
         let health = Data::new(Health::new(repository.clone()));
         let drain_seconds = self.settings.http.drain_seconds;
 

@@ -2,9 +2,11 @@
 
 mod answer;
 mod delete;
+mod docs;
 mod envelope;
 mod health;
 mod idempotency;
+pub mod openapi;
 mod operations;
 mod requester;
 mod target;
@@ -43,7 +45,15 @@ pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
             .service(route("/v2/global/call/{request_id}", "GET").route(web::get().to(operations::status)))
             .service(route("/v3/global/call/{request_id}", "GET").route(web::get().to(operations::details)))
             .default_service(web::to(no_such_route));
-        config.app_data(web::Data::new(service)).service(api).default_service(web::to(no_such_route));
+        let document = docs::Document::of(&service);
+        config
+            .app_data(web::Data::new(service))
+            .app_data(web::Data::new(document))
+            .service(api)
+            .service(route("/openapi.json", "GET").route(web::get().to(docs::document)))
+            .service(route("/docs", "GET").route(web::get().to(docs::page)))
+            .service(route("/docs/{file:.*}", "GET").route(web::get().to(docs::file)))
+            .default_service(web::to(no_such_route));
     }
 }
 
