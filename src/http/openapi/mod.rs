@@ -28,6 +28,8 @@ const BEARER_TOKEN: &str = "bearer";
 pub enum Identity<'a> {
     /// By a header of this name.
     Header(&'a str),
+    /// By a token.
+    Bearer,
     /// Not settled: by a header of this name, or by a token.
     Either(&'a str),
 }
@@ -94,6 +96,7 @@ fn tags() -> Vec<Tag> {
 fn with_security_schemes(mut components: Components, identity: Identity) -> Components {
     let (header, bearer) = match identity {
         Identity::Header(name) => (Some(name), false),
+        Identity::Bearer => (None, true),
         Identity::Either(name) => (Some(name), true),
     };
     if let Some(name) = header {
@@ -118,6 +121,7 @@ fn requirements(identity: Identity) -> Vec<SecurityRequirement> {
     let requirement = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
     match identity {
         Identity::Header(_) => vec![requirement(REQUESTER_HEADER)],
+        Identity::Bearer => vec![requirement(BEARER_TOKEN)],
         Identity::Either(_) => vec![requirement(REQUESTER_HEADER), requirement(BEARER_TOKEN)],
     }
 }
