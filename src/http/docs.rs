@@ -29,8 +29,8 @@ pub async fn document(document: Data<Document>) -> HttpResponse {
 
 /// `GET /docs`
 pub async fn page() -> HttpResponse {
-    /// What the page does is in files of its own, and it loads and calls nothing elsewhere. Swagger UI sets styles in elements.
-    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    /// What the page does is in files of its own, and it loads and calls nothing elsewhere.
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                           connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
     let mut answer = answer("text/html; charset=utf-8", REVALIDATED);

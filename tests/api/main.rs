@@ -3,9 +3,11 @@
 mod support;
 
 mod crash;
+mod docs;
 mod health;
 mod idempotency;
 mod identity;
+mod openapi;
 mod operations;
 mod outages;
 mod races;

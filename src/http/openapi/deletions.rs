@@ -106,7 +106,7 @@ fn malformed_list(limits: Limits) -> [Case; 5] {
         Case::malformed(
             "malformed-id",
             "An id in the list that is not a UUID",
-            "`id[0]` in the body is malformed: invalid value: another string, expected a UUID at line 1 column 17",
+            "`id[0]` in the body is malformed: invalid value: another string, expected a UUID at line 1 column 18",
         ),
         Case::malformed("too-many-ids", "A list that is too long, counted as it is sent", too_many),
         key,
