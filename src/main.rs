@@ -1,12 +1,12 @@
 //! Reads the command line, and starts.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use customer_deletion::config::Settings;
 use customer_deletion::server::Server;
-use customer_deletion::{demo, healthcheck, schema, telemetry};
+use customer_deletion::{demo, healthcheck, http, schema, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -31,6 +31,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Asks the running service whether it is ready. Exit status 0 or 1.
     Healthcheck,
+    /// Prints the OpenAPI document. It needs no settings and no database.
+    Openapi,
 }
 
 #[tokio::main]
@@ -40,6 +42,7 @@ async fn main() -> ExitCode {
         Command::Migrate => migrate().await,
         Command::Demo(arguments) => demo(arguments).await,
         Command::Healthcheck => check_health(),
+        Command::Openapi => print_openapi(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,6 +75,12 @@ async fn migrate() -> Result<(), AnyError> {
 
 fn check_health() -> Result<(), AnyError> {
     healthcheck::run(&Settings::load()?.management)?;
+    Ok(())
+}
+
+fn print_openapi() -> Result<(), AnyError> {
+    let document = http::openapi::without_settings().to_pretty_json()?;
+    writeln!(io::stdout(), "{document}")?;
     Ok(())
 }
 

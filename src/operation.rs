@@ -88,6 +88,8 @@ pub enum Status {
 }
 
 impl Status {
+    pub const ALL: [Status; 4] = [Status::Open, Status::Success, Status::Failure, Status::InternalError];
+
     pub const fn name(self) -> &'static str {
         match self {
             Status::Open => "OPEN",
@@ -107,10 +109,7 @@ impl FromStr for Status {
     type Err = UnknownStatus;
 
     fn from_str(name: &str) -> Result<Status, UnknownStatus> {
-        [Status::Open, Status::Success, Status::Failure, Status::InternalError]
-            .into_iter()
-            .find(|status| status.name() == name)
-            .ok_or_else(|| UnknownStatus(name.to_owned()))
+        Status::ALL.into_iter().find(|status| status.name() == name).ok_or_else(|| UnknownStatus(name.to_owned()))
     }
 }
 

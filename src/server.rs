@@ -13,7 +13,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Settings, SettingsError};
-use crate::http::{self, Admission, Capacity, FORGET_INTERVAL, Health, Identification, Limits, Service};
+use crate::http::{self, Admission, Capacity, Document, FORGET_INTERVAL, Health, Identification, Limits, Service};
 use crate::repository::Repository;
 use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
 
@@ -74,15 +74,13 @@ impl Server {
         metrics::start();
         let admission = Admission::new(capacity(&self.settings));
         let upkeep = tokio::spawn(keep_up(admission.clone()));
+        let limits = Limits::from(&self.settings);
         let service = Service {
             repository: repository.clone(),
             identification: self.identification.clone(),
             admission: admission.clone(),
-            limits: Limits {
-                max_ids: self.settings.deletion.max_ids,
-                max_body_bytes: self.settings.http.max_body_bytes,
-                body_timeout: self.settings.http.body_timeout,
-            },
+            limits,
+            document: Document::new(&self.identification, limits),
         };
         let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
         // It ends with this function, whatever it is doing.

@@ -7,7 +7,7 @@ pub mod postgres;
 mod program;
 mod user;
 mod watchdog;
-mod world;
+pub(crate) mod world;
 
 use std::env;
 use std::io;

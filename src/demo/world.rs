@@ -7,20 +7,20 @@ use sqlx::{ConnectOptions, Connection};
 const WORLD: &str = include_str!("world.sql");
 
 /// The requester of the calls: a reseller, one level below the platform.
-const NORDLICHT_TELEKOM: &str = "5b0c2a94-7d36-4e58-9a1f-c3e86d4f0b27";
+pub const NORDLICHT_TELEKOM: &str = "5b0c2a94-7d36-4e58-9a1f-c3e86d4f0b27";
 
 /// A sub-customer of the requester.
-const HAFENLOGISTIK_NORD: &str = "a91d4e60-38fb-4c72-b5d9-1e07f2c6a843";
+pub const HAFENLOGISTIK_NORD: &str = "a91d4e60-38fb-4c72-b5d9-1e07f2c6a843";
 
-const CONTACTS: [&str; 2] = ["3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098", "d26f0b8a-4c17-4935-a7e8-05b9c3f1e76d"];
-const ADDRESSES: [&str; 2] = ["b7e2093f-5c84-4a16-9d70-e81f6b4c2d95", "0d95f8a7-2e6b-4c31-8fa4-36c7d1b9e052"];
-const EXTERNAL_PARAMS: &str = "6af1c3d8-b025-4e97-a3c6-4d80e5f9172b";
-const ZONE: &str = "94d7b1e0-8f3c-4526-b8a9-c05e2f7d6413";
-const PRODUCT: &str = "2e60f9c4-d17a-4b58-9e02-a7d4c8135fb6";
+pub const CONTACTS: [&str; 2] = ["3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098", "d26f0b8a-4c17-4935-a7e8-05b9c3f1e76d"];
+pub const ADDRESSES: [&str; 2] = ["b7e2093f-5c84-4a16-9d70-e81f6b4c2d95", "0d95f8a7-2e6b-4c31-8fa4-36c7d1b9e052"];
+pub const EXTERNAL_PARAMS: &str = "6af1c3d8-b025-4e97-a3c6-4d80e5f9172b";
+pub const ZONE: &str = "94d7b1e0-8f3c-4526-b8a9-c05e2f7d6413";
+pub const PRODUCT: &str = "2e60f9c4-d17a-4b58-9e02-a7d4c8135fb6";
 const ALLOCATED_PRODUCT: &str = "c85a17d2-4f9e-4036-86db-10e7b3f5a92c";
 
 /// An operation of the world, with the id of the API documents' examples.
-const OPERATION: &str = "ff74dca6-8e7f-4b85-a42b-13860913b370";
+pub const OPERATION: &str = "ff74dca6-8e7f-4b85-a42b-13860913b370";
 
 /// Puts the world into a database whose schema is up to date, and tells whether it did: where there are customers already,
 /// nothing is changed.
@@ -51,7 +51,8 @@ pub fn calls_to_paste(base_url: &str) -> String {
     let calls = calls(base_url).map(|call| format!("{} -> {}\n{}\n", call.about, call.answer, call.command));
     format!(
         "Calls to paste into another terminal. The requester is Nordlicht Telekom, a reseller one level below the platform.\n\n{}\n\
-         The last call works for the requestId of any answer.",
+         The last call works for the requestId of any answer. The page is where such calls can be tried out without a terminal:\n\
+         {base_url}/docs?requester={NORDLICHT_TELEKOM}",
         calls.join("\n")
     )
 }

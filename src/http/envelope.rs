@@ -3,6 +3,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::Error;
 
@@ -40,12 +41,34 @@ struct Failure<'a> {
 
 /// 200 with one element of content.
 pub fn success<T: Serialize>(element: T) -> HttpResponse {
-    HttpResponse::Ok().json(Success {
-        error_code: "",
-        error_message: "",
-        content: [element],
-        pageable: Pageable { page: 0, size: 10, total_pages: 1, total_elements: 1 },
-    })
+    HttpResponse::Ok().json(Success::of(element))
+}
+
+/// The body of such an answer, as an example.
+pub fn success_as_json(element: Value) -> Value {
+    serde_json::to_value(Success::of(element)).expect("an envelope is JSON")
+}
+
+/// The body of the answer to an error, as an example.
+pub fn failure_as_json(error: &Error) -> Value {
+    serde_json::to_value(Failure::of(error)).expect("an envelope is JSON")
+}
+
+impl<T> Success<T> {
+    fn of(element: T) -> Success<T> {
+        Success {
+            error_code: "",
+            error_message: "",
+            content: [element],
+            pageable: Pageable { page: 0, size: 10, total_pages: 1, total_elements: 1 },
+        }
+    }
+}
+
+impl Failure<'_> {
+    fn of(error: &Error) -> Failure<'_> {
+        Failure { error_code: error.code().name(), error_message: error.message(), content: "", pageable: "" }
+    }
 }
 
 impl ResponseError for Error {
@@ -72,11 +95,6 @@ impl ResponseError for Error {
             }
             Error::Malformed(..) | Error::Unauthenticated(_) | Error::Refused(_) | Error::Defect(_) => {}
         }
-        response.json(Failure {
-            error_code: self.code().name(),
-            error_message: self.message(),
-            content: "",
-            pageable: "",
-        })
+        response.json(Failure::of(self))
     }
 }

@@ -3,9 +3,11 @@
 mod admission;
 mod answer;
 mod delete;
+mod docs;
 mod envelope;
 mod health;
 mod idempotency;
+pub mod openapi;
 mod operations;
 mod report;
 mod requester;
@@ -23,6 +25,7 @@ use crate::telemetry::metrics;
 
 pub use self::admission::{Admission, Capacity, FORGET_INTERVAL};
 pub use self::answer::answer;
+pub use self::docs::Document;
 pub use self::health::Health;
 pub use self::report::answer_and_report;
 pub use self::requester::Identification;
@@ -35,6 +38,7 @@ pub struct Service {
     pub identification: Identification,
     pub admission: Admission,
     pub limits: Limits,
+    pub document: Document,
 }
 
 /// The routes of the service's own port.
@@ -51,7 +55,13 @@ pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
             .service(route("/v2/global/call/{request_id}", "GET").route(web::get().to(operations::status)))
             .service(route("/v3/global/call/{request_id}", "GET").route(web::get().to(operations::details)))
             .default_service(web::to(no_such_route));
-        config.app_data(web::Data::new(service)).service(api).default_service(web::to(no_such_route));
+        config
+            .app_data(web::Data::new(service))
+            .service(api)
+            .service(route("/openapi.json", "GET").route(web::get().to(docs::document)))
+            .service(route("/docs", "GET").route(web::get().to(docs::page)))
+            .service(route("/docs/{file:.*}", "GET").route(web::get().to(docs::file)))
+            .default_service(web::to(no_such_route));
     }
 }
 

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, Unexpected, Visitor};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::operation::TargetIds;
 use crate::resource::Resource;
@@ -22,6 +23,16 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// How long a body may take to come.
     pub body_timeout: Duration,
+}
+
+impl From<&Settings> for Limits {
+    fn from(settings: &Settings) -> Limits {
+        Limits {
+            max_ids: settings.deletion.max_ids,
+            max_body_bytes: settings.http.max_body_bytes,
+            body_timeout: settings.http.body_timeout,
+        }
+    }
 }
 
 /// A UUID in its usual form of 36 characters; none for its other spellings.

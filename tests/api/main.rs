@@ -3,6 +3,7 @@
 mod support;
 
 mod crash;
+mod docs;
 mod health;
 mod idempotency;
 mod identity;
@@ -10,6 +11,7 @@ mod jwt;
 mod limits;
 mod log_lines;
 mod metrics;
+mod openapi;
 mod operations;
 mod outages;
 mod races;

@@ -1,0 +1,207 @@
+//! Every call of the document, and every example of its answers, held against what the service answers.
+
+use std::time::Duration;
+
+use actix_web::ResponseError;
+use actix_web::body::to_bytes;
+use customer_deletion::error::Error;
+use customer_deletion::resource::Resource;
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{resolve, served};
+use crate::support::service::{Answer, send, word};
+use crate::support::world::Family;
+use crate::support::{TestDatabase, TestService, body};
+
+/// A documented call, and everything to make it well or badly.
+struct Documented<'a> {
+    service: &'a TestService,
+    without_database: &'a TestService,
+    family: Family,
+    method: Method,
+    path: &'a str,
+    /// None for the calls about calls.
+    resource: Option<Resource>,
+}
+
+/// What is sent: the parts of the path, and a list of ids where the path has none.
+#[derive(Clone)]
+struct Parts {
+    customer: String,
+    id: String,
+    list: Vec<Uuid>,
+}
+
+#[tokio::test]
+async fn every_documented_call_is_answered_as_its_examples_say() {
+    let service = TestService::start().await;
+    let without_database = TestService::start_on(TestDatabase::empty().await, |_| {}).await;
+    let document = served(&service).await;
+    let mut compared = 0;
+
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let documented = Documented {
+                service: &service,
+                without_database: &without_database,
+                family: service.world.family().await,
+                method: method.to_uppercase().parse().unwrap(),
+                path,
+                resource: Resource::ALL.into_iter().find(|resource| operation["tags"][0] == word(*resource)),
+            };
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let response = resolve(&document, response);
+                let examples = response["content"]["application/json"]["examples"].as_object().unwrap();
+                for (name, example) in examples {
+                    let answer = documented.provoke(name, status).await;
+                    let place = format!("{method} {path} {status} {name}");
+                    assert_eq!(answer.status.to_string(), *status, "{place}: {}", answer.text);
+                    assert_same(&answer, &example["value"], &place);
+                    assert_documented_headers(&document, response, &answer, &place);
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert!(compared > 200, "only {compared} examples were seen");
+}
+
+/// To the byte, but for what is different in every success.
+fn assert_same(answer: &Answer, example: &Value, place: &str) {
+    if answer.status != 200 {
+        assert_eq!(answer.text, example.to_string(), "{place}");
+        return;
+    }
+    let mut expected = example.clone();
+    let answered = answer.json();
+    let own = ["requestId", "resource", "customerId", "createdAt", "completedAt"];
+    for (member, value) in expected["content"][0].as_object_mut().unwrap() {
+        if own.contains(&member.as_str()) {
+            assert_eq!(value.is_string(), answered["content"][0][member].is_string(), "{place}: {member}");
+            *value = answered["content"][0][member].clone();
+        }
+    }
+    assert_eq!(answer.text, expected.to_string(), "{place}");
+}
+
+fn assert_documented_headers(document: &Value, response: &Value, answer: &Answer, place: &str) {
+    let headers = response["headers"].as_object().unwrap();
+    for (name, header) in headers {
+        let required = resolve(document, header)["required"] == true;
+        assert!(!required || answer.header(name).is_some(), "{place}: no {name}");
+    }
+    for name in ["Allow", "Retry-After", "Idempotency-Replayed", "WWW-Authenticate"] {
+        assert!(answer.header(name).is_none() || headers.contains_key(name), "{place}: an undocumented {name}");
+    }
+}
+
+impl Documented<'_> {
+    /// The answer to a call that has the named example.
+    async fn provoke(&self, example: &str, status: &str) -> Answer {
+        let good = self.good().await;
+        let stranger = Uuid::now_v7();
+        let call = match example {
+            "SUCCESS" => self.call(&good),
+            "customerId" => self.call(&Parts { customer: "nobody".to_owned(), ..good }),
+            "id" | "requestId" => self.call(&Parts { id: "nothing".to_owned(), ..good }),
+            "Idempotency-Key" => self.call(&good).header("Idempotency-Key", "two words"),
+            "two-places" => self.call(&good).body(body(&[stranger])),
+            "no-ids" => self.request(&good),
+            "malformed-id" => self.request(&good).body(r#"{"id": ["nonsense"]}"#),
+            "too-many-ids" => self.request(&good).body(body(&vec![stranger; 1001])),
+            "UNAUTHORIZED" => self.service.anonymous(self.method.clone(), &self.filled(&good)),
+            "METHOD_NOT_ALLOWED" => self.service.call(Method::PATCH, &self.filled(&good), self.family.requester),
+            "NOT_FOUND" => {
+                let path = format!("{}/and/more", self.filled(&good));
+                self.service.call(self.method.clone(), &path, self.family.requester)
+            }
+            "PAYLOAD_TOO_LARGE" => self.request(&good).body(" ".repeat(1024 * 1024 + 1)),
+            "UNSUPPORTED_MEDIA_TYPE" => self.request(&good).header("Content-Type", "text/plain").body("{}"),
+            "IDEMPOTENCY_KEY_REUSED" => return self.reuse_a_key(&good).await,
+            "TOO_MANY_REQUESTS" => return rendered(&Error::TooManyRequests(Duration::from_secs(1))).await,
+            "GLOBAL_1001" if status == "500" => return rendered(&Error::Defect("a defect".to_owned())).await,
+            "GLOBAL_1001" => self
+                .without_database
+                .call(self.method.clone(), &self.filled(&good), self.family.requester)
+                .body(if good.list.is_empty() { String::new() } else { body(&good.list) }),
+            "GLOBAL_1003" => self.call(&Parts { id: stranger.to_string(), ..good }),
+            "CUSTOMER_1002" => self.call(&Parts { customer: stranger.to_string(), ..good }),
+            "CUSTOMER_1017" | "CUSTOMER_1018" | "CUSTOMER_1026" | "CUSTOMER_1030" | "CUSTOMER_1047" => {
+                self.call(&good.about(stranger))
+            }
+            "AUTH_1010" | "AUTH_1011" | "AUTH_1015" => {
+                let foreign = self.service.world.row(self.resource.unwrap(), self.family.sibling).await;
+                self.call(&good.about(foreign))
+            }
+            "CUSTOMER_1046" => {
+                let product = self.service.world.product(self.family.requester).await;
+                self.service.world.allocation(product, self.family.sub_customer).await;
+                self.call(&good.about(product))
+            }
+            other => panic!("nothing is known to be answered like {other}"),
+        };
+        send(call).await
+    }
+
+    /// What is answered with 200.
+    async fn good(&self) -> Parts {
+        let requester = self.family.requester;
+        let Some(resource) = self.resource else {
+            let zone = self.service.world.zone(requester).await;
+            let call = self.service.delete_one(requester, requester, Resource::Zone, zone).await.assert_deleted();
+            return Parts { customer: String::new(), id: call.to_string(), list: Vec::new() };
+        };
+        let customer = self.family.in_scope(resource);
+        let row = self.service.world.row(resource, customer).await;
+        let list = if self.path.ends_with("/{id}") { Vec::new() } else { vec![row] };
+        Parts { customer: customer.to_string(), id: row.to_string(), list }
+    }
+
+    fn filled(&self, parts: &Parts) -> String {
+        let path = self.path.replace("{customerId}", &parts.customer);
+        path.replace("{id}", &parts.id).replace("{requestId}", &parts.id)
+    }
+
+    /// Without a body.
+    fn request(&self, parts: &Parts) -> RequestBuilder {
+        self.service.call(self.method.clone(), &self.filled(parts), self.family.requester)
+    }
+
+    fn call(&self, parts: &Parts) -> RequestBuilder {
+        let request = self.request(parts);
+        if parts.list.is_empty() { request } else { request.body(body(&parts.list)) }
+    }
+
+    async fn reuse_a_key(&self, good: &Parts) -> Answer {
+        let key = Uuid::now_v7().to_string();
+        let first = Parts { customer: Uuid::now_v7().to_string(), ..good.clone() };
+        assert_eq!(send(self.call(&first).header("Idempotency-Key", &key)).await.status, 404);
+        send(self.call(good).header("Idempotency-Key", &key)).await
+    }
+}
+
+impl Parts {
+    /// The same about another row.
+    fn about(mut self, row: Uuid) -> Parts {
+        self.id = row.to_string();
+        self.list.fill(row);
+        self
+    }
+}
+
+/// The answer to what a test cannot bring about with every call.
+async fn rendered(error: &Error) -> Answer {
+    let response = error.error_response();
+    let mut headers = reqwest::header::HeaderMap::new();
+    for (name, value) in response.headers() {
+        let name = reqwest::header::HeaderName::from_bytes(name.as_str().as_bytes()).unwrap();
+        headers.insert(name, reqwest::header::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+    }
+    // Every answer gets one on its way out.
+    headers.insert("Request-Id", Uuid::now_v7().to_string().parse().unwrap());
+    let status = response.status().as_u16();
+    let bytes = to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("a body in memory"));
+    Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+}
