@@ -108,8 +108,12 @@ fn local_address(listener: &TcpListener) -> SocketAddr {
 
 fn serve_calls(service: Service, listener: TcpListener, settings: &Settings) -> io::Result<dev::Server> {
     let server = HttpServer::new(move || {
-        App::new().wrap(from_fn(http::answer_and_log)).configure(http::service(service.clone()))
+        App::new()
+            .wrap(from_fn(http::framing::guard))
+            .wrap(from_fn(http::answer_and_log))
+            .configure(http::service(service.clone()))
     })
+    .on_connect(http::framing::connected)
     .disable_signals()
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)

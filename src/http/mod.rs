@@ -3,6 +3,7 @@
 mod answer;
 mod delete;
 mod envelope;
+pub mod framing;
 mod health;
 mod idempotency;
 mod operations;
