@@ -136,8 +136,12 @@ async fn keep_up(admission: Admission) {
 fn serve_calls(service: Service, listener: TcpListener, settings: &Settings) -> io::Result<dev::Server> {
     let workers = settings.http.workers.unwrap_or_else(|| available_parallelism().map_or(2, NonZeroUsize::get));
     let server = HttpServer::new(move || {
-        App::new().wrap(from_fn(http::answer_and_report)).configure(http::service(service.clone()))
+        App::new()
+            .wrap(from_fn(http::framing::guard))
+            .wrap(from_fn(http::answer_and_report))
+            .configure(http::service(service.clone()))
     })
+    .on_connect(http::framing::connected)
     .disable_signals()
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_TIMEOUT)

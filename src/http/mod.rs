@@ -5,6 +5,7 @@ mod answer;
 mod delete;
 mod docs;
 mod envelope;
+pub mod framing;
 mod health;
 mod idempotency;
 pub mod openapi;

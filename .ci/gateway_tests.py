@@ -1,0 +1,301 @@
+"""What callers may rely on behind the gateways of deploy/, with the real service and a real PostgreSQL."""
+
+import json
+import os
+import time
+import unittest
+import uuid
+
+from gateway_support import (
+    CONTACTS, PLATFORM, PLATFORM_KEY, RESELLER, RESELLER_KEY, HAProxy, Nginx, Recorder, address, chunked, free_port,
+    headers, ids, is_live, new_contact, request, requesters, send, sql,
+)
+
+SERVICE = address(os.environ["SERVICE"])
+KEY = f"X-Api-Key: {RESELLER_KEY}"
+FORGED = f"X-Requester-Id: {RESELLER}"
+
+
+def answers(count):
+    """A service that answers the first calls, and closes the connection at the next."""
+    envelope = b'{"errorCode":"","errorMessage":"","content":[{"status":"SUCCESS"}],"pageable":""}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(envelope)
+    return lambda number: head + envelope if number <= count else None
+
+
+class Behind:
+    """The same for both gateways."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.gateway = cls.kind(SERVICE)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.gateway.stop()
+
+    def send(self, data, **options):
+        return send(self.gateway.address, data, **options)
+
+    def in_front_of(self, upstream, changes=None):
+        gateway = self.kind(upstream, changes)
+        self.addCleanup(gateway.stop)
+        return gateway
+
+    def recorder(self, answer):
+        recorder = Recorder(answer)
+        self.addCleanup(recorder.stop)
+        return recorder
+
+    def assert_envelope(self, answer, status, code):
+        self.assertEqual(answer.status, status, answer)
+        envelope = json.loads(answer.rest)
+        self.assertEqual((envelope["errorCode"], envelope["content"], envelope["pageable"]), (code, "", ""))
+        self.assertEqual(answer.header("Content-Type"), "application/json")
+        uuid.UUID(answer.header("Request-Id"))
+
+    def assert_deleted(self, answer, *contacts):
+        self.assertEqual(answer.status, 200, answer)
+        for contact in contacts:
+            self.assertFalse(is_live(contact))
+            self.assertEqual(requesters(contact), [RESELLER])
+
+    def test_a_list_deletion_by_delete(self):
+        contacts = new_contact(), new_contact()
+        self.assert_deleted(self.send(request("DELETE", CONTACTS, KEY, body=ids(*contacts))), *contacts)
+
+    def test_a_list_deletion_in_chunks(self):
+        contacts = new_contact(), new_contact()
+        body = chunked(ids(*contacts))
+        call = request("DELETE", CONTACTS, KEY, "Transfer-Encoding: chunked", body=body, length=False)
+        self.assert_deleted(self.send(call), *contacts)
+
+    def test_a_list_deletion_by_batch_delete(self):
+        contacts = new_contact(), new_contact()
+        call = request("POST", f"{CONTACTS}:batchDelete", KEY, "Content-Type: application/json", body=ids(*contacts))
+        self.assert_deleted(self.send(call), *contacts)
+
+    def test_one_by_its_url(self):
+        contact = new_contact()
+        self.assert_deleted(self.send(request("DELETE", f"{CONTACTS}/{contact}", KEY)), contact)
+
+    def test_several_calls_on_one_connection(self):
+        contacts = [new_contact() for _ in range(3)]
+        calls = [request("DELETE", f"{CONTACTS}/{contact}", KEY) for contact in contacts]
+        answer = self.send(b"".join(calls), linger=True)
+        self.assertEqual(answer.data.count(b"HTTP/1.1 200"), 3, answer)
+        self.assert_deleted(answer, *contacts)
+
+    def test_a_requester_from_outside_is_never_believed(self):
+        """The platform, for which the contact is too deep, claims to be the reseller, for which it is not."""
+        for name, lines in self.forgeries().items():
+            for key in [f"X-Api-Key: {PLATFORM_KEY}"], []:
+                with self.subTest(name, key=key):
+                    contact = new_contact()
+                    answer = self.send(request("DELETE", CONTACTS, *key, *lines, body=ids(contact)))
+                    self.assertTrue(is_live(contact), answer)
+                    self.assertIn(answer.status, [400, 401, 404] if key else [400, 401], answer)
+                    expected = [PLATFORM] if answer.status == 404 else []
+                    self.assertEqual(requesters(contact), expected, answer)
+
+    @staticmethod
+    def forgeries():
+        return {
+            "once": [FORGED],
+            "twice": [FORGED, FORGED],
+            "beside an own one": [FORGED, f"X-Requester-Id: {PLATFORM}"],
+            "after an own one": [f"X-Requester-Id: {PLATFORM}", FORGED],
+            "lower case": [FORGED.lower()],
+            "upper case": [FORGED.upper()],
+            "underscores": [f"X_Requester_Id: {RESELLER}"],
+            "one underscore": [f"X-Requester_Id: {RESELLER}"],
+            "underscores, twice": [f"X_Requester_Id: {RESELLER}", f"x_requester_id: {RESELLER}"],
+            "white space around the value": [f"X-Requester-Id: \t {RESELLER} \t"],
+            "a space before the colon": [f"X-Requester-Id : {RESELLER}"],
+            "a tab before the colon": [f"X-Requester-Id\t: {RESELLER}"],
+            "a space before the name": ["X-A: b", f" X-Requester-Id: {RESELLER}"],
+            "on a folded line": ["X-Requester-Id:", f" {RESELLER}"],
+            "after a bare LF": [f"X-A: b\nX-Requester-Id: {RESELLER}"],
+            "after a bare CR": [f"X-A: b\rX-Requester-Id: {RESELLER}"],
+            "after a NUL": [f"X-A: b\0\r\nX-Requester-Id: {RESELLER}"],
+            "named by Connection": [FORGED, "Connection: X-Requester-Id"],
+            "own one named by Connection": ["Connection: keep-alive, X-Requester-Id"],
+            "named by Connection beside close": [FORGED, "Connection: close, X-Requester-Id"],
+            "named by Proxy-Connection": [FORGED, "Proxy-Connection: X-Requester-Id"],
+            "with words to the authenticator": [FORGED, "X-Original-URI: /docs", "X-Original-Method: GET"],
+        }
+
+    def test_a_requester_in_a_trailer_is_never_believed(self):
+        contact = new_contact()
+        body = chunked(ids(contact), FORGED.encode() + b"\r\n")
+        lines = "Transfer-Encoding: chunked", "Trailer: X-Requester-Id", "TE: trailers"
+        for key in [f"X-Api-Key: {PLATFORM_KEY}"], []:
+            answer = self.send(request("DELETE", CONTACTS, *key, *lines, body=body, length=False))
+            self.assertEqual(answer.status, 404 if key else 401, answer)
+        self.assertTrue(is_live(contact))
+        self.assertEqual(requesters(contact), [PLATFORM])
+
+    def test_the_service_is_told_the_requester_once_and_the_ids_of_the_call(self):
+        recorder = self.recorder(answers(1))
+        gateway = self.in_front_of(recorder.address)
+        trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        lines = [KEY, f"X-Requester-Id: {PLATFORM}", f"X_Requester_Id: {PLATFORM}", "Connection: X-Requester-Id",
+                 "X-Request-Id: of-the-caller", f"traceparent: {trace}", "Idempotency-Key: once"]
+        answer = send(gateway.address, request("DELETE", CONTACTS, *lines, body=ids(str(uuid.uuid4()))))
+        self.assertEqual(answer.status, 200, answer)
+        [arrived] = recorder.requests
+        self.assertEqual(headers(arrived, "X-Requester-Id"), [RESELLER])
+        self.assertEqual(headers(arrived, "X-Request-Id"), ["of-the-caller"])
+        self.assertEqual(headers(arrived, "traceparent"), [trace])
+        self.assertEqual(headers(arrived, "Idempotency-Key"), ["once"])
+        self.assertEqual(headers(arrived, "X-Api-Key"), [])
+        self.assertNotIn("x-requester-id", " ".join(headers(arrived, "Connection")).lower())
+
+    def test_a_call_without_an_id_or_with_a_harmful_one_gets_one(self):
+        recorder = self.recorder(answers(2))
+        gateway = self.in_front_of(recorder.address)
+        for lines in [], ["X-Request-Id: {\"level\":\"error\"}"]:
+            send(gateway.address, request("GET", f"/api/v2/global/call/{uuid.uuid4()}", KEY, *lines))
+        for arrived in recorder.requests:
+            [request_id] = headers(arrived, "X-Request-Id")
+            uuid.UUID(request_id)
+        self.assertEqual(len(recorder.requests), 2)
+
+    def test_who_is_not_known_gets_the_envelope(self):
+        contact = new_contact()
+        for lines in [], ["X-Api-Key: no-such-key"], ["X-Api-Key:"], [FORGED], [f"Authorization: Bearer {RESELLER}"]:
+            with self.subTest(lines):
+                self.assert_envelope(self.send(request("DELETE", CONTACTS, *lines, body=ids(contact))), 401, "UNAUTHORIZED")
+        self.assertTrue(is_live(contact))
+
+    def test_nothing_leads_to_the_management_port(self):
+        for path in ["/health/live", "/health/ready", "/metrics", "/", "/api", "/metrics/api/", "/answer/503",
+                     "/authenticate"]:
+            with self.subTest(path):
+                self.assert_envelope(self.send(request("GET", path, KEY)), 404, "NOT_FOUND")
+        for path in ["/api/../metrics", "/api/%2e%2e/metrics", "/docs/../metrics", "/docs/..%2fmetrics",
+                     "http://127.0.0.1:8081/metrics", "http://127.0.0.1:8081/api/../metrics"]:
+            with self.subTest(path):
+                self.assertIn(self.send(request("GET", path, KEY)).status, [400, 404])
+
+    def test_an_open_page_is_no_way_around_the_authentication(self):
+        for path in [f"/docs/..{CONTACTS}", f"/docs/%2e%2e{CONTACTS}", f"/docs/..%2f{CONTACTS[1:]}", f"//docs/..{CONTACTS}"]:
+            with self.subTest(path):
+                contact = new_contact()
+                answer = self.send(request("DELETE", path, FORGED, body=ids(contact)))
+                self.assertIn(answer.status, [400, 401, 404], answer)
+                self.assertTrue(is_live(contact))
+                self.assertEqual(requesters(contact), [])
+
+    def test_a_body_over_the_limit_gets_the_envelope(self):
+        contact = new_contact()
+        large = ids(contact) + b" " * (1 << 20)
+        self.assert_envelope(self.send(request("DELETE", CONTACTS, KEY, body=large)), 413, "PAYLOAD_TOO_LARGE")
+        call = request("DELETE", CONTACTS, KEY, "Transfer-Encoding: chunked", body=chunked(large), length=False)
+        self.assert_envelope(self.send(call), 413, "PAYLOAD_TOO_LARGE")
+        self.assertTrue(is_live(contact))
+
+    def test_a_service_that_is_away_gets_the_envelope(self):
+        gateway = self.in_front_of(("127.0.0.1", free_port()))
+        answer = send(gateway.address, request("DELETE", CONTACTS, KEY, body=ids(str(uuid.uuid4()))))
+        self.assert_envelope(answer, 503, "GLOBAL_1001")
+        self.assertEqual(answer.header("Retry-After"), "1")
+
+    def test_a_service_that_does_not_answer_gets_the_envelope_after_a_while(self):
+        recorder = self.recorder(lambda _: time.sleep(6))
+        gateway = self.in_front_of(recorder.address, self.shorter)
+        answer = send(gateway.address, request("DELETE", CONTACTS, KEY, body=ids(str(uuid.uuid4()))))
+        self.assert_envelope(answer, 503, "GLOBAL_1001")
+        self.assertEqual(answer.header("Retry-After"), "1")
+        self.assertEqual(len(recorder.requests), 1)
+
+    def test_a_deletion_that_may_have_arrived_is_not_sent_again(self):
+        recorder = self.recorder(answers(0))
+        gateway = self.in_front_of(recorder.address)
+        for method, path in ("DELETE", CONTACTS), ("POST", f"{CONTACTS}:batchDelete"):
+            recorder.requests.clear()
+            answer = send(gateway.address, request(method, path, KEY, body=ids(str(uuid.uuid4()))))
+            self.assert_envelope(answer, 503, "GLOBAL_1001")
+            self.assertEqual(len(recorder.requests), 1)
+
+    def test_a_deletion_is_not_sent_again_when_a_kept_connection_closes(self):
+        recorder = self.recorder(answers(1))
+        gateway = self.in_front_of(recorder.address)
+        call = request("DELETE", CONTACTS, KEY, body=ids(str(uuid.uuid4())))
+        answer = send(gateway.address, call + call, linger=True)
+        self.assertEqual(answer.data.count(b"HTTP/1.1 200"), 1, answer)
+        self.assertEqual(len(recorder.requests), 2, answer)
+
+    def test_nothing_is_smuggled_through(self):
+        """What hides behind a call would be a deletion of the reseller's, which the platform's key does not allow."""
+        lines = f"X-Api-Key: {PLATFORM_KEY}"
+        for name, hide in self.smuggling().items():
+            with self.subTest(name):
+                contact = new_contact()
+                hidden = request("DELETE", CONTACTS, FORGED, body=ids(contact))
+                headers, body = hide(hidden)
+                self.send(request("POST", f"{CONTACTS}:batchDelete", lines, *headers, body=body, length=False), linger=True)
+                self.assertTrue(is_live(contact))
+                self.assertEqual(requesters(contact), [])
+
+    @staticmethod
+    def smuggling():
+        te = "Transfer-Encoding: chunked"
+        return {
+            "a length and chunks": lambda hidden: ([f"Content-Length: {5 + len(hidden)}", te], b"0\r\n\r\n" + hidden),
+            "chunks and a length": lambda hidden: ([te, "Content-Length: 4"], chunked(hidden)),
+            "two lengths": lambda hidden: (["Content-Length: 0", f"Content-Length: {len(hidden)}"], hidden),
+            "a list of lengths": lambda hidden: (["Content-Length: 0, 0"], hidden),
+            "a signed length": lambda hidden: (["Content-Length: +0"], hidden),
+            "an unknown coding": lambda hidden: (["Transfer-Encoding: xchunked"], b"0\r\n\r\n" + hidden),
+            "two codings": lambda hidden: ([te, "Transfer-Encoding: identity"], b"0\r\n\r\n" + hidden),
+            "a coding that is spaced out": lambda hidden: (["Transfer-Encoding : chunked"], b"0\r\n\r\n" + hidden),
+            "a vertical tab": lambda hidden: (["Transfer-Encoding: \vchunked"], b"0\r\n\r\n" + hidden),
+            "a negative chunk": lambda hidden: ([te], b"-1\r\n" + hidden),
+            "a chunk that overflows": lambda hidden: ([te], b"10000000000000000\r\n" + hidden),
+            "a chunk ended by LF": lambda hidden: ([te], b"0\n\n" + hidden),
+            "an extension with LF": lambda hidden: ([te], b"2;a\nxx\r\n0\r\n\r\n" + hidden),
+            "after a whole call": lambda hidden: (["Content-Length: 2"], b"{}" + hidden),
+        }
+
+
+class BehindNginx(Behind, unittest.TestCase):
+    kind = Nginx
+    shorter = {"proxy_read_timeout 20s": "proxy_read_timeout 2s"}
+
+    def test_a_body_that_is_stripped_on_the_way_deletes_nothing(self):
+        strip = 'proxy_http_version 1.1;\nproxy_pass_request_body off;\nproxy_set_header Content-Length "";'
+        gateway = self.in_front_of(SERVICE, {"proxy_http_version 1.1;": strip})
+        contact = new_contact()
+        before = sql("select count(*) from operation")
+        for method, path in ("DELETE", CONTACTS), ("POST", f"{CONTACTS}:batchDelete"):
+            answer = send(gateway.address, request(method, path, KEY, body=ids(contact)))
+            self.assert_envelope(answer, 400, "BAD_REQUEST")
+        self.assertTrue(is_live(contact))
+        self.assertEqual(sql("select count(*) from operation"), before)
+
+
+class BehindHAProxy(Behind, unittest.TestCase):
+    kind = HAProxy
+    shorter = {"timeout server 20s": "timeout server 2s"}
+
+    def test_a_deletion_under_a_key_is_sent_again(self):
+        recorder = self.recorder(answers(0))
+        gateway = self.in_front_of(recorder.address)
+        call = request("DELETE", CONTACTS, KEY, "Idempotency-Key: once", body=ids(str(uuid.uuid4())))
+        self.assert_envelope(send(gateway.address, call), 503, "GLOBAL_1001")
+        self.assertEqual(len(recorder.requests), 3)
+        self.assertEqual({tuple(headers(arrived, "Idempotency-Key")) for arrived in recorder.requests}, {("once",)})
+
+
+class WithoutAGateway(unittest.TestCase):
+    def test_a_peer_that_is_not_the_gateway_is_not_believed(self):
+        contact = new_contact()
+        answer = send(SERVICE, request("DELETE", CONTACTS, FORGED, body=ids(contact)), source=("127.0.0.9", 0))
+        self.assertEqual((answer.status, json.loads(answer.rest)["errorCode"]), (401, "UNAUTHORIZED"))
+        self.assertTrue(is_live(contact))
+        self.assertEqual(requesters(contact), [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,136 @@
+"""Holds the manifests of deploy/kubernetes against the schemas of Kubernetes, and against each other."""
+
+import copy
+import glob
+import pathlib
+
+import kubernetes_validate
+import yaml
+
+FOLDER = pathlib.Path("deploy/kubernetes")
+# The first with a preStop that sleeps, and a recent one.
+VERSIONS = ["1.30", "1.33"]
+
+
+def manifests():
+    documents = []
+    for path in sorted(glob.glob(f"{FOLDER}/*.yaml")):
+        with open(path) as file:
+            documents += [document for document in yaml.safe_load_all(file) if document["kind"] != "Kustomization"]
+    return documents
+
+
+def validate(manifest):
+    for version in VERSIONS:
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def is_refused(manifest):
+    try:
+        validate(manifest)
+    except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError):
+        return True
+    return False
+
+
+def misspelt(manifest, path):
+    """The manifest with one member under another name."""
+    manifest = copy.deepcopy(manifest)
+    *parents, name = path
+    parent = manifest
+    for step in parents:
+        parent = parent[step]
+    parent[name + "s"] = parent.pop(name)
+    return manifest
+
+
+def main():
+    documents = manifests()
+    for manifest in documents:
+        validate(manifest)
+    by_kind = {manifest["kind"]: manifest for manifest in documents if manifest["kind"] != "Secret"}
+    secrets = {manifest["metadata"]["name"] for manifest in documents if manifest["kind"] == "Secret"}
+    deployment, service = by_kind["Deployment"], by_kind["Service"]
+    pod = deployment["spec"]["template"]
+    [container] = pod["spec"]["containers"]
+
+    # What checks the manifests sees a typo.
+    for manifest, path in (
+        (deployment, ["spec", "template", "spec", "securityContext", "runAsNonRoot"]),
+        (deployment, ["spec", "template", "spec", "containers", 0, "readinessProbe", "timeoutSeconds"]),
+        (service, ["spec", "selector"]),
+        (by_kind["NetworkPolicy"], ["spec", "policyTypes"]),
+        (by_kind["Job"], ["spec", "ttlSecondsAfterFinished"]),
+    ):
+        assert is_refused(misspelt(manifest, path)), f"a typo in {path} is not seen"
+
+    # Everything is applied, but the example of a secret.
+    with open(FOLDER / "kustomization.yaml") as file:
+        kustomization = yaml.safe_load(file)
+    files = {path.name for path in FOLDER.iterdir()} - {"kustomization.yaml", "secret.example.yaml"}
+    assert set(kustomization["resources"]) == files, "kustomization.yaml lists other files than there are"
+    with open("Cargo.toml") as file:
+        assert f'version = "{kustomization["images"][0]["newTag"]}"' in file.read(), "the image has another version"
+
+    # The selectors meet the pods they mean, and only those.
+    labels = pod["metadata"]["labels"]
+    job_labels = by_kind["Job"]["spec"]["template"]["metadata"]["labels"]
+    selectors = {
+        "the deployment": deployment["spec"]["selector"]["matchLabels"],
+        "the service": service["spec"]["selector"],
+        "the disruption budget": by_kind["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        **{f"the spread over {spread['topologyKey']}": spread["labelSelector"]["matchLabels"]
+           for spread in pod["spec"]["topologySpreadConstraints"]},
+    }
+    for name, selector in selectors.items():
+        assert selector.items() <= labels.items(), f"{name} selects other pods"
+        assert not selector.items() <= job_labels.items(), f"{name} selects the migrate job"
+    everything = by_kind["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"]
+    assert everything.items() <= labels.items() and everything.items() <= job_labels.items()
+    target = by_kind["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
+    assert "replicas" not in deployment["spec"], "the autoscaler and the deployment both say how many"
+    assert by_kind["HorizontalPodAutoscaler"]["spec"]["minReplicas"] >= 2
+
+    # Ports by their names; the management port is for probes and Prometheus alone.
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": 8080, "management": 8081}
+    assert [port["targetPort"] for port in service["spec"]["ports"]] == ["http"], "the service has other ports"
+    for probe in "startupProbe", "livenessProbe", "readinessProbe":
+        assert container[probe]["httpGet"]["port"] == "management", probe
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == str(ports["management"])
+    ingress = [port["port"] for rule in by_kind["NetworkPolicy"]["spec"]["ingress"] for port in rule["ports"]]
+    assert ingress == list(ports), "the network policy names other ports"
+
+    # What is referred to is there.
+    for workload in deployment, by_kind["Job"]:
+        template = workload["spec"]["template"]["spec"]
+        assert template["serviceAccountName"] == by_kind["ServiceAccount"]["metadata"]["name"]
+        assert template["containers"][0]["image"] == kustomization["images"][0]["name"]
+        for source in template["containers"][0]["envFrom"]:
+            if "configMapRef" in source:
+                assert source["configMapRef"]["name"] == by_kind["ConfigMap"]["metadata"]["name"]
+            else:
+                assert source["secretRef"]["name"] in secrets
+
+    # Nothing runs with a privilege.
+    for workload in deployment, by_kind["Job"]:
+        template = workload["spec"]["template"]["spec"]
+        confinement = template["containers"][0]["securityContext"]
+        assert template["securityContext"]["runAsNonRoot"] and template["securityContext"]["runAsUser"] == 65532
+        assert template["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert template["automountServiceAccountToken"] is False
+        assert confinement == {
+            "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+
+    # A pod that is told to stop has time for its pause and its drain.
+    drain = int(by_kind["ConfigMap"]["data"]["CUSTOMER_DELETION__HTTP__DRAIN_SECONDS"])
+    pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pause + drain + 5 <= pod["spec"]["terminationGracePeriodSeconds"], "the grace period is too short"
+    rollout = deployment["spec"]["strategy"]["rollingUpdate"]
+    assert rollout["maxUnavailable"] == 0 and rollout["maxSurge"] >= 1
+    print(f"{len(documents)} manifests")
+
+
+if __name__ == "__main__":
+    main()

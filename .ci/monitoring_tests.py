@@ -1,0 +1,86 @@
+"""Holds the dashboard and the alert rules of deploy/ against each other, a page of metrics, and a Prometheus."""
+
+import json
+import re
+import sys
+import urllib.parse
+import urllib.request
+
+DASHBOARD = "deploy/grafana/dashboard.json"
+RULES = "deploy/prometheus/alerts.yml"
+
+# The metrics that Prometheus makes itself, and those that come with a source or a state that need not be there.
+OF_PROMETHEUS = {"up"}
+# What a few calls leave behind, so that the panels about it must not be empty.
+CENTRAL = [
+    "Ready", "Failing calls", "Calls", "99th percentile", "Version", "Calls by status", "Refusals and failures by code",
+    "Operations by outcome", "Duration of calls", "99th percentile by route", "Connections", "Wait for a connection",
+    "99th percentile by statement", "CPU", "Memory", "Open files", "Uptime",
+]
+
+
+def panels():
+    with open(DASHBOARD) as file:
+        return [panel for panel in json.load(file)["panels"] if panel["type"] != "row"]
+
+
+def queries():
+    """Title and expression, with the variables of the dashboard filled in."""
+    for panel in panels():
+        for target in panel["targets"]:
+            expression = target["expr"].replace("$__rate_interval", "1m").replace("$__range", "1h")
+            yield panel["title"], expression.replace("$instance", ".*").replace("$job", ".*")
+
+
+def check_dashboard():
+    for panel in panels():
+        assert panel["description"], f"{panel['title']} has no description"
+        assert panel["fieldConfig"]["defaults"]["unit"], f"{panel['title']} has no unit"
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, panel["title"]
+    ids = [panel["id"] for panel in panels()]
+    assert len(ids) == len(set(ids)), "two panels have one id"
+    missing = set(CENTRAL) - {panel["title"] for panel in panels()}
+    assert not missing, f"no such panels: {missing}"
+
+
+def names_used():
+    text = "\n".join(expression for _, expression in queries())
+    with open(RULES) as file:
+        # Annotations speak of other things.
+        text += "\n".join(re.findall(r"expr: *(?:>-\n)?((?:.|\n)*?)\n *(?:for|labels):", file.read()))
+    return set(re.findall(r"\b(?:customer_deletion|process)_[a-z_]+\b", text)) - OF_PROMETHEUS
+
+
+def check_page(path):
+    """Each metric that is asked for is one that the page declares, whether or not it has values yet."""
+    with open(path) as file:
+        kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", file.read(), re.MULTILINE))
+    declared = set(kinds)
+    for name, kind in kinds.items():
+        if kind in ("histogram", "summary"):
+            declared |= {f"{name}_{suffix}" for suffix in ("bucket", "sum", "count")}
+    unknown = names_used() - declared
+    assert not unknown, f"the service does not export {sorted(unknown)}"
+    unseen = {name for name in kinds if name.startswith("customer_deletion_")} - {
+        re.sub(r"_(bucket|sum|count)$", "", name) for name in names_used()} - names_used()
+    assert not unseen, f"nobody looks at {sorted(unseen)}"
+
+
+def check_prometheus(address):
+    """Every query of the dashboard is one that Prometheus understands, and the central ones have data."""
+    for title, expression in queries():
+        query = urllib.parse.urlencode({"query": expression})
+        with urllib.request.urlopen(f"http://{address}/api/v1/query?{query}", timeout=20) as response:
+            answer = json.load(response)
+        assert answer["status"] == "success", f"{title}: {answer}"
+        result = answer["data"]["result"]
+        assert result or title not in CENTRAL, f"{title} has no data: {expression}"
+        numbers = [sample["value"][1] for sample in result]
+        assert title not in CENTRAL or any(number != "NaN" for number in numbers), f"{title} is not a number: {expression}"
+    with urllib.request.urlopen(f"http://{address}/api/v1/rules", timeout=20) as response:
+        rules = [rule for group in json.load(response)["data"]["groups"] for rule in group["rules"]]
+    assert rules and all(rule["health"] == "ok" for rule in rules), rules
+
+
+if __name__ == "__main__":
+    {"dashboard": check_dashboard, "page": check_page, "prometheus": check_prometheus}[sys.argv[1]](*sys.argv[2:])
