@@ -146,9 +146,12 @@ pub struct Log {
     pub level: String,
 }
 
+/// The service says itself, and less often, that the certificate of an issuer is not believed.
+const DEFAULT_LEVEL: &str = "info,actix_server=warn,rustls_platform_verifier=off";
+
 impl Default for Log {
     fn default() -> Log {
-        Log { format: LogFormat::Json, level: "info,actix_server=warn".to_owned() }
+        Log { format: LogFormat::Json, level: DEFAULT_LEVEL.to_owned() }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +16,8 @@ use super::token::{SigningKey, jwks};
 pub enum Manner {
     /// 200 with this body.
     Answer(String),
+    /// The same, after a while.
+    Late(String),
     /// A status with this body.
     Status(&'static str, String),
     /// To another issuer.
@@ -90,6 +93,10 @@ async fn answer(mut client: TcpStream, manner: Manner) {
     }
     let text = match manner {
         Manner::Answer(body) => with_body("200 OK", &body),
+        Manner::Late(body) => {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            with_body("200 OK", &body)
+        }
         Manner::Status(status, body) => with_body(status, &body),
         Manner::Redirect(to) => with_body(&format!("302 Found\r\nLocation: http://{to}/"), ""),
         Manner::Hang => std::future::pending().await,

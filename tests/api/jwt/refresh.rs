@@ -84,9 +84,12 @@ async fn a_rotated_key_is_known_at_its_first_token() {
     let service = start_with_keys(&issuer, 3600).await;
     assert_eq!(ask_with(&service, &RSA).await, 404);
 
-    issuer.publish(&[&P256]);
+    let fetches = issuer.fetches();
+    issuer.set(Manner::Late(jwks(&[&P256])));
 
-    assert_eq!(ask_with(&service, &P256).await, 404);
+    let twins = tokio::join!(ask_with(&service, &P256), ask_with(&service, &P256), ask_with(&service, &P256));
+    assert_eq!(twins, (404, 404, 404), "every call waits for the one refresh");
+    assert_eq!(issuer.fetches(), fetches + 1);
     assert_eq!(ask_with(&service, &RSA).await, 401, "a key that the issuer took back");
 }
 

@@ -1,12 +1,13 @@
 //! A service that could not verify tokens as it was told to does not start, and names the setting.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
 use rstest::rstest;
 
 use super::TestFile;
 use super::token::{RSA, jwks};
-use crate::support::process::{command, output};
+use crate::support::process::command;
 
 fn start(settings: &[(&str, &str)]) -> Output {
     let mut serve = command(&["serve"]);
@@ -20,7 +21,17 @@ fn start(settings: &[(&str, &str)]) -> Output {
     for (name, value) in settings {
         serve.env(format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}"), value);
     }
-    output(&mut serve)
+    let mut child = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("the service runs");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
 }
 
 #[track_caller]
