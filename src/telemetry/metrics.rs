@@ -116,6 +116,9 @@ fn start_at_zero() {
     for sqlstate in ["", "25006", "40001", "40P01", "57P01", "57P02", "57P03"] {
         counter!(RETRIES, "sqlstate" => sqlstate).absolute(0);
     }
+    for outcome in ["success", "failure"] {
+        counter!(JWKS_REFRESHES, "outcome" => outcome).absolute(0);
+    }
     counter!(WAIT_TIMEOUTS).absolute(0);
     counter!(REQUESTS_ABANDONED).absolute(0);
     gauge!(IN_FLIGHT).set(0);

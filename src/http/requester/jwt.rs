@@ -46,7 +46,7 @@ impl Verifier {
         let keyring = Keyring::open(&source.keys, source.refresh)?;
         if source.issuer.is_none() || source.audience.is_none() {
             tracing::warn!(
-                "without an issuer and an audience set, tokens that are meant for other services are believed"
+                "unless an issuer and an audience are both set, tokens that are meant for other services are believed"
             );
         }
         let scope = source.scope.as_ref().map(|name| Scope { name: name.clone(), challenge: insufficient_scope(name) });
