@@ -108,8 +108,8 @@ impl<'a> Arena<'a> {
     }
 }
 
-const SUCCESSES: &str = "select count(*) from operation where status = 'SUCCESS'";
-const REFUSALS: &str = "select count(*) from operation where status <> 'SUCCESS'";
+const SUCCESSES: &str = "select count(*) from operation where resource = 'contact' and status = 'SUCCESS'";
+const REFUSALS: &str = "select count(*) from operation where resource = 'contact' and status <> 'SUCCESS'";
 const DELETED: &str = "select count(*) from contact where deleted_at is not null";
 
 const UNRECORDED: &str = "
@@ -130,7 +130,7 @@ const MISRECORDED: &str = "
       group by contact.deleted_by
     )
     select count(*)
-    from (select * from operation where status = 'SUCCESS') as operation
+    from (select * from operation where resource = 'contact' and status = 'SUCCESS') as operation
     full join deleted on deleted.deleted_by = operation.id
     where operation.target_ids is distinct from deleted.ids";
 

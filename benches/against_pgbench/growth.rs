@@ -166,7 +166,8 @@ fn repeated(bench: &mut Bench, calls: u64, connections: usize) -> Result<(Turn, 
     let replay = bench.send(Contender::Service, requests, connections, REPLAYED)?;
 
     let operations: Vec<(String, String)> = bench.arena()?.client.rows(
-        "select id::text, requester_id::text from operation where idempotency_key is not null and status = 'SUCCESS'",
+        "select id::text, requester_id::text from operation
+         where resource = 'contact' and status = 'SUCCESS' and idempotency_key is not null",
     )?;
     let mut ask = |version: &str, contains| {
         let requests = (operations.iter())

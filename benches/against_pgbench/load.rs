@@ -21,9 +21,6 @@ use crate::samples::{Sample, Samples};
 /// No call takes this long, however busy the machine.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The first call on a connection is not counted: it opens what the later ones find open.
-const UNCOUNTED: usize = 1;
-
 /// What every answer of a run must be.
 #[derive(Clone, Copy)]
 pub struct Expected {
@@ -96,7 +93,7 @@ fn send_all(
             sender.await??;
         }
         let cpu = process::cpu_of_this_thread()? - cpu_before;
-        Ok(Samples { samples: work.samples.take(), uncounted: UNCOUNTED, generator_cpu: cpu, share_of_fetching: 0.0 })
+        Ok(Samples { samples: work.samples.take(), generator_cpu: cpu, share_of_fetching: 0.0 })
     })
 }
 

@@ -12,7 +12,7 @@ use crate::pgbench;
 use crate::samples::Samples;
 use crate::world::{Slice, World};
 
-/// Calls that every client makes in a turn beside the uncounted ones, at least.
+/// Calls that every client makes in a turn, at least, beside those that prepare the statements of pgbench.
 const FEWEST_CALLS_A_CLIENT: u64 = 4;
 
 /// Calls of the first turn, by which the length of the later ones is chosen, for a turn of a second with 1 id.
@@ -233,7 +233,7 @@ fn calls(world: &World, cell: &Cell, ids_per_call: u64, wanted: f64) -> u64 {
 }
 
 fn fewest_calls(cell: &Cell, ids_per_call: u64) -> u64 {
-    cell.clients as u64 * (pgbench::uncounted(ids_per_call) as u64 + FEWEST_CALLS_A_CLIENT)
+    cell.clients as u64 * (pgbench::calls_a_fetch(ids_per_call) + FEWEST_CALLS_A_CLIENT)
 }
 
 /// Some of a fresh world goes into the warm-up.

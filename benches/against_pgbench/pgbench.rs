@@ -5,6 +5,9 @@
 //! statement that hashed them itself would spend more on that than on the deletion. So the parameters of all calls are put into
 //! a table before the clock starts, and each client fetches those of its next calls in one look-up of a row. That look-up is a
 //! transaction of its own in pgbench's log; its share of the time is printed, and is not taken off.
+//!
+//! pgbench sends text, and a parameter once for each place where it stands. A long list would cost more than a look-up of its
+//! own then. So the statement finds a long list by its number, in an expression before all others, and what is sent is that.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -28,33 +31,38 @@ const SESSION: &str = "-c statement_timeout=2000 -c lock_timeout=1500 -c idle_in
 
 /// The parameters, in the order in which they lie in a row of the table. The fifth of the statement, the idempotency key, is null.
 const PARAMETERS: [(&str, &str, &str); 4] =
-    [("$1", "operation", "uuid"), ("$2", "requester", "uuid"), ("$3", "customer", "uuid"), ("$4", "ids", "uuid[]")];
+    [("$1", "operation", "::uuid"), ("$2", "requester", "::uuid"), ("$3", "customer", "::uuid"), ("$4", "ids", "")];
 
 /// Threads of pgbench, which hardly do anything.
 const THREADS: usize = 2;
 
-/// How many calls a client fetches at once. Each of them is a prepared statement of its own.
-fn calls_a_fetch(ids_per_call: u64) -> u64 {
-    match ids_per_call {
-        0..=10 => 10,
-        11..=100 => 5,
-        _ => 2,
-    }
-}
+/// The most ids that are sent as text.
+const LONGEST_TEXT: u64 = 10;
 
-/// The first calls of a client, which prepare its statements and are not counted.
-pub fn uncounted(ids_per_call: u64) -> usize {
-    calls_a_fetch(ids_per_call) as usize
+/// How many calls a client fetches at once. Each of them is a prepared statement of its own.
+pub fn calls_a_fetch(ids_per_call: u64) -> u64 {
+    match ids_per_call {
+        0..=LONGEST_TEXT => 10,
+        _ => 4,
+    }
 }
 
 /// Puts the calls of the slice where the clients find them.
 pub fn prepare(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<(), AnyError> {
     fs::write(arena.cluster.file("pgbench.sql"), script(slice.ids_per_call)?)?;
     arena.client.run(
-        "drop table if exists bench.fetch;
+        "drop table if exists bench.list, bench.fetch;
+         create unlogged table bench.list (number bigint primary key, ids uuid[]);
          create unlogged table bench.fetch (client bigint, turn bigint, parameters text[], primary key (client, turn));
+         alter table bench.list alter ids set storage external;
          alter table bench.fetch alter parameters set storage external",
     )?;
+    let calls = slice.sql();
+    let mut ids = "ids::text";
+    if slice.ids_per_call > LONGEST_TEXT {
+        arena.client.run(&format!("insert into bench.list select number, ids from {calls}"))?;
+        ids = "number::text";
+    }
     // The operations' ids begin with the time, like those that the service makes.
     arena.client.run(&format!(
         "insert into bench.fetch
@@ -62,11 +70,10 @@ pub fn prepare(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<(), A
          from {calls}
          cross join lateral unnest(array[
            lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(number), 12, '0'),
-           requester_id::text, customer_id::text, ids::text
+           requester_id::text, customer_id::text, {ids}
          ]) with ordinality as parameter (text, place)
          group by 1, 2",
         fetch = calls_a_fetch(slice.ids_per_call),
-        calls = slice.sql(),
     ))
 }
 
@@ -97,17 +104,12 @@ pub fn run(arena: &Arena, slice: &Slice, clients: usize) -> Result<Samples, AnyE
     let cpu = process::cpu_of_ended_children()? - cpu_before;
     let log = Log::read(&logs, fetch)?;
     let share_of_fetching = log.fetching.as_secs_f64() / log.all.as_secs_f64();
-    Ok(Samples {
-        samples: log.samples,
-        uncounted: uncounted(slice.ids_per_call),
-        generator_cpu: cpu,
-        share_of_fetching,
-    })
+    Ok(Samples { samples: log.samples, generator_cpu: cpu, share_of_fetching })
 }
 
 /// One transaction is one call, or the fetch of the next ones.
 fn script(ids_per_call: u64) -> Result<String, AnyError> {
-    let statement = without_comments(STATEMENT).replace("$5", "null::text");
+    let statement = statement(ids_per_call)?;
     let fetch = calls_a_fetch(ids_per_call);
     let places: Vec<u64> = (0..fetch).collect();
     let columns: Vec<String> = (places.iter())
@@ -124,15 +126,30 @@ fn script(ids_per_call: u64) -> Result<String, AnyError> {
     );
     for place in places {
         let statement = PARAMETERS.iter().fold(statement.clone(), |statement, (parameter, name, kind)| {
-            statement.replace(parameter, &format!(":{name}_{place}::{kind}"))
+            statement.replace(parameter, &format!(":{name}_{place}{kind}"))
         });
-        if statement.contains('$') {
-            return Err("delete_contacts.sql has other parameters than the benchmark knows".into());
-        }
         write!(script, "\\elif :place = {place}\n{statement};\n\\set place {}\n", place + 1)?;
     }
     script.push_str("\\endif\n");
     Ok(script)
+}
+
+/// The service's statement, without an idempotency key; with a number as its fourth parameter where the list is long.
+fn statement(ids_per_call: u64) -> Result<String, AnyError> {
+    const BEGINNING: &str = "with recursive\n";
+    let statement = without_comments(STATEMENT).replace("$5", "null::text");
+    let parameters = PARAMETERS.map(|(parameter, _, _)| parameter);
+    let is_known = parameters.iter().all(|parameter| statement.contains(parameter))
+        && parameters.iter().fold(statement.clone(), |rest, parameter| rest.replace(parameter, "")).find('$').is_none();
+    if !is_known || !statement.starts_with(BEGINNING) {
+        return Err("delete_contacts.sql is not the statement that the benchmark knows how to fill in".into());
+    }
+    if ids_per_call <= LONGEST_TEXT {
+        return Ok(statement.replace("$4", "$4::uuid[]"));
+    }
+    let list = "wanted as materialized (select list.ids from bench.list where list.number = $4::bigint),\n";
+    let statement = statement.replace("$4", "((select wanted.ids from wanted)::uuid[])");
+    Ok(statement.replacen(BEGINNING, &format!("{BEGINNING}{list}"), 1))
 }
 
 /// pgbench would take a name behind a colon for a variable there as well.

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The part of a turn that is not counted: new sessions of PostgreSQL prepare their statements, fill their caches and get to
+/// know the shared memory, which the pool of a service has done long ago.
+const UNCOUNTED_PART: u32 = 3;
+
 /// One call, by the clock of its turn.
 pub struct Sample {
     pub client: usize,
@@ -10,11 +14,9 @@ pub struct Sample {
     pub end: Duration,
 }
 
-/// The calls of a turn, those of each client in their order.
+/// The calls of a turn.
 pub struct Samples {
     pub samples: Vec<Sample>,
-    /// The first calls of each client, which are not counted.
-    pub uncounted: usize,
     /// Seconds of processor time of whatever sent the calls.
     pub generator_cpu: f64,
     /// The share of its time in which pgbench fetched parameters.
@@ -22,40 +24,35 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Counted calls that ended in a second.
+    /// Calls that ended in a second.
     pub fn calls_a_second(&self) -> f64 {
-        let (from, to) = self.span();
-        let calls = self.counted().filter(|call| from < call.end && call.end <= to).count();
-        calls as f64 / to.saturating_sub(from).as_secs_f64()
+        let (from, to) = self.counted_span();
+        let calls = self.samples.iter().filter(|call| from < call.end && call.end <= to).count();
+        calls as f64 / (to - from).as_secs_f64()
     }
 
-    /// The time in which every client made counted calls: nobody is measured alone while the others start or have ended. In a
-    /// turn that is too short to have such a time, all of the counted calls.
-    fn span(&self) -> (Duration, Duration) {
-        let begins = || self.by_client().into_values().filter_map(|calls| Some(calls.get(self.uncounted)?.begin));
-        let ends = || self.by_client().into_values().filter_map(|calls| Some(calls.last()?.end));
-        let all = (begins().min().unwrap_or_default(), ends().max().unwrap_or_default());
-        let shared = (begins().max().unwrap_or_default(), ends().min().unwrap_or_default());
-        if shared.1.saturating_sub(shared.0) > (all.1 - all.0) / 2 { shared } else { all }
-    }
-
-    /// The median and the 99th percentile of the counted calls.
+    /// The median and the 99th percentile.
     pub fn percentiles(&self) -> (Duration, Duration) {
-        let mut times: Vec<Duration> = self.counted().map(|call| call.end.saturating_sub(call.begin)).collect();
+        let (from, to) = self.counted_span();
+        let counted = self.samples.iter().filter(|call| from < call.end && call.end <= to);
+        let mut times: Vec<Duration> = counted.map(|call| call.end - call.begin).collect();
         times.sort_unstable();
         let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
         (at(50), at(99))
     }
 
-    fn counted(&self) -> impl Iterator<Item = &Sample> {
-        self.by_client().into_values().flat_map(|calls| calls.into_iter().skip(self.uncounted))
-    }
-
-    fn by_client(&self) -> BTreeMap<usize, Vec<&Sample>> {
-        let mut clients: BTreeMap<usize, Vec<&Sample>> = BTreeMap::new();
-        for sample in &self.samples {
-            clients.entry(sample.client).or_default().push(sample);
+    /// From the end of the uncounted part until the first client has made its last call: nobody is measured alone while the
+    /// others have ended. In a turn that is too short for that, until the last client has.
+    fn counted_span(&self) -> (Duration, Duration) {
+        let mut last_calls: BTreeMap<usize, Duration> = BTreeMap::new();
+        for call in &self.samples {
+            let last = last_calls.entry(call.client).or_default();
+            *last = call.end.max(*last);
         }
-        clients
+        let begin = self.samples.iter().map(|call| call.begin).min().unwrap_or_default();
+        let end = last_calls.values().max().copied().unwrap_or_default();
+        let shared_end = last_calls.values().min().copied().unwrap_or_default();
+        let from = begin + (end - begin) / UNCOUNTED_PART;
+        if shared_end > from + (end - from) / 2 { (from, shared_end) } else { (from, end) }
     }
 }

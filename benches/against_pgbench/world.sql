@@ -92,4 +92,21 @@ from (
 ) as shuffled;
 
 reset work_mem;
+
+-- Calls of an earlier time. A plan that is made while the table of operations is empty reads all of it, and a session keeps
+-- its plans until the table is analyzed.
+insert into operation (
+  id, requester_id, customer_id, resource, target_ids, status, deleted_rows, idempotency_key, completed_at
+)
+select
+  md5('operation ' || number)::uuid,
+  bench.requester_id(number),
+  bench.leaf_id(number % {leaves}),
+  'address',
+  array[md5('address ' || number)::uuid],
+  'SUCCESS',
+  1,
+  case when number % 10 = 0 then 'key-' || number end,
+  now()
+from generate_series(0::bigint, {customers} - 1) as number;
 reset session_replication_role;
