@@ -23,11 +23,18 @@ pub fn cpu(process: u32) -> Result<f64, AnyError> {
 
 /// Seconds of processor time of a process and its children, also of those that have ended.
 pub fn cpu_with_children(process: u32) -> Result<f64, AnyError> {
-    let stat = Stat::read(process).ok_or_else(|| format!("process {process} is gone"))?;
-    let own = stat.seconds(&[USER_TIME, SYSTEM_TIME, USER_TIME_OF_ENDED_CHILDREN, SYSTEM_TIME_OF_ENDED_CHILDREN]);
-    let others = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let children = others.filter_map(Stat::read).filter(|other| other.0[PARENT] == u64::from(process));
-    Ok(own + children.map(|child| child.seconds(&[USER_TIME, SYSTEM_TIME])).sum::<f64>())
+    let own_fields = [USER_TIME, SYSTEM_TIME, USER_TIME_OF_ENDED_CHILDREN, SYSTEM_TIME_OF_ENDED_CHILDREN];
+    let own = || Stat::read(process).map(|stat| stat.seconds(&own_fields)).ok_or("the server is gone");
+    loop {
+        let before = own()?;
+        let others = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let children = others.filter_map(Stat::read).filter(|other| other.0[PARENT] == u64::from(process));
+        let children: f64 = children.map(|child| child.seconds(&[USER_TIME, SYSTEM_TIME])).sum();
+        // A child that has ended in between could be in neither of the two, or in both.
+        if own()? <= before {
+            return Ok(before + children);
+        }
+    }
 }
 
 /// Seconds of processor time of this process's children that have ended.
