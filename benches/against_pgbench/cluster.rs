@@ -1,0 +1,156 @@
+//! The private PostgreSQL: its settings, the loaded world, and fresh copies of it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use customer_deletion::demo::postgres::{Durability, PrivatePostgres};
+use customer_deletion::schema;
+use sqlx::postgres::PgConnectOptions;
+use tokio::runtime::Builder;
+
+use crate::AnyError;
+use crate::client::Client;
+use crate::process;
+use crate::world::World;
+
+/// The database that the programs work in: a copy of the world.
+pub const COPY: &str = "bench";
+
+/// A world that is not whole yet.
+const UNFINISHED: &str = "unfinished";
+
+/// A server as it is set up for such a load, and nothing that happens in the middle of a turn: no checkpoint, whose pages the
+/// next writers would have to log whole again, and no autovacuum. What is durable by default stays so.
+const SETTINGS: [(&str, &str); 6] = [
+    ("checkpoint_timeout", "1d"),
+    ("max_wal_size", "16GB"),
+    ("min_wal_size", "2GB"),
+    ("max_connections", "200"),
+    ("autovacuum", "off"),
+    ("jit", "off"),
+];
+
+/// The largest share of the machine's memory that PostgreSQL keeps data in, and the most.
+const SHARE_OF_MEMORY: u64 = 4;
+const MOST_BUFFERS_MB: u64 = 8192;
+
+pub struct Cluster {
+    postgres: PrivatePostgres,
+    folder: PathBuf,
+    process: u32,
+    programs: PathBuf,
+}
+
+impl Cluster {
+    /// Starts the server with its settings.
+    pub fn start(folder: &Path) -> Result<Cluster, AnyError> {
+        process::require_linux()?;
+        let postgres = PrivatePostgres::start(folder, Durability::Durable)?;
+        let mut client = Client::connect(&postgres.url("postgres"))?;
+        for (setting, value) in SETTINGS {
+            client.run(&format!("alter system set {setting} = '{value}'"))?;
+        }
+        client.run(&format!("alter system set shared_buffers = '{}MB'", buffers_mb()?))?;
+        drop(client);
+        // Some of these are read at the start only.
+        drop(postgres);
+        let postgres = PrivatePostgres::start(folder, Durability::Durable)?;
+
+        let notes = fs::read_to_string(folder.join("cluster/postmaster.pid"))?;
+        let process = notes.lines().next().unwrap_or_default().parse()?;
+        let program = fs::read_link(format!("/proc/{process}/exe"))?;
+        let programs = program.parent().ok_or("a server without a folder")?.to_owned();
+        Ok(Cluster { postgres, folder: folder.to_owned(), process, programs })
+    }
+
+    /// Stops the server, and deletes its data unless they are to be kept.
+    pub fn end(self, keep: bool) -> Result<(), AnyError> {
+        drop(self.postgres);
+        if !keep {
+            fs::remove_dir_all(self.folder)?;
+        }
+        Ok(())
+    }
+
+    pub fn url(&self, database: &str) -> String {
+        self.postgres.url(database)
+    }
+
+    pub fn client(&self, database: &str) -> Result<Client, AnyError> {
+        Client::connect(&self.url(database))
+    }
+
+    /// A file of the benchmark's own.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Seconds of processor time of the whole server.
+    pub fn cpu(&self) -> Result<f64, AnyError> {
+        process::cpu_with_children(self.process)
+    }
+
+    /// pgbench of the same version.
+    pub fn pgbench(&self) -> Result<PathBuf, AnyError> {
+        let pgbench = self.programs.join("pgbench");
+        if pgbench.is_file() {
+            return Ok(pgbench);
+        }
+        let programs = self.programs.display();
+        Err(format!(
+            "there is no pgbench beside PostgreSQL in {programs}; it comes with the distribution's packages \
+             (Debian: postgresql), and CUSTOMER_DELETION_DEMO_PG_BIN names the folder of another PostgreSQL"
+        )
+        .into())
+    }
+
+    /// Loads the world, unless an earlier run has.
+    pub fn load(&self, world: &World) -> Result<(), AnyError> {
+        let mut client = self.client("postgres")?;
+        let name = world.database();
+        if client.number(&format!("select count(*) from pg_database where datname = '{name}'"))? == 1 {
+            return Ok(());
+        }
+        eprintln!("loading {} customers and {} contacts", world.customers, world.contacts);
+        client.run(&format!("drop database if exists {UNFINISHED} with (force)"))?;
+        client.run(&format!("create database {UNFINISHED}"))?;
+        self.fill(world)?;
+        client.run(&format!("alter database {UNFINISHED} rename to {name}"))
+    }
+
+    fn fill(&self, world: &World) -> Result<(), AnyError> {
+        let options = PgConnectOptions::from_str(&self.url(UNFINISHED))?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(schema::migrate(&options))?;
+        let mut client = self.client(UNFINISHED)?;
+        client.run(&world.sql())?;
+        if client.run("create extension pg_prewarm").is_err() {
+            return Err("PostgreSQL lacks the extension pg_prewarm (Debian: in the package of the server)".into());
+        }
+        client.run("vacuum (analyze)")
+    }
+
+    /// Replaces the copy by a fresh one, with everything in memory.
+    pub fn copy(&self, world: &World) -> Result<(), AnyError> {
+        let mut client = self.client("postgres")?;
+        client.run(&format!("drop database if exists {COPY} with (force)"))?;
+        client.run(&format!("create database {COPY} template {} strategy file_copy", world.database()))?;
+        let mut client = self.client(COPY)?;
+        client.run(
+            "select pg_prewarm(oid::regclass) from pg_class
+             where relkind in ('r', 'i', 't') and relnamespace = 'public'::regnamespace",
+        )?;
+        // The first change of a page since the last checkpoint logs the whole page. Freezing changes every page, so that the
+        // turns find them as they are most of the time under such a load, and the first turn not another table than the last.
+        client.run("vacuum (freeze)")?;
+        client.run(&world.age_sql())
+    }
+}
+
+fn buffers_mb() -> Result<u64, AnyError> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).ok_or("a machine without memory")?;
+    let kilobytes: u64 = line.trim_end_matches("kB").trim().parse()?;
+    Ok((kilobytes / 1024 / SHARE_OF_MEMORY).min(MOST_BUFFERS_MB))
+}

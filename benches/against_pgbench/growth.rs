@@ -1,0 +1,183 @@
+//! How the cost of a call grows with its ids, what other calls than deletions cost, and the start of the service.
+//!
+//! With the size of the table and the depth of the tree it is compared by runs with other `--contacts` and `--depth`.
+
+use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::AnyError;
+use crate::arena::Call;
+use crate::cluster::COPY;
+use crate::load::{self, DELETED, Expected, Request};
+use crate::measure::{Bench, Contender, Turn};
+use crate::options::Options;
+use crate::program::Program;
+use crate::report::{self, Kind, median};
+
+const STARTS: usize = 5;
+
+/// How long a service is left alone before its memory is looked at.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How many ids the calls have, where that is not what is measured.
+const IDS: u64 = 10;
+
+/// Calls in the turn of each kind, for a turn of a second.
+const CALLS: f64 = 1500.0;
+
+const FEWEST_CALLS_A_CONNECTION: u64 = 6;
+
+const UNKNOWN: Expected = Expected { status: 404, contains: "CUSTOMER_1017" };
+const NOT_YOURS: Expected = Expected { status: 404, contains: "AUTH_1010" };
+const NO_CUSTOMER: Expected = Expected { status: 404, contains: "CUSTOMER_1002" };
+const REPLAYED: Expected = Expected { status: 200, contains: "idempotency-replayed: true" };
+
+/// Starts the service a few times: how soon it is ready, and how much memory it takes.
+pub fn start_up(bench: &mut Bench) -> Result<(), AnyError> {
+    let url = bench.cluster().url(COPY);
+    let log = bench.cluster().file("start.log");
+    let mut ready_after = Vec::new();
+    let mut memory = Vec::new();
+    for _ in 0..STARTS {
+        let service = Program::service(&url, &log)?;
+        ready_after.push(service.ready_after.as_secs_f64() * 1000.0);
+        thread::sleep(IDLE);
+        memory.push(service.memory()?);
+        service.stop()?;
+    }
+    println!("\n### The start, median of {STARTS}\n");
+    println!("- ready after {:.0} ms", median(ready_after));
+    println!("- idle: {:.1} MB of RSS", median(memory));
+    Ok(())
+}
+
+/// Lets the service answer calls of every kind, in turn.
+pub fn calls(bench: &mut Bench, options: &Options) -> Result<(), AnyError> {
+    let connections = options.connections.iter().copied().max_by_key(|number| (*number <= 32, *number)).unwrap_or(32);
+    let mut kinds: Vec<Kind> = Vec::new();
+    for round in 0..=options.rounds {
+        eprintln!("growth, round {round} of {}", options.rounds);
+        let turns = round_of_kinds(bench, options, connections)?;
+        if round == 1 {
+            kinds = turns;
+        } else if round > 1 {
+            kinds.iter_mut().zip(turns).for_each(|(kind, turns)| kind.turns.extend(turns.turns));
+        }
+    }
+    if let Some(measure) = kinds.iter().find(|kind| kind.ids_per_call == IDS && kind.connections == connections) {
+        report::growth(&kinds, measure);
+    }
+    Ok(())
+}
+
+fn round_of_kinds(bench: &mut Bench, options: &Options, connections: usize) -> Result<Vec<Kind>, AnyError> {
+    let mut kinds = Vec::new();
+    let calls = ((CALLS * options.seconds) as u64).max(20);
+    for ids_per_call in &options.ids {
+        for connections in [1, connections] {
+            let calls = (calls * 10 / (ids_per_call + 9)).max(connections as u64 * FEWEST_CALLS_A_CONNECTION);
+            let turn = success(bench, *ids_per_call, calls, connections)?;
+            kinds.push(Kind { name: "deletion", ids_per_call: *ids_per_call, connections, turns: vec![turn] });
+        }
+    }
+    let mut add = |name, turn| kinds.push(Kind { name, ids_per_call: IDS, connections, turns: vec![turn] });
+    add("refusal: one unknown id", refusal(bench, calls, connections, UNKNOWN, with_unknown_id)?);
+    add("refusal: one id is another customer's", refusal(bench, calls, connections, NOT_YOURS, with_foreign_id)?);
+    add("refusal: a customer outside the tree", refusal(bench, calls, connections, NO_CUSTOMER, of_another_requester)?);
+    if bench.world().depth > 2 {
+        add("refusal: the root asks", from_root(bench, calls, connections)?);
+    }
+    let (replay, status, details) = repeated(bench, calls, connections)?;
+    add("replay", replay);
+    add("status, v2", status);
+    add("status, v3", details);
+    Ok(kinds)
+}
+
+fn success(bench: &mut Bench, ids_per_call: u64, calls: u64, connections: usize) -> Result<Turn, AnyError> {
+    let slice = bench.take(ids_per_call, calls)?;
+    let arena = bench.arena()?;
+    arena.deleted(slice);
+    let requests = arena.deletions(&slice)?;
+    bench.send(Contender::Service, requests, connections, DELETED)
+}
+
+/// Calls that each have something wrong with them; the next call lends its parts for that.
+fn refusal(
+    bench: &mut Bench,
+    calls: u64,
+    connections: usize,
+    expected: Expected,
+    spoil: fn(&Call, &Call) -> Call,
+) -> Result<Turn, AnyError> {
+    let slice = bench.take(IDS, calls)?;
+    let arena = bench.arena()?;
+    let calls = arena.calls(&slice)?;
+    let requests: Vec<Request> =
+        (calls.iter().zip(calls.iter().cycle().skip(1))).map(|(call, next)| spoil(call, next).request("")).collect();
+    arena.refused(requests.len() as u64);
+    bench.send(Contender::Service, requests, connections, expected)
+}
+
+fn with_unknown_id(call: &Call, _: &Call) -> Call {
+    with_last_id(call, Uuid::now_v7().to_string())
+}
+
+fn with_foreign_id(call: &Call, next: &Call) -> Call {
+    with_last_id(call, next.ids[0].clone())
+}
+
+fn with_last_id(call: &Call, id: String) -> Call {
+    let mut ids = call.ids.clone();
+    ids.pop();
+    ids.push(id);
+    Call { ids, ..call.clone() }
+}
+
+fn of_another_requester(call: &Call, next: &Call) -> Call {
+    Call { requester: next.requester.clone(), ..call.clone() }
+}
+
+/// The root of the tree asks for a deletion that is only its lowest requester's to ask for.
+fn from_root(bench: &mut Bench, calls: u64, connections: usize) -> Result<Turn, AnyError> {
+    let slice = bench.take(IDS, calls)?;
+    let roots = bench.world().roots_sql();
+    let arena = bench.arena()?;
+    let roots: HashMap<String, String> = arena.client.rows::<(String, String)>(&roots)?.into_iter().collect();
+    let requests: Vec<Request> = (arena.calls(&slice)?.into_iter())
+        .map(|call| Call { requester: roots[&call.requester].clone(), ..call }.request(""))
+        .collect();
+    arena.refused(requests.len() as u64);
+    bench.send(Contender::Service, requests, connections, NOT_YOURS)
+}
+
+/// Calls that are sent a second time under their idempotency keys, and the status of the operations, asked for in both ways.
+fn repeated(bench: &mut Bench, calls: u64, connections: usize) -> Result<(Turn, Turn, Turn), AnyError> {
+    let slice = bench.take(IDS, calls)?;
+    let arena = bench.arena()?;
+    arena.deleted(slice);
+    let calls = arena.calls(&slice)?;
+    let requests: Vec<Request> =
+        (calls.iter()).map(|call| call.request(&format!("Idempotency-Key: {}\r\n", call.ids[0]))).collect();
+    bench.send(Contender::Service, requests.clone(), connections, DELETED)?;
+    let replay = bench.send(Contender::Service, requests, connections, REPLAYED)?;
+
+    let operations: Vec<(String, String)> = bench.arena()?.client.rows(
+        "select id::text, requester_id::text from operation
+         where resource = 'contact' and status = 'SUCCESS' and idempotency_key is not null",
+    )?;
+    let mut ask = |version: &str, contains| {
+        let requests = (operations.iter())
+            .map(|(id, requester)| load::status(&format!("/api/{version}/global/call/{id}"), requester))
+            .collect();
+        bench.send(Contender::Service, requests, connections, Expected { status: 200, contains })
+    };
+    Ok((
+        replay,
+        ask("v2", "[{\"status\":\"SUCCESS\"}]")?,
+        ask("v3", "\"status\":\"SUCCESS\",\"resource\":\"contact\"")?,
+    ))
+}

@@ -1,0 +1,75 @@
+//! Measures the service against PostgreSQL itself: `pgbench` with the service's own statement is 1.00.
+//!
+//! One run starts a private PostgreSQL, loads a world, and lets three programs delete contacts in turn: pgbench, the service
+//! over HTTP, and "the usual way", a service with a statement for every step. It prints tables for the README, and fails where
+//! an answer was no success or other rows were deleted than were asked for.
+
+mod arena;
+mod client;
+mod cluster;
+mod growth;
+mod load;
+mod machine;
+mod measure;
+mod options;
+mod pgbench;
+mod process;
+mod program;
+mod report;
+mod samples;
+mod usual_way;
+mod world;
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use self::cluster::Cluster;
+use self::options::Options;
+use self::world::World;
+
+/// Anything that ends the benchmark, with a text for people.
+type AnyError = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let result = match env::args().nth(1).as_deref() {
+        Some(usual_way::COMMAND) => usual_way::serve(),
+        _ if env::args().any(|argument| argument == "--bench") => measure_all(&Options::read()),
+        // `cargo test --all-targets` starts it like this.
+        _ => {
+            println!("nothing is measured without --bench; `cargo bench --bench against_pgbench` passes it");
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("against_pgbench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure_all(options: &Options) -> Result<(), AnyError> {
+    let began = Instant::now();
+    let world = World::new(options.contacts, options.customers(), options.depth)?;
+    let cluster = Cluster::start(&options.data_dir)?;
+    machine::describe(&cluster, &world)?;
+    cluster.load(&world)?;
+    let mut bench = measure::Bench::new(&cluster, &world)?;
+    if options.measures_cells() {
+        for ids_per_call in &options.ids {
+            let cells = measure::compare(&mut bench, options, *ids_per_call)?;
+            report::comparison(*ids_per_call, &cells);
+        }
+    }
+    if options.growth {
+        growth::start_up(&mut bench)?;
+        growth::calls(&mut bench, options)?;
+    }
+    bench.end()?;
+    cluster.end(options.keep)?;
+    println!("\nEvery answer was as it must be, and exactly the rows that were asked for are deleted.");
+    println!("The run took {:.0} s.", began.elapsed().as_secs_f64());
+    Ok(())
+}

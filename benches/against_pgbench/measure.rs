@@ -1,0 +1,242 @@
+//! Turns: one program, one number of connections, one number of ids a call, fresh rows. They alternate, and repeat.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::AnyError;
+use crate::arena::Arena;
+use crate::cluster::Cluster;
+use crate::load::{self, DELETED, Expected, Request};
+use crate::options::Options;
+use crate::pgbench;
+use crate::samples::Samples;
+use crate::world::{Slice, World};
+
+/// Calls that every client makes in a turn, at least, beside those that prepare the statements of pgbench.
+const FEWEST_CALLS_A_CLIENT: u64 = 4;
+
+/// Calls of the first turn, by which the length of the later ones is chosen, for a turn of a second with 1 id.
+const FIRST_CALLS: f64 = 2000.0;
+
+/// Who deletes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Contender {
+    Pgbench,
+    Service,
+    UsualWay,
+}
+
+/// What a turn has shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    pub calls_a_second: f64,
+    pub p50: Duration,
+    pub p99: Duration,
+    /// Seconds of processor time for 1,000 calls: of the service, of PostgreSQL, of whatever sent the calls.
+    pub service_cpu: f64,
+    pub postgres_cpu: f64,
+    pub generator_cpu: f64,
+    /// Bytes of write-ahead log for a call.
+    pub wal: f64,
+    /// Megabytes of memory of the service, after the turn.
+    pub memory: f64,
+    pub share_of_fetching: f64,
+}
+
+/// All turns of one program with one number of clients.
+pub struct Cell {
+    pub contender: Contender,
+    pub clients: usize,
+    pub turns: Vec<Turn>,
+}
+
+pub struct Bench<'a> {
+    cluster: &'a Cluster,
+    world: &'a World,
+    arena: Option<Arena<'a>>,
+}
+
+impl<'a> Bench<'a> {
+    pub fn new(cluster: &'a Cluster, world: &'a World) -> Result<Bench<'a>, AnyError> {
+        cluster.pgbench()?;
+        Ok(Bench { cluster, world, arena: Some(Arena::open(cluster, world)?) })
+    }
+
+    pub fn world(&self) -> &World {
+        self.world
+    }
+
+    pub fn cluster(&self) -> &Cluster {
+        self.cluster
+    }
+
+    pub fn arena(&mut self) -> Result<&mut Arena<'a>, AnyError> {
+        self.arena.as_mut().ok_or_else(|| "the arena could not be made anew".into())
+    }
+
+    /// Fresh rows, and a fresh copy of the world where the old one has not enough of them left.
+    pub fn take(&mut self, ids_per_call: u64, calls: u64) -> Result<Slice, AnyError> {
+        if let Some(slice) = self.arena()?.take(ids_per_call, calls) {
+            return Ok(slice);
+        }
+        self.renew()?;
+        let taken = self.arena()?.take(ids_per_call, calls);
+        taken.ok_or_else(|| format!("the world has no rows for {calls} calls of {ids_per_call} ids").into())
+    }
+
+    fn renew(&mut self) -> Result<(), AnyError> {
+        if let Some(arena) = self.arena.take() {
+            arena.close()?;
+        }
+        self.arena = Some(Arena::open(self.cluster, self.world)?);
+        Ok(())
+    }
+
+    /// Checks what the last turns have deleted.
+    pub fn end(mut self) -> Result<(), AnyError> {
+        self.arena.take().map_or(Ok(()), Arena::close)
+    }
+
+    fn turn(&mut self, contender: Contender, clients: usize, slice: Slice) -> Result<Turn, AnyError> {
+        let arena = self.arena()?;
+        arena.deleted(slice);
+        match contender {
+            Contender::Pgbench => {
+                pgbench::prepare(arena, &slice, clients)?;
+                self.watch(contender, |arena| pgbench::run(arena, &slice, clients))
+            }
+            Contender::Service | Contender::UsualWay => {
+                let requests = arena.deletions(&slice)?;
+                self.send(contender, requests, clients, DELETED)
+            }
+        }
+    }
+
+    /// Sends requests to one of the services.
+    pub fn send(
+        &mut self,
+        contender: Contender,
+        requests: Vec<Request>,
+        connections: usize,
+        expected: Expected,
+    ) -> Result<Turn, AnyError> {
+        self.watch(contender, |arena| {
+            let service = if contender == Contender::UsualWay { &arena.usual_way } else { &arena.service };
+            load::send(service.address, requests, connections, expected)
+        })
+    }
+
+    /// Lets a turn happen, and looks at what it costs.
+    fn watch(
+        &mut self,
+        contender: Contender,
+        turn: impl FnOnce(&Arena) -> Result<Samples, AnyError>,
+    ) -> Result<Turn, AnyError> {
+        let arena = self.arena()?;
+        let before = Meter::read(arena, contender)?;
+        let samples = turn(arena)?;
+        let after = Meter::read(arena, contender)?;
+        let calls = samples.samples.len() as f64;
+        let (p50, p99) = samples.percentiles();
+        Ok(Turn {
+            calls_a_second: samples.calls_a_second(),
+            p50,
+            p99,
+            service_cpu: (after.service_cpu - before.service_cpu) / calls * 1000.0,
+            postgres_cpu: (after.postgres_cpu - before.postgres_cpu) / calls * 1000.0,
+            generator_cpu: samples.generator_cpu / calls * 1000.0,
+            wal: (after.wal - before.wal) / calls,
+            memory: after.memory,
+            share_of_fetching: samples.share_of_fetching,
+        })
+    }
+}
+
+/// What has been used up so far.
+struct Meter {
+    service_cpu: f64,
+    postgres_cpu: f64,
+    wal: f64,
+    memory: f64,
+}
+
+impl Meter {
+    fn read(arena: &mut Arena, contender: Contender) -> Result<Meter, AnyError> {
+        let wal = arena.client.number("select (pg_current_wal_insert_lsn() - '0/0')::bigint")? as f64;
+        let service = match contender {
+            Contender::Pgbench => None,
+            Contender::Service => Some(&arena.service),
+            Contender::UsualWay => Some(&arena.usual_way),
+        };
+        Ok(Meter {
+            service_cpu: service.map_or(Ok(0.0), |service| service.cpu())?,
+            postgres_cpu: arena.cluster.cpu()?,
+            wal,
+            memory: service.map_or(Ok(0.0), |service| service.memory())?,
+        })
+    }
+}
+
+/// Lets every program have its turns with calls of so many ids.
+pub fn compare(bench: &mut Bench, options: &Options, ids_per_call: u64) -> Result<Vec<Cell>, AnyError> {
+    let mut cells = cells(options, bench.world(), ids_per_call);
+    let mut rates = BTreeMap::new();
+    // The turns of the first round find out how long the others must be.
+    for round in 0..=options.rounds {
+        eprintln!("{ids_per_call} ids a call, round {round} of {}", options.rounds);
+        // Nobody is always the first, or always after the same one.
+        let first = cells.len() * round as usize / (options.rounds as usize + 1);
+        for number in 0..cells.len() {
+            let place = (first + number) % cells.len();
+            let cell = &mut cells[place];
+            let key = (cell.contender, cell.clients);
+            let rate = rates.get(&key).copied().unwrap_or(FIRST_CALLS * 10.0 / (9.0 + ids_per_call as f64) / 4.0);
+            let calls = calls(bench.world(), cell, ids_per_call, rate * options.seconds);
+            let slice = bench.take(ids_per_call, calls)?;
+            let turn = bench.turn(cell.contender, cell.clients, slice)?;
+            rates.insert(key, turn.calls_a_second);
+            if round > 0 {
+                cell.turns.push(turn);
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// Who has turns with how many clients; not those for whom the world is too small.
+fn cells(options: &Options, world: &World, ids_per_call: u64) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for clients in options.pgbench_clients() {
+        let mut add = |contender| cells.push(Cell { contender, clients, turns: Vec::new() });
+        add(Contender::Pgbench);
+        if options.connections.contains(&clients) {
+            add(Contender::Service);
+            add(Contender::UsualWay);
+        }
+    }
+    cells.retain(|cell| {
+        let enough = fewest_calls(cell, ids_per_call) <= most_calls(world, ids_per_call);
+        if !enough {
+            eprintln!("too few contacts for {ids_per_call} ids on {} connections", cell.clients);
+        }
+        enough
+    });
+    cells
+}
+
+/// As many calls as are wanted, as the world has rows for, and as give every client of pgbench the same number.
+fn calls(world: &World, cell: &Cell, ids_per_call: u64, wanted: f64) -> u64 {
+    let most = most_calls(world, ids_per_call);
+    let calls = (wanted as u64).clamp(fewest_calls(cell, ids_per_call), most);
+    let clients = cell.clients as u64;
+    calls / clients * clients
+}
+
+fn fewest_calls(cell: &Cell, ids_per_call: u64) -> u64 {
+    cell.clients as u64 * (pgbench::calls_a_fetch(ids_per_call) + FEWEST_CALLS_A_CLIENT)
+}
+
+/// Some of a fresh world goes into the warm-up.
+fn most_calls(world: &World, ids_per_call: u64) -> u64 {
+    world.most_calls(ids_per_call) * 9 / 10
+}

@@ -1,0 +1,101 @@
+//! What is measured, from the command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::world::FEW;
+
+/// Measures the service against pgbench with the service's own statement.
+#[derive(Parser)]
+#[command(bin_name = "cargo bench --bench against_pgbench --")]
+pub struct Options {
+    /// Contacts in the table.
+    #[arg(long, value_name = "ROWS", default_value_t = 2_000_000)]
+    pub contacts: u64,
+
+    /// Customers in the tree. Without it, one for every 20 contacts.
+    #[arg(long, value_name = "ROWS")]
+    customers: Option<u64>,
+
+    /// Levels of the tree of customers, from 2 to 50.
+    #[arg(long, value_name = "LEVELS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=50))]
+    pub depth: u64,
+
+    /// Connections on which calls are sent at once.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,8,32,64")]
+    pub connections: Vec<usize>,
+
+    /// Ids in a call.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,10,100,1000")]
+    pub ids: Vec<u64>,
+
+    /// Clients of pgbench, of which the best number is 1.00. It runs with the numbers of connections as well.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "4,8,16,32")]
+    pub clients: Vec<usize>,
+
+    /// How often each program has its turn.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+
+    /// How long a turn takes, about.
+    #[arg(long, default_value_t = 2.0)]
+    pub seconds: f64,
+
+    /// Measures how the cost grows as well: with the ids of a call, for refusals, replays and the status call; and the start.
+    #[arg(long)]
+    pub growth: bool,
+
+    /// Measures nothing but that.
+    #[arg(long)]
+    growth_only: bool,
+
+    /// A small world and short turns: whether it all works, and no figures worth reading.
+    #[arg(long)]
+    quick: bool,
+
+    /// Leaves the data for a later run, which then need not load them.
+    #[arg(long)]
+    pub keep: bool,
+
+    /// Where the private PostgreSQL and its data are.
+    #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/against_pgbench"))]
+    pub data_dir: PathBuf,
+
+    /// What `cargo bench` passes.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+impl Options {
+    pub fn read() -> Options {
+        let mut options = Options::parse();
+        options.growth |= options.growth_only || options.quick;
+        if options.quick {
+            options.contacts = 40_000;
+            options.customers = None;
+            options.connections = vec![1, 8];
+            options.clients = vec![8];
+            options.ids = vec![1, 10, 100];
+            options.rounds = 1;
+            options.seconds = 0.2;
+        }
+        options
+    }
+
+    pub fn customers(&self) -> u64 {
+        self.customers.unwrap_or(self.contacts / FEW)
+    }
+
+    pub fn measures_cells(&self) -> bool {
+        !self.growth_only
+    }
+
+    /// All numbers of clients that pgbench runs with.
+    pub fn pgbench_clients(&self) -> Vec<usize> {
+        let mut clients = [self.clients.as_slice(), &self.connections].concat();
+        clients.sort_unstable();
+        clients.dedup();
+        clients
+    }
+}

@@ -1,0 +1,200 @@
+//! pgbench with the service's own statement: what PostgreSQL can do on this machine.
+//!
+//! The statement is read from the file that the service runs, and only its parameters get other names: `-M prepared` sends
+//! them as parameters again, with the session settings of the service. pgbench can compute numbers but no lists of ids, and a
+//! statement that hashed them itself would spend more on that than on the deletion. So the parameters of all calls are put into
+//! a table before the clock starts, and each client fetches those of its next calls in one look-up of a row. That look-up is a
+//! transaction of its own in pgbench's log; its share of the time is printed, and is not taken off.
+//!
+//! pgbench sends text, and a parameter once for each place where it stands. A long list would cost more than a look-up of its
+//! own then. So the statement finds a long list by its number, in an expression before all others, and what is sent is that.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::AnyError;
+use crate::arena::Arena;
+use crate::cluster::COPY;
+use crate::process;
+use crate::samples::{Sample, Samples};
+use crate::world::Slice;
+
+const STATEMENT: &str = include_str!("../../src/repository/sql/delete_contacts.sql");
+
+/// What `limit_session` in src/repository/database.rs sets.
+const SESSION: &str = "-c statement_timeout=2000 -c lock_timeout=1500 -c idle_in_transaction_session_timeout=2000 \
+    -c tcp_user_timeout=2500 -c default_transaction_isolation=read\\ committed -c plan_cache_mode=force_generic_plan";
+
+/// The fifth parameter of the statement: no idempotency key. pgbench cannot send a null, and for one that is written down the
+/// planner would leave out what the service's plan has.
+const NO_KEY: &str = "nullif(:no_key::text, 'none')";
+
+/// The other parameters, in the order in which they lie in a row of the table.
+const PARAMETERS: [(&str, &str, &str); 4] =
+    [("$1", "operation", "::uuid"), ("$2", "requester", "::uuid"), ("$3", "customer", "::uuid"), ("$4", "ids", "")];
+
+/// Threads of pgbench, which hardly do anything.
+const THREADS: usize = 2;
+
+/// The most ids that are sent as text.
+const LONGEST_TEXT: u64 = 10;
+
+/// How many calls a client fetches at once. Each of them is a prepared statement of its own.
+pub fn calls_a_fetch(ids_per_call: u64) -> u64 {
+    match ids_per_call {
+        0..=LONGEST_TEXT => 10,
+        _ => 4,
+    }
+}
+
+/// Puts the calls of the slice where the clients find them.
+pub fn prepare(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<(), AnyError> {
+    fs::write(arena.cluster.file("pgbench.sql"), script(slice.ids_per_call)?)?;
+    arena.client.run(
+        "drop table if exists bench.list, bench.fetch;
+         create unlogged table bench.list (number bigint primary key, ids uuid[]);
+         create unlogged table bench.fetch (client bigint, turn bigint, parameters text[], primary key (client, turn));
+         alter table bench.list alter ids set storage external;
+         alter table bench.fetch alter parameters set storage external",
+    )?;
+    let calls = slice.sql();
+    let mut ids = "ids::text";
+    if slice.ids_per_call > LONGEST_TEXT {
+        arena.client.run(&format!("insert into bench.list select number, ids from {calls}"))?;
+        ids = "number::text";
+    }
+    // The operations' ids begin with the time, like those that the service makes.
+    arena.client.run(&format!(
+        "insert into bench.fetch
+         select number % {clients}, number / {clients} / {fetch}, array_agg(parameter.text order by number, parameter.place)
+         from {calls}
+         cross join lateral unnest(array[
+           lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(number), 12, '0'),
+           requester_id::text, customer_id::text, {ids}
+         ]) with ordinality as parameter (text, place)
+         group by 1, 2",
+        fetch = calls_a_fetch(slice.ids_per_call),
+    ))
+}
+
+/// Runs the calls that were prepared.
+pub fn run(arena: &Arena, slice: &Slice, clients: usize) -> Result<Samples, AnyError> {
+    let calls = slice.calls / clients as u64;
+    let fetch = calls_a_fetch(slice.ids_per_call);
+    let logs = arena.cluster.file("pgbench-logs");
+    let _ = fs::remove_dir_all(&logs);
+    fs::create_dir(&logs)?;
+
+    let cpu_before = process::cpu_of_ended_children()?;
+    let output = Command::new(arena.cluster.pgbench()?)
+        .args(["--no-vacuum", "--protocol=prepared", "--log"])
+        .arg(format!("--log-prefix={}", logs.join("log").display()))
+        .arg(format!("--client={clients}"))
+        .arg(format!("--jobs={}", clients.min(THREADS)))
+        .arg(format!("--transactions={}", calls + calls.div_ceil(fetch)))
+        .args(["--define=turn=0", &format!("--define=place={fetch}"), "--define=no_key=none"])
+        .arg(format!("--file={}", arena.cluster.file("pgbench.sql").display()))
+        .arg(arena.cluster.url(COPY))
+        .env("PGOPTIONS", SESSION)
+        .stdin(Stdio::null())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("pgbench failed:\n{}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    let cpu = process::cpu_of_ended_children()? - cpu_before;
+    let log = Log::read(&logs, fetch)?;
+    let share_of_fetching = log.fetching.as_secs_f64() / log.all.as_secs_f64();
+    Ok(Samples { samples: log.samples, generator_cpu: cpu, share_of_fetching })
+}
+
+/// One transaction is one call, or the fetch of the next ones.
+fn script(ids_per_call: u64) -> Result<String, AnyError> {
+    let statement = statement(ids_per_call)?;
+    let fetch = calls_a_fetch(ids_per_call);
+    let places: Vec<u64> = (0..fetch).collect();
+    let columns: Vec<String> = (places.iter())
+        .flat_map(|place| PARAMETERS.map(|(_, name, _)| format!("{name}_{place}")))
+        .zip(1..)
+        .map(|(name, index)| format!("next.parameters[{index}] as {name}"))
+        .collect();
+    let mut script = format!(
+        "\\if :place = {fetch}\n\
+         with next as materialized (\n  select parameters || '{{}}' as parameters from bench.fetch \
+         where client = :client_id and turn = :turn\n)\n\
+         select {} from next \\gset\n\\set turn :turn + 1\n\\set place 0\n",
+        columns.join(", ")
+    );
+    for place in places {
+        let statement = PARAMETERS.iter().fold(statement.clone(), |statement, (parameter, name, kind)| {
+            statement.replace(parameter, &format!(":{name}_{place}{kind}"))
+        });
+        write!(script, "\\elif :place = {place}\n{statement};\n\\set place {}\n", place + 1)?;
+    }
+    script.push_str("\\endif\n");
+    Ok(script)
+}
+
+/// The service's statement without an idempotency key; with a number as its fourth parameter where the list is long.
+fn statement(ids_per_call: u64) -> Result<String, AnyError> {
+    const BEGINNING: &str = "with recursive\n";
+    let statement = without_comments(STATEMENT).replace("$5", NO_KEY);
+    let parameters = PARAMETERS.map(|(parameter, _, _)| parameter);
+    let is_known = parameters.iter().all(|parameter| statement.contains(parameter))
+        && parameters.iter().fold(statement.clone(), |rest, parameter| rest.replace(parameter, "")).find('$').is_none();
+    if !is_known || !statement.starts_with(BEGINNING) {
+        return Err("delete_contacts.sql is not the statement that the benchmark knows how to fill in".into());
+    }
+    if ids_per_call <= LONGEST_TEXT {
+        return Ok(statement.replace("$4", "$4::uuid[]"));
+    }
+    let list = "wanted as materialized (select list.ids from bench.list where list.number = $4::bigint),\n";
+    let statement = statement.replace("$4", "((select wanted.ids from wanted)::uuid[])");
+    Ok(statement.replacen(BEGINNING, &format!("{BEGINNING}{list}"), 1))
+}
+
+/// pgbench would take a name behind a colon for a variable there as well.
+fn without_comments(sql: &str) -> String {
+    sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n")
+}
+
+/// What pgbench wrote down: a line for each transaction, with its end and how long it took.
+struct Log {
+    samples: Vec<Sample>,
+    fetching: Duration,
+    all: Duration,
+}
+
+impl Log {
+    fn read(folder: &Path, fetch: u64) -> Result<Log, AnyError> {
+        let mut log = Log { samples: Vec::new(), fetching: Duration::ZERO, all: Duration::ZERO };
+        let mut transactions: BTreeMap<usize, u64> = BTreeMap::new();
+        let mut lines = String::new();
+        for file in fs::read_dir(folder)? {
+            lines.push_str(&fs::read_to_string(file?.path())?);
+        }
+        for line in lines.lines() {
+            let (client, took, end) = parse(line).ok_or_else(|| format!("pgbench logged `{line}`"))?;
+            let transaction = transactions.entry(client).or_default();
+            if transaction.is_multiple_of(fetch + 1) {
+                log.fetching += took;
+            } else {
+                log.samples.push(Sample { client, begin: end.saturating_sub(took), end });
+            }
+            log.all += took;
+            *transaction += 1;
+        }
+        Ok(log)
+    }
+}
+
+/// The client, how long it took, and when it ended, of "client transaction µs script seconds µs".
+fn parse(line: &str) -> Option<(usize, Duration, Duration)> {
+    let fields: Vec<u64> = line.split(' ').map_while(|field| field.parse().ok()).collect();
+    let [client, _, took, _, seconds, microseconds, ..] = fields[..] else { return None };
+    let end = Duration::from_secs(seconds) + Duration::from_micros(microseconds);
+    Some((usize::try_from(client).ok()?, Duration::from_micros(took), end))
+}

@@ -1,0 +1,174 @@
+//! "The usual way": the same deletion as most would write it, with a statement for every step inside a transaction, and the
+//! defaults of the same libraries. It answers like the service does, and leaves out what the service adds: no logs, no metrics,
+//! no limits, no idempotency keys, no record of a refusal.
+
+use std::env;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path, delete, get};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError, rt};
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::AnyError;
+
+/// What makes this program that service: this, the address to listen on, the URL of the database.
+pub const COMMAND: &str = "usual-way";
+
+pub fn serve() -> Result<(), AnyError> {
+    let arguments: Vec<String> = env::args().skip(2).collect();
+    let [address, database] = arguments.as_slice() else {
+        return Err(format!("{COMMAND} <address> <database>").into());
+    };
+    rt::System::new().block_on(async {
+        let pool = Data::new(PgPool::connect(database).await?);
+        let app = move || {
+            App::new()
+                .app_data(pool.clone())
+                .route("/health/ready", get().to(HttpResponse::Ok))
+                .route("/api/v2/customer/{customer}/contact", delete().to(delete_contacts))
+        };
+        HttpServer::new(app).bind(address)?.run().await?;
+        Ok(())
+    })
+}
+
+#[derive(Deserialize)]
+struct Body {
+    id: Vec<Uuid>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<C, P> {
+    error_code: &'static str,
+    error_message: &'static str,
+    content: C,
+    pageable: P,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Content {
+    request_id: Uuid,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pageable {
+    page: u32,
+    size: u32,
+    total_pages: u32,
+    total_elements: u32,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("no requester")]
+    NoRequester,
+    #[error("{1}")]
+    Refused(&'static str, &'static str),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl ResponseError for Failure {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Failure::NoRequester => StatusCode::UNAUTHORIZED,
+            Failure::Refused(..) => StatusCode::NOT_FOUND,
+            Failure::Database(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let (error_code, error_message) = match self {
+            Failure::NoRequester => ("UNAUTHORIZED", "There is no requester."),
+            Failure::Refused(code, message) => (*code, *message),
+            Failure::Database(_) => ("GLOBAL_1001", "Service unavailable. Please try again"),
+        };
+        let envelope = Envelope { error_code, error_message, content: "", pageable: "" };
+        HttpResponse::build(self.status_code()).json(envelope)
+    }
+}
+
+async fn delete_contacts(
+    pool: Data<PgPool>,
+    request: HttpRequest,
+    customer: Path<Uuid>,
+    Json(Body { mut id }): Json<Body>,
+) -> Result<HttpResponse, Failure> {
+    id.sort_unstable();
+    id.dedup();
+    let operation = Uuid::now_v7();
+    delete_in_steps(&pool, operation, requester(&request)?, *customer, &id).await?;
+    Ok(HttpResponse::Ok().insert_header(("Request-Id", operation.to_string())).json(Envelope {
+        error_code: "",
+        error_message: "",
+        content: [Content { request_id: operation }],
+        pageable: Pageable { page: 0, size: 10, total_pages: 1, total_elements: 1 },
+    }))
+}
+
+fn requester(request: &HttpRequest) -> Result<Uuid, Failure> {
+    let header = request.headers().get("X-Requester-Id").and_then(|value| value.to_str().ok());
+    header.and_then(|value| value.parse().ok()).ok_or(Failure::NoRequester)
+}
+
+async fn delete_in_steps(
+    pool: &PgPool,
+    operation: Uuid,
+    requester: Uuid,
+    customer: Uuid,
+    ids: &[Uuid],
+) -> Result<(), Failure> {
+    let mut tx = pool.begin().await?;
+
+    let is_sub_customer = sqlx::query(
+        "select customer.id
+         from customer
+         join customer requester on requester.id = customer.parent_id
+         where customer.id = $1 and requester.id = $2
+           and customer.deleted_at is null and requester.deleted_at is null
+         for share",
+    );
+    if is_sub_customer.bind(customer).bind(requester).fetch_optional(&mut *tx).await?.is_none() {
+        return Err(Failure::Refused("CUSTOMER_1002", "Customer does not exist"));
+    }
+
+    let contacts: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "select id, customer_id from contact where id = any($1) and deleted_at is null order by id for update",
+    )
+    .bind(ids)
+    .fetch_all(&mut *tx)
+    .await?;
+    if contacts.len() < ids.len() {
+        return Err(Failure::Refused("CUSTOMER_1017", "Unknown Contact ID"));
+    }
+    if contacts.iter().any(|(_, owner)| *owner != customer) {
+        return Err(Failure::Refused("AUTH_1010", "Contact for your customer was not found"));
+    }
+
+    sqlx::query("update contact set deleted_at = now(), deleted_by = $1 where id = any($2)")
+        .bind(operation)
+        .bind(ids)
+        .execute(&mut *tx)
+        .await?;
+
+    sqlx::query(
+        "insert into operation
+           (id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at)
+         values ($1, $2, $3, 'contact', $4, 'SUCCESS', $5, clock_timestamp())",
+    )
+    .bind(operation)
+    .bind(requester)
+    .bind(customer)
+    .bind(ids)
+    .bind(i32::try_from(contacts.len()).unwrap_or(i32::MAX))
+    .execute(&mut *tx)
+    .await?;
+
+    tx.commit().await?;
+    Ok(())
+}
