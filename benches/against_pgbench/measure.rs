@@ -1,6 +1,5 @@
 //! Turns: one program, one number of connections, one number of ids a call, fresh rows. They alternate, and repeat.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::AnyError;
@@ -15,11 +14,13 @@ use crate::world::{Slice, World};
 /// Calls that every client makes in a turn, at least, beside those that prepare the statements of pgbench.
 const FEWEST_CALLS_A_CLIENT: u64 = 4;
 
-/// Calls of the first turn, by which the length of the later ones is chosen, for a turn of a second with 1 id.
-const FIRST_CALLS: f64 = 2000.0;
+/// By how many calls a second the length of the first turns is chosen: fewer for many ids. The turns that count go by what those have shown.
+fn guessed_rate(ids_per_call: u64) -> f64 {
+    5000.0 / (9 + ids_per_call) as f64
+}
 
 /// Who deletes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     Pgbench,
     Service,
@@ -180,27 +181,28 @@ impl Meter {
 /// Lets every program have its turns with calls of so many ids.
 pub fn compare(bench: &mut Bench, options: &Options, ids_per_call: u64) -> Result<Vec<Cell>, AnyError> {
     let mut cells = cells(options, bench.world(), ids_per_call);
-    let mut rates = BTreeMap::new();
-    // The turns of the first round find out how long the others must be.
+    let mut rates = vec![guessed_rate(ids_per_call); cells.len()];
+    // The first round finds out how many calls the turns of the others must have.
     for round in 0..=options.rounds {
         eprintln!("{ids_per_call} ids a call, round {round} of {}", options.rounds);
-        // Nobody is always the first, or always after the same one.
-        let first = cells.len() * round as usize / (options.rounds as usize + 1);
-        for number in 0..cells.len() {
-            let place = (first + number) % cells.len();
+        for place in order(cells.len(), round, options.rounds) {
             let cell = &mut cells[place];
-            let key = (cell.contender, cell.clients);
-            let rate = rates.get(&key).copied().unwrap_or(FIRST_CALLS * 10.0 / (9.0 + ids_per_call as f64) / 4.0);
-            let calls = calls(bench.world(), cell, ids_per_call, rate * options.seconds);
+            let calls = calls(bench.world(), cell, ids_per_call, rates[place] * options.seconds);
             let slice = bench.take(ids_per_call, calls)?;
             let turn = bench.turn(cell.contender, cell.clients, slice)?;
-            rates.insert(key, turn.calls_a_second);
+            rates[place] = turn.calls_a_second;
             if round > 0 {
                 cell.turns.push(turn);
             }
         }
     }
     Ok(cells)
+}
+
+/// Every round begins with another one.
+fn order(cells: usize, round: u32, rounds: u32) -> impl Iterator<Item = usize> {
+    let first = cells * round as usize / (rounds as usize + 1);
+    (first..cells).chain(0..first)
 }
 
 /// Who has turns with how many clients; not those for whom the world is too small.
