@@ -28,7 +28,8 @@ const STATEMENT: &str = include_str!("../../src/repository/sql/delete_contacts.s
 /// What `limit_session` in src/repository/database.rs sets. The limits are there, because they cost something, but they are
 /// longer: pgbench gives up at the first statement that is ended, and on 64 connections a statement of 1,000 ids takes its time.
 const SESSION: &str = "-c statement_timeout=30000 -c lock_timeout=20000 -c idle_in_transaction_session_timeout=30000 \
-    -c tcp_user_timeout=2500 -c default_transaction_isolation=read\\ committed -c plan_cache_mode=force_generic_plan";
+    -c tcp_user_timeout=2500 -c default_transaction_isolation=read\\ committed -c plan_cache_mode=force_generic_plan \
+    -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
 
 /// The fifth parameter of the statement: no idempotency key. pgbench cannot send a null, and for one that is written down the
 /// planner would leave out what the service's plan has.

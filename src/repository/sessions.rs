@@ -173,6 +173,12 @@ fn limit_session(settings: &config::Database, options: PgConnectOptions) -> PgCo
         ("default_transaction_isolation", "read committed".to_owned()),
         // Planning anew for each list of ids would cost a third of the throughput.
         ("plan_cache_mode", "force_generic_plan".to_owned()),
+        // A plan that is made while a table is new, and small, is kept while it grows: so every plan goes row by row through
+        // indexes, as it must later.
+        ("enable_seqscan", "off".to_owned()),
+        ("enable_bitmapscan", "off".to_owned()),
+        ("enable_hashjoin", "off".to_owned()),
+        ("enable_mergejoin", "off".to_owned()),
     ]);
     // A call has its own line in the log.
     options.disable_statement_logging()
