@@ -81,6 +81,10 @@ pub struct Http {
     /// How long a body may take to come. A stalled client would hold what it sent so far in memory.
     #[serde(rename = "body_timeout_ms", deserialize_with = "milliseconds")]
     pub body_timeout: Duration,
+    /// How long a connection may be idle. Longer than the 60 s of common gateways, so that the gateway is the one to close it
+    /// and never sends a call into a connection that is being closed here.
+    #[serde(rename = "keep_alive_ms", deserialize_with = "milliseconds")]
+    pub keep_alive: Duration,
     /// Calls that may be worked on at once. One more is answered 503 at once.
     pub max_in_flight: usize,
     /// Connections that may be open at once. One more waits to be accepted.
@@ -97,6 +101,7 @@ impl Default for Http {
             workers: None,
             max_body_bytes: 1024 * 1024,
             body_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
             max_in_flight: 128,
             max_connections: 1024,
             drain_seconds: 10,

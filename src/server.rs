@@ -13,16 +13,15 @@ use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{Settings, SettingsError};
-use crate::http::{self, Admission, Capacity, Document, FORGET_INTERVAL, Health, Identification, Limits, Service};
+use crate::http::{
+    self, Admission, Capacity, Connections, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
+    WATCH_INTERVAL,
+};
 use crate::repository::Repository;
 use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long an idle connection is kept. Longer than the 60 s of common gateways, so that the gateway is the one to close it
-/// and never sends a call into a connection that is being closed here.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +72,7 @@ impl Server {
         let repository = Repository::new(&self.settings.database, self.database);
         metrics::start();
         let admission = Admission::new(capacity(&self.settings));
-        let upkeep = tokio::spawn(keep_up(admission.clone()));
+        let connections = Connections::default();
         let limits = Limits::from(&self.settings);
         let service = Service {
             repository: repository.clone(),
@@ -83,12 +82,14 @@ impl Server {
             document: Document::new(&self.identification, limits),
         };
         let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
-        // It ends with this function, whatever it is doing.
+        // Each ends with this function, whatever it is doing.
+        let upkeep = Upkeep { admission, connections: connections.clone(), health: health.clone() };
+        let _upkeep = AbortOnDropHandle::new(tokio::spawn(upkeep.run(self.settings.http.keep_alive)));
         let _refreshing = AbortOnDropHandle::new(tokio::spawn(self.identification.keep_fresh()));
         let drain_seconds = self.settings.http.drain_seconds;
 
         let management = serve_management(self.management, health.clone())?;
-        let calls = serve_calls(service, self.calls, &self.settings)?;
+        let calls = serve_calls(service, connections, self.calls, &self.settings)?;
         let (management_handle, calls_handle) = (management.handle(), calls.handle());
         let management = tokio::spawn(management);
         let calls = tokio::spawn(calls);
@@ -101,7 +102,6 @@ impl Server {
         management_handle.stop(true).await;
         management.await??;
         repository.close().await;
-        upkeep.abort();
         tracing::info!("stopped");
         Ok(())
     }
@@ -121,19 +121,38 @@ fn capacity(settings: &Settings) -> Capacity {
     Capacity { max_in_flight: settings.http.max_in_flight, rate: rate.zip(burst) }
 }
 
-/// Bounds the memory of what is counted, whether or not anybody asks for it.
-async fn keep_up(admission: Admission) {
-    let mut measurements = tokio::time::interval(UPKEEP_INTERVAL);
-    let mut requesters = tokio::time::interval(FORGET_INTERVAL);
-    loop {
-        tokio::select! {
-            _ = measurements.tick() => metrics::upkeep(),
-            _ = requesters.tick() => admission.forget_idle_requesters(),
+/// What has to be done again and again.
+struct Upkeep {
+    admission: Admission,
+    connections: Connections,
+    health: Data<Health>,
+}
+
+impl Upkeep {
+    /// Never ends.
+    async fn run(self, keep_alive: Duration) {
+        let mut counted = tokio::time::interval(UPKEEP_INTERVAL);
+        let mut requesters = tokio::time::interval(FORGET_INTERVAL);
+        let mut connections = tokio::time::interval(WATCH_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = counted.tick() => {
+                    metrics::upkeep();
+                    self.health.ask().await;
+                }
+                _ = requesters.tick() => self.admission.forget_idle_requesters(),
+                _ = connections.tick() => self.connections.close_idle(keep_alive + HEAD_TIMEOUT),
+            }
         }
     }
 }
 
-fn serve_calls(service: Service, listener: TcpListener, settings: &Settings) -> io::Result<dev::Server> {
+fn serve_calls(
+    service: Service,
+    connections: Connections,
+    listener: TcpListener,
+    settings: &Settings,
+) -> io::Result<dev::Server> {
     let workers = settings.http.workers.unwrap_or_else(|| available_parallelism().map_or(2, NonZeroUsize::get));
     let server = HttpServer::new(move || {
         App::new()
@@ -141,9 +160,12 @@ fn serve_calls(service: Service, listener: TcpListener, settings: &Settings) -> 
             .wrap(from_fn(http::answer_and_report))
             .configure(http::service(service.clone()))
     })
-    .on_connect(http::framing::connected)
+    .on_connect(move |stream, data| {
+        http::framing::connected(data);
+        connections.connected(stream, data);
+    })
     .disable_signals()
-    .keep_alive(KEEP_ALIVE)
+    .keep_alive(settings.http.keep_alive)
     .client_request_timeout(HEAD_TIMEOUT)
     .shutdown_timeout(settings.http.drain_seconds)
     .workers(workers)

@@ -2,17 +2,18 @@
 //!
 //! A call over a limit is turned away at once. A queue would only make every caller wait for those who gave up long ago.
 
+use std::future::{Ready, ready};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpResponse, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::requester::Requester;
@@ -30,6 +31,22 @@ pub struct Capacity {
     pub max_in_flight: usize,
     /// Calls a second of one requester, and how many of them may come at once; none for as many as come.
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
+}
+
+/// The place that a call takes, until the work for it has ended: also the work for a client that hung up.
+#[derive(Clone)]
+pub struct Place {
+    _held: Arc<(OwnedSemaphorePermit, InFlight)>,
+}
+
+impl FromRequest for Place {
+    type Error = Error;
+    type Future = Ready<Result<Place, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let place = request.extensions().get::<Place>().cloned();
+        ready(place.ok_or_else(|| Error::Defect("a call without a place".to_owned())))
+    }
 }
 
 /// Lets calls in. Cheap to clone.
@@ -57,6 +74,12 @@ impl Admission {
         }
     }
 
+    /// None where every place is taken.
+    fn place(&self) -> Option<Place> {
+        let permit = Arc::clone(&self.in_flight).try_acquire_owned().ok()?;
+        Some(Place { _held: Arc::new((permit, InFlight::begin())) })
+    }
+
     fn within_rate(&self, requester: Requester) -> Result<(), Error> {
         let Some(rate) = &self.rate else { return Ok(()) };
         rate.check_key(&requester.0).map_err(|not_until| {
@@ -78,11 +101,11 @@ pub async fn admit(
     if let Err(error) = requester.and_then(|requester| admission.within_rate(requester)) {
         return Ok(answer::refuse(request, HttpResponse::from_error(error)));
     }
-    let Ok(_permit) = admission.in_flight.try_acquire() else {
+    let Some(place) = admission.place() else {
         metrics::rejected(Limit::InFlight);
         let error = Error::Unavailable("too many calls are in flight".to_owned());
         return Ok(answer::refuse(request, HttpResponse::from_error(error)));
     };
-    let _in_flight = InFlight::begin();
+    request.extensions_mut().insert(place);
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }

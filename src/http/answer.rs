@@ -33,6 +33,15 @@ pub async fn answer(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let id = RequestId(Uuid::now_v7());
+    answer_as(id, request, next).await
+}
+
+/// The same, with an id that is known beforehand.
+pub async fn answer_as(
+    id: RequestId,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     request.extensions_mut().insert(id);
     let mut response = next.call(request).await?;
     if !response.headers().contains_key(REQUEST_ID) {

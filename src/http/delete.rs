@@ -1,5 +1,6 @@
 //! The one delete handler, behind three URLs.
 
+use std::rc::Rc;
 use std::str::FromStr;
 
 use actix_web::http::header::HeaderValue;
@@ -8,8 +9,9 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::admission::Place;
 use super::answer::{REQUEST_ID, RequestId, header_value};
-use super::report::{DeletionFields, LineIfAbandoned};
+use super::report::{DeletionFields, Notes};
 use super::requester::Requester;
 use super::{Service, envelope, idempotency, target};
 use crate::error::Error;
@@ -20,7 +22,7 @@ use crate::resource::Resource;
 pub async fn delete_one(
     service: Data<Service>,
     request: HttpRequest,
-    call: (Requester, RequestId),
+    call: (Requester, RequestId, Place),
     path: Path<(String, String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -32,7 +34,7 @@ pub async fn delete_one(
 pub async fn delete_list(
     service: Data<Service>,
     request: HttpRequest,
-    call: (Requester, RequestId),
+    call: (Requester, RequestId, Place),
     path: Path<(String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -44,7 +46,7 @@ pub async fn delete_list(
 pub async fn batch_delete(
     service: Data<Service>,
     request: HttpRequest,
-    call: (Requester, RequestId),
+    call: (Requester, RequestId, Place),
     path: Path<(String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -54,7 +56,7 @@ pub async fn batch_delete(
 async fn delete(
     service: &Service,
     request: &HttpRequest,
-    (Requester(requester_id), RequestId(operation_id)): (Requester, RequestId),
+    (Requester(requester_id), RequestId(operation_id), place): (Requester, RequestId, Place),
     (customer_id, word, id): (&str, &str, Option<&str>),
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -65,10 +67,10 @@ async fn delete(
     let targets = target::target_ids(resource, id, request.headers(), payload, service.limits).await?;
 
     let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
-    request.extensions_mut().insert(DeletionFields::from(&deletion));
-    let line = LineIfAbandoned::new(&deletion);
-    let outcome = service.repository.delete(deletion).await;
-    line.withdraw();
+    if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
+        notes.deletion.set(Some(DeletionFields::from(&deletion)));
+    }
+    let outcome = service.repository.delete(deletion, place).await;
     outcome.map(answer)
 }
 

@@ -2,7 +2,6 @@
 //! refused, and nothing that comes after it on its connection is executed. The HTTP library refuses most of it before it gets
 //! here: two lengths, a length and chunks, codings other than `chunked`, sizes that are no numbers.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -27,7 +26,7 @@ use crate::error::Error;
 struct Ended(Cell<bool>);
 
 /// To be done with every new connection.
-pub fn connected(_: &dyn Any, data: &mut Extensions) {
+pub fn connected(data: &mut Extensions) {
     data.insert(Ended::default());
 }
 
@@ -79,9 +78,14 @@ fn names_the_host(host: &HeaderValue, uri: &Uri) -> bool {
         return false;
     };
     match uri.authority() {
-        Some(authority) => authority.as_str().eq_ignore_ascii_case(host),
+        Some(authority) => host.parse::<Authority>().is_ok_and(|host| place(&host) == place(authority)),
         None => host.is_empty() || (host.parse::<Authority>().is_ok() && !host.contains('@')),
     }
+}
+
+/// The port of http goes without saying.
+fn place(authority: &Authority) -> (String, u16) {
+    (authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(80))
 }
 
 fn end_connection(request: &ServiceRequest) {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod answer;
+mod connection;
 mod delete;
 mod docs;
 mod envelope;
@@ -26,6 +27,7 @@ use crate::telemetry::metrics;
 
 pub use self::admission::{Admission, Capacity, FORGET_INTERVAL};
 pub use self::answer::answer;
+pub use self::connection::{Connections, WATCH_INTERVAL};
 pub use self::docs::Document;
 pub use self::health::Health;
 pub use self::report::answer_and_report;

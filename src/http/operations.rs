@@ -6,6 +6,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::admission::Place;
 use super::requester::Requester;
 use super::{Service, envelope, target};
 use crate::error::{Code, Error};
@@ -19,10 +20,10 @@ struct StatusOnly {
 /// `GET /api/v2/global/call/{requestId}`
 pub async fn status(
     service: Data<Service>,
-    requester: Requester,
+    call: (Requester, Place),
     request_id: Path<String>,
 ) -> Result<HttpResponse, Error> {
-    let operation = find(&service, requester, &request_id).await?;
+    let operation = find(&service, call, &request_id).await?;
     Ok(envelope::success(StatusOnly { status: operation.status.name() }))
 }
 
@@ -45,10 +46,10 @@ struct Details {
 /// `GET /api/v3/global/call/{requestId}`
 pub async fn details(
     service: Data<Service>,
-    requester: Requester,
+    call: (Requester, Place),
     request_id: Path<String>,
 ) -> Result<HttpResponse, Error> {
-    let operation = find(&service, requester, &request_id).await?;
+    let operation = find(&service, call, &request_id).await?;
     Ok(envelope::success(Details {
         request_id: operation.id,
         status: operation.status.name(),
@@ -62,8 +63,12 @@ pub async fn details(
     }))
 }
 
-async fn find(service: &Service, Requester(requester_id): Requester, request_id: &str) -> Result<Operation, Error> {
+async fn find(
+    service: &Service,
+    (Requester(requester_id), place): (Requester, Place),
+    request_id: &str,
+) -> Result<Operation, Error> {
     let id = target::path_id("requestId", request_id)?;
-    let operation = service.repository.find_operation(requester_id, id).await?;
+    let operation = service.repository.find_operation(requester_id, id, place).await?;
     operation.ok_or(Error::Refused(Code::GLOBAL_1003))
 }

@@ -1,6 +1,8 @@
 //! How a call shows to operators: its one line in the log, its span, and its place in the metrics.
 
-use std::sync::LazyLock;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
@@ -14,8 +16,8 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
-use super::answer::{REQUEST_ID, answer};
-use super::requester::Requester;
+use super::answer::{REQUEST_ID, RequestId, answer_as};
+use super::connection::Connection;
 use crate::error::Error;
 use crate::operation::Deletion;
 use crate::telemetry::{metrics, traces};
@@ -38,44 +40,46 @@ impl From<&Deletion> for DeletionFields {
     }
 }
 
-/// The line of a call whose client hangs up: its handler is dropped, and never comes to the line of an answer.
-pub struct LineIfAbandoned {
-    request_id: Uuid,
-    requester_id: Uuid,
-    fields: DeletionFields,
-    answered: bool,
+/// What handlers note for the line of their call.
+#[derive(Default)]
+pub struct Notes {
+    pub requester_id: Cell<Option<Uuid>>,
+    pub deletion: Cell<Option<DeletionFields>>,
 }
 
-impl LineIfAbandoned {
-    pub fn new(deletion: &Deletion) -> LineIfAbandoned {
-        LineIfAbandoned {
-            request_id: deletion.operation_id,
-            requester_id: deletion.requester_id,
-            fields: DeletionFields::from(deletion),
-            answered: false,
-        }
-    }
-
-    /// The call is answered after all, and has its line from there.
-    pub fn withdraw(mut self) {
-        self.answered = true;
-    }
+/// The line of a call whose client hangs up: its handler is dropped, and never comes to the line of an answer.
+struct LineIfAbandoned {
+    request_id: Uuid,
+    gateway_request_id: Option<String>,
+    trace_id: Option<TraceId>,
+    method: &'static str,
+    notes: Rc<Notes>,
+    answered: bool,
 }
 
 impl Drop for LineIfAbandoned {
     fn drop(&mut self) {
-        if !self.answered {
-            metrics::request_abandoned();
-            tracing::info!(
-                request_id = %self.request_id,
-                requester_id = %self.requester_id,
-                customer_id = %self.fields.customer_id,
-                resource = self.fields.resource,
-                ids = self.fields.ids,
-                reason = "the client hung up; the operation tells how it ended",
-                "call"
-            );
+        if self.answered {
+            return;
         }
+        metrics::request_abandoned();
+        let deletion = self.notes.deletion.get();
+        let reason = match deletion {
+            Some(_) => "the client hung up; the operation tells how it ended",
+            None => "the client hung up",
+        };
+        tracing::info!(
+            request_id = %self.request_id,
+            gateway_request_id = self.gateway_request_id,
+            trace_id = self.trace_id.map(display),
+            requester_id = self.notes.requester_id.get().map(display),
+            customer_id = deletion.map(|deletion| display(deletion.customer_id)),
+            resource = deletion.map(|deletion| deletion.resource),
+            ids = deletion.map(|deletion| deletion.ids),
+            method = self.method,
+            reason,
+            "call"
+        );
     }
 }
 
@@ -84,6 +88,7 @@ struct Report<'a> {
     request: &'a HttpRequest,
     request_id: Option<&'a str>,
     trace_id: Option<TraceId>,
+    notes: Rc<Notes>,
     route: Option<String>,
     status: u16,
     error: Option<&'a Error>,
@@ -109,13 +114,28 @@ pub async fn answer_and_report(
         request_id = Empty,
     );
     let trace_id = traces::continue_trace(&span, request.headers());
-    let response = answer(request, next).instrument(span.clone()).await?;
+    let _at_work = request.conn_data::<Arc<Connection>>().map(Connection::begin);
+    let id = RequestId(Uuid::now_v7());
+    let notes = Rc::new(Notes::default());
+    request.extensions_mut().insert(Rc::clone(&notes));
+    let mut line = LineIfAbandoned {
+        request_id: id.0,
+        gateway_request_id: gateway_request_id(request.headers()).map(str::to_owned),
+        trace_id,
+        method: method(request.method()),
+        notes: Rc::clone(&notes),
+        answered: false,
+    };
+    let response = answer_as(id, request, next).instrument(span.clone()).await;
+    line.answered = true;
+    let response = response?;
 
     let request = response.request();
     let report = Report {
         request,
         request_id: response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()),
         trace_id,
+        notes,
         route: request.match_pattern().map(|pattern| pattern.replace(&*RESOURCE_PATTERN, "{resource}")),
         status: response.status().as_u16(),
         error: response.response().error().and_then(|error| error.as_error::<Error>()),
@@ -130,8 +150,7 @@ pub async fn answer_and_report(
 
 impl Report<'_> {
     fn log(&self) {
-        let extensions = self.request.extensions();
-        let deletion = extensions.get::<DeletionFields>();
+        let deletion = self.notes.deletion.get();
 
         macro_rules! line {
             ($level:ident) => {
@@ -139,7 +158,7 @@ impl Report<'_> {
                     request_id = self.request_id,
                     gateway_request_id = gateway_request_id(self.request.headers()),
                     trace_id = self.trace_id.map(display),
-                    requester_id = extensions.get::<Requester>().map(|requester| display(requester.0)),
+                    requester_id = self.notes.requester_id.get().map(display),
                     customer_id = deletion.map(|deletion| display(deletion.customer_id)),
                     resource = deletion.map(|deletion| deletion.resource),
                     ids = deletion.map(|deletion| deletion.ids),

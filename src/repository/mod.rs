@@ -64,15 +64,28 @@ impl Repository {
     ///
     /// [`Error::Unavailable`] when the database does not answer in time, [`Error::Defect`] for anything else that is not an
     /// outcome of the documents. A refusal is an [`Outcome`].
-    pub async fn delete(&self, deletion: Deletion) -> Result<Outcome, Error> {
-        let repository = self.clone();
-        self.in_own_task(async move { repository.delete_by(repository.database.deadline(), deletion).await }).await
-    }
-
-    /// The requester's operation with this id; none for another's, and for one that never was.
-    pub async fn find_operation(&self, requester_id: Uuid, operation_id: Uuid) -> Result<Option<Operation>, Error> {
+    ///
+    /// The place of the call is held until the work has ended, whether or not anybody still waits for it.
+    pub async fn delete(&self, deletion: Deletion, place: impl Send + 'static) -> Result<Outcome, Error> {
         let repository = self.clone();
         self.in_own_task(async move {
+            let _place = place;
+            repository.delete_by(repository.database.deadline(), deletion).await
+        })
+        .await
+    }
+
+    /// The requester's operation with this id; none for another's, and for one that never was. Holds the place like
+    /// [`Repository::delete`].
+    pub async fn find_operation(
+        &self,
+        requester_id: Uuid,
+        operation_id: Uuid,
+        place: impl Send + 'static,
+    ) -> Result<Option<Operation>, Error> {
+        let repository = self.clone();
+        self.in_own_task(async move {
+            let _place = place;
             let deadline = repository.database.deadline();
             repository.require_schema(deadline).await?;
             let found = repository.database.run(deadline, |connection| {

@@ -14,6 +14,7 @@ use crate::resource::Resource;
 
 const REQUESTS: &str = "customer_deletion_requests_total";
 const REQUEST_DURATION: &str = "customer_deletion_request_duration_seconds";
+const DEFECTS: &str = "customer_deletion_defects_total";
 const REQUESTS_ABANDONED: &str = "customer_deletion_requests_abandoned_total";
 const IN_FLIGHT: &str = "customer_deletion_requests_in_flight";
 const REJECTED: &str = "customer_deletion_rejected_total";
@@ -77,7 +78,8 @@ fn describe() {
         "Calls that were answered, by route, method, status and code; the code of a success is empty."
     );
     describe_histogram!(REQUEST_DURATION, "From the head of a request to the head of its answer.");
-    describe_counter!(REQUESTS_ABANDONED, "Deletions whose client hung up before the answer.");
+    describe_counter!(REQUESTS_ABANDONED, "Calls whose client hung up before the answer.");
+    describe_counter!(DEFECTS, "Answers with 500: defects of this service or its schema.");
     describe_gauge!(IN_FLIGHT, "Calls under /api/ that are being worked on.");
     describe_counter!(
         REJECTED,
@@ -121,21 +123,27 @@ fn start_at_zero() {
     }
     counter!(WAIT_TIMEOUTS).absolute(0);
     counter!(REQUESTS_ABANDONED).absolute(0);
+    counter!(DEFECTS).absolute(0);
     gauge!(IN_FLIGHT).set(0);
     gauge!(READY).set(0);
 }
 
 /// A call was answered. The route is its pattern, or empty where none fits; the code of a success is empty.
 pub fn request_ended(route: String, method: &'static str, status: u16, code: &'static str, took: Duration) {
-    let status = status.to_string();
-    let mut labels =
-        vec![Label::new("route", route), Label::from_static_parts("method", method), Label::new("status", status)];
+    let mut labels = vec![
+        Label::new("route", route),
+        Label::from_static_parts("method", method),
+        Label::new("status", status.to_string()),
+    ];
+    if status == 500 {
+        counter!(DEFECTS).increment(1);
+    }
     histogram!(REQUEST_DURATION, labels.clone()).record(took);
     labels.push(Label::from_static_parts("code", code));
     counter!(REQUESTS, labels).increment(1);
 }
 
-/// A client hung up before its deletion was answered.
+/// A client hung up before its call was answered.
 pub fn request_abandoned() {
     counter!(REQUESTS_ABANDONED).increment(1);
 }

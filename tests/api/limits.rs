@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::support::process::Process;
-use crate::support::service::{collection, send};
+use crate::support::service::{collection, hang_up_while_waiting, send};
 use crate::support::{TestDatabase, TestService, World, body, client};
 
 #[tokio::test]
@@ -108,6 +108,86 @@ async fn a_client_that_hangs_up_gives_its_place_back() {
         assert!(began.elapsed() < Duration::from_secs(5), "the place is lost");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Resets after the call has begun would otherwise make the queue that the limit is there to forbid.
+#[tokio::test]
+async fn work_for_a_client_that_hung_up_holds_its_place() {
+    let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let mut holding = service.database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+    hang_up_while_waiting(service.address, family, contact).await;
+
+    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 503);
+    holding.rollback().await.unwrap();
+    let began = Instant::now();
+    while service.status(family.requester, Uuid::now_v7()).await.status == 503 {
+        assert!(began.elapsed() < Duration::from_secs(5), "the place is lost");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn service_with_short_idle_time() -> TestService {
+    TestService::start_with(|settings| settings.http.keep_alive = Duration::from_millis(500)).await
+}
+
+/// How long the service keeps the connection open.
+async fn until_closed(mut connection: TcpStream) -> Duration {
+    let began = Instant::now();
+    let mut rest = Vec::new();
+    let reading = tokio::time::timeout(Duration::from_secs(30), connection.read_to_end(&mut rest)).await;
+    assert!(reading.is_ok(), "the connection stays open");
+    began.elapsed()
+}
+
+#[tokio::test]
+async fn a_second_head_that_does_not_come_to_its_end_is_not_waited_for_for_ever() {
+    let service = service_with_short_idle_time().await;
+    let mut slow = TcpStream::connect(service.address).await.unwrap();
+    slow.write_all(b"GET /none HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    slow.write_all(b"GET /none HTTP/1.1\r\nHost: te").await.unwrap();
+    until_closed(slow).await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_not_waited_for_for_ever() {
+    let service = service_with_short_idle_time().await;
+    let mut slow = TcpStream::connect(service.address).await.unwrap();
+    // More than the buffers of both ends can hold.
+    let asks = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n\r\n".repeat(200);
+    slow.write_all(&asks).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    // What was on its way is still there to read, and then the end, or a reset.
+    let mut taken = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(length @ 1..) = slow.read(&mut buffer).await {
+        taken += length;
+    }
+    assert!(taken < 200 * 400_000, "every answer came");
+}
+
+#[tokio::test]
+async fn a_call_at_work_is_not_idle() {
+    let service = service_with_short_idle_time().await;
+    let family = service.world.family().await;
+    let path = collection(family.sub_customer, Resource::Contact);
+    let contact = service.world.contact(family.sub_customer).await;
+    let text = body(&[contact]);
+    let head = format!(
+        "DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: {}\r\n\r\n",
+        family.requester,
+        text.len()
+    );
+    let mut slow = TcpStream::connect(service.address).await.unwrap();
+    slow.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    slow.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
 }
 
 #[tokio::test]

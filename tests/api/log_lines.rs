@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use customer_deletion::resource::Resource;
 use reqwest::RequestBuilder;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::support::process::Process;
@@ -111,4 +113,33 @@ async fn what_a_caller_sends_in_any_place_is_in_no_line() {
         assert!(!line.contains(SECRET), "{line}");
     }
     assert!(!process.log().iter().any(|line| line.to_string().contains(SECRET)), "{:#?}", process.log());
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_in_the_middle_of_its_body_has_a_line_too() {
+    let database = TestDatabase::migrated().await;
+    let family = World::new(database.pool.clone()).family().await;
+    let process = Process::serve(&database.url);
+    let mut client = TcpStream::connect(process.address).await.unwrap();
+    let head = format!(
+        "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nX-Request-Id: gateway-18\r\nContent-Length: 9\r\n\r\n",
+        collection(family.sub_customer, Resource::Contact),
+        family.requester
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+
+    let began = Instant::now();
+    let line = loop {
+        if let Some(line) = process.log().into_iter().find(|line| line["gateway_request_id"] == "gateway-18") {
+            break line;
+        }
+        assert!(began.elapsed() < Duration::from_secs(5), "no line");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(line["requester_id"], family.requester.to_string(), "{line}");
+    let reason = line["reason"].as_str().or(line["code"].as_str());
+    assert!(reason.is_some(), "{line}");
 }

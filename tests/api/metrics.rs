@@ -1,5 +1,7 @@
 //! What Prometheus reads on the management port.
 
+use std::time::{Duration, Instant};
+
 use customer_deletion::resource::Resource;
 use reqwest::Method;
 use uuid::Uuid;
@@ -74,6 +76,7 @@ async fn a_deletion_a_replay_and_a_refusal_are_counted() {
         ),
         (r#"customer_deletion_statement_duration_seconds_count{statement="delete_contacts"}"#, 3.0),
         ("customer_deletion_requests_in_flight", 0.0),
+        ("customer_deletion_defects_total", 0.0),
         ("customer_deletion_database_connections_max", 8.0),
         (r#"customer_deletion_rejected_total{limit="rate"}"#, 0.0),
     ] {
@@ -82,11 +85,13 @@ async fn a_deletion_a_replay_and_a_refusal_are_counted() {
 }
 
 #[tokio::test]
-async fn readiness_and_the_process_are_on_the_page() {
+async fn readiness_and_the_process_are_on_the_page_without_a_probe() {
     let measured = Measured::start().await;
-    assert_eq!(measured.value("customer_deletion_ready").await, Some(0.0));
-    client().get(format!("http://{}/health/ready", measured.process.management_address)).send().await.unwrap();
-    assert_eq!(measured.value("customer_deletion_ready").await, Some(1.0));
+    let began = Instant::now();
+    while measured.value("customer_deletion_ready").await != Some(1.0) {
+        assert!(began.elapsed() < Duration::from_secs(10), "nothing asks");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert!(measured.value("process_resident_memory_bytes").await.unwrap() > 1e6);
     assert!(measured.page().await.contains(r#"customer_deletion_build_info{version=""#));
 }
@@ -107,6 +112,17 @@ async fn a_retry_is_counted_by_its_sqlstate() {
     assert_eq!(measured.call("DELETE", &path, body(&[contact])).await, 503);
     // Three tries are two retries.
     assert_eq!(measured.value(r#"customer_deletion_database_retries_total{sqlstate="40001"}"#).await, Some(2.0));
+}
+
+#[tokio::test]
+async fn the_first_defect_is_counted_from_zero() {
+    let measured = Measured::start().await;
+    assert_eq!(measured.value("customer_deletion_defects_total").await, Some(0.0));
+    let contact = measured.world.contact(measured.family.sub_customer).await;
+    sqlx::raw_sql("alter table contact rename to somewhere_else").execute(&measured._database.pool).await.unwrap();
+    let path = collection(measured.family.sub_customer, Resource::Contact);
+    assert_eq!(measured.call("DELETE", &path, body(&[contact])).await, 500);
+    assert_eq!(measured.value("customer_deletion_defects_total").await, Some(1.0));
 }
 
 /// What callers send must not become labels: each value would be a series for as long as the process lives.

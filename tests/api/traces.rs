@@ -106,8 +106,7 @@ async fn the_callers_trace_goes_on_with_a_span_for_the_call_and_one_for_its_stat
     let answer = send(traced_call(&process, family, &path).body(body(&[contact]))).await;
     let request_id = answer.assert_deleted();
 
-    // The call, the check of the schema before the first call, and the deletion.
-    let spans = collector.spans(TRACE, 3).await;
+    let spans = collector.spans(TRACE, 2).await;
     let named =
         |name: &str| spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("{name}: {spans:#?}"));
     let call = named("DELETE /api/v2/customer/{customer_id}/{resource}");

@@ -7,6 +7,7 @@ mod keys;
 mod reader;
 
 use std::future::{Ready, ready};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 use uuid::Uuid;
 
 use self::jwt::Verifier;
+use super::report::Notes;
 use super::{Service, answer};
 use crate::config::{RequesterSource, SettingsError};
 use crate::error::Error;
@@ -111,6 +113,9 @@ pub async fn identify(
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     match service.identification.requester(&request).await {
         Ok(requester) => {
+            if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
+                notes.requester_id.set(Some(requester.0));
+            }
             request.extensions_mut().insert(requester);
             next.call(request).await.map(ServiceResponse::map_into_left_body)
         }
