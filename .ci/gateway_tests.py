@@ -178,7 +178,13 @@ class Behind:
             with self.subTest(path):
                 self.assertIn(self.send(request("GET", path, KEY)).status, [400, 404])
 
-    def test_an_open_page_is_no_way_around_the_authentication(self):
+    def test_the_pages_of_the_api_are_not_published(self):
+        for path in ["/docs", "/docs/", "/docs?requester=x", "/docs/swagger-ui.css", "/openapi.json"]:
+            for lines in [KEY], []:
+                with self.subTest(path, lines=lines):
+                    self.assert_envelope(self.send(request("GET", path, *lines)), 404, "NOT_FOUND")
+
+    def test_a_path_like_that_of_a_page_is_no_way_around_the_authentication(self):
         for path in [f"/docs/..{CONTACTS}", f"/docs/%2e%2e{CONTACTS}", f"/docs/..%2f{CONTACTS[1:]}", f"//docs/..{CONTACTS}"]:
             with self.subTest(path):
                 contact = new_contact()
@@ -261,7 +267,7 @@ class Behind:
 
 class BehindNginx(Behind, unittest.TestCase):
     kind = Nginx
-    shorter = {"proxy_read_timeout 20s": "proxy_read_timeout 2s"}
+    shorter = {"proxy_read_timeout 25s": "proxy_read_timeout 2s"}
 
     def test_a_body_that_is_stripped_on_the_way_deletes_nothing(self):
         strip = 'proxy_http_version 1.1;\nproxy_pass_request_body off;\nproxy_set_header Content-Length "";'
@@ -277,7 +283,7 @@ class BehindNginx(Behind, unittest.TestCase):
 
 class BehindHAProxy(Behind, unittest.TestCase):
     kind = HAProxy
-    shorter = {"timeout server 20s": "timeout server 2s"}
+    shorter = {"timeout server 25s": "timeout server 2s"}
 
     def test_a_deletion_under_a_key_is_sent_again(self):
         recorder = self.recorder(answers(0))

@@ -13,8 +13,8 @@ RULES = "deploy/prometheus/alerts.yml"
 OF_PROMETHEUS = {"up"}
 # What a few calls leave behind, so that the panels about it must not be empty.
 CENTRAL = [
-    "Ready", "Failing calls", "Calls", "99th percentile", "Version", "Calls by status", "Refusals and failures by code",
-    "Operations by outcome", "Duration of calls", "99th percentile by route", "Connections", "Wait for a connection",
+    "Ready", "Failing calls", "Defects", "Calls", "99th percentile", "Version", "Calls by status",
+    "Refusals and failures by code", "Operations by outcome", "Duration of calls", "99th percentile by route", "Connections", "Wait for a connection",
     "99th percentile by statement", "CPU", "Memory", "Open files", "Uptime",
 ]
 
