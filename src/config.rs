@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use sqlx::postgres::PgConnectOptions;
 
-pub use self::requester::{Header, Jwt, JwtSource, KeySource, Requester, RequesterSource};
+pub use self::requester::{Header, Jwt, JwtSource, KeySource, Requester, RequesterSource, WAIT_FOR_KEY};
 
 const PREFIX: &str = "CUSTOMER_DELETION";
 
@@ -89,7 +89,7 @@ pub struct Http {
     pub max_in_flight: usize,
     /// Connections that may be open at once. One more waits to be accepted.
     pub max_connections: usize,
-    /// How long calls in flight may take to end after SIGTERM.
+    /// How long calls in flight may take to end after SIGTERM; at least as long as a call may wait.
     pub drain_seconds: u64,
 }
 
@@ -104,7 +104,7 @@ impl Default for Http {
             keep_alive: Duration::from_secs(75),
             max_in_flight: 128,
             max_connections: 1024,
-            drain_seconds: 10,
+            drain_seconds: 15,
         }
     }
 }
@@ -122,8 +122,11 @@ impl Default for Management {
     }
 }
 
-/// More threads than any machine has cores.
+/// What is far more than any machine has use for, and less than the libraries can bear.
 const MOST_WORKERS: usize = 1024;
+const MOST_IN_FLIGHT: usize = 100_000;
+const MOST_CONNECTIONS: usize = 1_000_000;
+const MOST_DATABASE_CONNECTIONS: u32 = 10_000;
 
 /// How long a call may wait in all, once its head is read.
 const LONGEST_CALL: Duration = Duration::from_secs(20);
@@ -195,51 +198,71 @@ fn variable(path: &str) -> String {
 impl Settings {
     /// Refuses what cannot work together.
     fn validate(&self) -> Result<(), SettingsError> {
-        let database = &self.database;
-        let positive = [
-            ("database.max_connections", u64::from(database.max_connections)),
-            ("http.max_body_bytes", self.http.max_body_bytes as u64),
-            ("http.max_in_flight", self.http.max_in_flight as u64),
-            ("http.max_connections", self.http.max_connections as u64),
-            ("http.workers", self.http.workers.unwrap_or(1) as u64),
-            ("deletion.max_ids", self.deletion.max_ids as u64),
-        ];
-        for (path, value) in positive {
-            if value == 0 {
-                return Err(SettingsError::new(path, "must be at least 1"));
-            }
-        }
-        if self.http.workers.is_some_and(|workers| workers > MOST_WORKERS) {
-            return Err(SettingsError::new("http.workers", format!("must be at most {MOST_WORKERS}")));
-        }
-        // A wait that is longer than the one around it never gets to say why it ended.
-        let waits = [
-            ("database.lock_timeout_ms", database.lock_timeout),
-            ("database.statement_timeout_ms", database.statement_timeout),
-            ("database.deadline_ms", database.deadline),
-        ];
-        for [(inner, inner_wait), (outer, outer_wait)] in [[waits[0], waits[1]], [waits[1], waits[2]]] {
-            if inner_wait.is_zero() || inner_wait >= outer_wait {
-                let problem = format!("must be more than 0 and less than {}", variable(outer));
-                return Err(SettingsError::new(inner, problem));
-            }
-        }
-        if database.acquire_timeout.is_zero() || database.acquire_timeout >= database.deadline {
-            let problem = format!("must be more than 0 and less than {}", variable("database.deadline_ms"));
-            return Err(SettingsError::new("database.acquire_timeout_ms", problem));
-        }
-        if self.http.body_timeout.is_zero() || self.http.body_timeout + database.deadline > LONGEST_CALL {
-            let problem = format!(
-                "must be more than 0, and with {} no more than {LONGEST_CALL:?}: gateways give up after 29s",
-                variable("database.deadline_ms")
-            );
-            return Err(SettingsError::new("http.body_timeout_ms", problem));
-        }
+        self.validate_numbers()?;
+        self.validate_waits()?;
         if self.requester.rate_burst.is_some() && self.requester.rate_per_second.is_none() {
             let problem = format!("is of no use without {}", variable("requester.rate_per_second"));
             return Err(SettingsError::new("requester.rate_burst", problem));
         }
         Ok(())
+    }
+
+    fn validate_numbers(&self) -> Result<(), SettingsError> {
+        let (http, database) = (&self.http, &self.database);
+        for (path, value, most) in [
+            ("database.max_connections", database.max_connections as usize, MOST_DATABASE_CONNECTIONS as usize),
+            ("http.max_body_bytes", http.max_body_bytes, usize::MAX),
+            ("http.max_in_flight", http.max_in_flight, MOST_IN_FLIGHT),
+            ("http.max_connections", http.max_connections, MOST_CONNECTIONS),
+            ("http.workers", http.workers.unwrap_or(1), MOST_WORKERS),
+            ("deletion.max_ids", self.deletion.max_ids, usize::MAX),
+        ] {
+            if value == 0 {
+                return Err(SettingsError::new(path, "must be at least 1"));
+            }
+            if value > most {
+                return Err(SettingsError::new(path, format!("must be at most {most}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// A wait that is longer than the one around it never gets to say why it ended.
+    fn validate_waits(&self) -> Result<(), SettingsError> {
+        let database = &self.database;
+        let lock = ("database.lock_timeout_ms", database.lock_timeout);
+        let acquire = ("database.acquire_timeout_ms", database.acquire_timeout);
+        let statement = ("database.statement_timeout_ms", database.statement_timeout);
+        let deadline = ("database.deadline_ms", database.deadline);
+        for [(inner, inner_wait), (outer, outer_wait)] in
+            [[lock, statement], [statement, deadline], [acquire, deadline]]
+        {
+            if inner_wait.is_zero() || inner_wait >= outer_wait {
+                let problem = format!("must be more than 0 and less than {}", variable(outer));
+                return Err(SettingsError::new(inner, problem));
+            }
+        }
+        let longest_call = self.longest_call();
+        if self.http.body_timeout.is_zero() || longest_call > LONGEST_CALL {
+            let problem = format!(
+                "must be more than 0, and with {}{} no more than {LONGEST_CALL:?}: gateways give up after 29s",
+                variable(deadline.0),
+                if self.requester.is_jwt() { format!(" and the {WAIT_FOR_KEY:?} for a key") } else { String::new() },
+            );
+            return Err(SettingsError::new("http.body_timeout_ms", problem));
+        }
+        if Duration::from_secs(self.http.drain_seconds) < longest_call {
+            let least = longest_call.as_millis().div_ceil(1000);
+            let problem = format!("must be at least {least}, which is how long a call may wait");
+            return Err(SettingsError::new("http.drain_seconds", problem));
+        }
+        Ok(())
+    }
+
+    /// All the waits of a call after its head, one after the other.
+    fn longest_call(&self) -> Duration {
+        let wait_for_key = if self.requester.is_jwt() { WAIT_FOR_KEY } else { Duration::ZERO };
+        wait_for_key + self.http.body_timeout + self.database.deadline
     }
 }
 

@@ -2,7 +2,10 @@
 
 use config::{Config, ConfigError, Environment, File, FileFormat};
 
-use super::{FILE_VARIABLE, PREFIX, Settings, SettingsError};
+use super::{FILE_VARIABLE, PREFIX, Settings, SettingsError, variable};
+
+/// Settings that switch a check on. Empty, one is not the same as not set.
+const CHECKS: [&str; 3] = ["requester.jwt.issuer", "requester.jwt.audience", "requester.jwt.scope"];
 
 impl Settings {
     /// Reads the environment of this process, and the file that it names.
@@ -23,7 +26,9 @@ impl Settings {
 
     /// Reads an environment given as a map.
     pub fn from_environment(environment: config::Map<String, String>) -> Result<Settings, SettingsError> {
+        refuse_misspelt_prefix(&environment)?;
         let file = environment.get(FILE_VARIABLE).cloned();
+        let empty_checks: Vec<_> = CHECKS.into_iter().filter(|path| is_empty(&environment, path)).collect();
         let url = environment.get("DATABASE_URL").filter(|url| !url.is_empty()).cloned();
         let variables = Environment::with_prefix(PREFIX)
             .prefix_separator("__")
@@ -37,6 +42,9 @@ impl Settings {
         }
         if let Some(file) = &file {
             builder = builder.add_source(File::new(file, FileFormat::Toml));
+        }
+        for path in empty_checks {
+            builder = builder.set_override(path, "").map_err(unreadable)?;
         }
         let sources = builder.add_source(variables).build().map_err(|error| match &file {
             Some(file) => SettingsError {
@@ -53,6 +61,29 @@ impl Settings {
         settings.validate()?;
         Ok(settings)
     }
+}
+
+/// One underscore after the prefix in the place of two. A name with single ones only is somebody else's: Kubernetes sets
+/// `CUSTOMER_DELETION_PORT` and its like for a Service of that name.
+fn refuse_misspelt_prefix(environment: &config::Map<String, String>) -> Result<(), SettingsError> {
+    let misspelt = |name: &&String| {
+        let name = name.to_uppercase();
+        let rest = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('_'));
+        rest.is_some_and(|rest| !rest.starts_with('_') && rest.contains("__"))
+    };
+    match environment.keys().filter(misspelt).min() {
+        Some(name) => {
+            let problem = format!("is no setting: their names begin with {PREFIX}__, with two underscores");
+            Err(SettingsError { setting: name.clone(), problem })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether the setting is there with nothing in it.
+fn is_empty(environment: &config::Map<String, String>, path: &str) -> bool {
+    let name = variable(path);
+    environment.iter().any(|(key, value)| value.is_empty() && key.eq_ignore_ascii_case(&name))
 }
 
 fn unreadable(error: ConfigError) -> SettingsError {

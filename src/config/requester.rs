@@ -87,6 +87,9 @@ const LONGEST_LEEWAY_SECONDS: u64 = 300;
 /// Less often, a key that its issuer took back would be believed for too long.
 const LONGEST_REFRESH_SECONDS: u64 = 24 * 60 * 60;
 
+/// How long a call whose token cannot be verified with the keys at hand waits for newer ones.
+pub const WAIT_FOR_KEY: Duration = Duration::from_secs(2);
+
 /// Where the requester of a call comes from.
 #[derive(Clone, Debug)]
 pub enum RequesterSource {
@@ -128,6 +131,11 @@ impl KeySource {
 }
 
 impl Requester {
+    /// Whether the requester is in a token.
+    pub fn is_jwt(&self) -> bool {
+        self.source.as_deref() == Some("jwt")
+    }
+
     /// Where the requester comes from.
     pub fn source(&self) -> Result<RequesterSource, SettingsError> {
         let refuse = |problem: String| Err(SettingsError::new("requester.source", problem));
@@ -168,6 +176,12 @@ impl Jwt {
         };
         if self.claim.is_empty() {
             return Err(SettingsError::new("requester.jwt.claim", "must name a claim"));
+        }
+        // The variable of a template that nobody filled in must not switch the check off.
+        for (path, value) in [("requester.jwt.issuer", &self.issuer), ("requester.jwt.audience", &self.audience)] {
+            if value.as_deref() == Some("") {
+                return Err(SettingsError::new(path, "is empty; without it, nothing is checked"));
+            }
         }
         if self.scope.as_deref().is_some_and(|scope| !is_scope(scope)) {
             return Err(SettingsError::new("requester.jwt.scope", "must be one scope, without spaces and quotes"));

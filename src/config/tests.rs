@@ -64,6 +64,64 @@ fn waits_must_nest() {
 }
 
 #[test]
+fn numbers_that_the_libraries_cannot_bear_are_refused() {
+    for (setting, most) in [
+        ("DATABASE__MAX_CONNECTIONS", 10_000_u64),
+        ("HTTP__MAX_IN_FLIGHT", 100_000),
+        ("HTTP__MAX_CONNECTIONS", 1_000_000),
+        ("HTTP__WORKERS", 1024),
+    ] {
+        let setting = format!("CUSTOMER_DELETION__{setting}");
+        assert!(load(&[(&setting, &most.to_string())]).is_ok(), "{setting}");
+        let message = refusal(&[(&setting, &(most + 1).to_string())]);
+        assert_eq!(message, format!("{setting}: must be at most {most}"));
+    }
+}
+
+#[test]
+fn the_longest_call_ends_before_gateways_give_up() {
+    let body_timeout = |milliseconds| ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", milliseconds);
+    let drain = ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "20");
+    assert!(load(&[body_timeout("17500"), drain]).is_ok());
+    let message = refusal(&[body_timeout("17501"), drain]);
+    assert!(message.starts_with("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS: must be"), "{message}");
+
+    assert!(load(&[JWT, body_timeout("15500"), drain]).is_ok());
+    let message = refusal(&[JWT, body_timeout("15501"), drain]);
+    assert!(message.contains("CUSTOMER_DELETION__DATABASE__DEADLINE_MS and the 2s for a key"), "{message}");
+}
+
+#[test]
+fn the_drain_is_as_long_as_a_call_may_wait() {
+    let drain = |seconds| ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", seconds);
+    assert!(load(&[JWT]).is_ok());
+    assert!(load(&[drain("13")]).is_ok());
+    assert_eq!(
+        refusal(&[drain("12")]),
+        "CUSTOMER_DELETION__HTTP__DRAIN_SECONDS: must be at least 13, which is how long a call may wait"
+    );
+    assert!(refusal(&[JWT, drain("14")]).contains("must be at least 15"));
+}
+
+#[test]
+fn one_underscore_after_the_prefix_is_noticed() {
+    for name in ["CUSTOMER_DELETION_HTTP__PORT", "CUSTOMER_DELETION_CONFIG__", "customer_deletion_http__port"] {
+        let message = refusal(&[(name, "9000")]);
+        assert!(message.starts_with(&format!("{name}: is no setting")), "{message}");
+    }
+    for name in [
+        "CUSTOMER_DELETION_DEMO_PG_BIN",
+        "CUSTOMER_DELETION_PORT",
+        "CUSTOMER_DELETION_SERVICE_HOST",
+        "CUSTOMER_DELETION_PORT_8080_TCP",
+        "CUSTOMER_DELETION_SERVICE_PORT_HTTP",
+        "CUSTOMER_DELETIONS__PORT",
+    ] {
+        assert!(load(&[(name, "9000")]).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let message = refusal(&[("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]);
     assert!(message.starts_with("CUSTOMER_DELETION_CONFIG: /nowhere/settings.toml"), "{message}");
@@ -174,5 +232,15 @@ fn keys_come_by_plain_http_from_the_loopback_address_only() {
     {
         let problem = fetched_from(url).unwrap_err();
         assert!(problem.starts_with("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL: must be https"), "{problem}");
+    }
+}
+
+#[test]
+fn a_check_of_tokens_that_is_empty_is_refused() {
+    let keys = ("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", "https://issuer.example/");
+    for name in ["ISSUER", "AUDIENCE", "SCOPE"] {
+        let setting = format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}");
+        let problem = jwt_source(&[keys, (&setting, "")]).unwrap_err();
+        assert!(problem.starts_with(&format!("{setting}: ")), "{problem}");
     }
 }

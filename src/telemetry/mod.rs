@@ -6,7 +6,7 @@ pub mod traces;
 use std::io::IsTerminal;
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -58,8 +58,7 @@ pub fn log<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let levels = EnvFilter::try_new(&settings.level)
-        .map_err(|error| SettingsError::new("log.level", format!("`{}` is not a level: {error}", settings.level)))?;
+    let levels = levels(&settings.level)?;
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match settings.format {
         LogFormat::Json => fmt::layer()
             .json()
@@ -74,7 +73,39 @@ where
     Ok(tracing_subscriber::registry().with(lines.with_filter(levels.and(events))))
 }
 
+fn levels(text: &str) -> Result<EnvFilter, SettingsError> {
+    let refuse = |problem: String| SettingsError::new("log.level", problem);
+    // The library takes any other word for the name of a crate, and a log with nothing in it is what comes of `warning`.
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    if let Some(word) = text.split(',').find(|directive| !directive.contains(['=', '[']) && !is_level(directive)) {
+        return Err(refuse(format!("`{word}` is not a level: must be off, error, warn, info, debug or trace")));
+    }
+    EnvFilter::try_new(text).map_err(|error| refuse(format!("`{text}` is not a level: {error}")))
+}
+
 /// Where spans can be looked up, which a layer of traces needs.
 pub trait Spans: for<'s> tracing_subscriber::registry::LookupSpan<'s> + Send + Sync {}
 
 impl<T: for<'s> tracing_subscriber::registry::LookupSpan<'s> + Send + Sync> Spans for T {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_is_no_level_is_refused() {
+        for text in ["warning", "verbose", "bogus", "info,sqlx", "info,warning", " info"] {
+            let message = levels(text).unwrap_err().to_string();
+            assert!(message.starts_with("CUSTOMER_DELETION__LOG__LEVEL: `"), "{message}");
+        }
+    }
+
+    #[test]
+    fn levels_and_directives_are_accepted() {
+        let default = Log::default().level;
+        for text in ["off", "error", "WARN", "Info", "debug", "trace", "info,sqlx=debug", "info,[call]=debug", &default]
+        {
+            assert_eq!(levels(text).map(|_| ()), Ok(()), "{text}");
+        }
+    }
+}

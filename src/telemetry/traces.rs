@@ -3,13 +3,13 @@
 //! The variables are those of the OpenTelemetry specification: `OTEL_EXPORTER_OTLP_ENDPOINT` and its kin, `OTEL_SERVICE_NAME`,
 //! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`. Without an endpoint no span is made.
 
-use std::env;
+mod environment;
+mod exporter;
 
 use actix_web::http::header::HeaderMap;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{TraceContextExt, TraceId, TracerProvider};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -19,6 +19,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
+use self::environment::variable;
+use self::exporter::Exporter;
 use crate::config::SettingsError;
 
 /// The target of every span of this service, by which they are told from those of its libraries.
@@ -41,18 +43,9 @@ impl Traces {
     ///
     /// Names the variable that cannot be followed.
     pub fn from_environment() -> Result<Option<Traces>, SettingsError> {
-        let off = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
-            || variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
-        let endpoint = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
-            .into_iter()
-            .find(|name| variable(name).is_some());
-        let Some(endpoint) = endpoint.filter(|_| !off) else {
-            return Ok(None);
-        };
-        require_http_protobuf()?;
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .build()
+        let Some(endpoint) = environment::endpoint()? else { return Ok(None) };
+        environment::validate()?;
+        let exporter = Exporter::new()
             .map_err(|error| SettingsError { setting: endpoint.to_owned(), problem: error.to_string() })?;
         let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
         Ok(Some(Traces { provider }))
@@ -80,24 +73,6 @@ impl Traces {
             tracing::warn!(%error, "the last spans could not be sent");
         }
     }
-}
-
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// Another protocol would be passed over in silence, and no span would arrive.
-fn require_http_protobuf() -> Result<(), SettingsError> {
-    for name in ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"] {
-        match variable(name).as_deref() {
-            None | Some("http/protobuf") => {}
-            Some(other) => {
-                let problem = format!("must be `http/protobuf`, and is `{other}`");
-                return Err(SettingsError { setting: name.to_owned(), problem });
-            }
-        }
-    }
-    Ok(())
 }
 
 fn resource() -> Resource {

@@ -34,6 +34,9 @@ fn serve() -> Command {
 #[case::more_workers_than_any_machine_has("CUSTOMER_DELETION__HTTP__WORKERS", "100000")]
 #[case::a_bad_format("CUSTOMER_DELETION__LOG__FORMAT", "poem")]
 #[case::a_bad_level("CUSTOMER_DELETION__LOG__LEVEL", "x=y=z")]
+#[case::a_word_that_is_no_level("CUSTOMER_DELETION__LOG__LEVEL", "warning")]
+#[case::one_underscore_after_the_prefix("CUSTOMER_DELETION_HTTP__PORT", "9000")]
+#[case::more_calls_than_can_be_counted("CUSTOMER_DELETION__HTTP__MAX_IN_FLIGHT", "18446744073709551615")]
 #[case::a_missing_file("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]
 fn a_bad_or_missing_setting_stops_the_start_and_is_named(#[case] setting: &str, #[case] value: &str) {
     let output = output(serve().env(setting, value));
@@ -42,6 +45,18 @@ fn a_bad_or_missing_setting_stops_the_start_and_is_named(#[case] setting: &str, 
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.starts_with(&format!("customer-deletion: {setting}: ")), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[tokio::test]
+async fn a_trust_in_every_peer_is_warned_of() {
+    let database = TestDatabase::migrated().await;
+    for (peers, warnings) in [("10.0.0.0/8, ::/0", 1), ("0.0.0.0/0", 1), ("127.0.0.0/8", 0)] {
+        let environment = [("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", peers)];
+        // What is logged at the start comes before the line that it listens.
+        let log = Process::serve_with(&database.url, &environment).log();
+        let is_warning = |line: &&serde_json::Value| line["level"] == "WARN" && line.to_string().contains("every peer");
+        assert_eq!(log.iter().filter(is_warning).count(), warnings, "{peers}: {log:?}");
+    }
 }
 
 #[test]

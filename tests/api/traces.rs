@@ -1,6 +1,7 @@
 //! Spans, as a collector receives them by OTLP.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use reqwest::RequestBuilder;
+use rstest::rstest;
 
 use crate::support::process::{Process, command, output};
 use crate::support::service::{collection, send};
@@ -26,6 +28,7 @@ type Received = Arc<Mutex<Vec<ExportTraceServiceRequest>>>;
 struct Collector {
     endpoint: String,
     received: Received,
+    away: Arc<AtomicBool>,
 }
 
 impl Collector {
@@ -33,15 +36,20 @@ impl Collector {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let received = Received::default();
-        let data = Data::new(Arc::clone(&received));
+        let away = Arc::new(AtomicBool::new(false));
+        let (data, state) = (Data::new(Arc::clone(&received)), Data::from(Arc::clone(&away)));
         let server = HttpServer::new(move || {
-            App::new().app_data(data.clone()).route("/v1/traces", web::post().to(Collector::receive))
+            let app = App::new().app_data(data.clone()).app_data(state.clone());
+            app.route("/v1/traces", web::post().to(Collector::receive))
         });
         tokio::spawn(server.workers(1).disable_signals().listen(listener).unwrap().run());
-        Collector { endpoint, received }
+        Collector { endpoint, received, away }
     }
 
-    async fn receive(received: Data<Received>, body: Bytes) -> HttpResponse {
+    async fn receive(received: Data<Received>, away: Data<AtomicBool>, body: Bytes) -> HttpResponse {
+        if away.load(Ordering::SeqCst) {
+            return HttpResponse::NotFound().finish();
+        }
         received.lock().unwrap().push(ExportTraceServiceRequest::decode(body).unwrap());
         HttpResponse::Ok().content_type("application/x-protobuf").finish()
     }
@@ -135,17 +143,103 @@ async fn a_collector_that_is_away_holds_up_no_call_and_no_end() {
     assert_eq!(process.terminate().await, Some(0));
 }
 
-#[test]
-fn a_protocol_that_cannot_be_spoken_stops_the_start() {
+/// The lines of the log about the collector, by their level, once there are this many.
+async fn levels_of_log(process: &Process, count: usize) -> Vec<String> {
+    let began = Instant::now();
+    loop {
+        let log = process.log();
+        let lines = log.iter().filter(|line| line["message"].as_str().is_some_and(|text| text.contains("collector")));
+        let levels: Vec<_> = lines.map(|line| line["level"].as_str().unwrap().to_owned()).collect();
+        if levels.len() >= count {
+            return levels;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{log:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn spans_that_cannot_be_sent_are_logged_once_and_so_is_the_end_of_it() {
+    let collector = Collector::start();
+    collector.away.store(true, Ordering::SeqCst);
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+    let mut process = Process::serve_with(&database.url, &environment);
+    let path = collection(family.sub_customer, Resource::Contact);
+    let call = async || send(traced_call(&process, family, &path).body("{")).await;
+
+    call().await;
+    assert_eq!(levels_of_log(&process, 1).await, ["WARN"]);
+    for _ in 0..5 {
+        call().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(levels_of_log(&process, 1).await, ["WARN"]);
+
+    collector.away.store(false, Ordering::SeqCst);
+    call().await;
+    assert_eq!(levels_of_log(&process, 2).await, ["WARN", "INFO"]);
+    assert_eq!(process.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_closed_port_in_the_place_of_the_collector_is_logged() {
+    let database = TestDatabase::migrated().await;
+    let family = World::new(database.pool.clone()).family().await;
+    let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"), ("OTEL_BSP_SCHEDULE_DELAY", "50")];
+    let process = Process::serve_with(&database.url, &environment);
+    send(traced_call(&process, family, &collection(family.sub_customer, Resource::Contact)).body("{")).await;
+    assert_eq!(levels_of_log(&process, 1).await, ["WARN"]);
+}
+
+#[rstest]
+#[case::a_protocol("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "must be `http/protobuf`, and is `grpc`")]
+#[case::a_protocol_of_traces("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", "must be `http/protobuf`")]
+#[case::an_endpoint_of_another_scheme("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://me:hunter2@here", "http://collector:4318")]
+#[case::an_endpoint_without_a_host("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://", "http://collector:4318")]
+#[case::an_exporter("OTEL_TRACES_EXPORTER", "console", "must be `otlp` or `none`, and is `console`")]
+#[case::a_sampler("OTEL_TRACES_SAMPLER", "sometimes", "must be one of always_on, ")]
+#[case::a_timeout("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "must be a whole number, and is `10s`")]
+#[case::a_timeout_of_traces("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "-1", "must be a whole number, and is `-1`")]
+#[case::a_queue("OTEL_BSP_MAX_QUEUE_SIZE", "many", "must be a whole number")]
+#[case::a_compression("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "must be `none`, and is `gzip`")]
+#[case::a_compression_of_traces("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd", "must be `none`")]
+#[case::headers("OTEL_EXPORTER_OTLP_HEADERS", "authorization hunter2", "key=value")]
+#[case::headers_of_traces("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b,hunter2", "key=value")]
+fn a_variable_that_cannot_be_followed_stops_the_start(
+    #[case] variable: &str,
+    #[case] value: &str,
+    #[case] problem: &str,
+) {
+    assert_stopped(&[(variable, value)], variable, problem);
+}
+
+#[rstest]
+#[case::no_number("half")]
+#[case::too_large("1.5")]
+#[case::not_a_number("NaN")]
+fn a_ratio_that_is_none_stops_the_start(#[case] ratio: &str) {
+    let sampler = ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio");
+    let argument = "OTEL_TRACES_SAMPLER_ARG";
+    assert_stopped(&[sampler, (argument, ratio)], argument, "must be a number from 0 to 1");
+}
+
+#[track_caller]
+fn assert_stopped(environment: &[(&str, &str)], variable: &str, problem: &str) {
     let mut serve = command(&["serve"]);
     serve
         .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
         .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
         .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
-        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        // An address of no machine: what is not refused for its variable does not run on.
+        .env("CUSTOMER_DELETION__HTTP__HOST", "192.0.2.1")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+        .envs(environment.iter().copied());
     let output = output(&mut serve);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1));
-    assert!(message.contains("OTEL_EXPORTER_OTLP_PROTOCOL: must be `http/protobuf`, and is `grpc`"), "{message}");
+    assert!(message.starts_with(&format!("customer-deletion: {variable}: ")) && message.contains(problem), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
 }

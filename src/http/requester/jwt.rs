@@ -5,12 +5,12 @@ use std::fmt;
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use jsonwebtoken::errors::{Error as JwtError, ErrorKind};
-use jsonwebtoken::{Algorithm, Header, Validation, decode, decode_header};
+use jsonwebtoken::{Header, Validation, decode, decode_header};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::keyring::Keyring;
-use super::keys::{Key, NoKey};
+use super::keys::NoKey;
 use super::{Denial, Requester};
 use crate::config::{JwtSource, SettingsError};
 use crate::error::Error;
@@ -59,8 +59,11 @@ impl Verifier {
         let header =
             decode_header(token).map_err(|_| invalid("the token is none, or its algorithm is not accepted"))?;
         check_header(&header)?;
-        let key = self.keyring.find(header.kid.as_deref(), header.alg).await.map_err(no_key)?;
-        let claims = self.verify(token, header.alg, &key)?;
+        let mut claims = self.claims(token, &header);
+        if claims.as_ref().is_err_and(Doubt::may_be_of_an_old_key) && self.keyring.wait_for_refresh().await {
+            claims = self.claims(token, &header);
+        }
+        let claims = claims.map_err(Doubt::into_denial)?;
         let requester = claims.text(&self.claim).and_then(target::parse_id);
         let requester = requester.ok_or_else(|| invalid("the claim of the requester is not a UUID"))?;
         match &self.scope {
@@ -72,18 +75,44 @@ impl Verifier {
     }
 
     /// The algorithm is one of the key's, whatever the token says.
-    fn verify(&self, token: &str, algorithm: Algorithm, key: &Key) -> Result<Claims, Denial> {
-        let validation = Validation { algorithms: vec![algorithm], ..self.validation.clone() };
-        let claims: Claims =
-            decode(token, &key.decoding_key, &validation).map_err(|error| invalid(reason(&error)))?.claims;
+    fn claims(&self, token: &str, header: &Header) -> Result<Claims, Doubt> {
+        let key = self.keyring.find(header.kid.as_deref(), header.alg).map_err(Doubt::Key)?;
+        let validation = Validation { algorithms: vec![header.alg], ..self.validation.clone() };
+        let claims: Claims = decode(token, &key.decoding_key, &validation).map_err(Doubt::Token)?.claims;
         if claims.0.get("exp").and_then(Value::as_f64).is_none_or(|exp| exp > LAST_SECOND) {
-            return Err(invalid("the token would never expire"));
+            return Err(Doubt::Claim("the token would never expire"));
         }
         // The library would take a list of issuers, which RFC 7519 does not know.
         if self.issuer.as_deref().is_some_and(|issuer| claims.text("iss") != Some(issuer)) {
-            return Err(invalid("the token is of another issuer"));
+            return Err(Doubt::Claim("the token is of another issuer"));
         }
         Ok(claims)
+    }
+}
+
+/// Why a token is not believed.
+enum Doubt {
+    Key(NoKey),
+    Token(JwtError),
+    Claim(&'static str),
+}
+
+impl Doubt {
+    /// Issuers may rotate a key without giving the new one another name.
+    fn may_be_of_an_old_key(&self) -> bool {
+        match self {
+            Doubt::Key(NoKey::UnknownId | NoKey::OtherAlgorithms | NoKey::Ambiguous) => true,
+            Doubt::Token(error) => matches!(error.kind(), ErrorKind::InvalidSignature),
+            Doubt::Key(NoKey::NoneYet) | Doubt::Claim(_) => false,
+        }
+    }
+
+    fn into_denial(self) -> Denial {
+        match self {
+            Doubt::Key(missing) => no_key(missing),
+            Doubt::Token(error) => invalid(reason(&error)),
+            Doubt::Claim(reason) => invalid(reason),
+        }
     }
 }
 

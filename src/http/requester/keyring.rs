@@ -1,7 +1,7 @@
 //! The keys that are in use, and how they are kept fresh.
 //!
-//! One task reads them: at an interval, soon again after a failure, and at once when a token names a key that is not known,
-//! which is how a rotated key shows first. What cannot be read, or has no key in it, never replaces what is in use.
+//! One task reads them: at an interval, soon again after a failure, and at once when a token cannot be verified with what is
+//! there, which is how a rotated key shows first. What cannot be read, or has no key in it, never replaces what is in use.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,17 +12,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::keys::{Key, KeySet, NoKey};
 use super::reader::Reader;
-use crate::config::{KeySource, SettingsError};
+use crate::config::{KeySource, SettingsError, WAIT_FOR_KEY};
 use crate::telemetry::metrics;
 
 /// When a failed refresh is tried again, unless the interval is shorter.
 const RETRY: Duration = Duration::from_secs(3);
 
-/// Tokens with unknown keys cause at most one refresh in this time, however many they are. Anybody can send them.
+/// Tokens that cannot be verified cause at most one refresh in this time, however many they are. Anybody can send them.
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// How long a call with an unknown key waits for the refresh that may bring it.
-const WAIT: Duration = Duration::from_secs(2);
 
 /// A failure that goes on is logged again after this time.
 const REMINDER: Duration = Duration::from_secs(600);
@@ -79,24 +76,19 @@ impl Keyring {
         }
     }
 
-    /// The key of a token that names this key and algorithm. For a key that is not known, waits a moment for a refresh.
-    pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
-        let found = self.find_now(id, algorithm);
-        if !matches!(found, Err(NoKey::UnknownId)) {
-            return found;
-        }
-        let mut updates = self.state.subscribe();
-        let Some(ask) = self.ask_for_refresh() else {
-            return found;
-        };
-        // Whether it ends in time does not matter: what is there then is looked at.
-        let _ = timeout(WAIT, updates.wait_for(|state| state.refreshes > ask.refreshes_before)).await;
-        self.find_now(id, algorithm)
-    }
-
-    fn find_now(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
+    /// The key of a token that names this key and algorithm, among those that are in use now.
+    pub fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
         let state = self.state.borrow();
         state.keys.as_ref().ok_or(NoKey::NoneYet)?.find(id, algorithm)
+    }
+
+    /// Waits a moment for a refresh. False, and at once, while the last one that was asked for is too recent.
+    pub async fn wait_for_refresh(&self) -> bool {
+        let mut updates = self.state.subscribe();
+        let Some(ask) = self.ask_for_refresh() else { return false };
+        // Whether it ends in time does not matter: what is there then is looked at.
+        let _ = timeout(WAIT_FOR_KEY, updates.wait_for(|state| state.refreshes > ask.refreshes_before)).await;
+        true
     }
 
     /// The refresh that a call may wait for: one that was asked for and has not ended, or else a new one. None while the

@@ -36,7 +36,6 @@ pub struct Key {
 pub enum NoKey {
     /// There is no set yet.
     NoneYet,
-    /// The issuer may have published it by now.
     UnknownId,
     /// The key, or every key, is for other algorithms.
     OtherAlgorithms,

@@ -51,7 +51,12 @@ impl Identification {
     /// When a file with keys cannot be used. An issuer that does not answer is no error: it may come back.
     pub fn new(source: RequesterSource) -> Result<Identification, SettingsError> {
         Ok(match source {
-            RequesterSource::Header { name, trusted_peers } => Identification::Header { name, trusted_peers },
+            RequesterSource::Header { name, trusted_peers } => {
+                if let Some(everybody) = trusted_peers.iter().find(|network| network.prefix_len() == 0) {
+                    tracing::warn!(network = %everybody, "every peer is trusted: whoever reaches the service can be any requester");
+                }
+                Identification::Header { name, trusted_peers }
+            }
             RequesterSource::Jwt(source) => Identification::Jwt(Arc::new(Verifier::new(source)?)),
         })
     }

@@ -54,8 +54,8 @@ impl Reader {
                 reading.await.unwrap_or_else(|error| Err(error.to_string()))
             }
             Reader::Url { url, client } => {
-                let body = fetch(client, url).await.map_err(|problem| format!("{url} {problem}"))?;
-                KeySet::from_jwks(&body).map_err(|problem| format!("{url} {problem}"))
+                let body = fetch(client, url).await;
+                body.and_then(|body| KeySet::from_jwks(&body)).map_err(|problem| format!("{} {problem}", shown(url)))
             }
         }
     }
@@ -72,6 +72,14 @@ fn read_file(path: &Path, parse: fn(&[u8]) -> Result<KeySet, String>) -> Result<
         return Err(format!("{} is larger than {MOST_BYTES} bytes", path.display()));
     }
     parse(&bytes).map_err(|problem| format!("{} {problem}", path.display()))
+}
+
+/// The URL as the log and the readiness check show it: a query may have a secret in it.
+fn shown(url: &Url) -> Url {
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    shown
 }
 
 /// A redirection is not followed: it could lead to where the setting may not.

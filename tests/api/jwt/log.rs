@@ -49,6 +49,28 @@ async fn the_log_says_why_and_shows_no_token() {
     assert!(log.contains(&format!(r#""requester_id":"{requester}""#)), "{log}");
 }
 
+#[tokio::test]
+async fn a_secret_in_the_url_of_the_keys_is_not_shown() {
+    let database = TestDatabase::migrated().await;
+    let mut process = Process::serve_with(
+        &database.url,
+        &[
+            ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt"),
+            ("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", "http://127.0.0.1:1/jwks.json?key=hunter2#hunter3"),
+        ],
+    );
+    let ready = format!("http://{}/health/ready", process.management_address);
+    let refused = async || reqwest::get(&ready).await.unwrap().text().await.unwrap();
+    while !refused().await.contains("http://127.0.0.1:1/jwks.json cannot be fetched") {
+        assert!(process.child.try_wait().unwrap().is_none(), "{:?}", process.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let shown = format!("{} {:?}", refused().await, process.log());
+    assert!(shown.contains("could not be refreshed"), "{shown}");
+    assert!(!shown.contains("hunter"), "{shown}");
+}
+
 /// The log, once it has the lines of so many calls.
 async fn log_with_lines(process: &mut Process, calls: usize) -> String {
     loop {

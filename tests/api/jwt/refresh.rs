@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::hmac::HMAC_SHA256;
 use futures_util::{StreamExt, stream};
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::issuer::{Issuer, Manner};
@@ -91,6 +91,60 @@ async fn a_rotated_key_is_known_at_its_first_token() {
     assert_eq!(twins, (404, 404, 404), "every call waits for the one refresh");
     assert_eq!(issuer.fetches(), fetches + 1);
     assert_eq!(ask_with(&service, &RSA).await, 401, "a key that the issuer took back");
+}
+
+/// The public half under another name, or none.
+fn renamed(key: &SigningKey, name: Option<&str>) -> Value {
+    let mut jwk = key.bare_jwk();
+    if let Some(name) = name {
+        jwk["kid"] = json!(name);
+    }
+    json!({"keys": [jwk]})
+}
+
+#[rstest]
+#[case::the_same_name(&STRANGER, Some("the-key"))]
+#[case::no_name(&STRANGER, None)]
+#[case::the_same_name_and_another_algorithm(&P256, Some("the-key"))]
+#[case::no_name_and_another_algorithm(&P256, None)]
+#[tokio::test]
+async fn a_key_that_is_rotated_without_a_new_name_is_known_at_its_first_token(
+    #[case] new: &SigningKey,
+    #[case] name: Option<&str>,
+) {
+    let issuer = Issuer::with(&[]).await;
+    issuer.set(Manner::Answer(renamed(&RSA, name).to_string()));
+    let service = start_with_keys(&issuer, 3600).await;
+    let token = |key: &SigningKey| {
+        let mut header = json!({"alg": key.algorithm});
+        if let Some(name) = name {
+            header["kid"] = json!(name);
+        }
+        key.token_with(&header, &claims(Uuid::now_v7()))
+    };
+    assert_identified(&ask(&service, &token(&RSA)).await);
+
+    let fetches = issuer.fetches();
+    issuer.set(Manner::Answer(renamed(new, name).to_string()));
+
+    assert_identified(&ask(&service, &token(new)).await);
+    for _ in 0..10 {
+        assert_unauthorized(&ask(&service, &token(&RSA)).await, INVALID_TOKEN);
+    }
+    // The rate of fetches holds for wrong signatures too; a machine that stalls for longer than it is allowed one more.
+    assert!((1..=2).contains(&(issuer.fetches() - fetches)), "{}", issuer.fetches() - fetches);
+}
+
+#[tokio::test]
+async fn a_secret_that_changes_is_read_at_the_first_token_of_the_new_one() {
+    let file = TestFile::new([1; 32]);
+    let service = start_with(|settings| settings.requester.jwt.hmac_secret_file = file.setting()).await;
+    let token = |secret: &[u8]| {
+        token(r#"{"alg":"HS256"}"#, &claims(Uuid::now_v7()).to_string(), sign_with_secret(HMAC_SHA256, secret))
+    };
+    assert_identified(&ask(&service, &token(&[1; 32])).await);
+    file.write([2; 32]);
+    assert_identified(&ask(&service, &token(&[2; 32])).await);
 }
 
 #[tokio::test]

@@ -67,6 +67,9 @@ fn assert_stopped(output: &Output, setting: &str, part: &str) {
 #[case::a_leeway_that_is_long(&[("JWKS_URL", "https://issuer.example/"), ("LEEWAY_SECONDS", "301")], "LEEWAY_SECONDS", "0 to 300")]
 #[case::a_refresh_without_a_pause(&[("JWKS_URL", "https://issuer.example/"), ("REFRESH_SECONDS", "0")], "REFRESH_SECONDS", "1 to")]
 #[case::two_scopes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE", "one two")], "SCOPE", "one scope")]
+#[case::an_empty_audience(&[("JWKS_URL", "https://issuer.example/"), ("AUDIENCE", "")], "AUDIENCE", "empty")]
+#[case::an_empty_issuer(&[("JWKS_URL", "https://issuer.example/"), ("ISSUER", "")], "ISSUER", "empty")]
+#[case::an_empty_scope(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE", "")], "SCOPE", "one scope")]
 fn a_bad_setting_stops_the_start(#[case] settings: &[(&str, &str)], #[case] setting: &str, #[case] part: &str) {
     assert_stopped(&start(settings), setting, part);
 }
