@@ -242,6 +242,9 @@ impl Settings {
                 return Err(SettingsError::new(inner, problem));
             }
         }
+        if self.http.keep_alive.is_zero() {
+            return Err(SettingsError::new("http.keep_alive_ms", "must be more than 0"));
+        }
         let longest_call = self.longest_call();
         if self.http.body_timeout.is_zero() || longest_call > LONGEST_CALL {
             let problem = format!(

@@ -54,6 +54,12 @@ fn a_zero_is_named() {
 }
 
 #[test]
+fn a_connection_is_kept_for_some_time() {
+    let message = refusal(&[("CUSTOMER_DELETION__HTTP__KEEP_ALIVE_MS", "0")]);
+    assert_eq!(message, "CUSTOMER_DELETION__HTTP__KEEP_ALIVE_MS: must be more than 0");
+}
+
+#[test]
 fn waits_must_nest() {
     let message = refusal(&[("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "3000")]);
     assert_eq!(
