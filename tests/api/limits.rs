@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::support::process::Process;
 use crate::support::service::{collection, hang_up_while_waiting, send};
+use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService, World, body, client};
 
 #[tokio::test]
@@ -44,18 +45,28 @@ async fn a_requester_over_its_rate_is_told_when_to_come_again_and_others_are_not
     answer.assert_deleted();
 }
 
+/// A deletion of contacts whose body is still to come.
+fn head_of_a_deletion(family: Family, length: usize) -> String {
+    format!(
+        "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: {length}\r\n\r\n",
+        collection(family.sub_customer, Resource::Contact),
+        family.requester
+    )
+}
+
+async fn send_head(address: SocketAddr, head: &str) -> TcpStream {
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(head.as_bytes()).await.unwrap();
+    client
+}
+
 #[tokio::test]
 async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
     let family = service.world.family().await;
     // A body that does not come to its end holds the only place.
-    let mut slow = TcpStream::connect(service.address).await.unwrap();
-    let head = format!(
-        "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: 9\r\n\r\n",
-        collection(family.sub_customer, Resource::Contact),
-        family.requester
-    );
-    slow.write_all(head.as_bytes()).await.unwrap();
+    let head = head_of_a_deletion(family, 9);
+    let mut slow = send_head(service.address, &head).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
 
     let began = Instant::now();
@@ -75,8 +86,7 @@ async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
 }
 
 async fn a_body_that_comes_after_the_answer_is_no_request(address: SocketAddr, head: &str) {
-    let mut client = TcpStream::connect(address).await.unwrap();
-    client.write_all(head.as_bytes()).await.unwrap();
+    let mut client = send_head(address, head).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     // The connection may be closed already.
     let _ = client.write_all(b"GET / HTTP/1.1\r\n\r\n").await;
@@ -92,13 +102,8 @@ async fn a_body_that_comes_after_the_answer_is_no_request(address: SocketAddr, h
 async fn a_client_that_hangs_up_gives_its_place_back() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
     let family = service.world.family().await;
-    let mut slow = TcpStream::connect(service.address).await.unwrap();
-    let head = format!(
-        "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: 9\r\n\r\n",
-        collection(family.sub_customer, Resource::Contact),
-        family.requester
-    );
-    slow.write_all(head.as_bytes()).await.unwrap();
+    let head = head_of_a_deletion(family, 9);
+    let slow = send_head(service.address, &head).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 503);
     slow.set_zero_linger().unwrap();
@@ -173,16 +178,9 @@ async fn a_client_that_does_not_take_its_answer_is_not_waited_for_for_ever() {
 async fn a_call_at_work_is_not_idle() {
     let service = service_with_short_idle_time().await;
     let family = service.world.family().await;
-    let path = collection(family.sub_customer, Resource::Contact);
     let contact = service.world.contact(family.sub_customer).await;
     let text = body(&[contact]);
-    let head = format!(
-        "DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: {}\r\n\r\n",
-        family.requester,
-        text.len()
-    );
-    let mut slow = TcpStream::connect(service.address).await.unwrap();
-    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut slow = send_head(service.address, &head_of_a_deletion(family, text.len())).await;
     tokio::time::sleep(Duration::from_secs(8)).await;
     slow.write_all(text.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
