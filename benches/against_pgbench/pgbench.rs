@@ -16,6 +16,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use customer_deletion::repository::PLANNING;
+
 use crate::AnyError;
 use crate::arena::Arena;
 use crate::cluster::COPY;
@@ -28,8 +30,7 @@ const STATEMENT: &str = include_str!("../../src/repository/sql/delete_contacts.s
 /// What `limit_session` in src/repository/database.rs sets. The limits are there, because they cost something, but they are
 /// longer: pgbench gives up at the first statement that is ended, and on 64 connections a statement of 1,000 ids takes its time.
 const SESSION: &str = "-c statement_timeout=30000 -c lock_timeout=20000 -c idle_in_transaction_session_timeout=30000 \
-    -c tcp_user_timeout=2500 -c default_transaction_isolation=read\\ committed -c plan_cache_mode=force_generic_plan \
-    -c enable_seqscan=off -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+    -c tcp_user_timeout=2500 -c default_transaction_isolation=read\\ committed";
 
 /// The fifth parameter of the statement: no idempotency key. pgbench cannot send a null, and for one that is written down the
 /// planner would leave out what the service's plan has.
@@ -101,7 +102,7 @@ pub fn run(arena: &Arena, slice: &Slice, clients: usize) -> Result<Samples, AnyE
         .args(["--define=turn=0", &format!("--define=place={fetch}"), "--define=no_key=none"])
         .arg(format!("--file={}", arena.cluster.file("pgbench.sql").display()))
         .arg(arena.cluster.url(COPY))
-        .env("PGOPTIONS", SESSION)
+        .env("PGOPTIONS", session())
         .stdin(Stdio::null())
         .output()?;
     if !output.status.success() {
@@ -111,6 +112,11 @@ pub fn run(arena: &Arena, slice: &Slice, clients: usize) -> Result<Samples, AnyE
     let log = Log::read(&logs, fetch)?;
     let share_of_fetching = log.fetching.as_secs_f64() / log.all.as_secs_f64();
     Ok(Samples { samples: log.samples, generator_cpu: cpu, share_of_fetching })
+}
+
+/// The settings of a session of the service.
+fn session() -> String {
+    PLANNING.iter().fold(SESSION.to_owned(), |session, (name, value)| format!("{session} -c {name}={value}"))
 }
 
 /// One transaction is one call, or the fetch of the next ones.

@@ -23,6 +23,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
+pub use self::sessions::PLANNING;
+
 use self::database::Database;
 use self::statements::{Attempt, Failure};
 use crate::config;

@@ -161,24 +161,26 @@ fn is_not_there_yet(error: &sqlx::Error) -> bool {
     }
 }
 
+/// How a session plans its statements.
+pub const PLANNING: [(&str, &str); 3] = [
+    // Planning anew for each list of ids would cost a third of the throughput.
+    ("plan_cache_mode", "force_generic_plan"),
+    // A plan that is made while a table is new, and small, is kept while it grows.
+    ("enable_seqscan", "off"),
+    // Every statement is about a few rows, whatever the planner may guess.
+    ("jit", "off"),
+];
+
 /// Limits that a session keeps by itself, whatever happens to this process.
 fn limit_session(settings: &config::Database, options: PgConnectOptions) -> PgConnectOptions {
     let milliseconds = |duration: Duration| duration.as_millis().to_string();
-    let options = options.application_name("customer-deletion").options([
+    let options = options.application_name("customer-deletion").options(PLANNING).options([
         ("statement_timeout", milliseconds(settings.statement_timeout)),
         ("lock_timeout", milliseconds(settings.lock_timeout)),
         ("idle_in_transaction_session_timeout", milliseconds(settings.statement_timeout)),
         ("tcp_user_timeout", milliseconds(settings.deadline)),
         // Every statement is a transaction, and its rechecks after a wait are those of this level.
         ("default_transaction_isolation", "read committed".to_owned()),
-        // Planning anew for each list of ids would cost a third of the throughput.
-        ("plan_cache_mode", "force_generic_plan".to_owned()),
-        // A plan that is made while a table is new, and small, is kept while it grows: so every plan goes row by row through
-        // indexes, as it must later.
-        ("enable_seqscan", "off".to_owned()),
-        ("enable_bitmapscan", "off".to_owned()),
-        ("enable_hashjoin", "off".to_owned()),
-        ("enable_mergejoin", "off".to_owned()),
     ]);
     // A call has its own line in the log.
     options.disable_statement_logging()
