@@ -125,8 +125,8 @@ impl Cluster {
         runtime.block_on(schema::migrate(&options))?;
         let mut client = self.client(UNFINISHED)?;
         client.run(&world.sql())?;
-        if client.run("create extension pg_prewarm").is_err() {
-            return Err("PostgreSQL lacks the extension pg_prewarm (Debian: in the package of the server)".into());
+        if client.run("create extension pg_prewarm; create extension pageinspect").is_err() {
+            return Err("PostgreSQL lacks pg_prewarm or pageinspect (Debian: in the package of the server)".into());
         }
         client.run("vacuum (analyze)")
     }

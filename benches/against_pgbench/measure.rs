@@ -104,7 +104,8 @@ impl<'a> Bench<'a> {
         match contender {
             Contender::Pgbench => {
                 pgbench::prepare(arena, &slice, clients)?;
-                self.watch(contender, |arena| pgbench::run(arena, &slice, clients))
+                let waiting = pgbench::start(arena, &slice, clients)?;
+                self.watch(contender, |arena| waiting.run(arena))
             }
             Contender::Service | Contender::UsualWay => {
                 let requests = arena.deletions(&slice)?;
@@ -131,7 +132,7 @@ impl<'a> Bench<'a> {
     fn watch(
         &mut self,
         contender: Contender,
-        turn: impl FnOnce(&Arena) -> Result<Samples, AnyError>,
+        turn: impl FnOnce(&mut Arena) -> Result<Samples, AnyError>,
     ) -> Result<Turn, AnyError> {
         let arena = self.arena()?;
         let before = Meter::read(arena, contender)?;

@@ -6,15 +6,20 @@
 //! a table before the clock starts, and each client fetches those of its next calls in one look-up of a row. That look-up is a
 //! transaction of its own in pgbench's log; its share of the time is printed, and is not taken off.
 //!
-//! pgbench sends text, and a parameter once for each place where it stands. A long list would cost more than a look-up of its
-//! own then. So the statement finds a long list by its number, in an expression before all others, and what is sent is that.
+//! pgbench sends text, and a parameter once for each place where it stands. So the list of ids is read once, in an expression
+//! before all others; a long list is found there by its number, and what is sent is that.
+//!
+//! A pool's sessions are old: their statements are planned, and the pages of the shared memory are known to their processes.
+//! pgbench's are new in every turn, and would spend up to a third of their time on that. So each of them first reads the tables
+//! and makes a few calls, and then waits for all the others. There the turn begins.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use customer_deletion::repository::PLANNING;
 
@@ -45,6 +50,22 @@ const THREADS: usize = 2;
 
 /// The most ids that are sent as text.
 const LONGEST_TEXT: u64 = 10;
+
+/// The lock for which the clients wait before the turn begins.
+const BARRIER: u32 = 1;
+
+/// How long the clients may take until they all wait there.
+const LONGEST_WARM_UP: Duration = Duration::from_secs(600);
+
+/// Touches every page of the tables and indexes that the statement goes through, as it is: a scan would tidy up the pages.
+const WARM_UP: &str = "\
+begin;
+set local statement_timeout = 0;
+select count(octet_length(get_raw_page(relation, 'main', page)))
+from unnest(array['contact', 'contact_pkey', 'customer', 'customer_pkey']) relation,
+  generate_series(0, pg_relation_size(relation) / current_setting('block_size')::int - 1) page;
+end;
+";
 
 /// How many calls a client fetches at once. Each of them is a prepared statement of its own.
 pub fn calls_a_fetch(ids_per_call: u64) -> u64 {
@@ -84,35 +105,71 @@ pub fn prepare(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<(), A
     ))
 }
 
-/// Runs the calls that were prepared.
-pub fn run(arena: &Arena, slice: &Slice, clients: usize) -> Result<Samples, AnyError> {
+/// A pgbench whose clients wait for the turn to begin.
+pub struct Waiting {
+    process: Child,
+    logs: PathBuf,
+    fetch: u64,
+}
+
+/// Starts pgbench with the calls that were prepared. Each client makes the first of them, and then waits.
+pub fn start(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<Waiting, AnyError> {
     let calls = slice.calls / clients as u64;
     let fetch = calls_a_fetch(slice.ids_per_call);
     let logs = arena.cluster.file("pgbench-logs");
     let _ = fs::remove_dir_all(&logs);
     fs::create_dir(&logs)?;
-
-    let cpu_before = process::cpu_of_ended_children()?;
-    let output = Command::new(arena.cluster.pgbench()?)
+    arena.client.run(&format!("select pg_advisory_lock({BARRIER})"))?;
+    let process = Command::new(arena.cluster.pgbench()?)
         .args(["--no-vacuum", "--protocol=prepared", "--log"])
         .arg(format!("--log-prefix={}", logs.join("log").display()))
         .arg(format!("--client={clients}"))
         .arg(format!("--jobs={}", clients.min(THREADS)))
-        .arg(format!("--transactions={}", calls + calls.div_ceil(fetch)))
-        .args(["--define=turn=0", &format!("--define=place={fetch}"), "--define=no_key=none"])
+        .arg(format!("--transactions={}", calls + calls.div_ceil(fetch) + LEAD_IN))
+        .args(["--define=stage=0", "--define=turn=0", &format!("--define=place={fetch}"), "--define=no_key=none"])
         .arg(format!("--file={}", arena.cluster.file("pgbench.sql").display()))
         .arg(arena.cluster.url(COPY))
         .env("PGOPTIONS", session())
         .stdin(Stdio::null())
-        .output()?;
-    if !output.status.success() {
-        return Err(format!("pgbench failed:\n{}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    let cpu = process::cpu_of_ended_children()? - cpu_before;
-    let log = Log::read(&logs, fetch)?;
-    let share_of_fetching = log.fetching.as_secs_f64() / log.all.as_secs_f64();
-    Ok(Samples { samples: log.samples, generator_cpu: cpu, share_of_fetching })
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut waiting = Waiting { process, logs, fetch };
+    waiting.until_all_wait(arena, clients)?;
+    Ok(waiting)
 }
+
+impl Waiting {
+    fn until_all_wait(&mut self, arena: &mut Arena, clients: usize) -> Result<(), AnyError> {
+        const WAITING: &str = "select count(*) from pg_locks where locktype = 'advisory' and not granted";
+        let began = Instant::now();
+        while arena.client.number(WAITING)? < i64::try_from(clients)? {
+            if self.process.try_wait()?.is_some() || began.elapsed() > LONGEST_WARM_UP {
+                arena.client.run(&format!("select pg_advisory_unlock({BARRIER})"))?;
+                return Err(format!("pgbench ended, or did not begin in {LONGEST_WARM_UP:?}").into());
+            }
+            sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Lets the clients go, and waits until they have made all their calls.
+    pub fn run(self, arena: &mut Arena) -> Result<Samples, AnyError> {
+        let cpu_before = process::cpu_of_ended_children()?;
+        arena.client.run(&format!("select pg_advisory_unlock({BARRIER})"))?;
+        let output = self.process.wait_with_output()?;
+        if !output.status.success() {
+            return Err(format!("pgbench failed:\n{}", String::from_utf8_lossy(&output.stderr)).into());
+        }
+        let cpu = process::cpu_of_ended_children()? - cpu_before;
+        let log = Log::read(&self.logs, self.fetch)?;
+        let share_of_fetching = log.fetching.as_secs_f64() / log.all.as_secs_f64();
+        Ok(Samples { samples: log.samples, generator_cpu: cpu, share_of_fetching })
+    }
+}
+
+/// Transactions of a client that are no calls: reading the tables, and waiting.
+const LEAD_IN: u64 = 2;
 
 /// The settings of a session of the service.
 fn session() -> String {
@@ -130,7 +187,12 @@ fn script(ids_per_call: u64) -> Result<String, AnyError> {
         .map(|(name, index)| format!("next.parameters[{index}] as {name}"))
         .collect();
     let mut script = format!(
-        "\\if :place = {fetch}\n\
+        "\\if :stage = 0\n{WARM_UP}\\set stage 1\n\
+         \\elif :stage = 1 and :turn = 1 and :place = {fetch}\n\
+         set lock_timeout = 0;\nset statement_timeout = 0;\n\
+         select pg_advisory_lock_shared({BARRIER});\nselect pg_advisory_unlock_shared({BARRIER});\n\
+         reset lock_timeout;\nreset statement_timeout;\n\\set stage 2\n\
+         \\elif :place = {fetch}\n\
          with next as materialized (\n  select parameters || '{{}}' as parameters from bench.fetch \
          where client = :client_id and turn = :turn\n)\n\
          select {} from next \\gset\n\\set turn :turn + 1\n\\set place 0\n",
@@ -156,12 +218,12 @@ fn statement(ids_per_call: u64) -> Result<String, AnyError> {
     if !is_known || !statement.starts_with(BEGINNING) {
         return Err("delete_contacts.sql is not the statement that the benchmark knows how to fill in".into());
     }
-    if ids_per_call <= LONGEST_TEXT {
-        return Ok(statement.replace("$4", "$4::uuid[]"));
-    }
-    let list = "wanted as materialized (select list.ids from bench.list where list.number = $4::bigint),\n";
+    let list = match ids_per_call {
+        0..=LONGEST_TEXT => "select $4::uuid[] as ids",
+        _ => "select list.ids from bench.list where list.number = $4::bigint",
+    };
     let statement = statement.replace("$4", "((select wanted.ids from wanted)::uuid[])");
-    Ok(statement.replacen(BEGINNING, &format!("{BEGINNING}{list}"), 1))
+    Ok(statement.replacen(BEGINNING, &format!("{BEGINNING}wanted as materialized ({list}),\n"), 1))
 }
 
 /// pgbench would take a name behind a colon for a variable there as well.
@@ -187,13 +249,15 @@ impl Log {
         for line in lines.lines() {
             let (client, took, end) = parse(line).ok_or_else(|| format!("pgbench logged `{line}`"))?;
             let transaction = transactions.entry(client).or_default();
-            if transaction.is_multiple_of(fetch + 1) {
+            *transaction += 1;
+            // Up to here it warmed up: the lead-in, and one fetch with its calls.
+            let Some(place) = transaction.checked_sub(LEAD_IN + fetch + 2) else { continue };
+            if place.is_multiple_of(fetch + 1) {
                 log.fetching += took;
             } else {
                 log.samples.push(Sample { client, begin: end.saturating_sub(took), end });
             }
             log.all += took;
-            *transaction += 1;
         }
         Ok(log)
     }

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The part of a turn that is not counted: new sessions of PostgreSQL prepare their statements, fill their caches and get to
-/// know the shared memory, which the pool of a service has done long ago.
+/// The part of a turn that is not counted, in which the clients get out of step with each other.
 const UNCOUNTED_PART: u32 = 3;
 
 /// One call, by the clock of its turn.
