@@ -74,8 +74,8 @@ impl Default for Database {
 pub struct Http {
     pub host: IpAddr,
     pub port: u16,
-    /// Threads that serve calls; as many as there are cores when not set.
-    pub workers: Option<usize>,
+    /// Threads that serve calls. One serves thousands of calls a second; a second one mostly wakes the first.
+    pub workers: usize,
     /// The largest body, in bytes.
     pub max_body_bytes: usize,
     /// How long a body may take to come. A stalled client would hold what it sent so far in memory.
@@ -98,7 +98,7 @@ impl Default for Http {
         Http {
             host: ANY_ADDRESS,
             port: 8080,
-            workers: None,
+            workers: 1,
             max_body_bytes: 1024 * 1024,
             body_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
@@ -214,7 +214,7 @@ impl Settings {
             ("http.max_body_bytes", http.max_body_bytes, usize::MAX),
             ("http.max_in_flight", http.max_in_flight, MOST_IN_FLIGHT),
             ("http.max_connections", http.max_connections, MOST_CONNECTIONS),
-            ("http.workers", http.workers.unwrap_or(1), MOST_WORKERS),
+            ("http.workers", http.workers, MOST_WORKERS),
             ("deletion.max_ids", self.deletion.max_ids, usize::MAX),
         ] {
             if value == 0 {

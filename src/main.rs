@@ -35,7 +35,8 @@ enum Command {
     Openapi,
 }
 
-#[tokio::main]
+// One thread talks to PostgreSQL, the workers talk to the clients: more threads would only wake each other.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
         Command::Serve => serve().await,

@@ -2,8 +2,6 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroUsize;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
@@ -153,7 +151,7 @@ fn serve_calls(
     listener: TcpListener,
     settings: &Settings,
 ) -> io::Result<dev::Server> {
-    let workers = settings.http.workers.unwrap_or_else(|| available_parallelism().map_or(2, NonZeroUsize::get));
+    let workers = settings.http.workers;
     let server = HttpServer::new(move || {
         App::new()
             .wrap(from_fn(http::framing::guard))

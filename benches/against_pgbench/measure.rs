@@ -16,7 +16,7 @@ const FEWEST_CALLS_A_CLIENT: u64 = 4;
 
 /// By how many calls a second the length of the first turns is chosen: fewer for many ids. The turns that count go by what those have shown.
 fn guessed_rate(ids_per_call: u64) -> f64 {
-    5000.0 / (9 + ids_per_call) as f64
+    50_000.0 / (20 + ids_per_call) as f64
 }
 
 /// Who deletes.
@@ -230,8 +230,9 @@ fn cells(options: &Options, world: &World, ids_per_call: u64) -> Vec<Cell> {
 /// As many calls as are wanted, as the world has rows for, and as give every client of pgbench the same number.
 fn calls(world: &World, cell: &Cell, ids_per_call: u64, wanted: f64) -> u64 {
     let most = most_calls(world, ids_per_call);
-    let calls = (wanted as u64).clamp(fewest_calls(cell, ids_per_call), most);
     let clients = cell.clients as u64;
+    let warm_up = if cell.contender == Contender::Pgbench { clients * pgbench::calls_a_fetch(ids_per_call) } else { 0 };
+    let calls = (wanted as u64 + warm_up).clamp(fewest_calls(cell, ids_per_call), most);
     calls / clients * clients
 }
 

@@ -1,11 +1,10 @@
 //! The one delete handler, behind three URLs.
 
-use std::rc::Rc;
 use std::str::FromStr;
 
 use actix_web::http::header::HeaderValue;
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -18,6 +17,10 @@ use crate::error::Error;
 use crate::operation::{Deletion, Outcome};
 use crate::resource::Resource;
 
+pub const DELETE_ONE: &str = "/api/v2/customer/{customer_id}/{resource}/{id}";
+pub const DELETE_LIST: &str = "/api/v2/customer/{customer_id}/{resource}";
+pub const BATCH_DELETE: &str = "/api/v2/customer/{customer_id}/{resource}:batchDelete";
+
 /// `DELETE /api/v2/customer/{customerId}/<word>/{id}`
 pub async fn delete_one(
     service: Data<Service>,
@@ -27,6 +30,7 @@ pub async fn delete_one(
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
     let (customer_id, word, id) = path.into_inner();
+    Notes::of(&request, |notes| notes.route.set(Some(DELETE_ONE)));
     delete(&service, &request, call, (&customer_id, &word, Some(&id)), payload).await
 }
 
@@ -38,8 +42,8 @@ pub async fn delete_list(
     path: Path<(String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
-    let (customer_id, word) = path.into_inner();
-    delete(&service, &request, call, (&customer_id, &word, None), payload).await
+    Notes::of(&request, |notes| notes.route.set(Some(DELETE_LIST)));
+    delete_several(&service, &request, call, path, payload).await
 }
 
 /// `POST /api/v2/customer/{customerId}/<word>:batchDelete`, for clients and gateways that drop the body of a DELETE.
@@ -50,7 +54,19 @@ pub async fn batch_delete(
     path: Path<(String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
-    delete_list(service, request, call, path, payload).await
+    Notes::of(&request, |notes| notes.route.set(Some(BATCH_DELETE)));
+    delete_several(&service, &request, call, path, payload).await
+}
+
+async fn delete_several(
+    service: &Service,
+    request: &HttpRequest,
+    call: (Requester, RequestId, Place),
+    path: Path<(String, String)>,
+    payload: Payload,
+) -> Result<HttpResponse, Error> {
+    let (customer_id, word) = path.into_inner();
+    delete(service, request, call, (&customer_id, &word, None), payload).await
 }
 
 async fn delete(
@@ -67,9 +83,7 @@ async fn delete(
     let targets = target::target_ids(resource, id, request.headers(), payload, service.limits).await?;
 
     let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
-    if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
-        notes.deletion.set(Some(DeletionFields::from(&deletion)));
-    }
+    Notes::of(request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
     let outcome = service.repository.delete(deletion, place).await;
     outcome.map(answer)
 }

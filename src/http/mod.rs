@@ -34,6 +34,9 @@ pub use self::report::answer_and_report;
 pub use self::requester::Identification;
 pub use self::target::Limits;
 
+/// Where everything asks for identity.
+const API: &str = "/api";
+
 /// What the handlers of the service work with.
 #[derive(Clone)]
 pub struct Service {
@@ -47,16 +50,15 @@ pub struct Service {
 /// The routes of the service's own port.
 pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
-        let collection = format!("/v2/customer/{{customer_id}}/{}", resource_pattern());
-        let api = web::scope("/api")
+        let api = web::scope(API)
             .wrap(from_fn(admission::admit))
             // The last one is the first to see a call.
             .wrap(from_fn(requester::identify))
-            .service(route(&format!("{collection}:batchDelete"), "POST").route(web::post().to(delete::batch_delete)))
-            .service(route(&format!("{collection}/{{id}}"), "DELETE").route(web::delete().to(delete::delete_one)))
-            .service(route(&collection, "DELETE").route(web::delete().to(delete::delete_list)))
-            .service(route("/v2/global/call/{request_id}", "GET").route(web::get().to(operations::status)))
-            .service(route("/v3/global/call/{request_id}", "GET").route(web::get().to(operations::details)))
+            .service(api_route(delete::BATCH_DELETE, "POST").route(web::post().to(delete::batch_delete)))
+            .service(api_route(delete::DELETE_ONE, "DELETE").route(web::delete().to(delete::delete_one)))
+            .service(api_route(delete::DELETE_LIST, "DELETE").route(web::delete().to(delete::delete_list)))
+            .service(api_route(operations::STATUS, "GET").route(web::get().to(operations::status)))
+            .service(api_route(operations::DETAILS, "GET").route(web::get().to(operations::details)))
             .default_service(web::to(no_such_route));
         config
             .app_data(web::Data::new(service))
@@ -89,6 +91,12 @@ async fn metrics_page(health: web::Data<Health>) -> HttpResponse {
 /// The part of a route that stands for one of the five words.
 fn resource_pattern() -> String {
     format!("{{resource:{}}}", Resource::ALL.map(Resource::word).join("|"))
+}
+
+/// A route inside `/api`, whose `{resource}` is one of the five words.
+fn api_route(path: &str, method: &'static str) -> Route {
+    let path = path.strip_prefix(API).unwrap_or(path);
+    route(&path.replace("{resource}", &resource_pattern()), method)
 }
 
 /// A route that answers every method but the one it has with 405.

@@ -12,6 +12,9 @@ use super::{Service, envelope, target};
 use crate::error::{Code, Error};
 use crate::operation::Operation;
 
+pub const STATUS: &str = "/api/v2/global/call/{request_id}";
+pub const DETAILS: &str = "/api/v3/global/call/{request_id}";
+
 #[derive(Serialize)]
 struct StatusOnly {
     status: &'static str,

@@ -1,5 +1,6 @@
 //! How a call shows to operators: its one line in the log, its span, and its place in the metrics.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
@@ -45,6 +46,17 @@ impl From<&Deletion> for DeletionFields {
 pub struct Notes {
     pub requester_id: Cell<Option<Uuid>>,
     pub deletion: Cell<Option<DeletionFields>>,
+    /// The pattern of the route, where a handler knows it. The library would match the path a second time to tell.
+    pub route: Cell<Option<&'static str>>,
+}
+
+impl Notes {
+    /// Takes a note about a call.
+    pub fn of(request: &HttpRequest, note: impl FnOnce(&Notes)) {
+        if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
+            note(notes);
+        }
+    }
 }
 
 /// The line of a call whose client hangs up: its handler is dropped, and never comes to the line of an answer.
@@ -89,7 +101,7 @@ struct Report<'a> {
     request_id: Option<&'a str>,
     trace_id: Option<TraceId>,
     notes: Rc<Notes>,
-    route: Option<String>,
+    route: Option<Cow<'static, str>>,
     status: u16,
     error: Option<&'a Error>,
     replayed: bool,
@@ -135,8 +147,8 @@ pub async fn answer_and_report(
         request,
         request_id: response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()),
         trace_id,
+        route: notes.route.get().map(Cow::Borrowed).or_else(|| matched_route(request)),
         notes,
-        route: request.match_pattern().map(|pattern| pattern.replace(&*RESOURCE_PATTERN, "{resource}")),
         status: response.status().as_u16(),
         error: response.response().error().and_then(|error| error.as_error::<Error>()),
         replayed: response.headers().contains_key(super::idempotency::REPLAYED),
@@ -183,7 +195,7 @@ impl Report<'_> {
         let method = method(self.request.method());
         if let Some(route) = &self.route {
             traces::rename(span, format!("{method} {route}"));
-            span.record("http.route", route);
+            span.record("http.route", route.as_ref());
         }
         span.record("http.response.status_code", self.status);
         span.record("request_id", self.request_id);
@@ -227,6 +239,10 @@ fn method(method: &Method) -> &'static str {
         // The word of OpenTelemetry for all others.
         _ => "_OTHER",
     }
+}
+
+fn matched_route(request: &HttpRequest) -> Option<Cow<'static, str>> {
+    request.match_pattern().map(|pattern| Cow::Owned(pattern.replace(&*RESOURCE_PATTERN, "{resource}")))
 }
 
 /// The words in the pattern of a route are of no use in a line that has the word.

@@ -2,6 +2,7 @@
 //!
 //! Names follow Prometheus's conventions: base units, `_total` for counters. Every label has a closed set of values.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -129,7 +130,7 @@ fn start_at_zero() {
 }
 
 /// A call was answered. The route is its pattern, or empty where none fits; the code of a success is empty.
-pub fn request_ended(route: String, method: &'static str, status: u16, code: &'static str, took: Duration) {
+pub fn request_ended(route: Cow<'static, str>, method: &'static str, status: u16, code: &'static str, took: Duration) {
     let mut labels = vec![
         Label::new("route", route),
         Label::from_static_parts("method", method),

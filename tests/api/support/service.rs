@@ -50,7 +50,7 @@ impl TestService {
         };
         settings.http.host = "127.0.0.1".parse().unwrap();
         settings.http.port = 0;
-        settings.http.workers = Some(2);
+        settings.http.workers = 2;
         settings.http.drain_seconds = 5;
         settings.management.host = settings.http.host;
         settings.management.port = 0;
