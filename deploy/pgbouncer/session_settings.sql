@@ -1,8 +1,9 @@
--- The settings that the service's sessions must have, as settings of its role. A pooler does not pass on what the service would
--- send, so a service with CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS=given sends nothing, and is not ready until it finds these.
+-- The settings that the service's sessions must have, as settings of the role that it logs in as: a login does not inherit
+-- them from a group. A pooler does not pass on what the service would send, so a service with
+-- CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS=given sends nothing, and is not ready until it finds these.
 -- Run it on PostgreSQL itself, as often as you like, as a role that may alter the service's:
 --
---   psql -v ON_ERROR_STOP=1 -v role=customer_deletion_service -f deploy/pgbouncer/session_settings.sql "$DATABASE_URL"
+--   psql -v ON_ERROR_STOP=1 -v role=the_service -f deploy/pgbouncer/session_settings.sql "$DATABASE_URL"
 --
 -- Connections that are open already keep what they have: then "RECONNECT" in PgBouncer's console.
 

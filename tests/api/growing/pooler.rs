@@ -17,7 +17,7 @@ use crate::support::{World, client, postgres};
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/pgbouncer");
 const CONFIGURATION: &str = include_str!("../../../deploy/pgbouncer/pgbouncer.ini");
 const SESSION_SETTINGS: &str = include_str!("../../../deploy/pgbouncer/session_settings.sql");
-const ROLE: &str = "customer_deletion_service";
+const ROLE: &str = "the_service";
 const GIVEN: (&str, &str) = ("CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS", "given");
 
 /// A PostgreSQL of its own, because roles belong to a whole server, and the pooler in front of it.
@@ -50,8 +50,8 @@ async fn pooled() -> Option<Pooled> {
     let url = format!("postgres://postgres@127.0.0.1:{port}/customer_deletion");
     let pool = PgPool::connect(&url).await.unwrap();
     schema::migrate(&url.parse().unwrap()).await.unwrap();
-    let role = "create role customer_deletion_service login;
-        grant select, insert, update on all tables in schema public to customer_deletion_service";
+    let role = "create role the_service login;
+        grant select, insert, update on all tables in schema public to the_service";
     sqlx::raw_sql(role).execute(&pool).await.unwrap();
 
     let host = postgres.get_bridge_ip_address().await.unwrap().to_string();
@@ -88,12 +88,12 @@ impl Pooled {
     async fn give_session_settings(&self) {
         let sql = SESSION_SETTINGS.replace(":\"role\"", ROLE);
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&self.pool).await.unwrap();
-        let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'customer_deletion_service'";
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'the_service'";
         sqlx::raw_sql(end).execute(&self.pool).await.unwrap();
     }
 
     async fn connections(&self) -> i64 {
-        let count = "select count(*) from pg_stat_activity where usename = 'customer_deletion_service'";
+        let count = "select count(*) from pg_stat_activity where usename = 'the_service'";
         sqlx::query_scalar(count).fetch_one(&self.pool).await.unwrap()
     }
 }
