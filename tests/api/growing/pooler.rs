@@ -24,7 +24,7 @@ const GIVEN: (&str, &str) = ("CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS", "g
 struct Pooled {
     pool: PgPool,
     pooled_url: String,
-    pooler: ContainerAsync<GenericImage>,
+    _pooler: ContainerAsync<GenericImage>,
     _postgres: ContainerAsync<GenericImage>,
 }
 
@@ -58,7 +58,7 @@ async fn pooled() -> Option<Pooled> {
     let pooler = start_pooler(&network, &host).await;
     let port = pooler.get_host_port_ipv4(6432).await.unwrap();
     let pooled_url = format!("postgres://{ROLE}:development@127.0.0.1:{port}/customer_deletion");
-    Some(Pooled { pool, pooled_url, pooler, _postgres: postgres })
+    Some(Pooled { pool, pooled_url, _pooler: pooler, _postgres: postgres })
 }
 
 /// With the files of `deploy/pgbouncer`, but for where PostgreSQL is, and with so few connections that they are shared.
@@ -112,15 +112,14 @@ async fn two_replicas_behind_pgbouncer_serve_under_load_without_an_error() {
     let family = World::new(pooled.pool.clone()).family().await;
 
     let load = Load::start(&addresses, &pooled.pool, family, 12);
-    sleep(Duration::from_secs(4)).await;
+    load.until_answered(200).await;
     let connections = pooled.connections().await;
+    load.stop().await.assert_no_failure();
     // Idle for longer than a session goes unasked whether it is still there.
-    let report = load.stop().await;
     sleep(Duration::from_millis(1500)).await;
     let after_a_rest = Load::start(&addresses, &pooled.pool, family, 12);
-    sleep(Duration::from_secs(1)).await;
+    after_a_rest.until_answered(50).await;
 
-    report.assert_no_failure();
     after_a_rest.stop().await.assert_no_failure();
     assert!((1..=3).contains(&connections), "{connections} connections for 16 of the service");
     for replica in &replicas {
@@ -131,7 +130,6 @@ async fn two_replicas_behind_pgbouncer_serve_under_load_without_an_error() {
     let disagreements: i64 =
         sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(&pooled.pool).await.unwrap();
     assert_eq!(disagreements, 0);
-    drop(pooled.pooler);
 }
 
 #[tokio::test]

@@ -72,6 +72,7 @@ async fn calls_to_three_replicas_over_the_same_rows_have_one_winner_for_each_id(
             loser.assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");
         }
     }
+    load.until_answered(20).await;
     load.stop().await.assert_no_failure();
     replicas.assert_rows_and_operations_agree().await;
 }

@@ -32,11 +32,12 @@ async fn migrations_behind_long_transactions_fail_no_call_and_stall_none() {
     let contact = service.world.contact(family.sub_customer).await;
     let _slow = AbortOnDropHandle::new(tokio::spawn(change_slowly(pool.clone(), contact)));
     let load = Load::start(&[service.address], pool, family, 4);
-    sleep(Duration::from_millis(500)).await;
+    load.until_answered(20).await;
 
     let migrator = with_later_migrations().await;
     let (result, told) = migrate(&service.database, &migrator, Duration::from_secs(60)).await;
 
+    load.until_answered(20).await;
     let report = load.stop().await;
     assert_eq!(result.unwrap().1, 9006, "{told:?}");
     report.assert_no_failure();
