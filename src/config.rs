@@ -3,6 +3,7 @@
 //! `CUSTOMER_DELETION__HTTP__PORT` in the environment is `port` in the section `[http]` of the file, a TOML file that
 //! `CUSTOMER_DELETION_CONFIG` names. The environment wins.
 
+mod migration;
 mod reading;
 mod requester;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::migration::Migration;
 pub use self::requester::{Header, Jwt, JwtSource, KeySource, Requester, RequesterSource, WAIT_FOR_KEY};
 
 const PREFIX: &str = "CUSTOMER_DELETION";
@@ -32,6 +34,7 @@ pub struct Settings {
     pub management: Management,
     pub requester: Requester,
     pub deletion: Deletion,
+    pub migration: Migration,
     pub log: Log,
 }
 
@@ -54,6 +57,18 @@ pub struct Database {
     /// How long all the database work of a call may take, waits and retries included.
     #[serde(rename = "deadline_ms", deserialize_with = "milliseconds")]
     pub deadline: Duration,
+    /// Where a session's own settings come from.
+    pub session_settings: SessionSettings,
+}
+
+/// Where the settings of a session of PostgreSQL come from: how it plans, and how long it waits.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionSettings {
+    /// The service sends them when it connects.
+    Sent,
+    /// The role has them, because a pooler in between would not pass them on. The service checks that they are there.
+    Given,
 }
 
 impl Default for Database {
@@ -65,6 +80,7 @@ impl Default for Database {
             lock_timeout: Duration::from_millis(1500),
             statement_timeout: Duration::from_millis(2000),
             deadline: Duration::from_millis(2500),
+            session_settings: SessionSettings::Sent,
         }
     }
 }
@@ -200,6 +216,7 @@ impl Settings {
     fn validate(&self) -> Result<(), SettingsError> {
         self.validate_numbers()?;
         self.validate_waits()?;
+        self.migration.validate()?;
         if self.requester.rate_burst.is_some() && self.requester.rate_per_second.is_none() {
             let problem = format!("is of no use without {}", variable("requester.rate_per_second"));
             return Err(SettingsError::new("requester.rate_burst", problem));

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use customer_deletion::config::Settings;
+use customer_deletion::schema::{MIGRATOR, Runner};
 use customer_deletion::server::Server;
-use customer_deletion::{demo, healthcheck, http, schema, telemetry};
+use customer_deletion::{demo, healthcheck, http, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -65,7 +66,8 @@ async fn serve() -> Result<(), AnyError> {
 
 async fn migrate() -> Result<(), AnyError> {
     let settings = Settings::load()?;
-    let (before, after) = schema::migrate(&settings.database.connect_options()?).await?;
+    let runner = Runner { migrator: &MIGRATOR, settings: settings.migration, tell: &|line| eprintln!("{line}") };
+    let (before, after) = runner.run(&settings.database.connect_options()?).await?;
     if before == after {
         println!("the schema is up to date, at version {after}");
     } else {

@@ -1,114 +1,94 @@
-//! The schema: its migrations, and whether a database has had just those that this build is made for.
+//! The schema: its migrations, and whether a database has had those that this build is made for.
+
+mod obstacles;
+mod runner;
 
 use std::collections::BTreeSet;
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::PgConnection;
+use sqlx::migrate::Migrator;
+
+pub use self::runner::{Runner, SchemaError, migrate};
 
 /// The plain SQL files of `migrations/`.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
 /// The version of the schema that this build reads and writes: its newest migration.
 pub fn expected_version() -> i64 {
-    expected_versions().last().copied().unwrap_or(0)
+    newest(&versions(&MIGRATOR))
 }
 
-fn expected_versions() -> BTreeSet<i64> {
-    MIGRATOR.iter().map(|migration| migration.version).collect()
+fn versions(migrator: &Migrator) -> BTreeSet<i64> {
+    migrator.iter().map(|migration| migration.version).collect()
 }
 
-/// A schema that is not the one of this build.
+fn newest(versions: &BTreeSet<i64>) -> i64 {
+    versions.last().copied().unwrap_or(0)
+}
+
+/// A migration that a database has had, as `schema_version` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    pub version: i64,
+    /// The oldest build that works on the schema after it; none when only those do that know it.
+    pub oldest_build: Option<i64>,
+}
+
+/// A schema on which a build does not work.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the schema is at version {found}, and this build is made for version {}{}", expected_version(), gaps(.missing))]
+#[error(
+    "the schema is at version {found}, and this build is made for version {expected}{}{}",
+    listed("; migrations were left out: ", .missing),
+    listed("; newer migrations do not work with it: ", .breaking)
+)]
 pub struct Misfit {
     /// The newest migration that was applied; 0 for none.
     pub found: i64,
+    pub expected: i64,
     /// Migrations that were left out although newer ones were applied.
     pub missing: Vec<i64>,
+    /// Migrations that are unknown here, and do not say that they work with this build.
+    pub breaking: Vec<i64>,
 }
 
-fn gaps(missing: &[i64]) -> String {
-    if missing.is_empty() { String::new() } else { format!("; migrations were left out: {missing:?}") }
+fn listed(introduction: &str, versions: &[i64]) -> String {
+    if versions.is_empty() { String::new() } else { format!("{introduction}{versions:?}") }
 }
 
-/// Judges a schema by the numbers in its `schema_version`.
-pub fn fits(applied: &[i64]) -> Result<(), Misfit> {
-    let applied: BTreeSet<i64> = applied.iter().copied().collect();
-    if applied == expected_versions() {
+/// Judges a schema by its `schema_version`.
+pub fn fits(applied: &[Applied]) -> Result<(), Misfit> {
+    fits_build(&versions(&MIGRATOR), applied)
+}
+
+/// A build works on a schema that has had all its migrations, and beside them only such as say that they work with it.
+fn fits_build(known: &BTreeSet<i64>, applied: &[Applied]) -> Result<(), Misfit> {
+    let numbers: BTreeSet<i64> = applied.iter().map(|migration| migration.version).collect();
+    let breaking = breaking(known, applied);
+    if breaking.is_empty() && numbers.is_superset(known) {
         return Ok(());
     }
-    let found = applied.last().copied().unwrap_or(0);
-    Err(Misfit { found, missing: left_out(&applied) })
+    Err(Misfit { found: newest(&numbers), expected: newest(known), missing: left_out(known, &numbers), breaking })
 }
 
-fn left_out(applied: &BTreeSet<i64>) -> Vec<i64> {
-    let found = applied.last().copied().unwrap_or(0);
-    expected_versions().into_iter().filter(|version| *version < found && !applied.contains(version)).collect()
+fn breaking(known: &BTreeSet<i64>, applied: &[Applied]) -> Vec<i64> {
+    let works = |migration: &Applied| migration.oldest_build.is_some_and(|oldest| oldest <= newest(known));
+    let unknown = applied.iter().filter(|migration| !known.contains(&migration.version));
+    unknown.filter(|migration| !works(migration)).map(|migration| migration.version).collect()
 }
 
-/// Why a schema cannot be brought up to date.
-#[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
-    #[error("cannot work with the database: {0}")]
-    Database(#[from] sqlx::Error),
-    #[error("the schema is newer than this build: migration {0} is unknown here")]
-    Newer(i64),
-    #[error("migrations were left out although newer ones were applied: {0:?}; run their files by hand")]
-    LeftOut(Vec<i64>),
-    #[error("a migration failed, and nothing of it remains: {0}")]
-    Migration(MigrateError),
-    #[error("after all migrations, {0}")]
-    Misfit(#[from] Misfit),
+fn left_out(known: &BTreeSet<i64>, applied: &BTreeSet<i64>) -> Vec<i64> {
+    known.iter().copied().filter(|version| *version < newest(applied) && !applied.contains(version)).collect()
 }
 
-/// Brings the schema up to date, and tells from which version to which.
-///
-/// What was applied is what `schema_version` says. Files that a DBA ran with psql left their numbers there, and those that were
-/// taken back with psql took them away.
-pub async fn migrate(options: &PgConnectOptions) -> Result<(i64, i64), SchemaError> {
-    let mut connection = options.connect().await?;
-    let applied: BTreeSet<i64> = applied_versions(&mut connection).await?.into_iter().collect();
-    if let Some(newer) = applied.difference(&expected_versions()).last() {
-        return Err(SchemaError::Newer(*newer));
-    }
-    let left_out = left_out(&applied);
-    if !left_out.is_empty() {
-        return Err(SchemaError::LeftOut(left_out));
-    }
-    let before = applied.last().copied().unwrap_or(0);
-    forget_reverted(&mut connection, before).await?;
-    if before > 0 {
-        MIGRATOR.skip(&mut connection, Some(before)).await.map_err(translate)?;
-    }
-    MIGRATOR.run(&mut connection).await.map_err(translate)?;
-    fits(&applied_versions(&mut connection).await?)?;
-    connection.close().await?;
-    Ok((before, expected_version()))
-}
-
-fn translate(error: MigrateError) -> SchemaError {
-    match error {
-        MigrateError::VersionMissing(version) => SchemaError::Newer(version),
-        other => SchemaError::Migration(other),
-    }
-}
-
-/// The numbers in `schema_version`, ascending; none in an empty database.
-async fn applied_versions(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+/// What `schema_version` has, ascending; nothing in an empty database.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, sqlx::Error> {
     if !exists(connection, "schema_version").await? {
         return Ok(Vec::new());
     }
-    sqlx::query_scalar("select version from schema_version order by version").fetch_all(connection).await
-}
-
-/// Takes what was taken back by hand out of sqlx's own table as well, so that it is applied again.
-async fn forget_reverted(connection: &mut PgConnection, applied: i64) -> Result<(), sqlx::Error> {
-    if exists(connection, "_sqlx_migrations").await? {
-        let forget = "delete from _sqlx_migrations where version > $1 and version <= $2";
-        sqlx::query(forget).bind(applied).bind(expected_version()).execute(connection).await?;
-    }
-    Ok(())
+    // The column is younger than the table.
+    let select = "select version, (to_jsonb(schema_version) ->> 'oldest_build')::bigint from schema_version order by 1";
+    let rows: Vec<(i64, Option<i64>)> = sqlx::query_as(select).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(version, oldest_build)| Applied { version, oldest_build }).collect())
 }
 
 async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
@@ -119,17 +99,44 @@ async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_just_the_migrations_of_this_build_fit() {
-        let all: Vec<i64> = expected_versions().into_iter().collect();
-        let newest = expected_version();
-        let without = |left_out: i64| all.iter().copied().filter(|version| *version != left_out).collect::<Vec<_>>();
+    fn schema(versions: &[i64]) -> Vec<Applied> {
+        versions.iter().map(|version| Applied { version: *version, oldest_build: Some(*version) }).collect()
+    }
 
-        assert_eq!(fits(&all), Ok(()));
-        assert_eq!(fits(&[]), Err(Misfit { found: 0, missing: vec![] }));
-        assert_eq!(fits(&without(newest)), Err(Misfit { found: newest - 1, missing: vec![] }));
-        assert_eq!(fits(&without(2)), Err(Misfit { found: newest, missing: vec![2] }));
-        let newer = [all, vec![newest + 1]].concat();
-        assert_eq!(fits(&newer), Err(Misfit { found: newest + 1, missing: vec![] }));
+    fn judge(applied: &[Applied]) -> Result<(), Misfit> {
+        fits_build(&BTreeSet::from([1, 2, 4]), applied)
+    }
+
+    fn misfit(found: i64, missing: &[i64], breaking: &[i64]) -> Result<(), Misfit> {
+        Err(Misfit { found, expected: 4, missing: missing.to_vec(), breaking: breaking.to_vec() })
+    }
+
+    #[test]
+    fn a_schema_must_have_had_every_migration_of_the_build() {
+        assert_eq!(judge(&schema(&[1, 2, 4])), Ok(()));
+        assert_eq!(judge(&[]), misfit(0, &[], &[]));
+        assert_eq!(judge(&schema(&[1, 2])), misfit(2, &[], &[]));
+        assert_eq!(judge(&schema(&[1, 4])), misfit(4, &[2], &[]));
+    }
+
+    #[test]
+    fn a_newer_migration_says_which_older_builds_work_on_it() {
+        let with = |version, oldest_build| [schema(&[1, 2, 4]), vec![Applied { version, oldest_build }]].concat();
+        assert_eq!(judge(&with(5, Some(4))), Ok(()));
+        assert_eq!(judge(&with(5, Some(1))), Ok(()));
+        assert_eq!(judge(&with(5, Some(5))), misfit(5, &[], &[5]));
+        assert_eq!(judge(&with(5, None)), misfit(5, &[], &[5]));
+        assert_eq!(judge(&with(3, None)), misfit(4, &[], &[3]));
+        let late_break = [with(5, Some(4)), schema(&[6])].concat();
+        assert_eq!(judge(&late_break), misfit(6, &[], &[6]));
+    }
+
+    #[test]
+    fn a_misfit_tells_what_to_look_at() {
+        assert_eq!(
+            misfit(6, &[2], &[6]).unwrap_err().to_string(),
+            "the schema is at version 6, and this build is made for version 4; migrations were left out: [2]; newer \
+             migrations do not work with it: [6]"
+        );
     }
 }

@@ -60,6 +60,25 @@ fn a_connection_is_kept_for_some_time() {
 }
 
 #[test]
+fn a_migration_waits_for_some_time_and_not_for_ever() {
+    for (name, too_long, shown) in [("LOCK_TIMEOUT_MS", "86400001", "86400s"), ("PATIENCE_SECONDS", "86401", "86400s")]
+    {
+        let setting = format!("CUSTOMER_DELETION__MIGRATION__{name}");
+        assert_eq!(refusal(&[(&setting, "0")]), format!("{setting}: must be at least 1"));
+        assert_eq!(refusal(&[(&setting, too_long)]), format!("{setting}: must be at most {shown}"));
+    }
+}
+
+#[test]
+fn session_settings_are_sent_or_given() {
+    let setting = "CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS";
+    assert_eq!(load(&[]).unwrap().database.session_settings, SessionSettings::Sent);
+    assert_eq!(load(&[(setting, "given")]).unwrap().database.session_settings, SessionSettings::Given);
+    let message = refusal(&[(setting, "taken")]);
+    assert!(message.starts_with(setting) && message.contains("taken"), "{message}");
+}
+
+#[test]
 fn waits_must_nest() {
     let message = refusal(&[("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "3000")]);
     assert_eq!(

@@ -9,6 +9,7 @@
 
 mod database;
 mod observed;
+mod session_settings;
 mod sessions;
 mod statements;
 
@@ -23,9 +24,10 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
-pub use self::sessions::PLANNING;
+pub use self::session_settings::PLANNING;
 
 use self::database::Database;
+use self::session_settings::Wanted;
 use self::statements::{Attempt, Failure};
 use crate::config;
 use crate::eligibility::{Refusal, judge};
@@ -41,7 +43,8 @@ const ATTEMPTS: u32 = 3;
 #[derive(Clone)]
 pub struct Repository {
     database: Database,
-    /// Whether the schema was found to fit. Until it was, no call touches a table.
+    session_settings: Arc<Wanted>,
+    /// Whether schema and sessions were found to be as wanted. Until they were, no call touches a table.
     schema_fits: Arc<AtomicBool>,
     /// Where the connections live. The threads that serve calls have runtimes of their own, which end before the calls do.
     runtime: Handle,
@@ -54,6 +57,7 @@ impl Repository {
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Repository {
         Repository {
             database: Database::new(settings, options),
+            session_settings: Arc::new(Wanted::new(settings)),
             schema_fits: Arc::default(),
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -180,8 +184,11 @@ impl Repository {
     }
 
     async fn check_by(&self, deadline: Instant) -> Result<(), Error> {
-        let found = match self.database.run(deadline, |connection| Box::pin(statements::check_schema(connection))).await
-        {
+        let checked = self.database.run(deadline, |connection| {
+            let names = self.session_settings.names();
+            Box::pin(async move { statements::check_schema(connection, &names).await })
+        });
+        let found = match checked.await {
             Ok(found) => found,
             Err(Error::Defect(error)) => {
                 self.schema_fits.store(false, Ordering::Relaxed);
@@ -193,9 +200,12 @@ impl Repository {
             // A database that is away says nothing about its schema.
             Err(error) => return Err(error),
         };
-        let fits = schema::fits(&found.versions);
-        self.schema_fits.store(fits.is_ok(), Ordering::Relaxed);
-        fits.map_err(|misfit| Error::Unavailable(misfit.to_string()))?;
+        if let Err(misfit) = schema::fits(&found.applied) {
+            self.schema_fits.store(false, Ordering::Relaxed);
+            return Err(Error::Unavailable(misfit.to_string()));
+        }
+        self.session_settings.check(&found.settings).map_err(Error::Unavailable)?;
+        self.schema_fits.store(true, Ordering::Relaxed);
         if !found.writable {
             self.database.distrust_connections();
             return Err(Error::Unavailable("the server does not take writes".to_owned()));

@@ -12,6 +12,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::session_settings;
 use crate::config;
 use crate::telemetry::metrics;
 
@@ -42,7 +43,9 @@ impl Sessions {
     /// Connects when the first session is wanted.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Sessions {
         let broken = LastTime::default();
-        let maker = Maker { options: limit_session(settings, options), broken: broken.clone() };
+        // A call has its own line in the log.
+        let options = session_settings::set(settings, options).disable_statement_logging();
+        let maker = Maker { options, broken: broken.clone() };
         let pool = Pool::builder(maker)
             .max_size(settings.max_connections as usize)
             // The one that was used last has its caches warm, here and on the server.
@@ -159,31 +162,6 @@ fn is_not_there_yet(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("57P03" | "53300")),
         _ => false,
     }
-}
-
-/// How a session plans its statements.
-pub const PLANNING: [(&str, &str); 3] = [
-    // Planning anew for each list of ids would cost a third of the throughput.
-    ("plan_cache_mode", "force_generic_plan"),
-    // A plan that is made while a table is new, and small, is kept while it grows.
-    ("enable_seqscan", "off"),
-    // Every statement is about a few rows, whatever the planner may guess.
-    ("jit", "off"),
-];
-
-/// Limits that a session keeps by itself, whatever happens to this process.
-fn limit_session(settings: &config::Database, options: PgConnectOptions) -> PgConnectOptions {
-    let milliseconds = |duration: Duration| duration.as_millis().to_string();
-    let options = options.application_name("customer-deletion").options(PLANNING).options([
-        ("statement_timeout", milliseconds(settings.statement_timeout)),
-        ("lock_timeout", milliseconds(settings.lock_timeout)),
-        ("idle_in_transaction_session_timeout", milliseconds(settings.statement_timeout)),
-        ("tcp_user_timeout", milliseconds(settings.deadline)),
-        // Every statement is a transaction, and its rechecks after a wait are those of this level.
-        ("default_transaction_isolation", "read committed".to_owned()),
-    ]);
-    // A call has its own line in the log.
-    options.disable_statement_logging()
 }
 
 /// When something last happened.

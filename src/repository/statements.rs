@@ -8,6 +8,7 @@ use crate::eligibility::Findings;
 use crate::error::Code;
 use crate::operation::{Deletion, IdempotencyKey, Operation, Status};
 use crate::resource::Resource;
+use crate::schema::Applied;
 
 /// What came of a try to delete.
 pub enum Attempt {
@@ -166,14 +167,21 @@ fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error 
     sqlx::Error::Decode(Box::new(error))
 }
 
-/// The migrations that the schema has had, ascending, and whether the server takes writes.
+/// The migrations that the schema has had, ascending, whether the server takes writes, and how the session is set.
 pub struct SchemaCheck {
-    pub versions: Vec<i64>,
+    pub applied: Vec<Applied>,
     pub writable: bool,
+    pub settings: Vec<Option<String>>,
 }
 
-/// Fails with SQLSTATE 42P01 in a database without a schema.
-pub async fn check_schema(connection: &mut PgConnection) -> Result<SchemaCheck, sqlx::Error> {
-    let statement = sqlx::query_file_as!(SchemaCheck, "src/repository/sql/check_schema.sql");
-    observed("check_schema", statement.fetch_one(connection)).await
+/// Fails with SQLSTATE 42P01 in a database without a schema. The settings come in the order of their names.
+pub async fn check_schema(connection: &mut PgConnection, settings: &[String]) -> Result<SchemaCheck, sqlx::Error> {
+    let statement = sqlx::query_file!("src/repository/sql/check_schema.sql", settings);
+    let row = observed("check_schema", statement.fetch_one(connection)).await?;
+    let applied = row.versions.into_iter().zip(row.oldest_builds);
+    Ok(SchemaCheck {
+        applied: applied.map(|(version, oldest_build)| Applied { version, oldest_build }).collect(),
+        writable: row.writable,
+        settings: row.settings,
+    })
 }

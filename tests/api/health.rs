@@ -47,18 +47,19 @@ async fn against_an_older_or_newer_schema_it_is_not_ready_and_changes_nothing() 
     let family = service.world.family().await;
     let zone = service.world.zone(family.requester).await;
     let expected = schema::expected_version();
+    let previous: i64 = sqlx::query_scalar("select max(version) from schema_version where version < $1")
+        .bind(expected)
+        .fetch_one(pool)
+        .await
+        .unwrap();
 
     for (change, undo, found) in [
         (
-            "delete from schema_version where version = $1 - 1",
-            "insert into schema_version (version) values ($1 - 1)",
+            "delete from schema_version where version = 9 and $1::bigint > 9",
+            "insert into schema_version (version) select 9 where $1::bigint > 9",
             expected,
         ),
-        (
-            "delete from schema_version where version = $1",
-            "insert into schema_version (version) values ($1)",
-            expected - 1,
-        ),
+        ("delete from schema_version where version = $1", "insert into schema_version (version) values ($1)", previous),
         (
             "insert into schema_version (version) values ($1 + 1)",
             "delete from schema_version where version = $1 + 1",

@@ -4,11 +4,13 @@ mod support;
 
 mod crash;
 mod docs;
+mod growing;
 mod health;
 mod idempotency;
 mod identity;
 mod jwt;
 mod limits;
+mod live;
 mod log_lines;
 mod metrics;
 mod openapi;

@@ -1,9 +1,8 @@
-//! The schema keeps its rules against every writer, and can be taken back.
+//! The schema keeps its rules against every writer.
 
 use customer_deletion::resource::Resource;
-use customer_deletion::schema::{self, MIGRATOR};
 use rstest::rstest;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::support::world::table;
@@ -331,57 +330,4 @@ async fn every_table_and_every_column_has_a_comment() {
     .await
     .unwrap();
     assert!(silent.is_empty(), "{silent:?}");
-}
-
-/// Everything that is in the schema.
-async fn objects(database: &TestDatabase) -> Vec<String> {
-    sqlx::query_scalar(
-        "select pg_describe_object('pg_class'::regclass, oid, 0) from pg_class
-         where relnamespace = 'public'::regnamespace and relname !~ '_sqlx_migrations'
-         union all
-         select pg_describe_object('pg_proc'::regclass, oid, 0) from pg_proc where pronamespace = 'public'::regnamespace
-         union all
-         select pg_get_constraintdef(oid) || conname from pg_constraint
-         where connamespace = 'public'::regnamespace and conname !~ '_sqlx_migrations'
-         union all
-         select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal
-         order by 1",
-    )
-    .fetch_all(&database.pool)
-    .await
-    .unwrap()
-}
-
-#[tokio::test]
-async fn the_migrations_can_be_taken_back_one_by_one_and_applied_again() {
-    let database = TestDatabase::migrated().await;
-    let before = objects(&database).await;
-    let mut connection = PgConnection::connect(&database.url).await.unwrap();
-
-    for version in (1..=schema::expected_version()).rev() {
-        MIGRATOR.undo(&mut connection, version - 1).await.unwrap();
-        if version > 1 {
-            let left: i64 =
-                sqlx::query_scalar("select max(version) from schema_version").fetch_one(&mut connection).await.unwrap();
-            assert_eq!(left, version - 1);
-        }
-    }
-    assert_eq!(objects(&database).await, Vec::<String>::new());
-
-    schema::migrate(&database.url.parse().unwrap()).await.unwrap();
-    assert_eq!(objects(&database).await, before);
-}
-
-#[tokio::test]
-async fn files_that_a_dba_ran_by_hand_count_as_applied() {
-    let database = TestDatabase::empty().await;
-    let by_hand = MIGRATOR.iter().filter(|migration| migration.migration_type.is_up_migration());
-    for migration in by_hand.take(6) {
-        sqlx::raw_sql(AssertSqlSafe(migration.sql.as_str().to_owned())).execute(&database.pool).await.unwrap();
-    }
-
-    let versions = schema::migrate(&database.url.parse().unwrap()).await.unwrap();
-
-    assert_eq!(versions, (6, schema::expected_version()));
-    assert_eq!(objects(&database).await, objects(&TestDatabase::migrated().await).await);
 }

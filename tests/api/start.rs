@@ -165,7 +165,7 @@ async fn migrate_applies_again_what_was_taken_back_by_hand() {
 
     let versions = schema::migrate(&database.url.parse().unwrap()).await.unwrap();
 
-    assert_eq!(versions, (newest - 1, newest));
+    assert!(versions.0 < newest && versions.1 == newest, "{versions:?}");
     sqlx::raw_sql("select from operation").execute(&database.pool).await.unwrap();
 }
 

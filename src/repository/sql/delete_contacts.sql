@@ -54,6 +54,7 @@ with recursive
     set deleted_at = now(), deleted_by = $1
     where (select count(*) from target) = cardinality($4)
       and contact.id = any($4)
+      and (contact.customer_id = $3) is true
     returning contact.id
   ),
   -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.

@@ -26,7 +26,10 @@ with
     select customer.id
     from customer
     where customer.id = any (array(
-        select external_params.sub_customer_id from external_params where external_params.id = any($4)
+        select external_params.sub_customer_id
+        from external_params
+        where external_params.id = any($4)
+          and (external_params.customer_id = $3) is true
       ))
       and (customer.parent_id = $3) is true
       and customer.deleted_at is null
@@ -38,7 +41,10 @@ with
     select subscriber.id
     from subscriber
     where subscriber.id = any (array(
-        select external_params.subscriber_id from external_params where external_params.id = any($4)
+        select external_params.subscriber_id
+        from external_params
+        where external_params.id = any($4)
+          and (external_params.customer_id = $3) is true
       ))
       and (subscriber.customer_id = $3) is true
       and subscriber.deleted_at is null
@@ -50,7 +56,10 @@ with
     select sell_plan.id
     from sell_plan
     where sell_plan.id = any (array(
-        select external_params.sell_plan_id from external_params where external_params.id = any($4)
+        select external_params.sell_plan_id
+        from external_params
+        where external_params.id = any($4)
+          and (external_params.customer_id = $3) is true
       ))
       and (sell_plan.customer_id = $3) is true
       and sell_plan.deleted_at is null
@@ -81,6 +90,7 @@ with
     set deleted_at = now(), deleted_by = $1
     where (select count(*) from target) = cardinality($4)
       and external_params.id = any($4)
+      and (external_params.customer_id = $3) is true
     returning external_params.id
   ),
   -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.

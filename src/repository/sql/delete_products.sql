@@ -46,6 +46,7 @@ with
     set deleted_at = now(), deleted_by = $1
     where (select count(*) from target) = cardinality($4)
       and product.id = any($4)
+      and (product.customer_id = $3) is true
     returning product.id
   ),
   -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.

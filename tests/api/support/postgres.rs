@@ -48,7 +48,7 @@ fn start() -> TestPostgres {
     postgres
 }
 
-fn docker_answers() -> bool {
+pub fn docker_answers() -> bool {
     let mut docker = Command::new("docker");
     docker.args(["version", "--format", "{{.Server.Version}}"]).stdout(Stdio::null()).stderr(Stdio::null());
     docker.status().is_ok_and(|status| status.success())

@@ -1,0 +1,106 @@
+//! What stands in the way of a migration: sessions that hold a lock, and what an index that was not finished left behind.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use sqlx::migrate::Migration;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use tokio::time::sleep;
+
+/// How often a migration that takes its time is asked whom it waits for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Without what the session runs: that may be about people.
+const BLOCKERS: &str = "
+    select format(
+      'session %s (%s, %s, %s, transaction open for %s s)',
+      pid,
+      coalesce(usename, 'no role'),
+      coalesce(nullif(application_name, ''), backend_type),
+      coalesce(state, 'no state'),
+      extract(epoch from clock_timestamp() - xact_start)::bigint
+    )
+    from pg_stat_activity
+    where pid = any (pg_blocking_pids($1))
+    order by pid";
+
+/// Tells whom the session waits for, whenever that changes. Never ends.
+pub async fn tell_of_blockers(
+    options: &PgConnectOptions,
+    pid: i32,
+    title: &str,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Infallible {
+    loop {
+        sleep(LOOK_INTERVAL).await;
+        // A look that fails is no reason to give the migration up.
+        if let Ok(mut connection) = options.connect().await {
+            let _ = tell_while_connected(&mut connection, pid, title, tell).await;
+        }
+    }
+}
+
+async fn tell_while_connected(
+    connection: &mut PgConnection,
+    pid: i32,
+    title: &str,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Infallible, sqlx::Error> {
+    let mut told = Vec::new();
+    loop {
+        let pids: Vec<i32> = sqlx::query_scalar("select unnest(pg_blocking_pids($1)) order by 1")
+            .bind(pid)
+            .fetch_all(&mut *connection)
+            .await?;
+        if pids != told {
+            let blockers: Vec<String> = sqlx::query_scalar(BLOCKERS).bind(pid).fetch_all(&mut *connection).await?;
+            if !blockers.is_empty() {
+                tell(&format!("{title} waits for {}", blockers.join(", ")));
+            }
+            told = pids;
+        }
+        sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// An index that was built concurrently, and not to its end. It is written by every insert, and used by no query.
+pub struct HalfBuiltIndex {
+    pub name: String,
+    quoted: String,
+}
+
+impl HalfBuiltIndex {
+    pub async fn drop(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let drop = format!("drop index concurrently if exists {}", self.quoted);
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(connection).await.map(|_| ())
+    }
+}
+
+/// Those that the migration names, and that nobody is building now.
+pub async fn half_built(
+    connection: &mut PgConnection,
+    migration: &Migration,
+) -> Result<Vec<HalfBuiltIndex>, sqlx::Error> {
+    let invalid: Vec<(String, String)> = sqlx::query_as(
+        "select pg_class.relname::text, format('%I.%I', pg_namespace.nspname, pg_class.relname)
+         from pg_index
+         join pg_class on pg_class.oid = pg_index.indexrelid
+         join pg_namespace on pg_namespace.oid = pg_class.relnamespace
+         where not pg_index.indisvalid
+           and pg_class.relkind = 'i'
+           and pg_table_is_visible(pg_class.oid)
+           and not exists (
+             select from pg_stat_progress_create_index as building where building.index_relid = pg_index.indexrelid
+           )",
+    )
+    .fetch_all(connection)
+    .await?;
+    let is_named = |name: &str| words(migration.sql.as_str()).any(|word| word == name);
+    let named = invalid.into_iter().filter(|(name, _)| is_named(name));
+    Ok(named.map(|(name, quoted)| HalfBuiltIndex { name, quoted }).collect())
+}
+
+fn words(sql: &str) -> impl Iterator<Item = &str> {
+    sql.split(|character: char| !character.is_alphanumeric() && character != '_')
+}

@@ -1,0 +1,100 @@
+//! The files: whoever runs them, each can be taken back, and says what it leaves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use customer_deletion::schema::{self, MIGRATOR};
+use sqlx::migrate::{Migration, Migrator};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use super::with_later_migrations;
+use crate::support::TestDatabase;
+
+/// Everything that is in the schema, but for the order of columns: one that comes again comes last. And the numbers of the
+/// migrations that it has had.
+async fn catalog(connection: &mut PgConnection) -> BTreeSet<String> {
+    let objects: Vec<String> =
+        sqlx::query_scalar(include_str!("catalog.sql")).fetch_all(&mut *connection).await.unwrap();
+    let has_versions = objects.iter().any(|object| object.starts_with("r schema_version "));
+    let versions: Vec<i64> = match has_versions {
+        true => sqlx::query_scalar("select version from schema_version").fetch_all(connection).await.unwrap(),
+        false => Vec::new(),
+    };
+    objects.into_iter().chain(versions.iter().map(|version| format!("migration {version}"))).collect()
+}
+
+#[track_caller]
+fn assert_same(found: &BTreeSet<String>, expected: &BTreeSet<String>, what: &str) {
+    let differences: Vec<&String> = found.symmetric_difference(expected).collect();
+    assert!(differences.is_empty(), "{what}: {differences:#?}");
+}
+
+fn ups(migrator: &Migrator) -> Vec<&Migration> {
+    migrator.iter().filter(|migration| migration.migration_type.is_up_migration()).collect()
+}
+
+#[tokio::test]
+async fn each_migration_can_be_taken_back_and_applied_again() {
+    let database = TestDatabase::empty().await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    let migrator = with_later_migrations().await;
+    let versions: Vec<i64> = ups(&migrator).iter().map(|migration| migration.version).collect();
+
+    let mut after = BTreeMap::from([(0, catalog(&mut connection).await)]);
+    for version in &versions {
+        migrator.run_to(*version, &mut connection).await.unwrap();
+        after.insert(*version, catalog(&mut connection).await);
+    }
+    let below = |version: i64| *after.range(..version).next_back().unwrap().0;
+    for version in versions.iter().rev() {
+        migrator.undo(&mut connection, below(*version)).await.unwrap();
+        let what = format!("{version} and back is not what was there before");
+        assert_same(&catalog(&mut connection).await, &after[&below(*version)], &what);
+    }
+    migrator.run(&mut connection).await.unwrap();
+    assert_same(&catalog(&mut connection).await, &after[&9006], "back and up again is another schema");
+}
+
+#[tokio::test]
+async fn files_that_a_dba_ran_by_hand_count_as_applied() {
+    let database = TestDatabase::empty().await;
+    for migration in ups(&MIGRATOR).into_iter().take(6) {
+        sqlx::raw_sql(AssertSqlSafe(migration.sql.as_str().to_owned())).execute(&database.pool).await.unwrap();
+    }
+
+    let versions = schema::migrate(&database.url.parse().unwrap()).await.unwrap();
+
+    assert_eq!(versions, (6, schema::expected_version()));
+    let migrated = TestDatabase::migrated().await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    let mut other_connection = PgConnection::connect(&migrated.url).await.unwrap();
+    let expected = catalog(&mut other_connection).await;
+    assert_same(&catalog(&mut connection).await, &expected, "files run by hand make another schema");
+}
+
+/// From the version on from which `schema_version` has the column.
+#[tokio::test]
+async fn each_migration_says_which_older_builds_work_on_what_it_leaves() {
+    let migrator = with_later_migrations().await;
+    let ups = ups(&migrator);
+    for (position, migration) in ups.iter().enumerate().filter(|(_, migration)| migration.version >= 15) {
+        // What is done outside a transaction is alone in its file, and recorded by the one after it.
+        let recorder = if migration.no_tx { ups[position + 1] } else { migration };
+        assert!(!recorder.no_tx, "{} is recorded by nobody", migration.version);
+        let last = recorder.sql.as_str().lines().last().unwrap();
+        let is_record = last.starts_with("insert into schema_version (version, oldest_build) values (");
+        assert!(is_record && last.contains(&format!("({}, ", migration.version)), "{}: {last}", migration.version);
+    }
+}
+
+#[tokio::test]
+async fn what_no_transaction_can_do_is_one_statement_that_may_run_again() {
+    let migrator = with_later_migrations().await;
+    let outside: Vec<&Migration> = migrator.iter().filter(|migration| migration.no_tx).collect();
+    assert!(outside.len() >= 2, "the tests have one to try");
+    for migration in outside {
+        let code: Vec<&str> = migration.sql.as_str().lines().filter(|line| !line.starts_with("--")).collect();
+        let code = code.join("\n");
+        assert_eq!(code.matches(';').count(), 1, "{code}");
+        assert!(code.contains("concurrently if not exists") || code.contains("concurrently if exists"), "{code}");
+    }
+}

@@ -1,0 +1,116 @@
+//! Clients that delete contacts, one call after the other, while something else happens.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use sqlx::PgPool;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::support::service::{collection, send};
+use crate::support::world::Family;
+use crate::support::{body, client};
+
+/// Clients at work until they are stopped.
+pub struct Load {
+    clients: Vec<JoinHandle<Report>>,
+    answers: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+}
+
+/// How it went.
+#[derive(Debug, Default)]
+pub struct Report {
+    pub calls: usize,
+    /// The answers that were no success.
+    pub failures: Vec<String>,
+    pub longest: Duration,
+}
+
+impl Load {
+    /// Each client sends its calls to one of the addresses.
+    pub fn start(addresses: &[SocketAddr], pool: &PgPool, family: Family, clients: usize) -> Load {
+        let (answers, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
+        let work = |number: usize| {
+            let address = addresses[number % addresses.len()];
+            let client = Client { address, pool: pool.clone(), family, answers: Arc::clone(&answers) };
+            tokio::spawn(client.work(Arc::clone(&stop)))
+        };
+        Load { clients: (0..clients).map(work).collect(), answers, stop }
+    }
+
+    /// Until so many more calls are answered, however busy the machine is.
+    pub async fn until_answered(&self, more: usize) {
+        let (began, enough) = (Instant::now(), self.answers.load(Ordering::Relaxed) + more);
+        while self.answers.load(Ordering::Relaxed) < enough {
+            assert!(began.elapsed() < Duration::from_secs(60), "{more} calls take longer than a minute");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub async fn stop(self) -> Report {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut report = Report::default();
+        for client in self.clients {
+            let part = client.await.unwrap();
+            report.calls += part.calls;
+            report.failures.extend(part.failures);
+            report.longest = report.longest.max(part.longest);
+        }
+        println!("{} calls, {} failures, the longest {:?}", report.calls, report.failures.len(), report.longest);
+        report
+    }
+}
+
+impl Report {
+    #[track_caller]
+    pub fn assert_no_failure(&self) {
+        assert_eq!(self.failures, Vec::<String>::new());
+    }
+
+    #[track_caller]
+    pub fn assert_no_stall(&self) {
+        assert!(self.longest < Duration::from_secs(2), "a call took {:?}", self.longest);
+    }
+}
+
+struct Client {
+    address: SocketAddr,
+    pool: PgPool,
+    family: Family,
+    answers: Arc<AtomicUsize>,
+}
+
+impl Client {
+    async fn work(self, stop: Arc<AtomicBool>) -> Report {
+        let mut report = Report::default();
+        while !stop.load(Ordering::Relaxed) {
+            let contacts = self.contacts().await;
+            let path = collection(self.family.sub_customer, Resource::Contact);
+            let call = client()
+                .delete(format!("http://{}{path}", self.address))
+                .header("X-Requester-Id", self.family.requester.to_string())
+                .body(body(&contacts));
+            let began = Instant::now();
+            let answer = send(call).await;
+            report.longest = report.longest.max(began.elapsed());
+            report.calls += 1;
+            self.answers.fetch_add(1, Ordering::Relaxed);
+            if answer.status != 200 {
+                report.failures.push(format!("{} after {:?}: {}", answer.status, began.elapsed(), answer.text));
+            }
+        }
+        report
+    }
+
+    /// New ones, as another service creates them.
+    async fn contacts(&self) -> Vec<Uuid> {
+        let sql = "insert into contact (id, customer_id, email, mobile)
+            select gen_random_uuid(), $1, 'a@example.com', '+49' from generate_series(1, 5)
+            returning id";
+        sqlx::query_scalar(sql).bind(self.family.sub_customer).fetch_all(&self.pool).await.unwrap()
+    }
+}

@@ -1,0 +1,7 @@
+-- A column with a default: PostgreSQL notes the default down, and rewrites nothing.
+
+alter table contact add column department text not null default 'none';
+
+comment on column contact.department is 'Where in the customer''s house the contact works.';
+
+insert into schema_version (version, oldest_build) values (9001, 15);

@@ -1,0 +1,12 @@
+-- An index that was built concurrently is there even when that failed, and "if not exists" is content with it.
+
+do $$
+begin
+  if not (select indisvalid from pg_index where indexrelid = 'contact_email_idx'::regclass) then
+    raise exception 'the index contact_email_idx is half-built'
+      using hint = 'Run: reindex index concurrently contact_email_idx';
+  end if;
+end
+$$;
+
+insert into schema_version (version, oldest_build) values (9002, 15), (9003, 15);

@@ -1,0 +1,8 @@
+delete from schema_version where version = 9006;
+
+create or replace function operation_ends_once() returns trigger
+language plpgsql as $$
+begin
+  raise exception 'operation % has ended', old.id using errcode = 'restrict_violation';
+end
+$$;

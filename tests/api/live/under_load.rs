@@ -1,0 +1,54 @@
+//! Migrations while calls keep coming.
+
+use std::time::Duration;
+
+use customer_deletion::resource::Resource;
+use sqlx::PgPool;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use super::load::Load;
+use super::{migrate, with_later_migrations};
+use crate::support::TestService;
+
+/// Another service that changes a contact, and takes its time until it commits: again and again.
+async fn change_slowly(pool: PgPool, contact: Uuid) {
+    loop {
+        let mut tx = pool.begin().await.unwrap();
+        let change = "update contact set remarks = 'called' where id = $1";
+        sqlx::query(change).bind(contact).execute(&mut *tx).await.unwrap();
+        sleep(Duration::from_secs(3)).await;
+        tx.commit().await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_behind_long_transactions_fail_no_call_and_stall_none() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let _slow = AbortOnDropHandle::new(tokio::spawn(change_slowly(pool.clone(), contact)));
+    let load = Load::start(&[service.address], pool, family, 4);
+    load.until_answered(20).await;
+
+    let migrator = with_later_migrations().await;
+    let (result, told) = migrate(&service.database, &migrator, Duration::from_secs(60)).await;
+
+    load.until_answered(20).await;
+    let report = load.stop().await;
+    assert_eq!(result.unwrap().1, 9006, "{told:?}");
+    report.assert_no_failure();
+    report.assert_no_stall();
+    let waited = |line: &String| line.starts_with("migration 9001 (contact department) waits for session ");
+    assert!(told.iter().any(waited), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("9001") && line.contains("lets the others go first")), "{told:?}");
+    // The build that was running all the time knows nothing of these migrations.
+    assert_eq!(service.management("/health/ready").await.status, 200);
+    let contact = service.world.contact(family.sub_customer).await;
+    service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await.assert_deleted();
+    let disagreements: i64 = sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(pool).await.unwrap();
+    assert_eq!(disagreements, 0);
+}
