@@ -4,6 +4,7 @@ mod support;
 
 mod crash;
 mod docs;
+mod faults;
 mod health;
 mod idempotency;
 mod identity;
@@ -19,6 +20,7 @@ mod refusals;
 mod schema;
 mod shapes;
 mod smuggling;
+mod soak;
 mod start;
 mod statements;
 mod successes;
