@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use super::trial::{Trial, rounds};
+use super::trial::{Trial, reasons, rounds};
 use crate::support::process::Process;
 use crate::support::service::{collection, send};
 use crate::support::world::Family;
@@ -46,7 +46,7 @@ async fn clients_that_misbehave_hold_up_nobody_else() {
         assert_nothing_is_held(&process).await;
     }
     let seen = trial.end(&database.pool).await;
-    assert_eq!((seen.unavailable, seen.unanswered), (0, 0), "others were held up");
+    assert_eq!((seen.unavailable, seen.unanswered), (0, 0), "others were held up: {:?}", reasons(&process));
 }
 
 struct BadClients {

@@ -1,5 +1,6 @@
 //! One fault, again and again, with the service under load, and the reckoning afterwards.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -117,6 +118,17 @@ impl Seen {
             replayed: seen.replayed + usize::from(attempt.replayed),
         })
     }
+}
+
+/// Why calls were answered 503, as the log has it, and how often.
+pub fn reasons(process: &Process) -> BTreeMap<String, usize> {
+    let mut reasons = BTreeMap::new();
+    for line in process.log() {
+        if line["status"] == 503 {
+            *reasons.entry(line["reason"].to_string()).or_default() += 1;
+        }
+    }
+    reasons
 }
 
 fn attempts(calls: &[Call]) -> impl Iterator<Item = &Attempt> {
