@@ -96,10 +96,12 @@ impl BadClients {
     /// Sends nothing more, from the middle of the head, of the body, and of the head after a first call.
     async fn stall(&self) {
         let whole = self.call(&body(&[Uuid::now_v7()]));
-        let second = format!("{whole}DELETE /api");
-        let parts = [&whole[..20], &whole[..whole.len() - 5], second.as_str()];
-        join_all((0..OF_EACH_KIND).flat_map(|_| parts).map(async |sent| {
-            until_closed(self.send(sent).await).await;
+        let starts = [(&whole[..20], ""), (&whole[..whole.len() - 5], ""), (whole.as_str(), "DELETE /api")];
+        join_all((0..OF_EACH_KIND).flat_map(|_| starts).map(async |(sent, rest)| {
+            let mut connection = self.send(sent).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            connection.write_all(rest.as_bytes()).await.unwrap();
+            until_closed(connection).await;
         }))
         .await;
     }

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use customer_deletion::resource::Resource;
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::trial::{Trial, reasons, rounds};
 use crate::support::process::Process;
 use crate::support::proxy::{Proxy, Weather};
-use crate::support::{TestDatabase, World};
+use crate::support::service::collection;
+use crate::support::world::Family;
+use crate::support::{TestDatabase, World, client};
 
 /// How long a fault lasts: longer than a call may take.
 const WHILE: Duration = Duration::from_secs(3);
@@ -117,7 +120,31 @@ async fn connections_that_go_silent_for_ever_cost_no_place_in_the_pool() {
         };
         scene.trial.disturb(&pool, fault).await;
     }
-    scene.trial.end(&pool).await;
+    let Scene { database, process, trial, .. } = scene;
+    let family = trial.load.stock.family;
+    trial.end(&pool).await;
+    assert_eight_can_wait_at_once(&database, &process, family).await;
+}
+
+/// As many calls as the pool has places reach PostgreSQL, and wait there for one row.
+async fn assert_eight_can_wait_at_once(database: &TestDatabase, process: &Process, family: Family) {
+    let contact = World::new(database.pool.clone()).contact(family.sub_customer).await;
+    let mut holding = database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+    let url = format!("http://{}{}/{contact}", process.address, collection(family.sub_customer, Resource::Contact));
+    let calls = (0..20).map(|_| {
+        let call = client().delete(&url).header("X-Requester-Id", family.requester.to_string());
+        tokio::spawn(call.send())
+    });
+    let calls: Vec<_> = calls.collect();
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and application_name = 'customer-deletion' and wait_event_type = 'Lock'";
+    let mut most: i64 = 0;
+    while most < 8 && !calls.iter().all(tokio::task::JoinHandle::is_finished) {
+        most = most.max(sqlx::query_scalar(waiting).fetch_one(&database.pool).await.unwrap());
+    }
+    assert_eq!(most, 8, "places of the pool are lost");
+    holding.rollback().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
