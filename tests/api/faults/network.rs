@@ -6,7 +6,7 @@ use customer_deletion::resource::Resource;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::trial::{Trial, reasons, rounds};
+use super::trial::{Trial, rounds};
 use crate::support::process::Process;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::collection;
@@ -88,7 +88,7 @@ async fn a_database_that_is_away_for_a_moment_is_waited_for() {
         scene.weather(Weather::Away, Duration::from_millis(300)).await;
     }
     let seen = scene.trial.end(&scene.database.pool).await;
-    assert_eq!((seen.unavailable, seen.unanswered), (0, 0), "{:?}", reasons(&scene.process));
+    seen.assert_not_noticed(&scene.process);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,7 +104,7 @@ async fn connections_that_are_reset_are_not_noticed() {
         scene.trial.disturb(&pool, fault).await;
     }
     let seen = scene.trial.end(&pool).await;
-    assert_eq!((seen.unavailable, seen.unanswered), (0, 0), "{:?}", reasons(&scene.process));
+    seen.assert_not_noticed(&scene.process);
 }
 
 /// Each of them costs no more than the call that waits on it.
@@ -154,7 +154,7 @@ async fn a_network_that_is_slow_is_borne() {
         scene.slowness(Duration::from_millis(100)).await;
     }
     let seen = scene.trial.end(&scene.database.pool).await;
-    assert_eq!((seen.unavailable, seen.unanswered), (0, 0), "{:?}", reasons(&scene.process));
+    seen.assert_not_noticed(&scene.process);
 }
 
 /// Answers come after nobody waits for them any more, and must not be taken for those of later calls.
@@ -184,7 +184,7 @@ async fn backends_that_are_terminated_one_by_one_are_not_noticed() {
         scene.trial.disturb(&pool, fault).await;
     }
     let seen = scene.trial.end(&pool).await;
-    assert_eq!((seen.unavailable, seen.unanswered), (0, 0), "{:?}", reasons(&scene.process));
+    seen.assert_not_noticed(&scene.process);
 }
 
 /// One that is at work where there is one.

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::trial::{Trial, reasons, rounds};
+use super::trial::{Trial, rounds};
 use crate::support::process::Process;
 use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
@@ -90,7 +90,7 @@ async fn rows_that_somebody_holds_for_long_hold_up_nobody_else() {
         }
     }
     let seen = trial.end(pool).await;
-    assert_eq!((seen.unavailable, seen.unanswered), (0, 0), "others were held up: {:?}", reasons(&scene.process));
+    seen.assert_not_noticed(&scene.process);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

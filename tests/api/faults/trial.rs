@@ -15,8 +15,11 @@ use crate::support::world::Family;
 /// How soon after the end of a fault every client must be served again.
 pub const LONGEST_RECOVERY: Duration = Duration::from_secs(5);
 
-/// A 503 comes within 3 s of its call; the rest is for a machine that has more to do.
-const LONGEST_ANSWER: Duration = Duration::from_secs(6);
+/// A 503 comes within 3 s of its call.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
+
+/// A machine that has much else to do gets more time: so many times what it takes to serve every client once, undisturbed.
+const ALLOWANCE: u32 = 10;
 
 const CLIENTS: usize = 8;
 
@@ -41,11 +44,13 @@ pub struct Trial {
 struct Fault {
     injected: Instant,
     healed: Instant,
+    allowance: Duration,
 }
 
 /// What a load has seen, for what a test has to say beyond the common.
 #[derive(Debug, Default)]
 pub struct Seen {
+    pub calls: usize,
     pub unavailable: usize,
     pub unanswered: usize,
     pub replayed: usize,
@@ -69,11 +74,14 @@ impl Trial {
     pub async fn disturb_for(&mut self, pool: &PgPool, lasts: Duration, fault: impl AsyncFnOnce() -> Instant) {
         let seconds = (lasts + 2 * LONGEST_RECOVERY).as_secs() as usize;
         self.load.stock.top_up(pool, seconds * CALLS_A_SECOND).await;
+        let calm = Instant::now();
+        self.until_all_are_served(Duration::from_secs(30)).await;
+        let allowance = calm.elapsed() * ALLOWANCE;
         tokio::time::sleep(CALM).await;
         let injected = Instant::now();
         let healed = fault().await;
-        self.load.until_all_are_served(healed, LONGEST_RECOVERY).await;
-        self.faults.push(Fault { injected, healed });
+        self.load.until_all_are_served(healed, LONGEST_RECOVERY + allowance).await;
+        self.faults.push(Fault { injected, healed, allowance });
     }
 
     pub async fn until_all_are_served(&self, longest: Duration) {
@@ -87,12 +95,13 @@ impl Trial {
         assert_agreement(pool, &calls).await;
         let recovery = faults.iter().enumerate().map(|(number, fault)| {
             let until = faults.get(number + 1).map(|next| next.injected);
-            assert_served_since(&calls, fault.healed + LONGEST_RECOVERY, until);
+            assert_served_since(&calls, fault.healed + LONGEST_RECOVERY + fault.allowance, until);
             recovery(&calls, fault.healed)
         });
         let (first, all) = recovery
             .fold((Duration::ZERO, Duration::ZERO), |longest, one| (longest.0.max(one.0), longest.1.max(one.1)));
-        assert_answered_in_time(&calls);
+        let allowance = faults.iter().map(|fault| fault.allowance).max().unwrap_or_default();
+        assert_answered_in_time(&calls, LONGEST_ANSWER + allowance);
         let seen = Seen::by(&calls);
         // Written past the test harness, which would keep it to itself.
         let _ = writeln!(
@@ -112,7 +121,9 @@ impl Trial {
 
 impl Seen {
     fn by(calls: &[Call]) -> Seen {
-        attempts(calls).fold(Seen::default(), |seen, attempt| Seen {
+        let nothing = Seen { calls: calls.len(), ..Seen::default() };
+        attempts(calls).fold(nothing, |seen, attempt| Seen {
+            calls: seen.calls,
             unavailable: seen.unavailable + usize::from(matches!(attempt.outcome, Outcome::Unavailable(_))),
             unanswered: seen.unanswered + usize::from(attempt.outcome == Outcome::Unanswered),
             replayed: seen.replayed + usize::from(attempt.replayed),
@@ -120,8 +131,17 @@ impl Seen {
     }
 }
 
+impl Seen {
+    /// Asserts that the fault was no matter for those who call. Where a machine has more to do than it can, a call in a hundred
+    /// may take too long without any fault.
+    pub fn assert_not_noticed(&self, process: &Process) {
+        let rare = self.unavailable * 100 <= self.calls && self.unanswered == 0;
+        assert!(rare, "{self:?} {:?}", reasons(process));
+    }
+}
+
 /// Why calls were answered 503, as the log has it, and how often.
-pub fn reasons(process: &Process) -> BTreeMap<String, usize> {
+fn reasons(process: &Process) -> BTreeMap<String, usize> {
     let mut reasons = BTreeMap::new();
     for line in process.log() {
         if line["status"] == 503 {
@@ -154,7 +174,7 @@ fn assert_served_since(calls: &[Call], since: Instant, until: Option<Instant>) {
     assert!(late.is_none(), "a request fails long after the fault: {late:?}");
 }
 
-fn assert_answered_in_time(calls: &[Call]) {
+fn assert_answered_in_time(calls: &[Call], longest: Duration) {
     let slowest = attempts(calls).map(|attempt| attempt.ended - attempt.began).max().unwrap_or_default();
-    assert!(slowest < LONGEST_ANSWER, "an answer took {slowest:?}");
+    assert!(slowest < longest, "an answer took {slowest:?}");
 }
