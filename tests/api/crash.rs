@@ -5,6 +5,7 @@ use std::time::Duration;
 use customer_deletion::resource::Resource;
 use uuid::Uuid;
 
+use crate::faults::audit::until_quiet;
 use crate::support::process::Process;
 use crate::support::service::collection;
 use crate::support::{TestDatabase, World, body, client};
@@ -45,7 +46,7 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
         unanswered += usize::from(call.await.unwrap().is_err());
     }
 
-    until_quiet(&database).await;
+    until_quiet(&database.pool).await;
     let disagreements: i64 =
         sqlx::query_scalar(include_str!("disagreements.sql")).fetch_one(&database.pool).await.unwrap();
     let done: i64 = sqlx::query_scalar("select count(*) from operation").fetch_one(&database.pool).await.unwrap();
@@ -56,22 +57,4 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
 /// Up to 40 ms, some times what a call takes here.
 fn random_pause() -> Duration {
     Duration::from_micros(Uuid::now_v7().as_u128() as u64 % 40_000)
-}
-
-/// A backend does not notice that its client was killed, and brings its statement to an end.
-async fn until_quiet(database: &TestDatabase) {
-    for _ in 0..200 {
-        let busy: i64 = sqlx::query_scalar(
-            "select count(*) from pg_stat_activity
-             where datname = current_database() and application_name = 'customer-deletion' and state = 'active'",
-        )
-        .fetch_one(&database.pool)
-        .await
-        .unwrap();
-        if busy == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("a statement does not end");
 }

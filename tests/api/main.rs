@@ -4,6 +4,7 @@ mod support;
 
 mod crash;
 mod docs;
+mod faults;
 mod growing;
 mod health;
 mod idempotency;
@@ -21,6 +22,7 @@ mod refusals;
 mod schema;
 mod shapes;
 mod smuggling;
+mod soak;
 mod start;
 mod statements;
 mod successes;

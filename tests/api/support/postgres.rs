@@ -90,7 +90,7 @@ fn in_a_container() -> TestPostgres {
 }
 
 /// What a static holds is never dropped. A process that reads from a pipe of this one sees it end, however it ends.
-fn remove_with_this_process(container: &str) -> Option<Child> {
+pub fn remove_with_this_process(container: &str) -> Option<Child> {
     Command::new("sh")
         .args(["-c", "read -r _; exec docker rm --force --volumes \"$0\"", container])
         .stdin(Stdio::piped())

@@ -71,6 +71,11 @@ impl Process {
         lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
     }
 
+    /// For a process that logs more than there is memory.
+    pub fn forget_log(&self) {
+        self.log.lock().unwrap().clear();
+    }
+
     pub fn send_sigterm(&self) {
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
     }

@@ -1,12 +1,11 @@
 //! A network between the service and its database, that breaks when it is told to.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// What the network does, for connections old and new.
@@ -19,15 +18,27 @@ pub enum Weather {
     Frozen = 1,
     /// Connections are cut, and new ones too.
     Cut = 2,
+    /// Connections are cut, and new ones refused: nobody listens.
+    Away = 3,
 }
 
 /// Forwards to the database. Ends with the runtime of its test.
 pub struct Proxy {
     pub address: SocketAddr,
-    weather: Arc<AtomicU8>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `host:port`, for new connections.
+    target: Mutex<String>,
+    weather: AtomicU8,
+    delay_ms: AtomicU64,
+    connections: AtomicU64,
     /// Connections up to this one are silent for ever.
-    abandoned: Arc<AtomicU64>,
-    connections: Arc<AtomicU64>,
+    abandoned: AtomicU64,
+    /// Connections up to this one are reset.
+    reset: AtomicU64,
 }
 
 impl Proxy {
@@ -35,24 +46,29 @@ impl Proxy {
     pub async fn in_front_of(url: &str) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let weather = Arc::new(AtomicU8::new(Weather::Fair as u8));
-        let target = authority(url).to_owned();
-        let proxy = Proxy { address, weather, abandoned: Arc::default(), connections: Arc::default() };
-        let (weather, abandoned) = (Arc::clone(&proxy.weather), Arc::clone(&proxy.abandoned));
-        let connections = Arc::clone(&proxy.connections);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let number = connections.fetch_add(1, Ordering::SeqCst) + 1;
-                let sky = Sky { weather: Arc::clone(&weather), abandoned: Arc::clone(&abandoned), number };
-                tokio::spawn(forward(client, target.clone(), sky));
-            }
-        });
-        proxy
+        let state = Arc::new(State { target: Mutex::new(authority(url).to_owned()), ..State::default() });
+        tokio::spawn(listen(listener, address, Arc::clone(&state)));
+        Proxy { address, state }
     }
 
     /// The connections that are open now never carry anything again, and nobody is told. New ones do.
     pub fn abandon_connections(&self) {
-        self.abandoned.store(self.connections.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.state.abandoned.store(self.state.connections.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// Both ends of the connections that are open now are told that the other one reset them. New ones are as ever.
+    pub fn reset_connections(&self) {
+        self.state.reset.store(self.state.connections.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// Everything that goes through takes so much longer, each way.
+    pub fn slow_down(&self, delay: Duration) {
+        self.state.delay_ms.store(delay.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    /// New connections lead to the server of another database URL. Those that are open stay where they are.
+    pub fn lead_to(&self, url: &str) {
+        authority(url).clone_into(&mut self.state.target.lock().unwrap());
     }
 
     /// The URL of the database, through this proxy.
@@ -61,7 +77,7 @@ impl Proxy {
     }
 
     pub fn set(&self, weather: Weather) {
-        self.weather.store(weather as u8, Ordering::SeqCst);
+        self.state.weather.store(weather as u8, Ordering::SeqCst);
     }
 }
 
@@ -72,52 +88,91 @@ fn authority(url: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
+async fn listen(mut listener: TcpListener, address: SocketAddr, state: Arc<State>) {
+    let sky = |number| Sky { state: Arc::clone(&state), number };
+    loop {
+        let nobody = sky(u64::MAX);
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = nobody.until(|weather| weather == Weather::Away) => {
+                drop(listener);
+                nobody.until(|weather| weather != Weather::Away).await;
+                listener = TcpListener::bind(address).await.expect("nobody else took the port");
+                continue;
+            }
+        };
+        let Ok((client, _)) = accepted else { return };
+        let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        tokio::spawn(forward(client, sky(number)));
+    }
+}
+
 /// What one connection sees of the weather.
-#[derive(Clone)]
 struct Sky {
-    weather: Arc<AtomicU8>,
-    abandoned: Arc<AtomicU64>,
+    state: Arc<State>,
     number: u64,
 }
 
 impl Sky {
     fn weather(&self) -> Weather {
-        if self.number <= self.abandoned.load(Ordering::SeqCst) {
+        if self.number <= self.state.abandoned.load(Ordering::SeqCst) {
             return Weather::Frozen;
         }
-        match self.weather.load(Ordering::SeqCst) {
+        match self.state.weather.load(Ordering::SeqCst) {
             0 => Weather::Fair,
             1 => Weather::Frozen,
-            _ => Weather::Cut,
+            2 => Weather::Cut,
+            _ => Weather::Away,
         }
     }
 
-    async fn until(&self, wanted: Weather) {
-        while self.weather() != wanted {
+    async fn until(&self, wanted: impl Fn(Weather) -> bool) {
+        while !wanted(self.weather()) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
+
+    async fn until_cut(&self) {
+        self.until(|weather| matches!(weather, Weather::Cut | Weather::Away)).await;
+    }
+
+    async fn until_reset(&self) {
+        while self.number > self.state.reset.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    fn delay(&self) -> Duration {
+        Duration::from_millis(self.state.delay_ms.load(Ordering::SeqCst))
+    }
 }
 
-async fn forward(client: TcpStream, target: String, sky: Sky) {
-    if sky.weather() == Weather::Cut {
+async fn forward(mut client: TcpStream, sky: Sky) {
+    if matches!(sky.weather(), Weather::Cut | Weather::Away) {
         return;
     }
-    let Ok(server) = TcpStream::connect(target).await else { return };
-    let (client_read, client_write) = client.into_split();
-    let (server_read, server_write) = server.into_split();
-    tokio::select! {
-        () = copy(client_read, server_write, &sky) => {}
-        () = copy(server_read, client_write, &sky) => {}
-        () = sky.until(Weather::Cut) => {}
+    let target = sky.state.target.lock().unwrap().clone();
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    let (client_read, client_write) = client.split();
+    let (server_read, server_write) = server.split();
+    let was_reset = tokio::select! {
+        () = copy(client_read, server_write, &sky) => false,
+        () = copy(server_read, client_write, &sky) => false,
+        () = sky.until_cut() => false,
+        () = sky.until_reset() => true,
+    };
+    if was_reset {
+        // Closed so, a connection says that it is reset.
+        let _ = (client.set_zero_linger(), server.set_zero_linger());
     }
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, sky: &Sky) {
+async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, sky: &Sky) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
-        sky.until(Weather::Fair).await;
+        tokio::time::sleep(sky.delay()).await;
+        sky.until(|weather| weather == Weather::Fair).await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

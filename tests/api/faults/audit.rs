@@ -1,0 +1,130 @@
+//! Whether rows, operations and answers agree, once the load is over.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::load::{Attempt, Call, Outcome};
+
+/// What the tables have in the end.
+struct Books {
+    /// Status and code of each operation.
+    operations: HashMap<Uuid, (String, Option<String>)>,
+    /// Which operation deleted each row that is deleted.
+    deleted_by: HashMap<Uuid, Uuid>,
+}
+
+/// A backend does not notice that its client is gone, and brings its statement to an end.
+pub async fn until_quiet(pool: &PgPool) {
+    for _ in 0..500 {
+        let busy: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity
+             where datname = current_database() and application_name = 'customer-deletion' and state = 'active'",
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        if busy == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("a statement does not end");
+}
+
+/// Asserts that every answer is true, that what had no answer happened whole or not at all, and that nothing happened that
+/// nobody asked for.
+pub async fn assert_agreement(pool: &PgPool, calls: &[Call]) {
+    until_quiet(pool).await;
+    let disagreements: i64 = sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(pool).await.unwrap();
+    assert_eq!(disagreements, 0, "rows and operations disagree");
+
+    let books = Books::read(pool).await;
+    for call in calls {
+        books.check(call).unwrap_or_else(|problem| panic!("{problem}: {call:#?}"));
+    }
+}
+
+impl Books {
+    async fn read(pool: &PgPool) -> Books {
+        let operations: Vec<(Uuid, String, Option<String>)> =
+            sqlx::query_as("select id, status, error_code from operation").fetch_all(pool).await.unwrap();
+        let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
+            "select id, deleted_by from contact where deleted_by is not null
+             union all select id, deleted_by from address where deleted_by is not null
+             union all select id, deleted_by from external_params where deleted_by is not null
+             union all select id, deleted_by from zone where deleted_by is not null
+             union all select id, deleted_by from product where deleted_by is not null",
+        )
+        .fetch_all(pool)
+        .await
+        .unwrap();
+        let operations = operations.into_iter().map(|(id, status, code)| (id, (status, code)));
+        Books { operations: operations.collect(), deleted_by: rows.into_iter().collect() }
+    }
+
+    fn check(&self, call: &Call) -> Result<(), &'static str> {
+        match &call.last().outcome {
+            Outcome::Deleted(id) => self.check_deleted(call, *id)?,
+            Outcome::Refused(id, code) => self.check_refused(call, *id, code)?,
+            Outcome::Unavailable(_) | Outcome::Unanswered if call.work.key.is_some() => {
+                return Err("a call under a key is never decided");
+            }
+            Outcome::Unavailable(id) => self.check_undecided(call, Some(*id))?,
+            Outcome::Unanswered => self.check_undecided(call, None)?,
+        }
+        call.attempts.iter().try_for_each(|attempt| self.check_earlier(call, attempt))
+    }
+
+    fn check_deleted(&self, call: &Call, id: Uuid) -> Result<(), &'static str> {
+        if call.work.unknown.is_some() {
+            return Err("a list with an unknown id is deleted");
+        }
+        if self.operations.get(&id) != Some(&("SUCCESS".to_owned(), None)) {
+            return Err("a 200 without its operation");
+        }
+        let all_gone = call.work.ids.iter().all(|row| self.deleted_by.get(row) == Some(&id));
+        if all_gone { Ok(()) } else { Err("a 200 whose rows are not deleted by it") }
+    }
+
+    fn check_refused(&self, call: &Call, id: Uuid, code: &str) -> Result<(), &'static str> {
+        if call.work.refusal() != Some(code) {
+            return Err("a refusal that is not the documented one");
+        }
+        if self.operations.get(&id) != Some(&("FAILURE".to_owned(), Some(code.to_owned()))) {
+            return Err("a refusal without its operation");
+        }
+        let none_gone = call.work.ids.iter().all(|row| !self.deleted_by.contains_key(row));
+        if none_gone { Ok(()) } else { Err("a refusal that deleted rows") }
+    }
+
+    /// All or nothing; and where there is a Request-Id, its operation tells which.
+    fn check_undecided(&self, call: &Call, request_id: Option<Uuid>) -> Result<(), &'static str> {
+        let gone: Vec<_> = call.work.ids.iter().filter_map(|row| self.deleted_by.get(row)).collect();
+        let whole = gone.is_empty() || (gone.len() == call.work.ids.len() && gone.iter().all(|id| *id == gone[0]));
+        if !whole {
+            return Err("a part of a list is deleted");
+        }
+        let Some(request_id) = request_id else { return Ok(()) };
+        let recorded = self.operations.get(&request_id).is_some_and(|(status, _)| status == "SUCCESS");
+        match gone.first() {
+            Some(id) if **id != request_id => Err("the rows of a 503 are deleted by another operation"),
+            Some(_) if !recorded => Err("the operation of a 503 does not tell that it deleted"),
+            None if recorded => Err("the operation of a 503 tells of a deletion that was none"),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// However often a call was sent, there is one operation, and the last answer names it.
+    fn check_earlier(&self, call: &Call, attempt: &Attempt) -> Result<(), &'static str> {
+        let Outcome::Unavailable(id) = attempt.outcome else { return Ok(()) };
+        let decided = match call.last().outcome {
+            Outcome::Deleted(decided) | Outcome::Refused(decided, _) => decided,
+            Outcome::Unavailable(_) | Outcome::Unanswered => return Ok(()),
+        };
+        let recorded = self.operations.contains_key(&id);
+        if recorded && id != decided { Err("a call that was sent twice has two operations") } else { Ok(()) }
+    }
+}

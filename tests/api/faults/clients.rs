@@ -1,0 +1,157 @@
+//! Clients that reset, half-close, stall, or send one byte a second.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
+use sqlx::PgPool;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use super::trial::{Trial, rounds};
+use crate::support::process::Process;
+use crate::support::service::{collection, send};
+use crate::support::world::Family;
+use crate::support::{TestDatabase, World, body, client};
+
+/// How many clients of each kind there are at once.
+const OF_EACH_KIND: usize = 10;
+
+/// More than any wait for a client, with the settings of this test.
+const LONGEST_CONNECTION: Duration = Duration::from_secs(12);
+
+/// Far fewer than there are resets. A machine that has much to do makes the service give up some.
+const MOST_SESSIONS: i64 = 30;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_misbehave_hold_up_nobody_else() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let process = Process::serve_with(
+        &database.url,
+        &[("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "2000"), ("CUSTOMER_DELETION__HTTP__KEEP_ALIVE_MS", "1000")],
+    );
+    let name = "clients that reset, half-close, stall, send one byte a second";
+    let mut trial = Trial::begin(name, &database.pool, family, &process).await;
+    for _ in 0..rounds(1) {
+        let contacts = world.rows(Resource::Contact, family.sub_customer, 600).await;
+        let sessions = sessions_ever(&database.pool).await;
+        let bad = BadClients { address: process.address, family };
+        let fault = async || {
+            tokio::join!(bad.reset(&contacts), bad.half_close(), bad.stall(), bad.trickle());
+            Instant::now()
+        };
+        trial.disturb_for(&database.pool, LONGEST_CONNECTION, fault).await;
+        let made = sessions_ever(&database.pool).await - sessions;
+        assert!(made < MOST_SESSIONS, "clients cost {made} sessions");
+        assert_nothing_is_held(&process).await;
+    }
+    let seen = trial.end(&database.pool).await;
+    seen.assert_not_noticed(&process);
+}
+
+struct BadClients {
+    address: SocketAddr,
+    family: Family,
+}
+
+impl BadClients {
+    fn call(&self, body: &str) -> String {
+        format!(
+            "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: {}\r\n\r\n{body}",
+            collection(self.family.sub_customer, Resource::Contact),
+            self.family.requester,
+            body.len()
+        )
+    }
+
+    async fn send(&self, text: &str) -> TcpStream {
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        connection.write_all(text.as_bytes()).await.unwrap();
+        connection
+    }
+
+    /// Resets the connection a moment after the call is sent.
+    async fn reset(&self, contacts: &[Uuid]) {
+        for contacts in contacts.chunks(3) {
+            let connection = self.send(&self.call(&body(contacts))).await;
+            tokio::time::sleep(Duration::from_micros(contacts[0].as_u128() as u64 % 20_000)).await;
+            connection.set_zero_linger().unwrap();
+        }
+    }
+
+    /// Says that nothing more will come, after a whole call and in the middle of one.
+    async fn half_close(&self) {
+        let whole = self.call(&body(&[Uuid::now_v7()]));
+        join_all((0..OF_EACH_KIND).flat_map(|_| [whole.len(), whole.len() - 5]).map(|length| {
+            let sent = &whole[..length];
+            async move {
+                let mut connection = self.send(sent).await;
+                connection.shutdown().await.unwrap();
+                until_closed(connection).await;
+            }
+        }))
+        .await;
+    }
+
+    /// Sends nothing more, from the middle of the head, of the body, and of the head after a first call.
+    async fn stall(&self) {
+        let whole = self.call(&body(&[Uuid::now_v7()]));
+        let starts = [(&whole[..20], ""), (&whole[..whole.len() - 5], ""), (whole.as_str(), "DELETE /api")];
+        join_all((0..OF_EACH_KIND).flat_map(|_| starts).map(async |(sent, rest)| {
+            let mut connection = self.send(sent).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            connection.write_all(rest.as_bytes()).await.unwrap();
+            until_closed(connection).await;
+        }))
+        .await;
+    }
+
+    /// From the middle of the head, and of the body.
+    async fn trickle(&self) {
+        let whole = self.call(&body(&[Uuid::now_v7()]));
+        join_all((0..OF_EACH_KIND).flat_map(|_| [20, whole.len() - 40]).map(|length| {
+            let whole = &whole;
+            async move {
+                let (reading, mut writing) = self.send(&whole[..length]).await.into_split();
+                let trickle = async {
+                    for byte in &whole.as_bytes()[length..] {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        if writing.write_all(&[*byte]).await.is_err() {
+                            break;
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = trickle => {}
+                    () = until_closed(reading) => {}
+                }
+            }
+        }))
+        .await;
+    }
+}
+
+/// The service must be the one to end it, in time.
+async fn until_closed(mut connection: impl tokio::io::AsyncRead + Unpin) {
+    let mut rest = Vec::new();
+    let reading = tokio::time::timeout(LONGEST_CONNECTION, connection.read_to_end(&mut rest)).await;
+    assert!(reading.is_ok(), "the connection stays open after {}", String::from_utf8_lossy(&rest));
+}
+
+/// How many sessions this database has had.
+async fn sessions_ever(pool: &PgPool) -> i64 {
+    let sql = "select sessions from pg_stat_database where datname = current_database()";
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
+}
+
+/// The load goes on, and is never more than its clients.
+async fn assert_nothing_is_held(process: &Process) {
+    let page = send(client().get(format!("http://{}/metrics", process.management_address))).await.text;
+    let line = page.lines().find_map(|line| line.strip_prefix("customer_deletion_requests_in_flight "));
+    let in_flight: f64 = line.expect("the page has it").parse().unwrap();
+    assert!(in_flight <= 8.0, "{in_flight} places are held");
+}

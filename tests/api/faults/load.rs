@@ -1,0 +1,202 @@
+//! Clients that delete as careful integrators do: under a key, again after a 503 or no answer, until it is decided.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use reqwest::{Client, RequestBuilder};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::work::{Stock, Work};
+use crate::support::body;
+use crate::support::service::collection;
+
+/// How long a client waits between two calls, and before it sends one again. An integrator waits longer; a short pause tells
+/// more exactly when the service is back.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a call is sent again and again before it counts as lost.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How one request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Deleted(Uuid),
+    Refused(Uuid, String),
+    /// 503, with its Request-Id.
+    Unavailable(Uuid),
+    Unanswered,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    pub began: Instant,
+    pub ended: Instant,
+    pub outcome: Outcome,
+    pub replayed: bool,
+}
+
+impl Attempt {
+    /// Whether it has a documented outcome.
+    pub fn is_good(&self) -> bool {
+        matches!(self.outcome, Outcome::Deleted(_) | Outcome::Refused(..))
+    }
+}
+
+/// One thing that was wanted, and every request for it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub client: usize,
+    pub work: Work,
+    pub attempts: Vec<Attempt>,
+}
+
+impl Call {
+    pub fn last(&self) -> &Attempt {
+        self.attempts.last().expect("a call is tried")
+    }
+}
+
+/// A number of clients at work.
+pub struct Load {
+    pub stock: Arc<Stock>,
+    address: Arc<Mutex<SocketAddr>>,
+    stop: Arc<AtomicBool>,
+    /// When each client had its last good answer.
+    pulses: Arc<Vec<Mutex<Instant>>>,
+    clients: Vec<JoinHandle<Vec<Call>>>,
+}
+
+impl Load {
+    pub fn start(clients: usize, stock: Stock, address: SocketAddr) -> Load {
+        let stock = Arc::new(stock);
+        let address = Arc::new(Mutex::new(address));
+        let stop = Arc::new(AtomicBool::new(false));
+        let pulses: Arc<Vec<_>> = Arc::new((0..clients).map(|_| Mutex::new(Instant::now())).collect());
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(15)).build().unwrap();
+        let clients = (0..clients).map(|number| {
+            let (stock, address) = (Arc::clone(&stock), Arc::clone(&address));
+            let (stop, pulses) = (Arc::clone(&stop), Arc::clone(&pulses));
+            let client = LoadClient { number, http: http.clone(), address, pulses };
+            tokio::spawn(async move {
+                let mut calls = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    calls.push(client.see_through(stock.take()).await);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                calls
+            })
+        });
+        let clients = clients.collect();
+        Load { stock, address, stop, pulses, clients }
+    }
+
+    /// What tells the clients where calls go.
+    pub fn aim(&self) -> Aim {
+        Aim(Arc::clone(&self.address))
+    }
+
+    /// Waits until every client has had a good answer to something that it wanted since then.
+    pub async fn until_all_are_served(&self, since: Instant, longest: Duration) {
+        let began = Instant::now();
+        while self.pulses.iter().any(|pulse| *pulse.lock().unwrap() <= since) {
+            let ended = self.clients.iter().any(JoinHandle::is_finished);
+            assert!(!ended, "a client gave up");
+            assert!(began.elapsed() < longest, "not every client is served within {longest:?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Lets every client bring its call to its end.
+    pub async fn end(self) -> Vec<Call> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut calls = Vec::new();
+        for client in self.clients {
+            calls.extend(client.await.expect("a client works to its end"));
+        }
+        calls
+    }
+}
+
+/// Where calls go.
+pub struct Aim(Arc<Mutex<SocketAddr>>);
+
+impl Aim {
+    /// From now on.
+    pub fn at(&self, address: SocketAddr) {
+        *self.0.lock().unwrap() = address;
+    }
+}
+
+struct LoadClient {
+    number: usize,
+    http: Client,
+    address: Arc<Mutex<SocketAddr>>,
+    pulses: Arc<Vec<Mutex<Instant>>>,
+}
+
+impl LoadClient {
+    /// Without a key, nobody may send a call again.
+    async fn see_through(&self, work: Work) -> Call {
+        let began = Instant::now();
+        let mut call = Call { client: self.number, work, attempts: Vec::new() };
+        loop {
+            let address = *self.address.lock().unwrap();
+            let attempt = attempt(request(&self.http, address, &call.work)).await;
+            let (good, ended) = (attempt.is_good(), attempt.ended);
+            call.attempts.push(attempt);
+            if good {
+                *self.pulses[self.number].lock().unwrap() = ended;
+            }
+            if good || call.work.key.is_none() || began.elapsed() > PATIENCE {
+                return call;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// The call as it is sent: by the URL where the resource takes no list.
+pub fn request(http: &Client, address: SocketAddr, work: &Work) -> RequestBuilder {
+    let collection = collection(work.customer, work.resource);
+    let listed = work.listed();
+    let request = if work.resource == Resource::Product {
+        http.delete(format!("http://{address}{collection}/{}", listed[0]))
+    } else {
+        http.delete(format!("http://{address}{collection}")).body(body(&listed))
+    };
+    let request = request.header("X-Requester-Id", work.requester.to_string());
+    match &work.key {
+        Some(key) => request.header("Idempotency-Key", key),
+        None => request,
+    }
+}
+
+/// Sends a deletion, and tells how it ended.
+pub async fn attempt(request: RequestBuilder) -> Attempt {
+    let began = Instant::now();
+    let (outcome, replayed) = answer(request).await.unwrap_or((Outcome::Unanswered, false));
+    Attempt { began, ended: Instant::now(), outcome, replayed }
+}
+
+async fn answer(request: RequestBuilder) -> Result<(Outcome, bool), reqwest::Error> {
+    let response = request.send().await?;
+    let status = response.status().as_u16();
+    let replayed = response.headers().contains_key("Idempotency-Replayed");
+    let id = response.headers().get("Request-Id").map(|id| id.to_str().unwrap().parse().unwrap());
+    let text = response.text().await?;
+    let id: Uuid = id.unwrap_or_else(|| panic!("an answer without a Request-Id: {status} {text}"));
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let code = json["errorCode"].as_str().unwrap_or_else(|| panic!("an answer without a code: {text}")).to_owned();
+    let outcome = match status {
+        200 => Outcome::Deleted(id),
+        404 => Outcome::Refused(id, code),
+        503 => Outcome::Unavailable(id),
+        _ => panic!("an answer that no fault explains: {status} {text}"),
+    };
+    Ok((outcome, replayed))
+}

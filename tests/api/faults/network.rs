@@ -1,0 +1,203 @@
+//! The network between the service and its database, and single sessions of it.
+
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::trial::{Trial, rounds};
+use crate::support::process::Process;
+use crate::support::proxy::{Proxy, Weather};
+use crate::support::service::collection;
+use crate::support::world::Family;
+use crate::support::{TestDatabase, World, client};
+
+/// How long a fault lasts: longer than a call may take.
+const WHILE: Duration = Duration::from_secs(3);
+
+struct Scene {
+    database: TestDatabase,
+    proxy: Proxy,
+    process: Process,
+    trial: Trial,
+}
+
+impl Scene {
+    async fn begin(name: &'static str) -> Scene {
+        let database = TestDatabase::migrated().await;
+        let family = World::new(database.pool.clone()).family().await;
+        let proxy = Proxy::in_front_of(&database.url).await;
+        let process = Process::serve(&proxy.url(&database.url));
+        let trial = Trial::begin(name, &database.pool, family, &process).await;
+        Scene { database, proxy, process, trial }
+    }
+
+    fn pool(&self) -> PgPool {
+        self.database.pool.clone()
+    }
+
+    async fn weather(&mut self, weather: Weather, lasts: Duration) {
+        let proxy = &self.proxy;
+        let fault = async || {
+            proxy.set(weather);
+            tokio::time::sleep(lasts).await;
+            proxy.set(Weather::Fair);
+            Instant::now()
+        };
+        self.trial.disturb(&self.database.pool, fault).await;
+    }
+
+    async fn slowness(&mut self, delay: Duration) {
+        let proxy = &self.proxy;
+        let fault = async || {
+            proxy.slow_down(delay);
+            tokio::time::sleep(WHILE).await;
+            proxy.slow_down(Duration::ZERO);
+            Instant::now()
+        };
+        self.trial.disturb(&self.database.pool, fault).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_is_cut_loses_nothing() {
+    let mut scene = Scene::begin("network cut for 3 s").await;
+    for _ in 0..rounds(1) {
+        scene.weather(Weather::Cut, WHILE).await;
+    }
+    let seen = scene.trial.end(&scene.database.pool).await;
+    assert!(seen.unavailable > 0, "nobody noticed: {seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_freezes_loses_nothing() {
+    let mut scene = Scene::begin("network frozen for 3 s").await;
+    for _ in 0..rounds(1) {
+        scene.weather(Weather::Frozen, WHILE).await;
+    }
+    let seen = scene.trial.end(&scene.database.pool).await;
+    assert!(seen.unavailable > 0, "nobody noticed: {seen:?}");
+}
+
+/// A database that comes back while a call may still wait is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_for_a_moment_is_waited_for() {
+    let mut scene = Scene::begin("connections cut and refused for 0.3 s").await;
+    for _ in 0..rounds(3) {
+        scene.weather(Weather::Away, Duration::from_millis(300)).await;
+    }
+    let seen = scene.trial.end(&scene.database.pool).await;
+    seen.assert_not_noticed(&scene.process);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_reset_are_not_noticed() {
+    let mut scene = Scene::begin("every connection to the database reset").await;
+    let pool = scene.pool();
+    for _ in 0..rounds(10) {
+        let proxy = &scene.proxy;
+        let fault = async || {
+            proxy.reset_connections();
+            Instant::now()
+        };
+        scene.trial.disturb(&pool, fault).await;
+    }
+    let seen = scene.trial.end(&pool).await;
+    seen.assert_not_noticed(&scene.process);
+}
+
+/// Each of them costs no more than the call that waits on it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_go_silent_for_ever_cost_no_place_in_the_pool() {
+    let mut scene = Scene::begin("every connection to the database silent for ever").await;
+    let pool = scene.pool();
+    for _ in 0..rounds(2) {
+        let proxy = &scene.proxy;
+        let fault = async || {
+            proxy.abandon_connections();
+            Instant::now()
+        };
+        scene.trial.disturb(&pool, fault).await;
+    }
+    let Scene { database, process, trial, .. } = scene;
+    let family = trial.load.stock.family;
+    trial.end(&pool).await;
+    assert_eight_can_wait_at_once(&database, &process, family).await;
+}
+
+/// As many calls as the pool has places reach PostgreSQL, and wait there for one row.
+async fn assert_eight_can_wait_at_once(database: &TestDatabase, process: &Process, family: Family) {
+    let contact = World::new(database.pool.clone()).contact(family.sub_customer).await;
+    let mut holding = database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+    let url = format!("http://{}{}/{contact}", process.address, collection(family.sub_customer, Resource::Contact));
+    let calls = (0..20).map(|_| {
+        let call = client().delete(&url).header("X-Requester-Id", family.requester.to_string());
+        tokio::spawn(call.send())
+    });
+    let calls: Vec<_> = calls.collect();
+    let waiting = "select count(*) from pg_stat_activity
+        where datname = current_database() and application_name = 'customer-deletion' and wait_event_type = 'Lock'";
+    let mut most: i64 = 0;
+    while most < 8 && !calls.iter().all(tokio::task::JoinHandle::is_finished) {
+        most = most.max(sqlx::query_scalar(waiting).fetch_one(&database.pool).await.unwrap());
+    }
+    assert_eq!(most, 8, "places of the pool are lost");
+    holding.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_is_slow_is_borne() {
+    let mut scene = Scene::begin("network slower by 0.1 s each way").await;
+    for _ in 0..rounds(1) {
+        scene.slowness(Duration::from_millis(100)).await;
+    }
+    let seen = scene.trial.end(&scene.database.pool).await;
+    seen.assert_not_noticed(&scene.process);
+}
+
+/// Answers come after nobody waits for them any more, and must not be taken for those of later calls.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_is_too_slow_loses_nothing() {
+    let mut scene = Scene::begin("network slower by 2 s each way").await;
+    for _ in 0..rounds(1) {
+        scene.slowness(Duration::from_secs(2)).await;
+    }
+    let seen = scene.trial.end(&scene.database.pool).await;
+    assert!(seen.unavailable > 0, "nobody noticed: {seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backends_that_are_terminated_one_by_one_are_not_noticed() {
+    let mut scene = Scene::begin("backends terminated one by one").await;
+    let pool = scene.pool();
+    for _ in 0..rounds(2) {
+        let fault = async || {
+            for _ in 0..5 {
+                terminate_a_backend(&pool).await;
+                // A call is tried three times, so one that met three of these would rightly be a 503.
+                tokio::time::sleep(Duration::from_millis(400)).await;
+            }
+            Instant::now()
+        };
+        scene.trial.disturb(&pool, fault).await;
+    }
+    let seen = scene.trial.end(&pool).await;
+    seen.assert_not_noticed(&scene.process);
+}
+
+/// One that is at work where there is one.
+async fn terminate_a_backend(pool: &PgPool) {
+    sqlx::query(
+        "select pg_terminate_backend(pid)
+         from pg_stat_activity
+         where datname = current_database() and application_name = 'customer-deletion'
+         order by state = 'active' desc, md5(pid::text || $1)
+         limit 1",
+    )
+    .bind(Uuid::now_v7().to_string())
+    .execute(pool)
+    .await
+    .unwrap();
+}

@@ -1,0 +1,188 @@
+//! Transactions of others that hold what the calls want, and each limit of a wait by itself.
+
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
+use sqlx::{PgPool, Postgres, Transaction};
+use uuid::Uuid;
+
+use super::trial::{Trial, rounds};
+use crate::support::process::Process;
+use crate::support::service::{Answer, collection, send};
+use crate::support::world::Family;
+use crate::support::{TestDatabase, World, body, client};
+
+/// How long somebody holds rows.
+fn holding_time() -> Duration {
+    let seconds = std::env::var("FAULT_LOCK_SECONDS").map_or(10, |seconds| seconds.parse().expect("a number"));
+    Duration::from_secs(seconds)
+}
+
+struct Scene {
+    database: TestDatabase,
+    world: World,
+    family: Family,
+    process: Process,
+}
+
+impl Scene {
+    async fn begin(environment: &[(&str, &str)]) -> Scene {
+        let database = TestDatabase::migrated().await;
+        let world = World::new(database.pool.clone());
+        let family = world.family().await;
+        let process = Process::serve_with(&database.url, environment);
+        Scene { database, world, family, process }
+    }
+
+    /// Contacts that somebody holds until the transaction ends.
+    async fn held_contacts(&self, count: usize) -> (Vec<Uuid>, Transaction<'static, Postgres>) {
+        let contacts = self.world.rows(Resource::Contact, self.family.sub_customer, count).await;
+        let mut holding = self.database.pool.begin().await.unwrap();
+        sqlx::query("select from contact where id = any($1) for update")
+            .bind(&contacts)
+            .execute(&mut *holding)
+            .await
+            .unwrap();
+        (contacts, holding)
+    }
+
+    /// The answer, and how long it took.
+    async fn delete(&self, contact: Uuid) -> (Answer, Duration) {
+        let began = Instant::now();
+        let path = collection(self.family.sub_customer, Resource::Contact);
+        let call = client()
+            .delete(format!("http://{}{path}", self.process.address))
+            .header("X-Requester-Id", self.family.requester.to_string())
+            .body(body(&[contact]));
+        (send(call).await, began.elapsed())
+    }
+
+    /// Asks for held rows again and again, and asserts that each answer comes in time and is a 503.
+    async fn ask_in_vain(&self, contacts: &[Uuid], lasts: Duration) {
+        let until = Instant::now() + lasts;
+        join_all(contacts.iter().map(|contact| async move {
+            while Instant::now() < until {
+                let (answer, took) = self.delete(*contact).await;
+                answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+                assert!(took < Duration::from_secs(5), "{took:?}");
+            }
+        }))
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_somebody_holds_for_long_hold_up_nobody_else() {
+    let scene = Scene::begin(&[]).await;
+    let pool: &PgPool = &scene.database.pool;
+    let mut trial = Trial::begin("a transaction holds wanted rows", pool, scene.family, &scene.process).await;
+    for _ in 0..rounds(1) {
+        let (contacts, holding) = scene.held_contacts(3).await;
+        let fault = async || {
+            scene.ask_in_vain(&contacts, holding_time()).await;
+            holding.rollback().await.unwrap();
+            Instant::now()
+        };
+        trial.disturb_for(pool, holding_time(), fault).await;
+        for contact in contacts {
+            scene.delete(contact).await.0.assert_deleted();
+        }
+    }
+    let seen = trial.end(pool).await;
+    seen.assert_not_noticed(&scene.process);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_that_is_exhausted_is_served_again_when_it_is_not() {
+    let scene = Scene::begin(&[("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "2")]).await;
+    let pool: &PgPool = &scene.database.pool;
+    let mut trial = Trial::begin("pool of 2 exhausted", pool, scene.family, &scene.process).await;
+    for _ in 0..rounds(1) {
+        let (contacts, holding) = scene.held_contacts(8).await;
+        let fault = async || {
+            scene.ask_in_vain(&contacts, Duration::from_secs(4)).await;
+            holding.rollback().await.unwrap();
+            Instant::now()
+        };
+        trial.disturb(pool, fault).await;
+    }
+    let seen = trial.end(pool).await;
+    assert!(seen.unavailable > 0, "there were enough connections: {seen:?}");
+}
+
+/// So that only one of them can end the wait.
+const LONG_WAITS: [(&str, &str); 4] = [
+    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
+    ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "20"),
+    ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "14000"),
+    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "15000"),
+];
+
+fn with(setting: (&'static str, &'static str)) -> Vec<(&'static str, &'static str)> {
+    LONG_WAITS.into_iter().filter(|(name, _)| *name != setting.0).chain([setting]).collect()
+}
+
+#[track_caller]
+fn assert_given_up_early((answer, took): (Answer, Duration)) {
+    answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
+#[tokio::test]
+async fn the_wait_for_a_lock_has_a_limit_of_its_own() {
+    let scene = Scene::begin(&with(("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "300"))).await;
+    let (contacts, holding) = scene.held_contacts(1).await;
+    assert_given_up_early(scene.delete(contacts[0]).await);
+    holding.rollback().await.unwrap();
+    scene.delete(contacts[0]).await.0.assert_deleted();
+}
+
+/// Also one that waits for no lock.
+#[tokio::test]
+async fn a_statement_has_a_limit_of_its_own() {
+    let mut environment = with(("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "500"));
+    environment.push(("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "400"));
+    let scene = Scene::begin(&environment).await;
+    let contact = scene.world.contact(scene.family.sub_customer).await;
+    sqlx::raw_sql(
+        "create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(10); return new; end $$;
+         create trigger slowly before update on contact for each row execute function slowly();",
+    )
+    .execute(&scene.database.pool)
+    .await
+    .unwrap();
+    assert_given_up_early(scene.delete(contact).await);
+    sqlx::raw_sql("drop trigger slowly on contact").execute(&scene.database.pool).await.unwrap();
+    scene.delete(contact).await.0.assert_deleted();
+}
+
+/// The deadline of a call ends while its statement goes on waiting for a lock, in PostgreSQL. Whoever comes next on the only
+/// connection gets another one, and does not wait for the end of that statement.
+#[tokio::test]
+async fn a_session_in_the_middle_of_a_statement_is_not_lent_again() {
+    let scene = Scene::begin(&[
+        ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
+        ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "1"),
+        ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "4000"),
+        ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "4200"),
+        ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "4400"),
+        ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "4600"),
+    ])
+    .await;
+    let free = scene.world.rows(Resource::Contact, scene.family.sub_customer, 2).await;
+    scene.delete(free[0]).await.0.assert_deleted();
+    let (contacts, holding) = scene.held_contacts(2).await;
+
+    // The second one waits for the first one's connection, and has only the rest of its time for the lock.
+    let (first, second) = tokio::join!(scene.delete(contacts[0]), scene.delete(contacts[1]));
+    for (answer, took) in [first, second] {
+        answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+        assert!(took < Duration::from_secs(7), "{took:?}");
+    }
+    let (answer, took) = scene.delete(free[1]).await;
+    answer.assert_deleted();
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+    holding.rollback().await.unwrap();
+    super::audit::assert_agreement(&scene.database.pool, &[]).await;
+}

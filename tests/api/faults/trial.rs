@@ -1,0 +1,180 @@
+//! One fault, again and again, with the service under load, and the reckoning afterwards.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+
+use super::audit::assert_agreement;
+use super::load::{Attempt, Call, Load, Outcome};
+use super::work::Stock;
+use crate::support::process::Process;
+use crate::support::world::Family;
+
+/// How soon after the end of a fault every client must be served again.
+pub const LONGEST_RECOVERY: Duration = Duration::from_secs(5);
+
+/// A 503 comes within 3 s of its call.
+const LONGEST_ANSWER: Duration = Duration::from_secs(5);
+
+/// A machine that has much else to do gets more time: so many times what it takes to serve every client once, undisturbed.
+const ALLOWANCE: u32 = 10;
+
+const CLIENTS: usize = 8;
+
+/// How many calls the clients make at most in a second, in which each makes a pause after each.
+const CALLS_A_SECOND: usize = 50 * CLIENTS;
+
+/// How long clients work undisturbed before a fault.
+const CALM: Duration = Duration::from_millis(500);
+
+/// How often a fault is repeated: a few times, or as often as `FAULT_ROUNDS` says.
+pub fn rounds(few: usize) -> usize {
+    std::env::var("FAULT_ROUNDS").map_or(few, |rounds| rounds.parse().expect("FAULT_ROUNDS is a number"))
+}
+
+/// Clients at work, and when they were disturbed.
+pub struct Trial {
+    name: &'static str,
+    pub load: Load,
+    faults: Vec<Fault>,
+}
+
+struct Fault {
+    injected: Instant,
+    healed: Instant,
+    allowance: Duration,
+}
+
+/// What a load has seen, for what a test has to say beyond the common.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub calls: usize,
+    pub unavailable: usize,
+    pub unanswered: usize,
+    pub replayed: usize,
+}
+
+impl Trial {
+    pub async fn begin(name: &'static str, pool: &PgPool, family: Family, process: &Process) -> Trial {
+        let stock = Stock::new(family);
+        stock.top_up(pool, 10 * CALLS_A_SECOND).await;
+        let trial = Trial { name, load: Load::start(CLIENTS, stock, process.address), faults: Vec::new() };
+        trial.until_all_are_served(Duration::from_secs(30)).await;
+        trial
+    }
+
+    /// Lets a fault of a few seconds happen, which tells when it was mended, and waits until every client is served again.
+    pub async fn disturb(&mut self, pool: &PgPool, fault: impl AsyncFnOnce() -> Instant) {
+        self.disturb_for(pool, Duration::from_secs(5), fault).await;
+    }
+
+    /// The same with a fault that lasts so long.
+    pub async fn disturb_for(&mut self, pool: &PgPool, lasts: Duration, fault: impl AsyncFnOnce() -> Instant) {
+        let seconds = (lasts + 2 * LONGEST_RECOVERY).as_secs() as usize;
+        self.load.stock.top_up(pool, seconds * CALLS_A_SECOND).await;
+        let calm = Instant::now();
+        self.until_all_are_served(Duration::from_secs(30)).await;
+        let allowance = calm.elapsed() * ALLOWANCE;
+        tokio::time::sleep(CALM).await;
+        let injected = Instant::now();
+        let healed = fault().await;
+        self.load.until_all_are_served(healed, LONGEST_RECOVERY + allowance).await;
+        self.faults.push(Fault { injected, healed, allowance });
+    }
+
+    pub async fn until_all_are_served(&self, longest: Duration) {
+        self.load.until_all_are_served(Instant::now(), longest).await;
+    }
+
+    /// Ends the load, asserts that nothing is lost, and tells how it went.
+    pub async fn end(self, pool: &PgPool) -> Seen {
+        let (name, faults) = (self.name, self.faults);
+        let calls = self.load.end().await;
+        assert_agreement(pool, &calls).await;
+        let recovery = faults.iter().enumerate().map(|(number, fault)| {
+            let until = faults.get(number + 1).map(|next| next.injected);
+            assert_served_since(&calls, fault.healed + LONGEST_RECOVERY + fault.allowance, until);
+            recovery(&calls, fault.healed)
+        });
+        let (first, all) = recovery
+            .fold((Duration::ZERO, Duration::ZERO), |longest, one| (longest.0.max(one.0), longest.1.max(one.1)));
+        let allowance = faults.iter().map(|fault| fault.allowance).max().unwrap_or_default();
+        assert_answered_in_time(&calls, LONGEST_ANSWER + allowance);
+        let seen = Seen::by(&calls);
+        // Written past the test harness, which would keep it to itself.
+        let _ = writeln!(
+            std::io::stderr(),
+            "fault: {name}  repetitions {}  calls {}  503s {}  unanswered {}  lost 0  first good answer {:.2} s  \
+             longest until served {:.2} s",
+            faults.len(),
+            calls.len(),
+            seen.unavailable,
+            seen.unanswered,
+            first.as_secs_f64(),
+            all.as_secs_f64(),
+        );
+        seen
+    }
+}
+
+impl Seen {
+    fn by(calls: &[Call]) -> Seen {
+        let nothing = Seen { calls: calls.len(), ..Seen::default() };
+        attempts(calls).fold(nothing, |seen, attempt| Seen {
+            calls: seen.calls,
+            unavailable: seen.unavailable + usize::from(matches!(attempt.outcome, Outcome::Unavailable(_))),
+            unanswered: seen.unanswered + usize::from(attempt.outcome == Outcome::Unanswered),
+            replayed: seen.replayed + usize::from(attempt.replayed),
+        })
+    }
+}
+
+impl Seen {
+    /// Asserts that the fault was no matter for those who call. Where a machine has more to do than it can, a call in a hundred
+    /// may take too long without any fault.
+    pub fn assert_not_noticed(&self, process: &Process) {
+        let rare = self.unavailable * 100 <= self.calls && self.unanswered == 0;
+        assert!(rare, "{self:?} {:?}", reasons(process));
+    }
+}
+
+/// Why calls were answered 503, as the log has it, and how often.
+fn reasons(process: &Process) -> BTreeMap<String, usize> {
+    let mut reasons = BTreeMap::new();
+    for line in process.log() {
+        if line["status"] == 503 {
+            *reasons.entry(line["reason"].to_string()).or_default() += 1;
+        }
+    }
+    reasons
+}
+
+fn attempts(calls: &[Call]) -> impl Iterator<Item = &Attempt> {
+    calls.iter().flat_map(|call| &call.attempts)
+}
+
+/// How long after the end of a fault the first client had a good answer, and the last one its first.
+fn recovery(calls: &[Call], healed: Instant) -> (Duration, Duration) {
+    let firsts: Vec<Duration> = (0..CLIENTS)
+        .filter_map(|client| {
+            let own = calls.iter().filter(|call| call.client == client).flat_map(|call| &call.attempts);
+            own.filter(|attempt| attempt.is_good() && attempt.ended > healed).map(|a| a.ended - healed).min()
+        })
+        .collect();
+    assert_eq!(firsts.len(), CLIENTS, "a client is not served");
+    (*firsts.iter().min().unwrap(), *firsts.iter().max().unwrap())
+}
+
+/// Asserts that every request that began then is served.
+fn assert_served_since(calls: &[Call], since: Instant, until: Option<Instant>) {
+    let late = attempts(calls)
+        .find(|attempt| attempt.began > since && until.is_none_or(|until| attempt.ended < until) && !attempt.is_good());
+    assert!(late.is_none(), "a request fails long after the fault: {late:?}");
+}
+
+fn assert_answered_in_time(calls: &[Call], longest: Duration) {
+    let slowest = attempts(calls).map(|attempt| attempt.ended - attempt.began).max().unwrap_or_default();
+    assert!(slowest < longest, "an answer took {slowest:?}");
+}
