@@ -10,6 +10,7 @@ mod identity;
 mod jwt;
 mod limits;
 mod log_lines;
+mod maintenance;
 mod metrics;
 mod openapi;
 mod operations;
