@@ -56,9 +56,7 @@ impl Eraser {
             Ok(batch) if self.dry_run => self.tally.add(resource.word(), batch.due.unsigned_abs()),
             Ok(batch) => {
                 self.tally.add(resource.word(), batch.erased.unsigned_abs());
-                if batch.allocations > 0 {
-                    self.tally.add(Belonging::Allocation.word(), batch.allocations.unsigned_abs());
-                }
+                self.tally.add(Belonging::Allocation.word(), batch.allocations.unsigned_abs());
                 self.tally.in_use += (batch.due - batch.erased).unsigned_abs();
             }
             Err(error) if has_sqlstate(&error, &IN_USE) => self.tally.in_use += ids.len() as u64,

@@ -1,5 +1,6 @@
 //! What a purge has erased so far.
 
+use super::statements::Belonging;
 use crate::resource::Resource;
 
 /// How many of each, in the order in which they are told.
@@ -12,7 +13,8 @@ pub struct Tally {
 
 impl Tally {
     pub fn new() -> Tally {
-        Tally { counts: Resource::ALL.iter().map(|resource| (resource.word(), 0)).collect(), in_use: 0 }
+        let words = Resource::ALL.iter().map(|resource| resource.word()).chain([Belonging::Allocation.word()]);
+        Tally { counts: words.map(|word| (word, 0)).collect(), in_use: 0 }
     }
 
     pub fn add(&mut self, word: &'static str, count: u64) {

@@ -22,7 +22,7 @@ async fn an_operation_is_kept_thirty_days_and_as_long_as_a_row_needs_it() {
     let old_refusal = delete(Uuid::now_v7()).await.request_id();
     let young_refusal = delete(Uuid::now_v7()).await.request_id();
     run(&service.database, &["restore", "--operation", &restored.to_string()]).await.done();
-    for (operation, days) in [(young, 29), (with_row, 31), (restored, 31), (row_goes, 31), (old_refusal, 31)] {
+    for (operation, days) in [(young, 29), (with_row, 31), (restored, 31), (row_goes, 91), (old_refusal, 31)] {
         age_operation(pool, operation, days).await;
     }
     age_rows(pool, Resource::Zone, &[zones[3]], 91).await;

@@ -39,9 +39,6 @@ async fn old_deletions_are_erased_and_young_ones_and_live_rows_stay(#[case] reso
     assert!(dry.starts_with("would be erased for good:\n"), "{dry}");
     assert_eq!(told(&dry, word(resource)), 2);
     assert_eq!(rows(pool, table(resource)).await, 5);
-    let recorded_only = ["purge", "--older-than", "90d", "--recorded-only", "--dry-run"];
-    assert_eq!(told(&run(&service.database, &recorded_only).await.done(), word(resource)), 1);
-    assert_eq!(rows(pool, table(resource)).await, 5);
 
     let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
 
@@ -74,6 +71,8 @@ async fn rows_that_operations_deleted_are_found_without_reading_the_tables() {
     let old = "update operation set id = '00000000-0000-7000-8000-000000000001'";
     let sql = format!("alter table operation disable trigger operation_ends_once; {old}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(pool).await.unwrap();
+    let dry = run(&service.database, &["purge", "--older-than", "90d", "--recorded-only", "--dry-run"]).await.done();
+    assert_eq!((told(&dry, "zone"), rows(pool, "zone").await), (1, 2));
     let said = run(&service.database, &["purge", "--older-than", "90d", "--recorded-only"]).await.done();
     assert_eq!(told(&said, "zone"), 1);
     assert_eq!(present(pool, Resource::Zone, &zones).await, [zones[1]]);

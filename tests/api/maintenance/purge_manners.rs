@@ -200,5 +200,6 @@ async fn plan(pool: &PgPool, sql: &str, types: &str, values: &str) -> String {
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *tx).await.unwrap();
     let explain = format!("explain execute statement ({values})");
     let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *tx).await.unwrap();
+    sqlx::raw_sql("deallocate statement").execute(&mut *tx).await.unwrap();
     lines.join("\n")
 }
