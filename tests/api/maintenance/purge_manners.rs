@@ -21,13 +21,23 @@ async fn expired_contacts(database: &TestDatabase, count: usize) -> Vec<Uuid> {
     contacts
 }
 
+/// Killed when it is dropped: a test that fails leaves nothing that rests on.
+struct Resting(Child);
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A purge that has found rows to erase, and rests for an hour before it does.
-async fn resting_purge(database: &TestDatabase) -> Child {
+async fn resting_purge(database: &TestDatabase) -> Resting {
     let arguments = ["purge", "--older-than", "90d", "--pause", "3600000"];
     let mut command = maintenance(database, &arguments);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let purge = Resting(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     until(|| async { holds_the_lock(&database.pool).await }).await;
-    child
+    purge
 }
 
 async fn holds_the_lock(pool: &PgPool) -> bool {
@@ -55,15 +65,15 @@ fn interrupt(child: &Child) {
 async fn a_second_purge_says_that_another_is_at_work() {
     let database = TestDatabase::migrated().await;
     let contacts = expired_contacts(&database, 3).await;
-    let first = resting_purge(&database).await;
+    let mut first = resting_purge(&database).await;
 
     let second = run(&database, &["purge", "--older-than", "90d"]).await.refused(&["another purge is at work"]);
     assert_eq!(second.out, "");
     run(&database, &["purge", "--older-than", "90d", "--dry-run"]).await.refused(&["another purge is at work"]);
     assert_eq!(present(&database.pool, Resource::Contact, &contacts).await, contacts);
 
-    interrupt(&first);
-    first.wait_with_output().unwrap();
+    interrupt(&first.0);
+    first.0.wait().unwrap();
     run(&database, &["purge", "--older-than", "90d"]).await.done();
     assert_eq!(present(&database.pool, Resource::Contact, &contacts).await, Vec::<Uuid>::new());
 }
