@@ -5,8 +5,8 @@
 //! [`repository`], which knows SQL but no URLs, and tries it in one statement. What did not go through is judged by
 //! [`eligibility`], with the two tables of the API documents: [`resource`] and [`error`].
 //!
-//! Around that: [`config`] reads the settings, [`telemetry`] writes logs, [`server`] listens, [`schema`] migrates, and
-//! [`demo`] shows it all on a machine that has nothing.
+//! Around that: [`config`] reads the settings, [`telemetry`] writes logs, [`server`] listens, [`schema`] migrates,
+//! [`maintenance`] restores and purges, and [`demo`] shows it all on a machine that has nothing.
 
 pub mod config;
 pub mod demo;
@@ -14,6 +14,7 @@ pub mod eligibility;
 pub mod error;
 pub mod healthcheck;
 pub mod http;
+pub mod maintenance;
 pub mod operation;
 pub mod repository;
 pub mod resource;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use customer_deletion::config::Settings;
 use customer_deletion::schema::{MIGRATOR, Runner};
 use customer_deletion::server::Server;
-use customer_deletion::{demo, healthcheck, http, telemetry};
+use customer_deletion::{demo, healthcheck, http, maintenance, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -30,6 +30,10 @@ enum Command {
     Migrate,
     /// Shows the service on a machine that has nothing set up: a private PostgreSQL, a small world, calls to paste.
     Demo(demo::Arguments),
+    /// Puts back what one operation deleted, all of it or nothing.
+    Restore(maintenance::restore::Arguments),
+    /// Erases for good what was deleted long ago, or what one customer had.
+    Purge(maintenance::purge::Arguments),
     /// Asks the running service whether it is ready. Exit status 0 or 1.
     Healthcheck,
     /// Prints the OpenAPI document. It needs no settings and no database.
@@ -43,6 +47,8 @@ async fn main() -> ExitCode {
         Command::Serve => serve().await,
         Command::Migrate => migrate().await,
         Command::Demo(arguments) => demo(arguments).await,
+        Command::Restore(arguments) => restore(arguments).await,
+        Command::Purge(arguments) => purge(arguments).await,
         Command::Healthcheck => check_health(),
         Command::Openapi => print_openapi(),
     };
@@ -74,6 +80,14 @@ async fn migrate() -> Result<(), AnyError> {
         println!("the schema went from version {before} to version {after}");
     }
     Ok(())
+}
+
+async fn restore(arguments: maintenance::restore::Arguments) -> Result<(), AnyError> {
+    Ok(maintenance::restore::run(arguments).await?)
+}
+
+async fn purge(arguments: maintenance::purge::Arguments) -> Result<(), AnyError> {
+    Ok(maintenance::purge::run(arguments, stop_signal()?).await?)
 }
 
 fn check_health() -> Result<(), AnyError> {

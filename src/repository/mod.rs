@@ -25,6 +25,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 pub use self::session_settings::PLANNING;
+pub use self::statements::check_schema;
 
 use self::database::Database;
 use self::session_settings::Wanted;

@@ -13,6 +13,7 @@ mod jwt;
 mod limits;
 mod live;
 mod log_lines;
+mod maintenance;
 mod metrics;
 mod openapi;
 mod operations;

@@ -128,10 +128,11 @@ async fn a_deletion_is_final_but_for_the_restore_of_its_operation(#[case] resour
 /// In a transaction that is rolled back.
 async fn restore(database: &TestDatabase, table: &str, row: Uuid, operation: Uuid) -> Result<u64, sqlx::Error> {
     let mut tx = database.pool.begin().await?;
-    sqlx::query("select set_config('customer_deletion.restoring', $1, true)")
-        .bind(operation.to_string())
-        .execute(&mut *tx)
-        .await?;
+    let record = "insert into restoration (
+          id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows
+        )
+        values (gen_random_uuid(), $1, $1, $1, 'zone', array[$2], 1)";
+    sqlx::query(record).bind(operation).bind(row).execute(&mut *tx).await?;
     let sql = format!("update {table} set deleted_at = null, deleted_by = null where id = $1");
     let result = sqlx::query(AssertSqlSafe(sql)).bind(row).execute(&mut *tx).await?;
     tx.rollback().await?;

@@ -1,0 +1,77 @@
+//! How long ago, as it is written on the command line.
+
+use std::fmt;
+use std::str::FromStr;
+
+use time::{Duration, OffsetDateTime};
+
+/// A time span like `90d` or `36h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age(Duration);
+
+/// What is older than any date that it is taken from.
+const MOST_HOURS: i64 = 24 * 365 * 1000;
+
+/// An idempotency key is kept with its operation, and promised for this long.
+const LEAST_OF_OPERATIONS: Age = Age(Duration::hours(24));
+
+impl Age {
+    /// The moment that long before another.
+    pub fn before(self, now: OffsetDateTime) -> OffsetDateTime {
+        now - self.0
+    }
+
+    /// An age of operations.
+    pub fn of_operations(text: &str) -> Result<Age, String> {
+        let age: Age = text.parse()?;
+        if age.0 < LEAST_OF_OPERATIONS.0 {
+            return Err("must be at least 24h: idempotency keys are kept with their operations".to_owned());
+        }
+        Ok(age)
+    }
+}
+
+impl FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Age, String> {
+        let hours = match text.strip_suffix('d') {
+            Some(days) => number(days).and_then(|days| days.checked_mul(24)),
+            None => text.strip_suffix('h').and_then(number),
+        };
+        let hours = hours.filter(|hours| *hours <= MOST_HOURS);
+        hours.map(|hours| Age(Duration::hours(hours))).ok_or_else(|| "must be like 90d or 36h".to_owned())
+    }
+}
+
+/// A number without a sign.
+fn number(digits: &str) -> Option<i64> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+impl fmt::Display for Age {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}h", self.0.whole_hours())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_a_number_of_days_or_hours() {
+        assert_eq!("90d".parse(), Ok(Age(Duration::days(90))));
+        assert_eq!("36h".parse(), Ok(Age(Duration::hours(36))));
+        assert_eq!("0d".parse(), Ok(Age(Duration::ZERO)));
+        for text in ["", "d", "90", "-1d", "+1d", "1.5d", "90 d", "9w", "9223372036854775807d", "99999999999h"] {
+            assert!(text.parse::<Age>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn operations_are_kept_for_a_day_at_least() {
+        assert!(Age::of_operations("24h").is_ok());
+        assert!(Age::of_operations("23h").is_err());
+    }
+}

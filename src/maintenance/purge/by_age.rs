@@ -1,0 +1,139 @@
+//! What was deleted long ago, and the operations that nothing needs any more.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::eraser::Eraser;
+use super::statements::{self, Due, Operation};
+use crate::maintenance::MaintenanceError;
+use crate::operation::Status;
+use crate::resource::Resource;
+
+/// How many operations are looked at together.
+const PAGE: i64 = 500;
+
+/// How many blocks of a table are read together: 2 MiB.
+const BLOCKS: i64 = 256;
+
+/// By how much the clock that made an operation's id may be ahead of the database's.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is old enough.
+#[derive(Clone, Copy, Debug)]
+pub struct Ages {
+    /// When the purge began, by the database's clock.
+    pub now: OffsetDateTime,
+    /// Rows that were deleted before this go.
+    pub rows: OffsetDateTime,
+    /// Operations that were made before this go.
+    pub operations: OffsetDateTime,
+    /// Whether only the rows are wanted that an operation deleted: they are found without reading the tables.
+    pub recorded_only: bool,
+}
+
+/// Erases what is old enough.
+pub async fn erase(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
+    go_through_operations(eraser, ages).await?;
+    if !ages.recorded_only {
+        for resource in Resource::ALL {
+            go_through_table(eraser, resource, ages).await?;
+        }
+    }
+    erase_restorations(eraser, ages).await
+}
+
+/// The operations lead to the rows that they deleted. They come in the order of their ids, and so of time.
+async fn go_through_operations(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
+    eraser.progress.begin("operation");
+    let until = if ages.recorded_only { first_id_after(ages.rows.max(ages.operations)) } else { Uuid::max() };
+    let (mut last, mut oldest) = (Uuid::nil(), None);
+    loop {
+        let began = Instant::now();
+        let page = statements::page_of_operations(&mut eraser.session, last, until, PAGE).await?;
+        let Some(end) = page.last() else { break };
+        last = end.id;
+        let oldest = *oldest.get_or_insert(page[0].created_at);
+        eraser.rest(began.elapsed()).await?;
+        erase_page(eraser, &page, ages).await?;
+        let done = (end.created_at - oldest) / (ages.now - oldest).max(time::Duration::SECOND);
+        eraser.progress.at(done, eraser.tally.total());
+    }
+    eraser.progress.end(eraser.tally.total());
+    Ok(())
+}
+
+async fn erase_page(eraser: &mut Eraser, page: &[Operation], ages: Ages) -> Result<(), MaintenanceError> {
+    // A dry run that reads the tables finds these rows there.
+    if ages.recorded_only || !eraser.dry_run {
+        for resource in Resource::ALL {
+            let ids = rows_of(page, resource, ages.rows);
+            eraser.erase(resource, &ids, Due { before: ages.rows, customer: None }).await?;
+        }
+    }
+    let old = page
+        .iter()
+        .filter(|operation| operation.created_at < ages.operations && operation.status != Status::Open.name());
+    let old: Vec<Uuid> = old.map(|operation| operation.id).collect();
+    eraser.erase_operations(&old, ages.operations, ages.rows).await
+}
+
+/// The rows of a resource that the operations deleted long ago.
+fn rows_of(page: &[Operation], resource: Resource, before: OffsetDateTime) -> Vec<Uuid> {
+    let deletions = page.iter().filter(|operation| {
+        operation.resource == resource.word()
+            && operation.status == Status::Success.name()
+            && operation.created_at < before
+    });
+    deletions.flat_map(|operation| operation.target_ids.iter().copied()).collect()
+}
+
+/// Rows that other services deleted themselves have no operation. They are found by reading the table from its first block to
+/// its last: no index knows them, since one that did would be written by every deletion.
+async fn go_through_table(eraser: &mut Eraser, resource: Resource, ages: Ages) -> Result<(), MaintenanceError> {
+    eraser.progress.begin(resource.word());
+    let blocks = statements::count_blocks(&mut eraser.session, resource).await?;
+    let mut first = 0;
+    while first < blocks {
+        let began = Instant::now();
+        let end = first + BLOCKS;
+        let ids = statements::expired(&mut eraser.session, resource, first, end, ages.rows).await?;
+        eraser.rest(began.elapsed()).await?;
+        eraser.erase(resource, &ids, Due { before: ages.rows, customer: None }).await?;
+        first = end;
+        eraser.progress.at(first as f64 / blocks as f64, eraser.tally.total());
+    }
+    eraser.progress.end(eraser.tally.total());
+    Ok(())
+}
+
+async fn erase_restorations(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
+    let session = &mut eraser.session;
+    let erased = match eraser.dry_run {
+        true => statements::count_restorations(session, ages.operations).await?.unsigned_abs(),
+        false => statements::erase_restorations(session, ages.operations).await?,
+    };
+    eraser.tally.add("restoration", erased);
+    Ok(())
+}
+
+/// No operation that was made before the time has this id or a later one: ids are UUIDs of version 7, which begin with the
+/// milliseconds of their making.
+fn first_id_after(time: OffsetDateTime) -> Uuid {
+    let milliseconds = (time + CLOCK_DIFFERENCE).unix_timestamp_nanos() / 1_000_000;
+    Uuid::from_u128(milliseconds.unsigned_abs() << 80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_now_come_before_what_ends_a_day_later_and_after_what_ended_before() {
+        let now = OffsetDateTime::now_utc();
+        assert!(Uuid::now_v7() < first_id_after(now));
+        assert!(Uuid::now_v7() > first_id_after(now - 2 * CLOCK_DIFFERENCE));
+    }
+}

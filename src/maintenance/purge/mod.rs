@@ -1,0 +1,93 @@
+//! `purge`: erases for good, in small batches that do not hold up the service.
+
+mod age;
+mod by_age;
+mod eraser;
+mod of_customer;
+mod progress;
+mod statements;
+mod tally;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::age::Age;
+use self::by_age::Ages;
+use self::eraser::{Eraser, Pace};
+use self::progress::Progress;
+use self::tally::Tally;
+use super::{MaintenanceError, say, session};
+
+/// How long a batch waits for a lock that it cannot skip.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Erases the rows that were deleted longer ago than this, like 90d or 36h.
+    #[arg(long, value_name = "AGE", required_unless_present = "customer", conflicts_with = "customer")]
+    older_than: Option<Age>,
+
+    /// Erases operations that are older than this, at least 24h, if none of what they deleted is left.
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with = "customer")]
+    operations_older_than: Age,
+
+    /// Leaves out rows that other services deleted themselves. Finding those reads the tables from end to end.
+    #[arg(long, conflicts_with = "customer")]
+    recorded_only: bool,
+
+    /// Erases what this customer has deleted, of any age; if the customer is deleted, everything that it has.
+    #[arg(long, value_name = "ID")]
+    customer: Option<Uuid>,
+
+    /// Erases nothing, and counts what would be erased.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// How many rows a transaction erases at most.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    batch_size: u16,
+
+    /// How long the rest after a batch is at least. It is never shorter than four times the batch.
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 10)]
+    pause: u64,
+}
+
+/// Erases what the arguments ask for, until `stop` is done, and tells on standard output what it erased.
+pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result<(), MaintenanceError> {
+    let mut session = session::open("customer-deletion purge", LOCK_TIMEOUT).await?;
+    if !statements::take_purge_lock(&mut session).await? {
+        return Err(MaintenanceError::Refused("another purge is at work in this database".to_owned()));
+    }
+    let mut eraser = Eraser {
+        session,
+        pace: Pace { batch_size: arguments.batch_size.into(), pause: Duration::from_millis(arguments.pause) },
+        stop: CancellationToken::new(),
+        dry_run: arguments.dry_run,
+        tally: Tally::new(),
+        progress: Progress::new(),
+    };
+    let token = eraser.stop.clone();
+    let erased = tokio::select! {
+        erased = erase(&mut eraser, &arguments) => erased,
+        never = async { stop.await; token.cancel(); std::future::pending().await } => never,
+    };
+    eraser.progress.clear();
+    if !matches!(erased, Err(MaintenanceError::Refused(_))) {
+        say(&eraser.tally.written(eraser.dry_run));
+    }
+    erased
+}
+
+async fn erase(eraser: &mut Eraser, arguments: &Arguments) -> Result<(), MaintenanceError> {
+    match (arguments.customer, arguments.older_than) {
+        (Some(customer), _) => of_customer::erase(eraser, customer).await,
+        (None, Some(age)) => {
+            let now = statements::now(&mut eraser.session).await?;
+            let (rows, operations) = (age.before(now), arguments.operations_older_than.before(now));
+            by_age::erase(eraser, Ages { now, rows, operations, recorded_only: arguments.recorded_only }).await
+        }
+        (None, None) => unreachable!("one of the two is required"),
+    }
+}

@@ -1,0 +1,91 @@
+//! How far a purge is: a bar on a terminal, a line now and then elsewhere.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// How long the next sign of life waits: on a terminal, and elsewhere.
+const BAR_PAUSE: Duration = Duration::from_millis(100);
+const LINE_PAUSE: Duration = Duration::from_secs(10);
+
+const BAR_WIDTH: usize = 30;
+
+/// Written to standard error, so that standard output has the result alone.
+pub struct Progress {
+    terminal: bool,
+    doing: &'static str,
+    shown: Instant,
+}
+
+impl Progress {
+    pub fn new() -> Progress {
+        Progress { terminal: io::stderr().is_terminal(), doing: "", shown: Instant::now() }
+    }
+
+    /// Something new is being gone through.
+    pub fn begin(&mut self, doing: &'static str) {
+        self.doing = doing;
+        self.show(0.0, 0, Duration::ZERO);
+    }
+
+    /// So much of it is done, a number from 0 to 1, and so many rows are erased in all.
+    pub fn at(&mut self, done: f64, erased: u64) {
+        self.show(done, erased, if self.terminal { BAR_PAUSE } else { LINE_PAUSE });
+    }
+
+    /// It is gone through.
+    pub fn end(&mut self, erased: u64) {
+        self.show(1.0, erased, Duration::ZERO);
+    }
+
+    /// Takes the bar away, for what is to be read after it.
+    pub fn clear(&self) {
+        if self.terminal {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+
+    fn show(&mut self, done: f64, erased: u64, pause: Duration) {
+        if self.shown.elapsed() < pause {
+            return;
+        }
+        self.shown = Instant::now();
+        let mut output = io::stderr();
+        // The work goes on when nobody reads.
+        let _ = match self.terminal {
+            true => write!(output, "\r\x1b[K{}", bar(self.doing, done, erased)).and_then(|()| output.flush()),
+            false => writeln!(output, "{}", line(self.doing, done, erased)),
+        };
+    }
+}
+
+fn bar(doing: &str, done: f64, erased: u64) -> String {
+    let full = ((done.clamp(0.0, 1.0) * BAR_WIDTH as f64) as usize).min(BAR_WIDTH);
+    let (full, empty) = ("#".repeat(full), ".".repeat(BAR_WIDTH - full));
+    format!("{doing:<16}[{full}{empty}] {:>3} %  {erased} erased", percent(done))
+}
+
+fn line(doing: &str, done: f64, erased: u64) -> String {
+    format!("{doing}: {} % gone through, {erased} erased in all", percent(done))
+}
+
+fn percent(done: f64) -> u8 {
+    (done.clamp(0.0, 1.0) * 100.0) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_fills_and_fits_a_narrow_terminal() {
+        assert_eq!(bar("contact", 0.0, 0), "contact         [..............................]   0 %  0 erased");
+        assert_eq!(bar("zone", 0.5, 1200), "zone            [###############...............]  50 %  1200 erased");
+        assert_eq!(bar("zone", 7.0, 9), "zone            [##############################] 100 %  9 erased");
+        assert!(bar("external-params", 1.0, 1_000_000_000).len() < 80);
+    }
+
+    #[test]
+    fn a_line_is_plain() {
+        assert_eq!(line("contact", 0.419, 1200), "contact: 41 % gone through, 1200 erased in all");
+    }
+}

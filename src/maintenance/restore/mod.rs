@@ -1,0 +1,155 @@
+//! `restore`: puts back what one operation deleted, all of it or nothing.
+
+mod obstacles;
+mod statements;
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use self::obstacles::{Obstacle, Surroundings};
+use self::statements::{DeletedRow, Deletion};
+use super::{MaintenanceError, has_sqlstate, say, session};
+use crate::operation::Status;
+use crate::resource::Resource;
+
+/// How long it waits for rows that somebody holds.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a name may be taken between the look at the names and the restore.
+const TRIES: u32 = 3;
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The operation that is to be undone: the requestId in the answer to the deletion.
+    #[arg(long, value_name = "ID")]
+    operation: Uuid,
+
+    /// Only lists the rows, and says whether they can be put back.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Puts back what the operation deleted, and tells of it on standard output.
+pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
+    let mut session = session::open("customer-deletion restore", LOCK_TIMEOUT).await?;
+    let mut tries_left = TRIES;
+    loop {
+        tries_left -= 1;
+        match restore(&mut session, &arguments).await {
+            // The name or the operation was taken a moment ago. The next look sees by whom.
+            Err(MaintenanceError::Database(error)) if tries_left > 0 && has_sqlstate(&error, &["23505"]) => {}
+            Err(MaintenanceError::Database(error)) if has_sqlstate(&error, &["55P03", "40P01"]) => {
+                let problem = "somebody holds the rows, or what they hang on; try again later";
+                return Err(nothing_is_restored(problem));
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<(), MaintenanceError> {
+    let operation_id = arguments.operation;
+    let mut tx = session.begin().await?;
+    let (deletion, resource) = find_deletion(&mut tx, operation_id).await?;
+    let rows = statements::lock_deleted(&mut tx, resource, operation_id, &deletion.target_ids).await?;
+    refuse_second_restore(&mut tx, operation_id).await?;
+    let surroundings = hold_surroundings(&mut tx, &rows).await?;
+    let found = obstacles::find(&deletion.target_ids, &rows, &surroundings);
+    if arguments.dry_run {
+        list(resource, &rows);
+    }
+    if !found.is_empty() {
+        return Err(nothing_is_restored(&explain(resource, &found)));
+    }
+    if arguments.dry_run {
+        say(&format!("{} can be restored; nothing is changed", count(&deletion, resource)));
+        return Ok(());
+    }
+    let restoration_id = Uuid::now_v7();
+    statements::restore(&mut tx, resource, restoration_id, operation_id, &deletion).await?;
+    tx.commit().await?;
+    say(&format!(
+        "restored {}, deleted for {} at {}; recorded as restoration {restoration_id}",
+        count(&deletion, resource),
+        deletion.requester_id,
+        written(deletion.created_at)
+    ));
+    Ok(())
+}
+
+/// The operation, if it is one that deleted something that can come back.
+async fn find_deletion(
+    connection: &mut PgConnection,
+    operation_id: Uuid,
+) -> Result<(Deletion, Resource), MaintenanceError> {
+    let Some(deletion) = statements::find_deletion(connection, operation_id).await? else {
+        let problem = format!("no operation has the id {operation_id}; those of long ago are purged");
+        return Err(nothing_is_restored(&problem));
+    };
+    if deletion.status != Status::Success.name() {
+        let problem = format!("operation {operation_id} deleted nothing; its status is {}", deletion.status);
+        return Err(nothing_is_restored(&problem));
+    }
+    let resource = deletion.resource.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    if resource == Resource::Product {
+        return Err(nothing_is_restored("a deleted product cannot be recovered"));
+    }
+    Ok((deletion, resource))
+}
+
+/// Looked for once the rows are held: a restore that was quicker is seen then.
+async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid) -> Result<(), MaintenanceError> {
+    let Some(earlier) = statements::find_restoration(connection, operation_id).await? else { return Ok(()) };
+    let when = written(earlier.restored_at);
+    let problem = format!("operation {operation_id} was restored already, at {when} by {}", earlier.restored_by);
+    Err(nothing_is_restored(&problem))
+}
+
+/// Holds what the rows hang on until the transaction ends: it cannot be deleted between this look and the restore.
+async fn hold_surroundings(
+    connection: &mut PgConnection,
+    rows: &[DeletedRow],
+) -> Result<Surroundings, MaintenanceError> {
+    let every = |id: fn(&DeletedRow) -> Option<Uuid>| {
+        let mut ids: Vec<Uuid> = rows.iter().filter_map(id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    };
+    let customers = [every(|row| Some(row.customer_id)), every(|row| row.sub_customer_id)].concat();
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    Ok(Surroundings {
+        customers: statements::hold_customers(connection, &customers).await?,
+        subscribers: statements::hold_subscribers(connection, &every(|row| row.subscriber_id)).await?,
+        sell_plans: statements::hold_sell_plans(connection, &every(|row| row.sell_plan_id)).await?,
+        taken_names: statements::taken_zone_names(connection, &ids).await?.into_iter().collect(),
+    })
+}
+
+fn list(resource: Resource, rows: &[DeletedRow]) {
+    for row in rows {
+        say(&format!("{} {} of customer {}", resource.word(), row.id, row.customer_id));
+    }
+}
+
+fn explain(resource: Resource, obstacles: &[(Uuid, Obstacle)]) -> String {
+    let lines = obstacles.iter().map(|(id, obstacle)| format!("\n  {} {id}: {obstacle}", resource.word()));
+    format!("something stands in the way of {}{}", obstacles.len(), lines.collect::<String>())
+}
+
+fn nothing_is_restored(problem: &str) -> MaintenanceError {
+    MaintenanceError::Refused(format!("nothing is restored: {problem}"))
+}
+
+fn count(deletion: &Deletion, resource: Resource) -> String {
+    let ids = deletion.target_ids.len();
+    format!("{ids} {} of customer {}", resource.word(), deletion.customer_id)
+}
+
+fn written(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
+}

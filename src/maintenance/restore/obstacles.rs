@@ -1,0 +1,62 @@
+//! What stands in the way of a restore: a pure function.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::statements::DeletedRow;
+
+/// What is live of all that the rows hang on.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    pub customers: HashSet<Uuid>,
+    pub subscribers: HashSet<Uuid>,
+    pub sell_plans: HashSet<Uuid>,
+    /// By zone, another one that has its name.
+    pub taken_names: HashMap<Uuid, Uuid>,
+}
+
+/// Why one row cannot come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    Erased,
+    CustomerGone(Uuid),
+    SubCustomerGone(Uuid),
+    SubscriberGone(Uuid),
+    SellPlanGone(Uuid),
+    NameTaken(Uuid),
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Obstacle::Erased => write!(formatter, "is erased for good"),
+            Obstacle::CustomerGone(id) => write!(formatter, "its customer {id} is deleted"),
+            Obstacle::SubCustomerGone(id) => write!(formatter, "the sub-customer {id} it is set on is deleted"),
+            Obstacle::SubscriberGone(id) => write!(formatter, "the subscriber {id} it is set on is deleted"),
+            Obstacle::SellPlanGone(id) => write!(formatter, "the sell plan {id} it is set on is deleted"),
+            Obstacle::NameTaken(id) => write!(formatter, "its name is taken by the zone {id}"),
+        }
+    }
+}
+
+/// The first obstacle of every row that has one, in the order of the ids.
+pub fn find(wanted: &[Uuid], rows: &[DeletedRow], surroundings: &Surroundings) -> Vec<(Uuid, Obstacle)> {
+    let rows: HashMap<Uuid, &DeletedRow> = rows.iter().map(|row| (row.id, row)).collect();
+    let obstacle = |id: &Uuid| match rows.get(id) {
+        Some(row) => obstacle_of(row, surroundings),
+        None => Some(Obstacle::Erased),
+    };
+    wanted.iter().filter_map(|id| Some((*id, obstacle(id)?))).collect()
+}
+
+fn obstacle_of(row: &DeletedRow, surroundings: &Surroundings) -> Option<Obstacle> {
+    let gone = |id: Option<Uuid>, live: &HashSet<Uuid>| id.filter(|id| !live.contains(id));
+    gone(Some(row.customer_id), &surroundings.customers)
+        .map(Obstacle::CustomerGone)
+        .or_else(|| gone(row.sub_customer_id, &surroundings.customers).map(Obstacle::SubCustomerGone))
+        .or_else(|| gone(row.subscriber_id, &surroundings.subscribers).map(Obstacle::SubscriberGone))
+        .or_else(|| gone(row.sell_plan_id, &surroundings.sell_plans).map(Obstacle::SellPlanGone))
+        .or_else(|| surroundings.taken_names.get(&row.id).copied().map(Obstacle::NameTaken))
+}

@@ -1,0 +1,140 @@
+//! One function for each statement of a restore.
+
+use std::collections::HashSet;
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::resource::Resource;
+
+/// The operation that is to be undone.
+pub struct Deletion {
+    pub requester_id: Uuid,
+    pub customer_id: Uuid,
+    pub resource: String,
+    pub target_ids: Vec<Uuid>,
+    pub status: String,
+    pub created_at: OffsetDateTime,
+}
+
+pub async fn find_deletion(connection: &mut PgConnection, operation_id: Uuid) -> Result<Option<Deletion>, sqlx::Error> {
+    sqlx::query_file_as!(Deletion, "src/maintenance/sql/find_deletion.sql", operation_id)
+        .fetch_optional(connection)
+        .await
+}
+
+/// An earlier restore of the operation.
+pub struct Restoration {
+    pub restored_at: OffsetDateTime,
+    pub restored_by: String,
+}
+
+pub async fn find_restoration(
+    connection: &mut PgConnection,
+    operation_id: Uuid,
+) -> Result<Option<Restoration>, sqlx::Error> {
+    sqlx::query_file_as!(Restoration, "src/maintenance/sql/find_restoration.sql", operation_id)
+        .fetch_optional(connection)
+        .await
+}
+
+/// A deleted row, and what it hangs on.
+#[derive(Debug)]
+pub struct DeletedRow {
+    pub id: Uuid,
+    pub customer_id: Uuid,
+    pub sub_customer_id: Option<Uuid>,
+    pub subscriber_id: Option<Uuid>,
+    pub sell_plan_id: Option<Uuid>,
+}
+
+macro_rules! lock {
+    ($file:literal, $connection:expr, $operation_id:expr, $ids:expr) => {
+        sqlx::query_file_as!(DeletedRow, $file, $operation_id, $ids).fetch_all($connection).await
+    };
+}
+
+/// Those of the rows that the operation deleted and nobody has touched since; none of a product.
+pub async fn lock_deleted(
+    connection: &mut PgConnection,
+    resource: Resource,
+    operation_id: Uuid,
+    ids: &[Uuid],
+) -> Result<Vec<DeletedRow>, sqlx::Error> {
+    match resource {
+        Resource::Contact => lock!("src/maintenance/sql/lock_deleted_contacts.sql", connection, operation_id, ids),
+        Resource::Address => lock!("src/maintenance/sql/lock_deleted_addresses.sql", connection, operation_id, ids),
+        Resource::ExternalParams => {
+            lock!("src/maintenance/sql/lock_deleted_external_params.sql", connection, operation_id, ids)
+        }
+        Resource::Zone => lock!("src/maintenance/sql/lock_deleted_zones.sql", connection, operation_id, ids),
+        Resource::Product => Ok(Vec::new()),
+    }
+}
+
+pub async fn hold_customers(connection: &mut PgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let live = sqlx::query_file_scalar!("src/maintenance/sql/hold_customers.sql", ids).fetch_all(connection);
+    Ok(live.await?.into_iter().collect())
+}
+
+pub async fn hold_subscribers(connection: &mut PgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let live = sqlx::query_file_scalar!("src/maintenance/sql/hold_subscribers.sql", ids).fetch_all(connection);
+    Ok(live.await?.into_iter().collect())
+}
+
+pub async fn hold_sell_plans(connection: &mut PgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let live = sqlx::query_file_scalar!("src/maintenance/sql/hold_sell_plans.sql", ids).fetch_all(connection);
+    Ok(live.await?.into_iter().collect())
+}
+
+/// Zones whose name another one has, with that other one.
+pub async fn taken_zone_names(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, sqlx::Error> {
+    let taken = sqlx::query_file!("src/maintenance/sql/taken_zone_names.sql", ids).fetch_all(connection).await?;
+    Ok(taken.into_iter().map(|zone| (zone.id, zone.other_id)).collect())
+}
+
+macro_rules! restore {
+    ($file:literal, $connection:expr, $restoration_id:expr, $operation_id:expr, $deletion:expr) => {
+        sqlx::query_file!(
+            $file,
+            $restoration_id,
+            $operation_id,
+            $deletion.requester_id,
+            $deletion.customer_id,
+            &$deletion.target_ids,
+        )
+        .execute($connection)
+        .await
+        .map(|_| ())
+    };
+}
+
+/// Puts the rows back and records it; nothing of a product. Fails where it is not all of them.
+pub async fn restore(
+    connection: &mut PgConnection,
+    resource: Resource,
+    restoration_id: Uuid,
+    operation_id: Uuid,
+    deletion: &Deletion,
+) -> Result<(), sqlx::Error> {
+    match resource {
+        Resource::Contact => {
+            restore!("src/maintenance/sql/restore_contacts.sql", connection, restoration_id, operation_id, deletion)
+        }
+        Resource::Address => {
+            restore!("src/maintenance/sql/restore_addresses.sql", connection, restoration_id, operation_id, deletion)
+        }
+        Resource::ExternalParams => restore!(
+            "src/maintenance/sql/restore_external_params.sql",
+            connection,
+            restoration_id,
+            operation_id,
+            deletion
+        ),
+        Resource::Zone => {
+            restore!("src/maintenance/sql/restore_zones.sql", connection, restoration_id, operation_id, deletion)
+        }
+        Resource::Product => Ok(()),
+    }
+}

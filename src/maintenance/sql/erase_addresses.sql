@@ -1,0 +1,36 @@
+-- erase_addresses: erases rows for good, if they were deleted long enough ago or their customer is to go with all it has.
+-- Rows that somebody holds are left for another time.
+--
+-- $1 ids  $2 their age  $3 the deleted customer that goes, or null  $4 whether only to count
+with
+  gone as materialized (
+    select customer.id
+    from customer
+    where customer.id = $3
+      and customer.deleted_at is not null
+  ),
+  due as materialized (
+    select address.id
+    from address
+    where address.id = any($1)
+      and (address.deleted_at < $2 or address.customer_id = (select gone.id from gone))
+  ),
+  -- Nobody waits for a batch, and a batch waits for nobody.
+  target as materialized (
+    select address.id
+    from address
+    where not $4
+      and address.id = any(array(select due.id from due))
+      and (address.deleted_at < $2 or address.customer_id = (select gone.id from gone))
+    order by address.id
+    for update skip locked
+  ),
+  erased as (
+    delete from address
+    where address.id = any(array(select target.id from target))
+    returning address.id
+  )
+select
+  (select count(*) from due) as "due!",
+  (select count(*) from erased) as "erased!",
+  0::bigint as "allocations!"

@@ -1,0 +1,48 @@
+-- erase_external_params: erases rows for good, if they were deleted long enough ago or their customer is to go with all it has.
+-- Rows that somebody holds are left for another time.
+--
+-- $1 ids  $2 their age  $3 the deleted customer that goes, or null  $4 whether only to count
+with
+  gone as materialized (
+    select customer.id
+    from customer
+    where customer.id = $3
+      and customer.deleted_at is not null
+  ),
+  due as materialized (
+    select external_params.id
+    from external_params
+    where external_params.id = any($1)
+      and (
+        external_params.deleted_at < $2
+        or external_params.customer_id = (select gone.id from gone)
+        or external_params.sub_customer_id = (select gone.id from gone)
+        or external_params.subscriber_id in (select subscriber.id from subscriber join gone on subscriber.customer_id = gone.id)
+        or external_params.sell_plan_id in (select sell_plan.id from sell_plan join gone on sell_plan.customer_id = gone.id)
+      )
+  ),
+  -- Nobody waits for a batch, and a batch waits for nobody.
+  target as materialized (
+    select external_params.id
+    from external_params
+    where not $4
+      and external_params.id = any(array(select due.id from due))
+      and (
+        external_params.deleted_at < $2
+        or external_params.customer_id = (select gone.id from gone)
+        or external_params.sub_customer_id = (select gone.id from gone)
+        or external_params.subscriber_id in (select subscriber.id from subscriber join gone on subscriber.customer_id = gone.id)
+        or external_params.sell_plan_id in (select sell_plan.id from sell_plan join gone on sell_plan.customer_id = gone.id)
+      )
+    order by external_params.id
+    for update skip locked
+  ),
+  erased as (
+    delete from external_params
+    where external_params.id = any(array(select target.id from target))
+    returning external_params.id
+  )
+select
+  (select count(*) from due) as "due!",
+  (select count(*) from erased) as "erased!",
+  0::bigint as "allocations!"

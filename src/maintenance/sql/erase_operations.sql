@@ -1,0 +1,7 @@
+-- erase_operations: erases operations for good.
+--
+-- $1 operations  $2 their age
+delete from operation
+where operation.id = any($1)
+  and operation.status <> 'OPEN'
+  and operation.created_at < $2

@@ -1,0 +1,10 @@
+-- expired_contacts: the rows in a range of blocks that were deleted long ago, whoever deleted them. No index knows them, because one
+-- that did would be written by every deletion.
+--
+-- $1 first block  $2 the block after the last  $3 their age
+select contact.id
+from contact
+where contact.ctid >= ('(' || $1::bigint || ',0)')::tid
+  and contact.ctid < ('(' || $2::bigint || ',0)')::tid
+  and contact.deleted_at < $3
+order by contact.id

@@ -1,0 +1,10 @@
+-- expired_external_params: the rows in a range of blocks that were deleted long ago, whoever deleted them. No index knows them, because one
+-- that did would be written by every deletion.
+--
+-- $1 first block  $2 the block after the last  $3 their age
+select external_params.id
+from external_params
+where external_params.ctid >= ('(' || $1::bigint || ',0)')::tid
+  and external_params.ctid < ('(' || $2::bigint || ',0)')::tid
+  and external_params.deleted_at < $3
+order by external_params.id

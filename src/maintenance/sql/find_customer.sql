@@ -1,0 +1,8 @@
+-- find_customer: whether a customer is live, and how many there are below it, deleted ones too.
+--
+-- $1 customer
+select
+  customer.live as "live!",
+  (select count(*) from customer as below where below.parent_id = customer.id) as "below!"
+from customer
+where customer.id = $1

@@ -1,0 +1,15 @@
+-- lock_deleted_addresses: holds the rows that an operation deleted, and tells what they hang on.
+--
+-- $1 operation  $2 its ids
+select
+  address.id,
+  address.customer_id,
+  null::uuid as sub_customer_id,
+  null::uuid as subscriber_id,
+  null::uuid as sell_plan_id
+from address
+where address.id = any($2)
+  and address.deleted_by = $1
+-- In the order of their ids, as every statement locks them.
+order by address.id
+for update

@@ -1,0 +1,15 @@
+-- lock_deleted_contacts: holds the rows that an operation deleted, and tells what they hang on.
+--
+-- $1 operation  $2 its ids
+select
+  contact.id,
+  contact.customer_id,
+  null::uuid as sub_customer_id,
+  null::uuid as subscriber_id,
+  null::uuid as sell_plan_id
+from contact
+where contact.id = any($2)
+  and contact.deleted_by = $1
+-- In the order of their ids, as every statement locks them.
+order by contact.id
+for update

@@ -1,0 +1,15 @@
+-- lock_deleted_external_params: holds the rows that an operation deleted, and tells what they hang on.
+--
+-- $1 operation  $2 its ids
+select
+  external_params.id,
+  external_params.customer_id,
+  external_params.sub_customer_id,
+  external_params.subscriber_id,
+  external_params.sell_plan_id
+from external_params
+where external_params.id = any($2)
+  and external_params.deleted_by = $1
+-- In the order of their ids, as every statement locks them.
+order by external_params.id
+for update

@@ -1,0 +1,15 @@
+-- lock_deleted_zones: holds the rows that an operation deleted, and tells what they hang on.
+--
+-- $1 operation  $2 its ids
+select
+  zone.id,
+  zone.customer_id,
+  null::uuid as sub_customer_id,
+  null::uuid as subscriber_id,
+  null::uuid as sell_plan_id
+from zone
+where zone.id = any($2)
+  and zone.deleted_by = $1
+-- In the order of their ids, as every statement locks them.
+order by zone.id
+for update

@@ -1,0 +1,25 @@
+-- taken_zone_names: those of the deleted zones whose name another zone of their customer has by now.
+--
+-- $1 zones
+select
+  zone.id as "id!",
+  other.id as "other_id!"
+from zone
+join zone as other
+  on other.customer_id = zone.customer_id
+  and other.name = zone.name
+  and other.deleted_at is null
+where zone.id = any($1)
+union all
+-- Two of them have one name if somebody renamed them when they were deleted.
+select
+  zone.id,
+  other.id
+from zone
+join zone as other
+  on other.customer_id = zone.customer_id
+  and other.name = zone.name
+  and other.id <> zone.id
+where zone.id = any($1)
+  and other.id = any($1)
+order by 1, 2

@@ -1,0 +1,177 @@
+//! `purge --customer` erases what one customer had, for data protection.
+
+use customer_deletion::resource::Resource;
+use sqlx::{AssertSqlSafe, PgPool};
+use uuid::Uuid;
+
+use super::{present, rows, run, told};
+use crate::support::world::{Family, table};
+use crate::support::{TestService, World};
+
+const TABLES: [&str; 9] = [
+    "contact",
+    "address",
+    "external_params",
+    "zone",
+    "product",
+    "product_allocation",
+    "subscriber",
+    "sell_plan",
+    "customer",
+];
+
+async fn counts(pool: &PgPool) -> Vec<i64> {
+    let mut counts = Vec::new();
+    for table in TABLES {
+        counts.push(rows(pool, table).await);
+    }
+    counts
+}
+
+/// A row of each resource of a customer.
+async fn one_of_each(world: &World, customer: Uuid) -> [Uuid; 5] {
+    let mut ids = [Uuid::nil(); 5];
+    for (id, resource) in ids.iter_mut().zip(Resource::ALL) {
+        *id = world.row(resource, customer).await;
+    }
+    ids
+}
+
+async fn delete_directly(pool: &PgPool, resource: Resource, id: Uuid) {
+    let sql = format!("update {} set deleted_at = now() where id = '{id}'", table(resource));
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_a_live_customer_the_deleted_rows_go_whatever_their_age() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let id = family.requester.to_string();
+    let deleted = one_of_each(&service.world, family.requester).await;
+    let live = one_of_each(&service.world, family.requester).await;
+    let others = one_of_each(&service.world, family.sub_customer).await;
+    for index in 0..5 {
+        delete_directly(pool, Resource::ALL[index], deleted[index]).await;
+        delete_directly(pool, Resource::ALL[index], others[index]).await;
+    }
+    let before = counts(pool).await;
+
+    let dry = run(&service.database, &["purge", "--customer", &id, "--dry-run"]).await.done();
+    assert_eq!(counts(pool).await, before);
+    let said = run(&service.database, &["purge", "--customer", &id]).await.done();
+
+    for (index, resource) in Resource::ALL.into_iter().enumerate() {
+        assert_eq!((told(&dry, resource.word()), told(&said, resource.word())), (1, 1), "{said}");
+        let all = [deleted[index], live[index], others[index]];
+        let mut kept = vec![live[index], others[index]];
+        kept.sort();
+        assert_eq!(present(pool, resource, &all).await, kept, "{resource:?}");
+    }
+    assert_eq!(counts(pool).await[6..], before[6..]);
+}
+
+/// A customer with everything that one can have, and a neighbour with as much.
+async fn furnish(world: &World, family: Family) -> Uuid {
+    let customer = world.customer(Some(family.requester)).await;
+    for owner in [customer, family.sibling] {
+        one_of_each(world, owner).await;
+        let plan = world.sell_plan(owner).await;
+        world.external_params(owner, "sell_plan_id", plan).await;
+    }
+    world.external_params(family.requester, "sub_customer_id", customer).await;
+    let product = world.product(family.requester).await;
+    world.allocation(product, customer).await;
+    world.allocation(product, family.sub_customer).await;
+    customer
+}
+
+#[tokio::test]
+async fn of_a_deleted_customer_everything_goes_and_nothing_of_others() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let customer = furnish(&service.world, family).await;
+    let id = customer.to_string();
+    let contact = service.world.contact(customer).await;
+    service.delete_one(family.requester, customer, Resource::Contact, contact).await.assert_deleted();
+    service.world.kill_customer(customer).await;
+    let before = counts(pool).await;
+
+    let dry = run(&service.database, &["purge", "--customer", &id, "--dry-run"]).await.done();
+    assert_eq!(counts(pool).await, before);
+    let said = run(&service.database, &["purge", "--customer", &id]).await.done();
+
+    // Two contacts, one of them deleted; three external params, one of them kept by the customer above; all else once.
+    let gone: Vec<i64> = before.iter().zip(counts(pool).await).map(|(before, after)| before - after).collect();
+    assert_eq!(gone, [2, 1, 3, 1, 1, 1, 1, 1, 1], "{TABLES:?} {said}");
+    for summary in [&dry, &said] {
+        assert_eq!((told(summary, "contact"), told(summary, "external-params")), (2, 3), "{summary}");
+        assert_eq!((told(summary, "allocation"), told(summary, "customer")), (1, 1), "{summary}");
+    }
+    // Operations have ids in them and nothing else, and go at their own age.
+    assert_eq!(service.world.operations().await, 1);
+    let again = run(&service.database, &["purge", "--customer", &id]).await;
+    again.refused(&[&format!("no customer has the id {id}")]);
+}
+
+#[tokio::test]
+async fn a_deleted_customer_with_customers_below_it_stays_without_its_data() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    one_of_each(&service.world, family.sub_customer).await;
+    service.world.kill_customer(family.sub_customer).await;
+    let id = family.sub_customer.to_string();
+
+    let said =
+        run(&service.database, &["purge", "--customer", &id]).await.refused(&["because 1 customers are below it"]);
+
+    assert_eq!(told(&said.out, "contact"), 1);
+    assert_eq!(counts(pool).await, [0, 0, 0, 0, 0, 0, 0, 0, 6]);
+    service.world.kill_customer(family.grandchild).await;
+    run(&service.database, &["purge", "--customer", &family.grandchild.to_string()]).await.done();
+    run(&service.database, &["purge", "--customer", &id]).await.done();
+    assert_eq!(rows(pool, "customer").await, 4);
+}
+
+#[tokio::test]
+async fn a_product_that_a_live_customer_has_stays_and_is_told() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let owner = service.world.customer(Some(family.parent)).await;
+    let product = service.world.product(owner).await;
+    let allocation = service.world.allocation(product, family.sub_customer).await;
+    service.world.kill_customer(owner).await;
+    let id = owner.to_string();
+
+    run(&service.database, &["purge", "--customer", &id]).await.refused(&["1 rows are in use"]);
+
+    assert_eq!((rows(pool, "product").await, rows(pool, "product_allocation").await), (1, 1));
+    service.world.execute("update product_allocation set detached_at = now() where id = $1", allocation).await;
+    run(&service.database, &["purge", "--customer", &id]).await.done();
+    assert_eq!((rows(pool, "product").await, rows(pool, "product_allocation").await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_holds_makes_it_incomplete() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 2).await;
+    for contact in &contacts {
+        delete_directly(pool, Resource::Contact, *contact).await;
+    }
+    let mut holding = pool.begin().await.unwrap();
+    let hold = "select from contact where id = $1 for update";
+    sqlx::query(hold).bind(contacts[0]).execute(&mut *holding).await.unwrap();
+    let id = family.sub_customer.to_string();
+
+    run(&service.database, &["purge", "--customer", &id]).await.refused(&["1 rows are in use"]);
+
+    assert_eq!(present(pool, Resource::Contact, &contacts).await, [contacts[0]]);
+    holding.rollback().await.unwrap();
+    run(&service.database, &["purge", "--customer", &id]).await.done();
+    assert_eq!(present(pool, Resource::Contact, &contacts).await, Vec::<Uuid>::new());
+}

@@ -1,0 +1,120 @@
+//! The DBA's commands, as they are typed.
+
+mod customer;
+mod load;
+mod operations;
+mod purge;
+mod purge_manners;
+mod restore;
+mod restore_refusals;
+
+use std::process::Command;
+
+use customer_deletion::resource::Resource;
+use sqlx::{AssertSqlSafe, PgPool};
+use uuid::Uuid;
+
+use crate::support::TestDatabase;
+use crate::support::process::{command, output};
+use crate::support::world::table;
+
+/// What a command said, and how it ended.
+#[derive(Debug)]
+struct Said {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn maintenance(database: &TestDatabase, arguments: &[&str]) -> Command {
+    let mut command = command(arguments);
+    command.env("DATABASE_URL", &database.url);
+    command
+}
+
+/// Runs the command to its end, beside whatever else the test is doing.
+async fn run(database: &TestDatabase, arguments: &[&str]) -> Said {
+    let mut command = maintenance(database, arguments);
+    let output = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
+    Said {
+        status: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+impl Said {
+    /// Asserts that it did what it was asked to, and gives what it said.
+    #[track_caller]
+    fn done(self) -> String {
+        assert_eq!(self.status, Some(0), "{self:?}");
+        self.out
+    }
+
+    /// Asserts that it refused, with these parts in its message, and gives all that it said.
+    #[track_caller]
+    fn refused(self, parts: &[&str]) -> Said {
+        assert_eq!(self.status, Some(1), "{self:?}");
+        for part in parts {
+            assert!(self.err.contains(part), "{part}: {self:?}");
+        }
+        self
+    }
+}
+
+/// How many the summary of a purge tells of a kind.
+#[track_caller]
+fn told(summary: &str, word: &str) -> u64 {
+    let line = summary.lines().find_map(|line| line.trim_start().strip_prefix(word)?.trim().parse().ok());
+    line.unwrap_or_else(|| panic!("{word}: {summary}"))
+}
+
+/// Makes rows look as if they had been deleted so many days ago, by a DBA who may switch off the guard.
+async fn age_rows(pool: &PgPool, resource: Resource, ids: &[Uuid], days: i32) {
+    let table = table(resource);
+    let mut tx = pool.begin().await.unwrap();
+    for sql in [
+        format!("alter table {table} disable trigger {table}_deleted_once"),
+        format!(
+            "update {table} set deleted_at = coalesce(deleted_at, now()) - make_interval(days => {days})
+             where id = any('{}')",
+            list(ids)
+        ),
+        format!("alter table {table} enable trigger {table}_deleted_once"),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+/// Makes an operation look so many days old.
+async fn age_operation(pool: &PgPool, id: Uuid, days: i32) {
+    let mut tx = pool.begin().await.unwrap();
+    for sql in [
+        "alter table operation disable trigger operation_ends_once".to_owned(),
+        format!(
+            "update operation set created_at = created_at - make_interval(days => {days}),
+               completed_at = completed_at - make_interval(days => {days})
+             where id = '{id}'"
+        ),
+        "alter table operation enable trigger operation_ends_once".to_owned(),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+fn list(ids: &[Uuid]) -> String {
+    format!("{{{}}}", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","))
+}
+
+/// Those of the ids that are still there, deleted or not.
+async fn present(pool: &PgPool, resource: Resource, ids: &[Uuid]) -> Vec<Uuid> {
+    let sql = format!("select id from {} where id = any($1) order by id", table(resource));
+    sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await.unwrap()
+}
+
+/// How many rows a table has.
+async fn rows(pool: &PgPool, table: &str) -> i64 {
+    sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(pool).await.unwrap()
+}

@@ -1,0 +1,236 @@
+//! When `restore` says no. Each of these ends by asserting that nothing changed.
+
+use std::time::Duration;
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::{Said, list, run};
+use crate::support::TestService;
+use crate::support::world::{Family, table};
+
+/// A service with a deletion in it.
+struct Deleted {
+    service: TestService,
+    family: Family,
+    ids: Vec<Uuid>,
+    operation: Uuid,
+}
+
+impl Deleted {
+    async fn rows(resource: Resource, count: usize) -> Deleted {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let ids = service.world.rows(resource, family.in_scope(resource), count).await;
+        Deleted::these(service, family, resource, ids).await
+    }
+
+    async fn these(service: TestService, family: Family, resource: Resource, ids: Vec<Uuid>) -> Deleted {
+        let deletion = service.delete(family.requester, family.in_scope(resource), resource, &ids).await;
+        Deleted { operation: deletion.assert_deleted(), service, family, ids }
+    }
+
+    async fn restore(&self) -> Said {
+        run(&self.service.database, &["restore", "--operation", &self.operation.to_string()]).await
+    }
+
+    /// Asserts that the restore is refused with these parts in its message, in a dry run too, and that nothing changes.
+    async fn assert_refused(&self, parts: &[&str]) {
+        let before = self.service.world.fingerprint().await;
+        let operation = self.operation.to_string();
+        run(&self.service.database, &["restore", "--dry-run", "--operation", &operation]).await.refused(parts);
+        self.restore().await.refused(parts).refused(&["customer-deletion: nothing is restored: "]);
+        assert_eq!(self.service.world.fingerprint().await, before);
+        assert_eq!(super::rows(&self.service.database.pool, "restoration").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_was_taken_meanwhile_keeps_all_rows_deleted() {
+    let deleted = Deleted::rows(Resource::Zone, 3).await;
+    let taker = Uuid::now_v7();
+    let take = "insert into zone (id, customer_id, name, country_code)
+        select $1, customer_id, name, 'DEU' from zone where id = $2";
+    let pool = &deleted.service.database.pool;
+    sqlx::query(take).bind(taker).bind(deleted.ids[1]).execute(pool).await.unwrap();
+
+    let line = format!("zone {}: its name is taken by the zone {taker}", deleted.ids[1]);
+    deleted.assert_refused(&["in the way of 1\n", &line]).await;
+
+    // Once the other has given it up, it is free.
+    deleted.service.world.execute("update zone set name = 'another' where id = $1", taker).await;
+    deleted.restore().await.done();
+    assert_eq!(deleted.service.world.deleted(Resource::Zone, &deleted.ids).await, Vec::<Uuid>::new());
+}
+
+#[tokio::test]
+async fn a_name_that_is_being_taken_is_waited_for_and_then_told() {
+    let deleted = Deleted::rows(Resource::Zone, 2).await;
+    let mut taking = deleted.service.database.pool.begin().await.unwrap();
+    let taker = Uuid::now_v7();
+    let take = "insert into zone (id, customer_id, name, country_code)
+        select $1, customer_id, name, 'DEU' from zone where id = $2";
+    sqlx::query(take).bind(taker).bind(deleted.ids[0]).execute(&mut *taking).await.unwrap();
+    let before = deleted.service.world.fingerprint().await;
+
+    let (said, ()) = tokio::join!(deleted.restore(), async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        taking.commit().await.unwrap();
+    });
+
+    said.refused(&[&format!("its name is taken by the zone {taker}")]);
+    deleted.service.world.execute("delete from zone where id = $1", taker).await;
+    assert_eq!(deleted.service.world.fingerprint().await, before);
+}
+
+#[tokio::test]
+async fn two_deleted_zones_that_were_given_one_name_do_not_come_back_together() {
+    let deleted = Deleted::rows(Resource::Zone, 2).await;
+    let rename = format!("update zone set name = 'twin' where id = any('{}')", list(&deleted.ids));
+    sqlx::raw_sql(AssertSqlSafe(rename)).execute(&deleted.service.database.pool).await.unwrap();
+    let lines = deleted.ids.iter().map(|id| format!("zone {id}: its name is taken")).collect::<Vec<_>>();
+    deleted.assert_refused(&lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[tokio::test]
+async fn rows_of_a_deleted_customer_stay_deleted(#[case] resource: Resource) {
+    let deleted = Deleted::rows(resource, 2).await;
+    let customer = deleted.family.in_scope(resource);
+    deleted.service.world.kill_customer(customer).await;
+    let line = format!("{}: its customer {customer} is deleted", deleted.ids[1]);
+    deleted.assert_refused(&["in the way of 2\n", &line]).await;
+}
+
+#[rstest]
+#[case::sub_customer("sub_customer_id", "the sub-customer", "customer")]
+#[case::subscriber("subscriber_id", "the subscriber", "subscriber")]
+#[case::sell_plan("sell_plan_id", "the sell plan", "sell_plan")]
+#[tokio::test]
+async fn external_params_of_a_deleted_entity_stay_deleted(
+    #[case] column: &'static str,
+    #[case] entity: &str,
+    #[case] entities: &str,
+) {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let id = match column {
+        "subscriber_id" => service.world.subscriber(family.requester).await,
+        "sell_plan_id" => service.world.sell_plan(family.requester).await,
+        _ => family.sub_customer,
+    };
+    let other = service.world.row(Resource::ExternalParams, family.requester).await;
+    let params = service.world.external_params(family.requester, column, id).await;
+    let deleted = Deleted::these(service, family, Resource::ExternalParams, vec![params, other]).await;
+    let delete = format!("update {entities} set deleted_at = now() where id = '{id}'");
+    sqlx::raw_sql(AssertSqlSafe(delete)).execute(&deleted.service.database.pool).await.unwrap();
+
+    let line = format!("external-params {params}: {entity} {id} it is set on is deleted");
+    deleted.assert_refused(&["in the way of 1\n", &line]).await;
+}
+
+#[rstest]
+#[case::customer("update customer set deleted_at = now() where id = $1", "its customer")]
+#[case::subscriber("update subscriber set deleted_at = now() where customer_id = $1", "the subscriber")]
+#[tokio::test]
+async fn what_the_rows_hang_on_cannot_be_deleted_beside_a_restore(#[case] delete: &'static str, #[case] gone: &str) {
+    let deleted = Deleted::rows(Resource::ExternalParams, 2).await;
+    let mut deleting = deleted.service.database.pool.begin().await.unwrap();
+    sqlx::query(delete).bind(deleted.family.requester).execute(&mut *deleting).await.unwrap();
+
+    let (said, ()) = tokio::join!(deleted.restore(), async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        deleting.commit().await.unwrap();
+    });
+
+    said.refused(&[gone]);
+    let still = deleted.service.world.deleted(Resource::ExternalParams, &deleted.ids).await;
+    assert_eq!(still.len(), 2);
+}
+
+#[tokio::test]
+async fn rows_that_somebody_holds_for_long_are_given_up_on() {
+    let deleted = Deleted::rows(Resource::Contact, 2).await;
+    let mut holding = deleted.service.database.pool.begin().await.unwrap();
+    let hold = "select from contact where id = $1 for update";
+    sqlx::query(hold).bind(deleted.ids[0]).execute(&mut *holding).await.unwrap();
+    deleted.assert_refused(&["somebody holds the rows"]).await;
+}
+
+#[tokio::test]
+async fn a_product_cannot_be_recovered() {
+    Deleted::rows(Resource::Product, 1).await.assert_refused(&["a deleted product cannot be recovered"]).await;
+}
+
+#[tokio::test]
+async fn rows_that_were_erased_are_named() {
+    let deleted = Deleted::rows(Resource::Address, 3).await;
+    deleted.service.world.execute("delete from address where id = $1", deleted.ids[2]).await;
+    let line = format!("address {}: is erased for good", deleted.ids[2]);
+    deleted.assert_refused(&["in the way of 1\n", &line]).await;
+}
+
+#[tokio::test]
+async fn an_operation_that_was_never_or_deleted_nothing_is_told_apart() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let never = Uuid::now_v7();
+    let refused = service.delete_one(family.requester, family.requester, Resource::Zone, never).await.request_id();
+    let before = service.world.fingerprint().await;
+
+    let unknown = run(&service.database, &["restore", "--operation", &never.to_string()]).await;
+    unknown.refused(&[&format!("no operation has the id {never}")]);
+    let failure = run(&service.database, &["restore", "--operation", &refused.to_string()]).await;
+    failure.refused(&[&format!("operation {refused} deleted nothing; its status is FAILURE")]);
+    assert_eq!(service.world.fingerprint().await, before);
+}
+
+/// The schema keeps deletions final against whoever may update the columns, as the service may.
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::zone(Resource::Zone)]
+#[tokio::test]
+async fn nobody_takes_a_deletion_back_without_recording_it(#[case] resource: Resource) {
+    let deleted = Deleted::rows(resource, 1).await;
+    let (pool, row, operation) = (&deleted.service.database.pool, deleted.ids[0], deleted.operation);
+    let table = table(resource);
+    let take_back = format!("update {table} set deleted_at = null, deleted_by = null where id = '{row}'");
+    let record = |operation: Uuid, rows: &[Uuid]| {
+        format!(
+            "insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows)
+             values (gen_random_uuid(), '{operation}', gen_random_uuid(), gen_random_uuid(), 'zone', '{}', {})",
+            list(rows),
+            rows.len()
+        )
+    };
+    let role = format!("customer_deletion_test_{}", Uuid::now_v7().simple());
+    let service_role = format!(
+        "create role {role}; grant select, update (deleted_at, deleted_by) on {table} to {role}; set local role {role}"
+    );
+
+    let attempts = [
+        ("no record", "23001", take_back.clone()),
+        ("the setting of old", "23001", format!("set local customer_deletion.restoring = '{operation}'; {take_back}")),
+        ("another operation's record", "23001", format!("{}; {take_back}", record(Uuid::now_v7(), &[row]))),
+        ("another row's record", "23001", format!("{}; {take_back}", record(operation, &[Uuid::now_v7()]))),
+        ("too few rows", "23514", record(operation, &[row]).replace(", 1)", ", 0)")),
+        ("no right to the record", "42501", format!("{service_role}; {take_back}")),
+    ];
+    for (attempt, state, sql) in attempts {
+        let mut tx = pool.begin().await.unwrap();
+        let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await.expect_err(attempt);
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some(state), "{attempt}: {error}");
+    }
+
+    // A record opens the guard in its own transaction only.
+    sqlx::raw_sql(AssertSqlSafe(record(operation, &[row]))).execute(pool).await.unwrap();
+    let error = sqlx::raw_sql(AssertSqlSafe(take_back)).execute(pool).await.unwrap_err();
+    assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("23001"));
+    assert_eq!(deleted.service.world.deleted(resource, &deleted.ids).await, deleted.ids);
+}
