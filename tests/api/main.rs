@@ -5,6 +5,7 @@ mod support;
 mod crash;
 mod docs;
 mod health;
+mod histories;
 mod idempotency;
 mod identity;
 mod jwt;
