@@ -170,14 +170,16 @@ pub fn read(answer: &Answer) -> Result<(Option<&'static str>, Uuid), String> {
         let success = json!({
             "errorCode": "", "errorMessage": "", "content": [{ "requestId": request_id }], "pageable": pageable
         });
-        return if answer.text == success.to_string() { Ok((None, request_id)) } else { Err(wrong("no success")) };
+        let success = success.to_string();
+        return if answer.text == success { Ok((None, request_id)) } else { Err(wrong("no success")) };
     }
     let json: Value = serde_json::from_str(&answer.text).map_err(|_| wrong("no JSON"))?;
     let row = json["errorCode"].as_str().and_then(row_of);
     let (code, status, message) = row.ok_or_else(|| wrong("no code of the contract"))?;
     let message = message.or(json["errorMessage"].as_str().filter(|text| !text.is_empty()));
     let failure = json!({ "errorCode": code, "errorMessage": message, "content": "", "pageable": "" });
-    if (answer.status, answer.text.as_str()) == (status, failure.to_string().as_str()) {
+    let failure = failure.to_string();
+    if (answer.status, &answer.text) == (status, &failure) {
         Ok((Some(code), request_id))
     } else {
         Err(wrong("no failure of the contract"))

@@ -105,8 +105,12 @@ pub fn call(plan: &CallPlan, model: &Model, ids: &mut Ids, stranger: Uuid) -> Ca
     let customer = who(plan.customer, right, model, stranger);
     let above = model.customers.iter().find(|customer| customer.id == right).and_then(|customer| customer.parent);
     let right = if ["contact", "address"].contains(&word) { above.unwrap_or(right) } else { right };
+    let first = match (plan.first, row) {
+        ((Other::Eligible, _), Some(row)) => row.id,
+        ((other, number), row) => id(other, number, row, word, model, stranger),
+    };
     let others = plan.others.iter().map(|(other, number)| id(*other, *number, row, word, model, ids.next()));
-    let listed = std::iter::once(row.map_or(stranger, |row| row.id)).chain(others).collect();
+    let listed = std::iter::once(first).chain(others).collect();
     Call {
         requester: who(plan.requester, right, model, stranger),
         customer,
@@ -131,7 +135,7 @@ fn id(plan: Other, number: u8, first: Option<&Row>, word: Word, model: &Model, u
     let candidates: Vec<&Row> = match plan {
         Other::Eligible => model.rows.iter().filter(is_eligible).collect(),
         Other::SameResource => model.rows.iter().filter(|row| row.word == word).collect(),
-        Other::OtherResource => model.rows.iter().filter(|row| row.word != word).collect(),
+        Other::AnotherResource => model.rows.iter().filter(|row| row.word != word).collect(),
         Other::Unknown => Vec::new(),
     };
     nth(&candidates, number).map_or(unknown, |row| row.id)

@@ -53,7 +53,10 @@ pub enum Step {
 #[derive(Clone, Debug)]
 pub struct CallPlan {
     pub word: u8,
+    /// Who calls, and for whom, goes by this row.
     pub row: u8,
+    /// Where this is no eligible id, it stands in the place of the row's.
+    pub first: (Other, u8),
     pub others: Vec<(Other, u8)>,
     pub requester: Who,
     pub customer: Who,
@@ -66,7 +69,7 @@ pub struct CallPlan {
 pub enum Other {
     Eligible,
     SameResource,
-    OtherResource,
+    AnotherResource,
     Unknown,
 }
 
@@ -135,8 +138,42 @@ pub enum DeedKind {
     InsertEntity,
 }
 
+/// Plans of histories in which one thing happens after the other.
 pub fn plans() -> impl Strategy<Value = Plan> {
     (worlds(), vec(steps(), 1..16)).prop_map(|(world, steps)| Plan { world, steps })
+}
+
+/// What one client does in a history of many clients.
+#[derive(Clone, Debug)]
+pub enum ClientStep {
+    Call(CallPlan),
+    /// A call of this or another client, with the same key.
+    Twin(u8),
+    Deed(DeedPlan),
+}
+
+/// A small tree that many clients work on at once: each of eight sends calls, and two do what other services do.
+#[derive(Clone, Debug)]
+pub struct CrowdPlan {
+    pub world: WorldPlan,
+    pub clients: Vec<Vec<ClientStep>>,
+}
+
+pub fn crowds() -> impl Strategy<Value = CrowdPlan> {
+    let call = prop_oneof![
+        4 => call_plans().prop_map(ClientStep::Call),
+        1 => any::<u8>().prop_map(ClientStep::Twin),
+    ];
+    let deed = deed_plans().prop_map(ClientStep::Deed);
+    let rows = vec(row_plans(), 10..16);
+    (rows, vec(any::<(u8, u8)>(), 0..3), vec(vec(call, 3), 8), vec(vec(deed, 3), 2)).prop_map(
+        |(rows, allocations, mut clients, others)| {
+            clients.extend(others);
+            // A root with two children, of which the first has two of its own.
+            let parents = vec![None, Some(0), Some(1), Some(1), Some(0)];
+            CrowdPlan { world: WorldPlan { parents, entities: vec![1, 1, 2, 2], rows, allocations }, clients }
+        },
+    )
 }
 
 fn worlds() -> impl Strategy<Value = WorldPlan> {
@@ -169,18 +206,12 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 pub fn call_plans() -> impl Strategy<Value = CallPlan> {
-    let other = prop_oneof![
-        12 => Just(Other::Eligible),
-        1 => Just(Other::SameResource),
-        1 => Just(Other::OtherResource),
-        1 => Just(Other::Unknown),
-    ];
-    let others = vec((other, any::<u8>()), 0..5);
     let key = weighted(0.4, 0..3u8);
-    (any::<u8>(), any::<u8>(), others, who(), who(), form_plans(), key).prop_map(
-        |(word, row, others, requester, customer, form, key)| CallPlan {
+    (any::<u8>(), any::<u8>(), others(), vec(others(), 0..5), who(), who(), form_plans(), key).prop_map(
+        |(word, row, first, others, requester, customer, form, key)| CallPlan {
             word,
             row,
+            first,
             others,
             requester,
             customer,
@@ -188,6 +219,16 @@ pub fn call_plans() -> impl Strategy<Value = CallPlan> {
             key,
         },
     )
+}
+
+fn others() -> impl Strategy<Value = (Other, u8)> {
+    let other = prop_oneof![
+        15 => Just(Other::Eligible),
+        2 => Just(Other::SameResource),
+        1 => Just(Other::AnotherResource),
+        1 => Just(Other::Unknown),
+    ];
+    (other, any::<u8>())
 }
 
 fn who() -> impl Strategy<Value = Who> {
