@@ -113,7 +113,7 @@ impl History<'_> {
     async fn carry_out(&mut self, deed: Deed) -> Result<(), String> {
         self.lines.push(format!("{deed:?}"));
         let expected = self.model.carry_out(&deed);
-        agree(&expected, &deeds::carry_out(&self.service.database.pool, &deed, false).await?)
+        agree(&expected, &deeds::carry_out(&self.service.database.pool, &deed, false).await?.done)
     }
 
     async fn ask(&mut self, plan: AskPlan) -> Result<(), String> {

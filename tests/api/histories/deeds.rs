@@ -1,5 +1,7 @@
 //! What other services do, straight in the tables.
 
+use std::time::Instant;
+
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
@@ -111,21 +113,30 @@ fn insert_row(Row { id, word, customer, set_on, name, .. }: &Row) -> String {
     format!("insert into {} (id, customer_id, {columns}) values ('{id}', '{customer}', {values})", table(word))
 }
 
-/// Does it in a transaction of its own, and holds what it has locked for a while. Whether it went through, or an error that no
-/// rule of the schema explains.
-pub async fn carry_out(pool: &PgPool, deed: &Deed, nap: bool) -> Result<bool, String> {
+/// How a deed went.
+pub struct Deeded {
+    /// Whether it went through.
+    pub done: bool,
+    pub about_to_commit: Instant,
+}
+
+/// Does it in a transaction of its own, and holds what it has locked for a while. An error is one that no rule of the schema
+/// explains.
+pub async fn carry_out(pool: &PgPool, deed: &Deed, nap: bool) -> Result<Deeded, String> {
     let failed = |error: sqlx::Error| format!("{}: {error}", deed.sql());
     let mut tx = pool.begin().await.map_err(failed)?;
-    let changed = match sqlx::query(AssertSqlSafe(deed.sql())).execute(&mut *tx).await {
+    let done = match sqlx::query(AssertSqlSafe(deed.sql())).execute(&mut *tx).await {
         Ok(result) => result.rows_affected() == 1,
-        Err(error) if is_a_rule(&error) => return Ok(false),
+        Err(error) if is_a_rule(&error) => false,
         Err(error) => return Err(failed(error)),
     };
-    if nap {
+    if done && nap {
         sqlx::query("select pg_sleep(0.003 * random())").execute(&mut *tx).await.map_err(failed)?;
     }
+    let about_to_commit = Instant::now();
+    // Where it failed, this rolls back.
     tx.commit().await.map_err(failed)?;
-    Ok(changed)
+    Ok(Deeded { done, about_to_commit })
 }
 
 /// A foreign key, a unique name, a circle of customers.

@@ -152,7 +152,7 @@ pub enum ClientStep {
     Deed(DeedPlan),
 }
 
-/// A small tree that many clients work on at once: each of eight sends calls, and two do what other services do.
+/// A small tree that many clients work on at once: eight send calls, and three do what other services do.
 #[derive(Clone, Debug)]
 pub struct CrowdPlan {
     pub world: WorldPlan,
@@ -164,9 +164,13 @@ pub fn crowds() -> impl Strategy<Value = CrowdPlan> {
         4 => call_plans().prop_map(ClientStep::Call),
         1 => any::<u8>().prop_map(ClientStep::Twin),
     ];
-    let deed = deed_plans().prop_map(ClientStep::Deed);
+    let deed = prop_oneof![
+        3 => deed_plans(),
+        2 => deed_plans().prop_map(|plan| DeedPlan { kind: DeedKind::ReParent, ..plan }),
+    ];
+    let deed = deed.prop_map(ClientStep::Deed);
     let rows = vec(row_plans(), 10..16);
-    (rows, vec(any::<(u8, u8)>(), 0..3), vec(vec(call, 3), 8), vec(vec(deed, 3), 2)).prop_map(
+    (rows, vec(any::<(u8, u8)>(), 0..3), vec(vec(call, 3), 8), vec(vec(deed, 4), 3)).prop_map(
         |(rows, allocations, mut clients, others)| {
             clients.extend(others);
             // A root with two children, of which the first has two of its own.

@@ -1,4 +1,4 @@
-//! Eight clients and two other services at once, on one small tree.
+//! Eight clients and three other services at once, on one small tree.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgPool};
+use time::OffsetDateTime;
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
 use super::calls::{Call, read};
 use super::cast::{self, Ids};
-use super::deeds::{self, Deed};
-use super::model::{Answered, Model};
-use super::plan::{ClientStep, CrowdPlan};
+use super::deeds::{self, Deed, Deeded};
+use super::model::{Answered, Customer, Model};
+use super::plan::{ClientStep, CrowdPlan, DeedKind, DeedPlan};
 use super::serial::{Act, Event, Outcome, order};
 use super::tables;
 use crate::support::TestService;
@@ -22,10 +23,18 @@ use crate::support::service::send;
 
 const UNAVAILABLE: &str = "GLOBAL_1001";
 
-/// A deletion, and the record of a refusal, rest for a moment before they end: so that more meets.
+/// A deletion, and the record of a refusal, rest for a moment before they end: so that more meets. After that there is only
+/// the commit, and when that began is noted.
 const NAP: &str = "
-    create function nap() returns trigger language plpgsql as
-      $$ begin perform pg_sleep(0.003 * random()); return new; end $$;
+    create table about_to_commit (operation_id uuid primary key, at timestamptz not null);
+    create function nap() returns trigger language plpgsql as $$
+      begin
+        perform pg_sleep(0.003 * random());
+        insert into about_to_commit values (new.id, clock_timestamp())
+          on conflict (operation_id) do update set at = excluded.at;
+        return new;
+      end
+    $$;
     create trigger nap before insert on operation for each row execute function nap();";
 
 /// What all the histories have in common.
@@ -44,7 +53,26 @@ struct Witnessed {
 
 enum Saw {
     Answer { refusal: Option<&'static str>, request_id: Uuid, replayed: bool },
-    Done(bool),
+    Deed(Deeded),
+}
+
+/// The server's clock, as this process's shows it.
+struct Clock {
+    here: Instant,
+    there: OffsetDateTime,
+}
+
+impl Clock {
+    async fn read(pool: &PgPool) -> Result<Clock, String> {
+        let here = Instant::now();
+        let there = sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await;
+        Ok(Clock { here, there: there.map_err(|error| error.to_string())? })
+    }
+
+    /// No later than the server's time was.
+    fn here(&self, there: OffsetDateTime) -> Instant {
+        self.here + Duration::try_from(there - self.there).unwrap_or_default()
+    }
 }
 
 impl Crowd {
@@ -64,6 +92,7 @@ impl Crowd {
         let pool = &self.service.database.pool;
         sqlx::raw_sql(AssertSqlSafe(sql.join(";\n"))).execute(pool).await.map_err(|error| error.to_string())?;
 
+        let clock = Clock::read(pool).await?;
         let witnessed = self.at_once(cast_crowd(plan, &model, &mut ids, stranger)).await?;
         let numbers = numbers(&witnessed)?;
         let rows: Vec<Uuid> = tables::Tables::from(&model).rows.into_keys().chain(new_ids(&witnessed)).collect();
@@ -72,7 +101,8 @@ impl Crowd {
         let found = tables::read(pool, &rows, &requesters, &numbers).await?;
 
         let events = witnessed.into_iter().enumerate().map(|(number, seen)| self.event(number, seen, &numbers, &found));
-        let events = events.collect::<Result<Vec<Event>, String>>()?;
+        let mut events = events.collect::<Result<Vec<Event>, String>>()?;
+        self.note_commits(&mut events, &numbers, &clock).await?;
         match order(&model, &events, &found) {
             Ok(_) => Ok(()),
             Err(longest) => Err(tell(&deeds, &events, &longest, &found)),
@@ -109,7 +139,7 @@ impl Crowd {
     ) -> Result<Event, String> {
         let mut ended = seen.ended;
         let outcome = match seen.saw {
-            Saw::Done(done) => Outcome::Done(done),
+            Saw::Deed(Deeded { done, .. }) => Outcome::Done(done),
             Saw::Answer { refusal: Some(UNAVAILABLE), .. } => {
                 self.unavailable.fetch_add(1, Ordering::Relaxed);
                 ended += Duration::from_secs(3600);
@@ -124,7 +154,34 @@ impl Crowd {
                 Outcome::Answered(Answered { refusal, replay_of: Some(*original) })
             }
         };
-        Ok(Event { act: seen.act, began: seen.began, ended, outcome })
+        let began = match seen.saw {
+            Saw::Deed(Deeded { done: true, about_to_commit }) => about_to_commit,
+            _ => seen.began,
+        };
+        Ok(Event { act: seen.act, began, ended, outcome })
+    }
+
+    /// What changes something does so when it is committed. So a deletion counts from there, and not from when it was asked for:
+    /// it must be allowed then.
+    async fn note_commits(
+        &self,
+        events: &mut [Event],
+        numbers: &BTreeMap<Uuid, usize>,
+        clock: &Clock,
+    ) -> Result<(), String> {
+        let ids: Vec<Uuid> = numbers.keys().copied().collect();
+        let sql = "select operation_id, at from about_to_commit join operation on operation.id = operation_id
+             where operation.status = 'SUCCESS' and operation.id = any($1)";
+        let commits: Vec<(Uuid, OffsetDateTime)> = sqlx::query_as(sql)
+            .bind(ids)
+            .fetch_all(&self.service.database.pool)
+            .await
+            .map_err(|error| error.to_string())?;
+        for (id, at) in commits {
+            let event = &mut events[numbers[&id]];
+            event.began = event.began.max(clock.here(at));
+        }
+        Ok(())
     }
 
     /// What must hold in the tables, whichever history a row is of.
@@ -179,18 +236,18 @@ fn cast_crowd(plan: &CrowdPlan, model: &Model, ids: &mut Ids, stranger: Uuid) ->
             let place = usize::from(*number) % calls.len().max(1);
             calls.get(place).cloned().map(Act::Call)
         }
-        ClientStep::Deed(plan) => cast::deed(*plan, model, ids).filter(|deed| is_alone(deed, model)).map(Act::Deed),
+        ClientStep::Deed(plan) if plan.kind == DeedKind::ReParent => Some(Act::Deed(re_parent(*plan, model))),
+        ClientStep::Deed(plan) => cast::deed(*plan, model, ids).map(Act::Deed),
     };
     plan.clients.iter().map(|steps| steps.iter().filter_map(&mut cast_step).collect()).collect()
 }
 
 /// Two re-parentings can deadlock with each other where one moves what the other moves to. So only the lowest are moved.
-fn is_alone(deed: &Deed, model: &Model) -> bool {
-    let lowest = |id: Uuid| model.customers.iter().all(|customer| customer.parent != Some(id));
-    match deed {
-        Deed::ReParent { customer, parent } => lowest(*customer) && !lowest(*parent),
-        _ => true,
-    }
+fn re_parent(plan: DeedPlan, model: &Model) -> Deed {
+    let is_parent = |customer: &&Customer| model.customers.iter().any(|other| other.parent == Some(customer.id));
+    let (parents, lowest): (Vec<&Customer>, Vec<&Customer>) = model.customers.iter().partition(is_parent);
+    let nth = |customers: &[&Customer], number: u8| customers[usize::from(number) % customers.len()].id;
+    Deed::ReParent { customer: nth(&lowest, plan.one), parent: nth(&parents, plan.other) }
 }
 
 async fn witness(service: &TestService, act: Act) -> Result<Witnessed, String> {
@@ -201,7 +258,7 @@ async fn witness(service: &TestService, act: Act) -> Result<Witnessed, String> {
             let (refusal, request_id) = read(&answer)?;
             Saw::Answer { refusal, request_id, replayed: answer.header("Idempotency-Replayed") == Some("true") }
         }
-        Act::Deed(deed) => Saw::Done(deeds::carry_out(&service.database.pool, deed, true).await?),
+        Act::Deed(deed) => Saw::Deed(deeds::carry_out(&service.database.pool, deed, true).await?),
     };
     Ok(Witnessed { act, began, ended: Instant::now(), saw })
 }
