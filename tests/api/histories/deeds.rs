@@ -114,7 +114,7 @@ fn insert_row(Row { id, word, customer, set_on, name, .. }: &Row) -> String {
 }
 
 /// How a deed went.
-pub struct Deeded {
+pub struct CarriedOut {
     /// Whether it went through.
     pub done: bool,
     pub about_to_commit: Instant,
@@ -122,7 +122,7 @@ pub struct Deeded {
 
 /// Does it in a transaction of its own, and holds what it has locked for a while. An error is one that no rule of the schema
 /// explains.
-pub async fn carry_out(pool: &PgPool, deed: &Deed, nap: bool) -> Result<Deeded, String> {
+pub async fn carry_out(pool: &PgPool, deed: &Deed, nap: bool) -> Result<CarriedOut, String> {
     let failed = |error: sqlx::Error| format!("{}: {error}", deed.sql());
     let mut tx = pool.begin().await.map_err(failed)?;
     let done = match sqlx::query(AssertSqlSafe(deed.sql())).execute(&mut *tx).await {
@@ -136,7 +136,7 @@ pub async fn carry_out(pool: &PgPool, deed: &Deed, nap: bool) -> Result<Deeded, 
     let about_to_commit = Instant::now();
     // Where it failed, this rolls back.
     tx.commit().await.map_err(failed)?;
-    Ok(Deeded { done, about_to_commit })
+    Ok(CarriedOut { done, about_to_commit })
 }
 
 /// A foreign key, a unique name, a circle of customers.

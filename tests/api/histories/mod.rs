@@ -58,7 +58,7 @@ fn two_thousand_random_histories_go_as_the_model_says() {
 
 #[test]
 fn histories_of_eight_clients_at_once_equal_a_serial_order() {
-    histories_equal_a_serial_order(number_from("HISTORIES", 100));
+    histories_equal_a_serial_order(number_from("HISTORIES", 60));
 }
 
 #[test]

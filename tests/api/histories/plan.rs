@@ -164,9 +164,12 @@ pub fn crowds() -> impl Strategy<Value = CrowdPlan> {
         4 => call_plans().prop_map(ClientStep::Call),
         1 => any::<u8>().prop_map(ClientStep::Twin),
     ];
+    let of_kind = |kind| deed_plans().prop_map(move |plan| DeedPlan { kind, ..plan });
     let deed = prop_oneof![
-        3 => deed_plans(),
-        2 => deed_plans().prop_map(|plan| DeedPlan { kind: DeedKind::ReParent, ..plan }),
+        4 => deed_plans(),
+        3 => of_kind(DeedKind::ReParent),
+        2 => of_kind(DeedKind::MoveEntity),
+        1 => of_kind(DeedKind::DeleteEntity),
     ];
     let deed = deed.prop_map(ClientStep::Deed);
     let rows = vec(row_plans(), 10..16);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::calls::{Call, read};
 use super::cast::{self, Ids};
-use super::deeds::{self, Deed, Deeded};
+use super::deeds::{self, CarriedOut, Deed};
 use super::model::{Answered, Customer, Model};
 use super::plan::{ClientStep, CrowdPlan, DeedKind, DeedPlan};
 use super::serial::{Act, Event, Outcome, order};
@@ -29,7 +29,7 @@ const NAP: &str = "
     create table about_to_commit (operation_id uuid primary key, at timestamptz not null);
     create function nap() returns trigger language plpgsql as $$
       begin
-        perform pg_sleep(0.003 * random());
+        perform pg_sleep(0.005 * random());
         insert into about_to_commit values (new.id, clock_timestamp())
           on conflict (operation_id) do update set at = excluded.at;
         return new;
@@ -53,7 +53,7 @@ struct Witnessed {
 
 enum Saw {
     Answer { refusal: Option<&'static str>, request_id: Uuid, replayed: bool },
-    Deed(Deeded),
+    Deed(CarriedOut),
 }
 
 /// The server's clock, as this process's shows it.
@@ -139,7 +139,7 @@ impl Crowd {
     ) -> Result<Event, String> {
         let mut ended = seen.ended;
         let outcome = match seen.saw {
-            Saw::Deed(Deeded { done, .. }) => Outcome::Done(done),
+            Saw::Deed(CarriedOut { done, .. }) => Outcome::Done(done),
             Saw::Answer { refusal: Some(UNAVAILABLE), .. } => {
                 self.unavailable.fetch_add(1, Ordering::Relaxed);
                 ended += Duration::from_secs(3600);
@@ -155,7 +155,7 @@ impl Crowd {
             }
         };
         let began = match seen.saw {
-            Saw::Deed(Deeded { done: true, about_to_commit }) => about_to_commit,
+            Saw::Deed(CarriedOut { done: true, about_to_commit }) => about_to_commit,
             _ => seen.began,
         };
         Ok(Event { act: seen.act, began, ended, outcome })
