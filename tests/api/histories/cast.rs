@@ -62,6 +62,11 @@ pub fn found(plan: &WorldPlan, model: &mut Model, ids: &mut Ids) -> Vec<Deed> {
             add(Deed::Allocate(allocation), model);
         }
     }
+    for done in &plan.deeds {
+        if let Some(done) = deed(*done, model, ids) {
+            add(done, model);
+        }
+    }
     deeds
 }
 

@@ -22,6 +22,8 @@ pub struct WorldPlan {
     pub rows: Vec<RowPlan>,
     /// Products and customers.
     pub allocations: Vec<(u8, u8)>,
+    /// What other services have done to all that already.
+    pub deeds: Vec<DeedPlan>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -178,16 +180,21 @@ pub fn crowds() -> impl Strategy<Value = CrowdPlan> {
             clients.extend(others);
             // A root with two children, of which the first has two of its own.
             let parents = vec![None, Some(0), Some(1), Some(1), Some(0)];
-            CrowdPlan { world: WorldPlan { parents, entities: vec![1, 1, 2, 2], rows, allocations }, clients }
+            CrowdPlan {
+                world: WorldPlan { parents, entities: vec![1, 1, 2, 2], rows, allocations, deeds: vec![] },
+                clients,
+            }
         },
     )
 }
 
 fn worlds() -> impl Strategy<Value = WorldPlan> {
     let parents = vec(weighted(0.9, any::<u8>()), 3..9);
-    let entities = vec(any::<u8>(), 0..6);
-    (parents, entities, vec(row_plans(), 4..28), vec(any::<(u8, u8)>(), 0..4))
-        .prop_map(|(parents, entities, rows, allocations)| WorldPlan { parents, entities, rows, allocations })
+    let (entities, rows) = (vec(any::<u8>(), 0..6), vec(row_plans(), 4..28));
+    let allocations = vec(any::<(u8, u8)>(), 0..4);
+    (parents, entities, rows, allocations, vec(deed_plans(), 0..8)).prop_map(
+        |(parents, entities, rows, allocations, deeds)| WorldPlan { parents, entities, rows, allocations, deeds },
+    )
 }
 
 fn row_plans() -> impl Strategy<Value = RowPlan> {
