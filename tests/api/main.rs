@@ -7,6 +7,7 @@ mod docs;
 mod faults;
 mod growing;
 mod health;
+mod histories;
 mod idempotency;
 mod identity;
 mod jwt;

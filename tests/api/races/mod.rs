@@ -5,6 +5,7 @@
 mod allocations;
 mod hierarchy;
 mod lists;
+mod order;
 
 use std::time::Duration;
 

@@ -1,0 +1,200 @@
+//! One call or deed after the other.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Mutex;
+
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::calls::{Call, read};
+use super::cast::{self, Ids};
+use super::contract::row_of;
+use super::deeds::{self, Deed};
+use super::model::{Answered, Model, Operation};
+use super::plan::{AskPlan, Plan, Step, Who};
+use super::tables::{self, Tables};
+use crate::support::TestService;
+use crate::support::service::Answer;
+
+/// How often each answer was met.
+pub type Tally = Mutex<BTreeMap<String, usize>>;
+
+/// Lives through the plan. Fails where the service and the model part ways, with everything that was done.
+pub async fn live_through(service: &TestService, plan: &Plan, tally: &Tally) -> Result<(), String> {
+    let mut history = History::begin(service, plan).await?;
+    for step in &plan.steps {
+        if let Err(error) = history.take(step, tally).await {
+            return Err(history.tell(&error));
+        }
+    }
+    history.end().await.map_err(|error| history.tell(&error))
+}
+
+struct History<'a> {
+    service: &'a TestService,
+    model: Model,
+    ids: Ids,
+    /// No customer, and no row.
+    stranger: Uuid,
+    calls: Vec<Call>,
+    /// The number of the call whose operation each call's answer speaks of.
+    speaks_of: Vec<usize>,
+    numbers: BTreeMap<Uuid, usize>,
+    lines: Vec<String>,
+}
+
+impl History<'_> {
+    async fn begin<'a>(service: &'a TestService, plan: &Plan) -> Result<History<'a>, String> {
+        let mut ids = Ids::of(&plan.world);
+        let mut model = Model::default();
+        let deeds = cast::found(&plan.world, &mut model, &mut ids);
+        let sql: Vec<String> = deeds.iter().map(Deed::sql).collect();
+        let pool = &service.database.pool;
+        sqlx::raw_sql(AssertSqlSafe(sql.join(";\n"))).execute(pool).await.map_err(|error| error.to_string())?;
+        Ok(History {
+            service,
+            model,
+            stranger: ids.next(),
+            ids,
+            calls: Vec::new(),
+            speaks_of: Vec::new(),
+            numbers: BTreeMap::new(),
+            lines: deeds.iter().map(|deed| format!("{deed:?}")).collect(),
+        })
+    }
+
+    async fn take(&mut self, step: &Step, tally: &Tally) -> Result<(), String> {
+        match step {
+            Step::Call(plan) => {
+                let call = cast::call(plan, &self.model, &mut self.ids, self.stranger);
+                self.send(call, tally).await
+            }
+            Step::Repeat(plan) => match cast::repeat(*plan, &self.calls, &self.model) {
+                Some(call) => self.send(call, tally).await,
+                None => Ok(()),
+            },
+            Step::Ask(plan) => self.ask(*plan).await,
+            Step::Deed(plan) => match cast::deed(*plan, &self.model, &mut self.ids) {
+                Some(deed) => self.carry_out(deed).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn send(&mut self, call: Call, tally: &Tally) -> Result<(), String> {
+        let number = self.calls.len();
+        self.lines.push(format!("call {number}: {call:?}"));
+        let expected = call.predict(&mut self.model, number);
+        let answer = crate::support::service::send(call.request(self.service)).await;
+        let (refusal, request_id) = read(&answer)?;
+        let found = Answered { refusal, replay_of: self.replay_of(&answer, request_id)? };
+        if found.replay_of.is_none() && self.numbers.insert(request_id, number).is_some() {
+            return Err(format!("{request_id} was the Request-Id of another call already"));
+        }
+        self.calls.push(call);
+        self.speaks_of.push(found.replay_of.unwrap_or(number));
+        count(tally, &found);
+        agree(&expected, &found)
+    }
+
+    fn replay_of(&self, answer: &Answer, request_id: Uuid) -> Result<Option<usize>, String> {
+        match answer.header("Idempotency-Replayed") {
+            None => Ok(None),
+            Some("true") => match self.numbers.get(&request_id) {
+                Some(number) => Ok(Some(*number)),
+                None => Err(format!("{request_id} is the replay of no call")),
+            },
+            Some(other) => Err(format!("Idempotency-Replayed: {other}")),
+        }
+    }
+
+    async fn carry_out(&mut self, deed: Deed) -> Result<(), String> {
+        self.lines.push(format!("{deed:?}"));
+        let expected = self.model.carry_out(&deed);
+        agree(&expected, &deeds::carry_out(&self.service.database.pool, &deed, false).await?.done)
+    }
+
+    async fn ask(&mut self, plan: AskPlan) -> Result<(), String> {
+        if self.calls.is_empty() {
+            return Ok(());
+        }
+        let number = self.speaks_of[usize::from(plan.call) % self.calls.len()];
+        let requester = match plan.by {
+            Who::Right => self.calls[number].requester,
+            Who::Any(other) => self.model.customers[usize::from(other) % self.model.customers.len()].id,
+            Who::Unknown => self.stranger,
+        };
+        self.lines.push(format!("the status of call {number}, for {requester}, {plan:?}"));
+        let (&request_id, _) = self.numbers.iter().find(|(_, of)| **of == number).expect("each call has its own");
+        let operation = self.model.operations.get(&number).filter(|found| found.asked.requester == requester);
+        let answer = match plan.in_detail {
+            true => self.service.details(requester, request_id).await,
+            false => self.service.status(requester, request_id).await,
+        };
+        let Some(operation) = operation else {
+            return agree(&Some("GLOBAL_1003"), &read(&answer)?.0);
+        };
+        let mut found = answer.json()["content"][0].clone();
+        if let Some(details) = found.as_object_mut().filter(|_| plan.in_detail) {
+            let [began, ended] = ["createdAt", "completedAt"].map(|name| details.remove(name));
+            if !matches!((&began, &ended), (Some(Value::String(_)), Some(Value::String(_)))) {
+                return Err(format!("it worked from {began:?} to {ended:?}"));
+            }
+        }
+        agree(&status(operation, request_id, plan.in_detail, &found), &found)
+    }
+
+    /// Compares everything that was left behind.
+    async fn end(&self) -> Result<(), String> {
+        let expected = Tables::from(&self.model);
+        let ids: Vec<Uuid> = expected.rows.keys().copied().collect();
+        let requesters: Vec<Uuid> =
+            self.model.customers.iter().map(|customer| customer.id).chain([self.stranger]).collect();
+        let found = tables::read(&self.service.database.pool, &ids, &requesters, &self.numbers).await?;
+        let differences = tables::differences(&expected, &found);
+        if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
+    }
+
+    /// What happened, with names in the place of ids.
+    fn tell(&self, error: &str) -> String {
+        let mut story = format!("{}\n{error}", self.lines.join("\n"));
+        let customers = self.model.customers.iter().map(|customer| (customer.id, "customer"));
+        let entities = self.model.entities.iter().map(|entity| (entity.id, entity.table));
+        let rows = self.model.rows.iter().map(|row| (row.id, row.word));
+        let allocations = self.model.allocations.iter().map(|allocation| (allocation.id, "allocation"));
+        for (number, (id, kind)) in customers.chain(entities).chain(rows).chain(allocations).enumerate() {
+            story = story.replace(&id.to_string(), &format!("{kind}-{number}"));
+        }
+        story.replace(&self.stranger.to_string(), "nobody")
+    }
+}
+
+fn agree<T: PartialEq + Debug>(expected: &T, found: &T) -> Result<(), String> {
+    if expected == found { Ok(()) } else { Err(format!("expected {expected:?}, found {found:?}")) }
+}
+
+fn count(tally: &Tally, answered: &Answered) {
+    let replayed = if answered.replay_of.is_some() { ", replayed" } else { "" };
+    let name = format!("{}{replayed}", answered.refusal.unwrap_or("deleted"));
+    *tally.lock().unwrap().entry(name).or_default() += 1;
+}
+
+/// What the status of an operation looks like. Where the contract leaves the words of a message open, they are as found.
+fn status(operation: &Operation, request_id: Uuid, in_detail: bool, found: &Value) -> Value {
+    let status = if operation.refusal.is_some() { "FAILURE" } else { "SUCCESS" };
+    if !in_detail {
+        return serde_json::json!({ "status": status });
+    }
+    let message = operation.refusal.map_or(Some(""), |code| row_of(code).expect("it is the contract's").2);
+    serde_json::json!({
+        "requestId": request_id,
+        "status": status,
+        "resource": operation.asked.word,
+        "customerId": operation.asked.customer,
+        "errorCode": operation.refusal.unwrap_or(""),
+        "errorMessage": message.map_or(found["errorMessage"].clone(), Value::from),
+        "failedIds": operation.failed_ids,
+    })
+}

@@ -1,0 +1,187 @@
+//! Calls as they are sent, and answers as they are read.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::contract::row_of;
+use super::model::{Answered, Asked, Model, Word};
+use crate::support::service::Answer;
+use crate::support::{TestService, body};
+
+/// A deletion, well-formed or not.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub requester: Uuid,
+    pub customer: Uuid,
+    pub word: Word,
+    /// At least one.
+    pub ids: Vec<Uuid>,
+    pub form: Form,
+    pub key: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The only id in the URL, with a body that lists none.
+    Url(&'static str),
+    Delete(Spelling),
+    BatchDelete(Spelling),
+    Wrong(Wrong),
+}
+
+/// Of a list of ids, in ways that mean the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    Plain,
+    BackwardsAndTwice,
+    UpperCase,
+    WithUnknownMembers,
+    WithContentType,
+}
+
+/// Calls that are refused for their shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    UrlAndList,
+    NoIds(&'static str),
+    CutJson,
+    NotAList,
+    IdInBody,
+    IdInUrl,
+    Customer,
+    TooMany,
+    TooLarge,
+    Text,
+    NoRequester,
+    TwoRequesters,
+    Route,
+    Method,
+    Key,
+}
+
+impl Wrong {
+    fn code(self) -> &'static str {
+        match self {
+            Wrong::UrlAndList | Wrong::NoIds(_) | Wrong::CutJson | Wrong::NotAList | Wrong::IdInBody => "BAD_REQUEST",
+            Wrong::IdInUrl | Wrong::Customer | Wrong::TooMany | Wrong::Key => "BAD_REQUEST",
+            Wrong::TooLarge => "PAYLOAD_TOO_LARGE",
+            Wrong::Text => "UNSUPPORTED_MEDIA_TYPE",
+            Wrong::NoRequester | Wrong::TwoRequesters => "UNAUTHORIZED",
+            Wrong::Route => "NOT_FOUND",
+            Wrong::Method => "METHOD_NOT_ALLOWED",
+        }
+    }
+}
+
+impl Call {
+    pub fn asked(&self) -> Asked {
+        let ids = match self.form {
+            Form::Url(_) => self.ids[..1].iter(),
+            Form::Delete(_) | Form::BatchDelete(_) | Form::Wrong(_) => self.ids.iter(),
+        };
+        Asked { requester: self.requester, customer: self.customer, word: self.word, ids: ids.copied().collect() }
+    }
+
+    /// What the model answers.
+    pub fn predict(&self, model: &mut Model, number: usize) -> Answered {
+        let malformed = match self.form {
+            Form::Wrong(wrong) => Some(wrong.code()),
+            Form::Delete(_) | Form::BatchDelete(_) if self.word == "product" => Some("BAD_REQUEST"),
+            Form::Url(_) | Form::Delete(_) | Form::BatchDelete(_) => None,
+        };
+        match malformed {
+            Some(code) => Answered { refusal: Some(code), replay_of: None },
+            None => model.call(number, &self.asked(), self.key.as_deref()),
+        }
+    }
+
+    pub fn request(&self, service: &TestService) -> RequestBuilder {
+        let collection = format!("/api/v2/customer/{}/{}", self.customer, self.word);
+        let one = format!("{collection}/{}", self.ids[0]);
+        let call = |method: Method, path: &str| service.call(method, path, self.requester);
+        let request = match self.form {
+            Form::Url("") => call(Method::DELETE, &one),
+            Form::Url(empty) => call(Method::DELETE, &one).body(empty),
+            Form::Delete(spelling) => spelling.write(&self.ids, call(Method::DELETE, &collection)),
+            Form::BatchDelete(spelling) => {
+                spelling.write(&self.ids, call(Method::POST, &format!("{collection}:batchDelete")))
+            }
+            Form::Wrong(wrong) => self.wrong_request(wrong, service, &collection, &one),
+        };
+        match &self.key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        }
+    }
+
+    fn wrong_request(&self, wrong: Wrong, service: &TestService, collection: &str, one: &str) -> RequestBuilder {
+        let delete = |path: &str| service.call(Method::DELETE, path, self.requester);
+        let list = body(&self.ids);
+        match wrong {
+            Wrong::UrlAndList => delete(one).body(list),
+            Wrong::NoIds(empty) => delete(collection).body(empty),
+            Wrong::CutJson => delete(collection).body(list[..list.len() - 2].to_owned()),
+            Wrong::NotAList => delete(collection).body(json!({ "id": self.ids[0] }).to_string()),
+            Wrong::IdInBody => delete(collection).body(json!({ "id": [self.ids[0], "1"] }).to_string()),
+            Wrong::IdInUrl => delete(&format!("{one}0")),
+            Wrong::Customer => delete(&one.replacen(&self.customer.to_string(), "self", 1)),
+            Wrong::TooMany => delete(collection).body(body(&(0..1001).map(Uuid::from_u128).collect::<Vec<_>>())),
+            Wrong::TooLarge => delete(collection).body(" ".repeat(1024 * 1024) + &list),
+            Wrong::Text => delete(collection).header("Content-Type", "text/plain").body(list),
+            Wrong::NoRequester => service.anonymous(Method::DELETE, one),
+            Wrong::TwoRequesters => delete(one).header("X-Requester-Id", self.requester.to_string()),
+            Wrong::Route => delete(&one.replacen(self.word, "contacts", 1)),
+            Wrong::Method => service.call(Method::PUT, one, self.requester).body(list),
+            // A second one, if the call has one already.
+            Wrong::Key => delete(one).header("Idempotency-Key", "two words"),
+        }
+    }
+}
+
+impl Spelling {
+    fn write(self, ids: &[Uuid], request: RequestBuilder) -> RequestBuilder {
+        match self {
+            Spelling::Plain => request.body(body(ids)),
+            Spelling::BackwardsAndTwice => {
+                request.body(body(&ids.iter().rev().chain(ids).copied().collect::<Vec<_>>()))
+            }
+            Spelling::UpperCase => {
+                let ids: Vec<String> = ids.iter().map(|id| id.to_string().to_uppercase()).collect();
+                request.body(json!({ "id": ids }).to_string())
+            }
+            Spelling::WithUnknownMembers => {
+                request.body(json!({ "ids": [1], "id": ids, "reason": { "id": null } }).to_string())
+            }
+            Spelling::WithContentType => {
+                request.header("Content-Type", "application/json; charset=utf-8").body(body(ids))
+            }
+        }
+    }
+}
+
+/// What an answer says. An error where it is not to the letter of the contract.
+pub fn read(answer: &Answer) -> Result<(Option<&'static str>, Uuid), String> {
+    let wrong = |what: &str| format!("{what}: {} {} {:?}", answer.status, answer.text, answer.headers);
+    let request_id = answer.header("Request-Id").and_then(|id| id.parse::<Uuid>().ok());
+    let request_id = request_id.ok_or_else(|| wrong("no Request-Id"))?;
+    if answer.status == 200 {
+        let pageable = json!({ "page": 0, "size": 10, "totalPages": 1, "totalElements": 1 });
+        let success = json!({
+            "errorCode": "", "errorMessage": "", "content": [{ "requestId": request_id }], "pageable": pageable
+        });
+        let success = success.to_string();
+        return if answer.text == success { Ok((None, request_id)) } else { Err(wrong("no success")) };
+    }
+    let json: Value = serde_json::from_str(&answer.text).map_err(|_| wrong("no JSON"))?;
+    let row = json["errorCode"].as_str().and_then(row_of);
+    let (code, status, message) = row.ok_or_else(|| wrong("no code of the contract"))?;
+    let message = message.or(json["errorMessage"].as_str().filter(|text| !text.is_empty()));
+    let failure = json!({ "errorCode": code, "errorMessage": message, "content": "", "pageable": "" });
+    let failure = failure.to_string();
+    if (answer.status, &answer.text) == (status, &failure) {
+        Ok((Some(code), request_id))
+    } else {
+        Err(wrong("no failure of the contract"))
+    }
+}

@@ -1,0 +1,135 @@
+//! Random histories: what calls and other services do, and whether the service and a model of the contract agree about it.
+//!
+//! `HISTORIES` says how many, and `HISTORIES_SEED` which. A failure prints its seed, and the smallest history that still fails.
+
+mod alone;
+mod calls;
+mod cast;
+mod contract;
+mod deeds;
+mod model;
+mod plan;
+mod serial;
+mod tables;
+mod together;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
+use tokio::runtime::Runtime;
+
+use self::alone::{Tally, live_through};
+use self::together::Crowd;
+use crate::support::TestService;
+
+/// Histories that run side by side, each in a tree of its own.
+const SIDE_BY_SIDE: u32 = 4;
+
+#[test]
+fn two_hundred_random_histories_go_as_the_model_says() {
+    histories_go_as_the_model_says(number_from("HISTORIES", 200) as u32);
+}
+
+#[test]
+#[ignore = "two thousand histories: takes 1 minute; cargo test --test api -- --ignored two_thousand_random_histories"]
+fn two_thousand_random_histories_go_as_the_model_says() {
+    let tally = histories_go_as_the_model_says(number_from("HISTORIES", 2000) as u32);
+    eprintln!("{tally:#?}");
+    for answer in [
+        "deleted",
+        "deleted, replayed",
+        "CUSTOMER_1002",
+        "AUTH_1010",
+        "AUTH_1011",
+        "AUTH_1015",
+        "CUSTOMER_1017",
+        "CUSTOMER_1018",
+        "CUSTOMER_1026",
+        "CUSTOMER_1030",
+        "CUSTOMER_1046",
+        "CUSTOMER_1047",
+        "IDEMPOTENCY_KEY_REUSED",
+    ] {
+        assert!(tally.contains_key(answer), "`{answer}` was never met");
+    }
+}
+
+#[test]
+fn histories_of_eight_clients_at_once_equal_a_serial_order() {
+    histories_equal_a_serial_order(number_from("HISTORIES", 60));
+}
+
+#[test]
+#[ignore = "a thousand histories: takes 2 minutes; cargo test --test api -- --ignored a_thousand_histories"]
+fn a_thousand_histories_of_eight_clients_at_once_equal_a_serial_order() {
+    histories_equal_a_serial_order(number_from("HISTORIES", 1000));
+}
+
+fn number_from(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is a number")),
+        Err(_) => default,
+    }
+}
+
+/// Of the environment, or one that no run had.
+fn seed() -> u64 {
+    number_from("HISTORIES_SEED", uuid::Uuid::now_v7().as_u64_pair().1 >> 16)
+}
+
+fn histories_go_as_the_model_says(count: u32) -> BTreeMap<String, usize> {
+    let seed = seed();
+    let runtime = Runtime::new().unwrap();
+    let service = runtime.block_on(TestService::start());
+    let tally = Mutex::default();
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..SIDE_BY_SIDE)
+            .map(|worker| {
+                let count = count.div_ceil(SIDE_BY_SIDE);
+                let (runtime, service, tally) = (&runtime, &service, &tally);
+                scope.spawn(move || first_failure(runtime, service, seed + u64::from(worker), count, tally))
+            })
+            .collect();
+        workers.into_iter().filter_map(|worker| worker.join().unwrap()).collect()
+    });
+    assert!(failures.is_empty(), "HISTORIES_SEED={seed} tells this again:\n{}", failures.join("\n\n"));
+    tally.into_inner().unwrap()
+}
+
+fn first_failure(runtime: &Runtime, service: &TestService, seed: u64, count: u32, tally: &Tally) -> Option<String> {
+    let config = Config {
+        cases: count,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 1000,
+        ..Config::default()
+    };
+    let result = TestRunner::new(config)
+        .run(&plan::plans(), |plan| runtime.block_on(live_through(service, &plan, tally)).map_err(TestCaseError::fail));
+    match result {
+        Ok(()) => None,
+        Err(TestError::Fail(reason, _)) => Some(reason.to_string()),
+        Err(TestError::Abort(reason)) => Some(format!("gave up: {reason}")),
+    }
+}
+
+/// One history after the other: what is at once is in the history.
+fn histories_equal_a_serial_order(count: u64) {
+    let seed = seed();
+    let runtime = Runtime::new().unwrap();
+    let config = Config { rng_seed: RngSeed::Fixed(seed), ..Config::default() };
+    let mut runner = TestRunner::new(config);
+    let plans = plan::crowds();
+    let mut next = || plans.new_tree(&mut runner).expect("nothing is rejected").current();
+    let outcome = runtime.block_on(async {
+        let crowd = Crowd::new().await;
+        for number in 0..count {
+            crowd.live_through(&next()).await.map_err(|error| format!("history {number}: {error}"))?;
+        }
+        crowd.assert_invariants(count).await;
+        Ok::<(), String>(())
+    });
+    outcome.unwrap_or_else(|error| panic!("HISTORIES_SEED={seed} tells the same plans again; {error}"));
+}

@@ -1,0 +1,322 @@
+//! What a random history is made of. Numbers stand for customers, rows and calls: whatever there is then is counted through.
+
+use proptest::collection::vec;
+use proptest::option::weighted;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+
+use super::calls::{Form, Spelling, Wrong};
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub world: WorldPlan,
+    pub steps: Vec<Step>,
+}
+
+/// What is there when a history begins.
+#[derive(Clone, Debug)]
+pub struct WorldPlan {
+    /// The parent of each customer, among those before it.
+    pub parents: Vec<Option<u8>>,
+    /// The customers of subscribers and sell plans, in turn.
+    pub entities: Vec<u8>,
+    pub rows: Vec<RowPlan>,
+    /// Products and customers.
+    pub allocations: Vec<(u8, u8)>,
+    /// What other services have done to all that already.
+    pub deeds: Vec<DeedPlan>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct RowPlan {
+    pub word: u8,
+    pub customer: u8,
+    /// What external params are set on.
+    pub set_on: (SetOnPlan, u8),
+    pub name: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum SetOnPlan {
+    OwnSubCustomer,
+    OwnEntity,
+    AnyCustomer,
+    AnyEntity,
+}
+
+#[derive(Clone, Debug)]
+pub enum Step {
+    Call(CallPlan),
+    Repeat(RepeatPlan),
+    Ask(AskPlan),
+    Deed(DeedPlan),
+}
+
+/// A call that would succeed, but for what is twisted in it.
+#[derive(Clone, Debug)]
+pub struct CallPlan {
+    pub word: u8,
+    /// Who calls, and for whom, goes by this row.
+    pub row: u8,
+    /// Where this is no eligible id, it stands in the place of the row's.
+    pub first: (Other, u8),
+    pub others: Vec<(Other, u8)>,
+    pub requester: Who,
+    pub customer: Who,
+    pub form: FormPlan,
+    pub key: Option<u8>,
+}
+
+/// Another id of a list.
+#[derive(Clone, Copy, Debug)]
+pub enum Other {
+    Eligible,
+    SameResource,
+    AnotherResource,
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Who {
+    Right,
+    Any(u8),
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum FormPlan {
+    Url(&'static str),
+    List(Form),
+    Wrong(Wrong),
+}
+
+/// An earlier call once more.
+#[derive(Clone, Copy, Debug)]
+pub struct RepeatPlan {
+    pub call: u8,
+    pub form: FormPlan,
+    pub twist: Twist,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Twist {
+    None,
+    NoKey,
+    OtherKey(u8),
+    OtherRequester(u8),
+    OtherCustomer(u8),
+    OneIdLess,
+}
+
+/// The status of an earlier call.
+#[derive(Clone, Copy, Debug)]
+pub struct AskPlan {
+    pub call: u8,
+    pub by: Who,
+    pub in_detail: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct DeedPlan {
+    pub kind: DeedKind,
+    pub one: u8,
+    pub other: u8,
+    pub row: RowPlan,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeedKind {
+    Allocate,
+    Detach,
+    Attach,
+    ReParent,
+    DeleteCustomer,
+    Delete,
+    Move,
+    DeleteEntity,
+    MoveEntity,
+    SetOn,
+    Insert,
+    InsertCustomer,
+    InsertEntity,
+}
+
+/// Plans of histories in which one thing happens after the other.
+pub fn plans() -> impl Strategy<Value = Plan> {
+    (worlds(), vec(steps(), 1..16)).prop_map(|(world, steps)| Plan { world, steps })
+}
+
+/// What one client does in a history of many clients.
+#[derive(Clone, Debug)]
+pub enum ClientStep {
+    Call(CallPlan),
+    /// A call of this or another client, with the same key.
+    Twin(u8),
+    Deed(DeedPlan),
+}
+
+/// A small tree that many clients work on at once: eight send calls, and three do what other services do.
+#[derive(Clone, Debug)]
+pub struct CrowdPlan {
+    pub world: WorldPlan,
+    pub clients: Vec<Vec<ClientStep>>,
+}
+
+pub fn crowds() -> impl Strategy<Value = CrowdPlan> {
+    let call = prop_oneof![
+        4 => call_plans().prop_map(ClientStep::Call),
+        1 => any::<u8>().prop_map(ClientStep::Twin),
+    ];
+    let of_kind = |kind| deed_plans().prop_map(move |plan| DeedPlan { kind, ..plan });
+    let deed = prop_oneof![
+        4 => deed_plans(),
+        3 => of_kind(DeedKind::ReParent),
+        2 => of_kind(DeedKind::MoveEntity),
+        1 => of_kind(DeedKind::DeleteEntity),
+    ];
+    let deed = deed.prop_map(ClientStep::Deed);
+    let rows = vec(row_plans(), 10..16);
+    (rows, vec(any::<(u8, u8)>(), 0..3), vec(vec(call, 3), 8), vec(vec(deed, 4), 3)).prop_map(
+        |(rows, allocations, mut clients, others)| {
+            clients.extend(others);
+            // A root with two children, of which the first has two of its own.
+            let parents = vec![None, Some(0), Some(1), Some(1), Some(0)];
+            CrowdPlan {
+                world: WorldPlan { parents, entities: vec![1, 1, 2, 2], rows, allocations, deeds: vec![] },
+                clients,
+            }
+        },
+    )
+}
+
+fn worlds() -> impl Strategy<Value = WorldPlan> {
+    let parents = vec(weighted(0.9, any::<u8>()), 3..9);
+    let (entities, rows) = (vec(any::<u8>(), 0..6), vec(row_plans(), 4..28));
+    let allocations = vec(any::<(u8, u8)>(), 0..4);
+    (parents, entities, rows, allocations, vec(deed_plans(), 0..8)).prop_map(
+        |(parents, entities, rows, allocations, deeds)| WorldPlan { parents, entities, rows, allocations, deeds },
+    )
+}
+
+fn row_plans() -> impl Strategy<Value = RowPlan> {
+    use SetOnPlan::{AnyCustomer, AnyEntity, OwnEntity, OwnSubCustomer};
+    let set_on =
+        prop_oneof![3 => Just(OwnSubCustomer), 3 => Just(OwnEntity), 1 => Just(AnyCustomer), 1 => Just(AnyEntity)];
+    (any::<u8>(), any::<u8>(), (set_on, any::<u8>()), 0..12u8).prop_map(|(word, customer, set_on, name)| RowPlan {
+        word,
+        customer,
+        set_on,
+        name,
+    })
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        10 => call_plans().prop_map(Step::Call),
+        5 => deed_plans().prop_map(Step::Deed),
+        4 => repeat_plans().prop_map(Step::Repeat),
+        3 => (any::<u8>(), who(), any::<bool>())
+            .prop_map(|(call, by, in_detail)| Step::Ask(AskPlan { call, by, in_detail })),
+    ]
+}
+
+pub fn call_plans() -> impl Strategy<Value = CallPlan> {
+    let key = weighted(0.4, 0..3u8);
+    (any::<u8>(), any::<u8>(), others(), vec(others(), 0..5), who(), who(), form_plans(), key).prop_map(
+        |(word, row, first, others, requester, customer, form, key)| CallPlan {
+            word,
+            row,
+            first,
+            others,
+            requester,
+            customer,
+            form,
+            key,
+        },
+    )
+}
+
+fn others() -> impl Strategy<Value = (Other, u8)> {
+    let other = prop_oneof![
+        15 => Just(Other::Eligible),
+        2 => Just(Other::SameResource),
+        1 => Just(Other::AnotherResource),
+        1 => Just(Other::Unknown),
+    ];
+    (other, any::<u8>())
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![12 => Just(Who::Right), 2 => any::<u8>().prop_map(Who::Any), 1 => Just(Who::Unknown)]
+}
+
+fn form_plans() -> impl Strategy<Value = FormPlan> {
+    let spelling = prop_oneof![
+        Just(Spelling::Plain),
+        Just(Spelling::BackwardsAndTwice),
+        Just(Spelling::UpperCase),
+        Just(Spelling::WithUnknownMembers),
+        Just(Spelling::WithContentType),
+    ];
+    prop_oneof![
+        8 => (any::<bool>(), spelling).prop_map(|(delete, spelling)| {
+            FormPlan::List(if delete { Form::Delete(spelling) } else { Form::BatchDelete(spelling) })
+        }),
+        4 => empty_bodies().prop_map(FormPlan::Url),
+        2 => wrongs().prop_map(FormPlan::Wrong),
+    ]
+}
+
+fn empty_bodies() -> impl Strategy<Value = &'static str> {
+    prop_oneof![4 => Just(""), 1 => Just("{}"), 1 => Just("{\"id\": null}"), 1 => Just("{\"id\": []}")]
+}
+
+fn wrongs() -> impl Strategy<Value = Wrong> {
+    prop_oneof![
+        3 => Just(Wrong::UrlAndList),
+        3 => empty_bodies().prop_map(Wrong::NoIds),
+        1 => Just(Wrong::CutJson),
+        1 => Just(Wrong::NotAList),
+        1 => Just(Wrong::IdInBody),
+        1 => Just(Wrong::IdInUrl),
+        1 => Just(Wrong::Customer),
+        1 => Just(Wrong::TooMany),
+        1 => Just(Wrong::TooLarge),
+        1 => Just(Wrong::Text),
+        1 => Just(Wrong::NoRequester),
+        1 => Just(Wrong::TwoRequesters),
+        1 => Just(Wrong::Route),
+        1 => Just(Wrong::Method),
+        1 => Just(Wrong::Key),
+    ]
+}
+
+fn repeat_plans() -> impl Strategy<Value = RepeatPlan> {
+    let twist = prop_oneof![
+        6 => Just(Twist::None),
+        1 => Just(Twist::NoKey),
+        1 => (0..3u8).prop_map(Twist::OtherKey),
+        1 => any::<u8>().prop_map(Twist::OtherRequester),
+        1 => any::<u8>().prop_map(Twist::OtherCustomer),
+        1 => Just(Twist::OneIdLess),
+    ];
+    (any::<u8>(), form_plans(), twist).prop_map(|(call, form, twist)| RepeatPlan { call, form, twist })
+}
+
+pub fn deed_plans() -> impl Strategy<Value = DeedPlan> {
+    let kind = prop_oneof![
+        3 => Just(DeedKind::Allocate),
+        2 => Just(DeedKind::Detach),
+        1 => Just(DeedKind::Attach),
+        3 => Just(DeedKind::ReParent),
+        1 => Just(DeedKind::DeleteCustomer),
+        2 => Just(DeedKind::Delete),
+        2 => Just(DeedKind::Move),
+        2 => Just(DeedKind::DeleteEntity),
+        2 => Just(DeedKind::MoveEntity),
+        2 => Just(DeedKind::SetOn),
+        4 => Just(DeedKind::Insert),
+        1 => Just(DeedKind::InsertCustomer),
+        1 => Just(DeedKind::InsertEntity),
+    ];
+    (kind, any::<u8>(), any::<u8>(), row_plans()).prop_map(|(kind, one, other, row)| DeedPlan { kind, one, other, row })
+}

@@ -1,0 +1,143 @@
+//! What is in the tables once a history has ended, in the words of the model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{PgPool, Row as _};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::contract::{WORDS, row_of};
+use super::model::{Asked, Fate, Model, Operation};
+
+/// Where a row is, and whether it is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The customer that it belongs to; the parent of a customer.
+    owner: Option<Uuid>,
+    fate: Fate,
+}
+
+/// Everything of one history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    pub rows: BTreeMap<Uuid, State>,
+    pub operations: BTreeMap<usize, Operation>,
+}
+
+impl From<&Model> for Tables {
+    fn from(model: &Model) -> Tables {
+        let fate = |live: bool| if live { Fate::Live } else { Fate::DeletedElsewhere };
+        let mut rows = BTreeMap::new();
+        for customer in &model.customers {
+            rows.insert(customer.id, State { owner: customer.parent, fate: fate(customer.live) });
+        }
+        for entity in &model.entities {
+            rows.insert(entity.id, State { owner: Some(entity.customer), fate: fate(entity.live) });
+        }
+        for row in &model.rows {
+            rows.insert(row.id, State { owner: Some(row.customer), fate: row.fate });
+        }
+        for allocation in &model.allocations {
+            let state = State { owner: Some(allocation.customer), fate: fate(!allocation.detached) };
+            rows.insert(allocation.id, state);
+        }
+        Tables { rows, operations: model.operations.clone() }
+    }
+}
+
+const ROWS: &str = "
+    select id, parent_id as owner, deleted_at as gone_at, null::uuid as gone_by from customer where id = any($1)
+    union all select id, customer_id, deleted_at, null from subscriber where id = any($1)
+    union all select id, customer_id, deleted_at, null from sell_plan where id = any($1)
+    union all select id, customer_id, detached_at, null from product_allocation where id = any($1)
+    union all select id, customer_id, deleted_at, deleted_by from contact where id = any($1)
+    union all select id, customer_id, deleted_at, deleted_by from address where id = any($1)
+    union all select id, customer_id, deleted_at, deleted_by from external_params where id = any($1)
+    union all select id, customer_id, deleted_at, deleted_by from zone where id = any($1)
+    union all select id, customer_id, deleted_at, deleted_by from product where id = any($1)";
+
+const OPERATIONS: &str = "
+    select id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, idempotency_key,
+      created_at, completed_at
+    from operation
+    where requester_id = any($1)";
+
+/// Reads the rows with these ids, and the operations of these requesters. Calls are told by their request ids.
+pub async fn read(
+    pool: &PgPool,
+    ids: &[Uuid],
+    requesters: &[Uuid],
+    numbers: &BTreeMap<Uuid, usize>,
+) -> Result<Tables, String> {
+    let mut tables = Tables::default();
+    let mut times: BTreeMap<usize, BTreeSet<OffsetDateTime>> = BTreeMap::new();
+    for row in sqlx::query(ROWS).bind(ids).fetch_all(pool).await.map_err(|error| error.to_string())? {
+        let fate = match (row.get::<Option<OffsetDateTime>, _>("gone_at"), row.get::<Option<Uuid>, _>("gone_by")) {
+            (None, _) => Fate::Live,
+            (Some(_), None) => Fate::DeletedElsewhere,
+            (Some(at), Some(by)) => {
+                let number = number(numbers, by)?;
+                times.entry(number).or_default().insert(at);
+                Fate::DeletedBy(number)
+            }
+        };
+        tables.rows.insert(row.get("id"), State { owner: row.get("owner"), fate });
+    }
+    for row in sqlx::query(OPERATIONS).bind(requesters).fetch_all(pool).await.map_err(|error| error.to_string())? {
+        let number = number(numbers, row.get("id"))?;
+        let [began, ended] = [row.get::<OffsetDateTime, _>("created_at"), row.get("completed_at")];
+        let deleted_at: Vec<OffsetDateTime> = times.remove(&number).unwrap_or_default().into_iter().collect();
+        if deleted_at.len() > 1 || deleted_at.iter().any(|at| *at < began || ended < *at) {
+            return Err(format!("call {number} has worked from {began} to {ended}, and deleted at {deleted_at:?}"));
+        }
+        tables.operations.insert(number, operation(&row)?);
+    }
+    Ok(tables)
+}
+
+fn number(numbers: &BTreeMap<Uuid, usize>, id: Uuid) -> Result<usize, String> {
+    numbers.get(&id).copied().ok_or_else(|| format!("no call has the request id {id}"))
+}
+
+fn operation(row: &sqlx::postgres::PgRow) -> Result<Operation, String> {
+    let refusal = match (row.get::<&str, _>("status"), row.get::<Option<&str>, _>("error_code")) {
+        ("SUCCESS", None) => None,
+        ("FAILURE", Some(code)) => Some(row_of(code).ok_or_else(|| format!("`{code}` is recorded"))?.0),
+        other => return Err(format!("{other:?} is recorded")),
+    };
+    let word = WORDS.into_iter().find(|word| *word == row.get::<&str, _>("resource"));
+    let set = |column: &str| {
+        let ids: Vec<Uuid> = row.get(column);
+        if ids.is_sorted_by(|one, next| one < next) {
+            Ok(ids.into_iter().collect::<BTreeSet<_>>())
+        } else {
+            Err(format!("{column} has ids twice, or out of order: {ids:?}"))
+        }
+    };
+    Ok(Operation {
+        asked: Asked {
+            requester: row.get("requester_id"),
+            customer: row.get("customer_id"),
+            word: word.ok_or("an operation is about no resource")?,
+            ids: set("target_ids")?,
+        },
+        refusal,
+        failed_ids: set("failed_ids")?,
+        key: row.get("idempotency_key"),
+    })
+}
+
+/// Every place where the two differ.
+pub fn differences(expected: &Tables, found: &Tables) -> Vec<String> {
+    let rows = expected.rows.keys().chain(found.rows.keys()).collect::<BTreeSet<_>>().into_iter();
+    let rows = rows
+        .filter(|id| expected.rows.get(id) != found.rows.get(id))
+        .map(|id| format!("row {id}: expected {:?}, found {:?}", expected.rows.get(id), found.rows.get(id)));
+    let numbers = expected.operations.keys().chain(found.operations.keys()).collect::<BTreeSet<_>>().into_iter();
+    let operations =
+        numbers.filter(|number| expected.operations.get(number) != found.operations.get(number)).map(|number| {
+            let [expected, found] = [&expected.operations, &found.operations].map(|operations| operations.get(number));
+            format!("call {number}: expected to be recorded {expected:?}, found {found:?}")
+        });
+    rows.chain(operations).collect()
+}
