@@ -7,6 +7,7 @@ mod docs;
 mod health;
 mod idempotency;
 mod identity;
+mod injected;
 mod jwt;
 mod limits;
 mod log_lines;
