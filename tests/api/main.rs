@@ -8,6 +8,7 @@ mod health;
 mod idempotency;
 mod identity;
 mod injected;
+mod isolation;
 mod jwt;
 mod limits;
 mod log_lines;
