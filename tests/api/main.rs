@@ -4,6 +4,7 @@ mod support;
 
 mod crash;
 mod docs;
+mod fuzz;
 mod health;
 mod idempotency;
 mod identity;
