@@ -49,8 +49,17 @@ fn a_misspelt_setting_is_named() {
 
 #[test]
 fn a_zero_is_named() {
-    let message = refusal(&[("CUSTOMER_DELETION__DELETION__MAX_IDS", "0")]);
-    assert_eq!(message, "CUSTOMER_DELETION__DELETION__MAX_IDS: must be at least 1");
+    for setting in [
+        "DATABASE__MAX_CONNECTIONS",
+        "HTTP__MAX_BODY_BYTES",
+        "HTTP__MAX_IN_FLIGHT",
+        "HTTP__MAX_CONNECTIONS",
+        "HTTP__WORKERS",
+        "DELETION__MAX_IDS",
+    ] {
+        let setting = format!("CUSTOMER_DELETION__{setting}");
+        assert_eq!(refusal(&[(&setting, "0")]), format!("{setting}: must be at least 1"));
+    }
 }
 
 #[test]
@@ -80,12 +89,34 @@ fn session_settings_are_sent_or_given() {
 
 #[test]
 fn waits_must_nest() {
-    let message = refusal(&[("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "3000")]);
+    for (inner, outer, outer_wait) in [
+        ("LOCK_TIMEOUT_MS", "STATEMENT_TIMEOUT_MS", 2000),
+        ("STATEMENT_TIMEOUT_MS", "DEADLINE_MS", 2500),
+        ("ACQUIRE_TIMEOUT_MS", "DEADLINE_MS", 2500),
+    ] {
+        let inner = format!("CUSTOMER_DELETION__DATABASE__{inner}");
+        let problem = format!("{inner}: must be more than 0 and less than CUSTOMER_DELETION__DATABASE__{outer}");
+        for wait in [0, outer_wait, outer_wait + 1] {
+            assert_eq!(refusal(&[(&inner, &wait.to_string())]), problem, "{wait}");
+        }
+        assert!(load(&[(&inner, &(outer_wait - 1).to_string())]).is_ok(), "{inner}");
+    }
+}
+
+#[test]
+fn a_body_is_given_some_time() {
+    let message = refusal(&[("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "0")]);
+    assert!(message.starts_with("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS: must be more than 0"), "{message}");
+}
+
+#[test]
+fn a_burst_is_a_burst_of_a_rate() {
+    let burst = ("CUSTOMER_DELETION__REQUESTER__RATE_BURST", "10");
     assert_eq!(
-        message,
-        "CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS: must be more than 0 and less than \
-         CUSTOMER_DELETION__DATABASE__DEADLINE_MS"
+        refusal(&[burst]),
+        "CUSTOMER_DELETION__REQUESTER__RATE_BURST: is of no use without CUSTOMER_DELETION__REQUESTER__RATE_PER_SECOND"
     );
+    assert!(load(&[burst, ("CUSTOMER_DELETION__REQUESTER__RATE_PER_SECOND", "5")]).is_ok());
 }
 
 #[test]
@@ -268,4 +299,50 @@ fn a_check_of_tokens_that_is_empty_is_refused() {
         let problem = jwt_source(&[keys, (&setting, "")]).unwrap_err();
         assert!(problem.starts_with(&format!("{setting}: ")), "{problem}");
     }
+}
+
+const JWKS_URL: (&str, &str) = ("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", "https://issuer.example/");
+
+#[test]
+fn seconds_of_the_jwt_source_have_bounds() {
+    for (name, least, most) in [("LEEWAY_SECONDS", 0, 300), ("REFRESH_SECONDS", 1, 86_400)] {
+        let setting = format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}");
+        let with = |value: i32| jwt_source(&[JWKS_URL, (&setting, &value.to_string())]);
+        assert!(with(least).is_ok() && with(most).is_ok(), "{setting}");
+        let problem = format!("{setting}: must be {least} to {most}, and is {}", most + 1);
+        assert_eq!(with(most + 1).unwrap_err(), problem);
+    }
+    let never = ("CUSTOMER_DELETION__REQUESTER__JWT__REFRESH_SECONDS", "0");
+    assert!(jwt_source(&[JWKS_URL, never]).unwrap_err().contains("must be 1 to 86400, and is 0"));
+}
+
+#[test]
+fn a_claim_of_a_file_must_have_a_name() {
+    // In the environment, empty is not set.
+    let jwt = Jwt { claim: String::new(), jwks_url: Some(JWKS_URL.1.to_owned()), ..Jwt::default() };
+    let requester = Requester { source: Some("jwt".to_owned()), jwt, ..Requester::default() };
+    assert_eq!(
+        requester.source().unwrap_err().to_string(),
+        "CUSTOMER_DELETION__REQUESTER__JWT__CLAIM: must name a claim"
+    );
+}
+
+#[test]
+fn a_url_of_keys_has_no_user_and_no_password() {
+    for url in ["https://me@issuer.example/", "https://me:hunter2@issuer.example/", "https://:hunter2@issuer.example/"]
+    {
+        let problem = jwt_source(&[(JWKS_URL.0, url)]).unwrap_err();
+        assert!(
+            problem.starts_with("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL: has a user or a password"),
+            "{problem}"
+        );
+        assert!(!problem.contains("hunter2"), "{problem}");
+    }
+}
+
+#[test]
+fn there_is_one_source_of_keys() {
+    let secret = ("CUSTOMER_DELETION__REQUESTER__JWT__HMAC_SECRET_FILE", "secret");
+    let problem = jwt_source(&[JWKS_URL, secret]).unwrap_err();
+    assert_eq!(problem, format!("{}: is set beside {}; one of them must go", secret.0, JWKS_URL.0));
 }

@@ -9,7 +9,7 @@ mod issuer;
 mod log;
 mod refresh;
 mod start;
-mod token;
+pub mod token;
 mod valid;
 
 use std::path::{Path, PathBuf};

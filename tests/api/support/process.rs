@@ -23,6 +23,7 @@ pub struct Process {
     pub address: SocketAddr,
     pub management_address: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
+    complaints: Arc<Mutex<Vec<String>>>,
 }
 
 impl Process {
@@ -43,6 +44,7 @@ impl Process {
             .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs");
         let output = BufReader::new(child.stdout.take().unwrap());
@@ -59,10 +61,19 @@ impl Process {
                 lines.lock().unwrap().push(line);
             }
         });
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        let complaints = Arc::new(Mutex::new(Vec::new()));
+        let complained = Arc::clone(&complaints);
+        std::thread::spawn(move || {
+            for line in errors.lines().map_while(Result::ok) {
+                eprintln!("{line}");
+                complained.lock().unwrap().push(line);
+            }
+        });
         let line = receiver.recv_timeout(Duration::from_secs(20)).expect("the service listens");
         let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         let address = |field: &str| line[field].as_str().unwrap().parse().unwrap();
-        Process { address: address("address"), management_address: address("management"), child, log }
+        Process { address: address("address"), management_address: address("management"), child, log, complaints }
     }
 
     /// The lines that it has logged so far, parsed.
@@ -74,6 +85,11 @@ impl Process {
     /// For a process that logs more than there is memory.
     pub fn forget_log(&self) {
         self.log.lock().unwrap().clear();
+    }
+
+    /// What it has written beside its log, such as the message of a panic.
+    pub fn complaints(&self) -> Vec<String> {
+        self.complaints.lock().unwrap().clone()
     }
 
     pub fn send_sigterm(&self) {

@@ -1,0 +1,70 @@
+//! What may come back, whatever was sent: answers in the one form, and the three bare ones of the HTTP library.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Status and code of every answer; the code is empty for a bare one.
+pub type Seen = BTreeSet<(u16, String)>;
+
+/// The answers to what was sent on one connection.
+pub fn check(sent: &[u8], received: &[u8]) -> Result<Seen, String> {
+    let mut seen = Seen::new();
+    let mut rest = received;
+    while !rest.is_empty() {
+        let (status, code, next) = first(sent, rest)
+            .map_err(|problem| format!("{problem}: {}", rest[..rest.len().min(600)].escape_ascii()))?;
+        if status != 100 {
+            seen.insert((status, code));
+        }
+        rest = next;
+    }
+    Ok(seen)
+}
+
+fn first<'a>(sent: &[u8], received: &'a [u8]) -> Result<(u16, String, &'a [u8]), String> {
+    let end = received.windows(4).position(|window| window == b"\r\n\r\n").ok_or("a head without an end")?;
+    let head = str::from_utf8(&received[..end]).map_err(|_| "a head that is not text")?;
+    let rest = &received[end + 4..];
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.")).and_then(|line| line.get(2..5));
+    let status: u16 = status.and_then(|status| status.parse().ok()).ok_or("no status line")?;
+    if status == 100 {
+        return Ok((status, String::new(), rest));
+    }
+    if !(400..500).contains(&status) {
+        return Err(format!("status {status}"));
+    }
+    let headers: Vec<_> = lines.filter_map(|line| line.split_once(": ")).collect();
+    let header =
+        |name: &str| headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
+    let length: usize = header("content-length").unwrap_or("0").parse().map_err(|_| "no length")?;
+    let is_bare = length == 0 && header("request-id").is_none() && matches!(status, 400 | 408 | 431);
+    if is_bare {
+        return Ok((status, String::new(), rest));
+    }
+    let id = header("request-id").ok_or("no Request-Id")?;
+    Uuid::parse_str(id).map_err(|_| "a Request-Id that is no UUID")?;
+    // The answer to a HEAD tells the length of what it leaves out.
+    let is_without_body = rest.is_empty() || rest.starts_with(b"HTTP/1.");
+    if is_without_body && sent.windows(4).any(|window| window == b"HEAD") {
+        return Ok((status, "HEAD".to_owned(), rest));
+    }
+    let body = rest.get(..length).ok_or("an answer that is cut off")?;
+    Ok((status, code_of_envelope(body)?, &rest[length..]))
+}
+
+fn code_of_envelope(body: &[u8]) -> Result<String, String> {
+    let envelope: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let members: Vec<_> = envelope.as_object().ok_or("no object")?.keys().map(String::as_str).collect();
+    if members != ["errorCode", "errorMessage", "content", "pageable"] {
+        return Err(format!("not an envelope, but {members:?}"));
+    }
+    let text = |member: &str| envelope[member].as_str();
+    match (text("errorCode"), text("errorMessage"), text("content"), text("pageable")) {
+        (Some(code @ ("" | "GLOBAL_1001")), ..) => Err(format!("code `{code}`")),
+        (Some(code), Some(message), Some(""), Some("")) if !message.is_empty() => Ok(code.to_owned()),
+        _ => Err("not the envelope of a failure".to_owned()),
+    }
+}

@@ -1,0 +1,110 @@
+//! A served process to write to, and rows that must survive it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+
+use super::answer::{self, Seen};
+use super::call::Bytes;
+use super::corpus::Known;
+use crate::support::process::Process;
+use crate::support::service::{collection, word};
+use crate::support::world::Family;
+use crate::support::{TestDatabase, World, body, client};
+
+/// Longer than the service gives a client for everything that it has to send, and far less than a gateway waits.
+const LONGEST_CALL: Duration = Duration::from_secs(15);
+
+/// A process that serves, and its rows.
+pub struct Target {
+    pub process: Process,
+    pub world: World,
+    pub family: Family,
+    pub known: Known,
+    _database: TestDatabase,
+}
+
+impl Target {
+    /// With variables of its environment, and the line of a head that names a requester.
+    pub async fn start(environment: &[(&str, &str)], identity: impl FnOnce(Family) -> String) -> Target {
+        let database = TestDatabase::migrated().await;
+        let world = World::new(database.pool.clone());
+        let family = world.family().await;
+        let mut rows = Vec::new();
+        for resource in Resource::ALL {
+            let customer = family.in_scope(resource);
+            rows.push((customer, word(resource), world.rows(resource, customer, 3).await));
+        }
+        // A busy machine is no reason for a 503, and a body that does not come is not waited for.
+        let waits = [
+            ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "12000"),
+            ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "11000"),
+            ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "11000"),
+            ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
+            // Contexts of traces are read only where traces are made.
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
+        ];
+        let process = Process::serve_with(&database.url, &[&waits, environment].concat());
+        let known = Known { requester: family.sibling, rows, identity: identity(family) };
+        Target { process, world, family, known, _database: database }
+    }
+
+    /// Resident memory in KiB, now and at its highest; none where the system does not tell.
+    pub fn memory(&self) -> Option<(u64, u64)> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).ok()?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().strip_suffix(" kB")?.parse().ok()
+        };
+        Some((field("VmRSS:")?, field("VmHWM:")?))
+    }
+
+    /// The process is the same one, has not panicked, and still deletes what it should for whom it should.
+    pub async fn assert_unharmed(&mut self, identity: (&str, &str)) {
+        assert!(self.process.child.try_wait().unwrap().is_none(), "the process has ended");
+        assert_eq!(self.process.complaints(), [""; 0]);
+        let panics = self.process.log().into_iter().filter(|line| line.to_string().contains("panic"));
+        assert_eq!(panics.count(), 0);
+        let contacts = &self.known.rows[0].2;
+        let url = format!(
+            "http://{}{}",
+            self.process.address,
+            collection(self.family.in_scope(Resource::Contact), Resource::Contact)
+        );
+        let call = client().delete(url).header(identity.0, identity.1).body(body(contacts));
+        assert_eq!(call.send().await.unwrap().status().as_u16(), 200, "the rows could not be deleted by anybody");
+        assert_eq!(self.world.deleted(Resource::Contact, contacts).await.len(), contacts.len());
+    }
+}
+
+/// Writes everything, reads to the end, and looks at what came.
+pub fn send(address: SocketAddr, Bytes(bytes): &Bytes) -> Result<Seen, String> {
+    let began = Instant::now();
+    let mut connection = TcpStream::connect(address).map_err(|error| format!("no connection: {error}"))?;
+    connection.set_read_timeout(Some(LONGEST_CALL)).unwrap();
+    connection.set_write_timeout(Some(LONGEST_CALL)).unwrap();
+    // The service may have had enough before everything is written.
+    let _ = connection.write_all(bytes);
+    let _ = connection.shutdown(Shutdown::Write);
+    let mut received = Vec::new();
+    match connection.read_to_end(&mut received) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(error) => return Err(format!("the answer does not end: {error}")),
+    }
+    if began.elapsed() > LONGEST_CALL {
+        return Err(format!("the answer took {:?}", began.elapsed()));
+    }
+    if received.is_empty() && has_whole_head(bytes) {
+        return Err("no answer".to_owned());
+    }
+    answer::check(bytes, &received)
+}
+
+/// Whether there is anything to answer.
+fn has_whole_head(bytes: &[u8]) -> bool {
+    let head = bytes.trim_ascii_start();
+    head.windows(4).any(|window| window == b"\r\n\r\n")
+}

@@ -1,0 +1,244 @@
+//! Errors in the one statement of a deletion.
+
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use uuid::Uuid;
+
+use super::injector::{ALWAYS, Fault, Injector, deletion, places};
+use super::{DEFECTS, PASSING, UNAVAILABLE, UNAVAILABLE_TEXT};
+use crate::support::service::Answer;
+use crate::support::world::table;
+
+/// First, middle and last; a product is deleted alone.
+async fn rows(injector: &Injector, resource: Resource) -> Vec<Uuid> {
+    let count = if resource == Resource::Product { 1 } else { 3 };
+    let mut ids = injector.service.world.rows(resource, injector.family.in_scope(resource), count).await;
+    ids.sort();
+    ids
+}
+
+/// A call that fails at a place, each time that it gets there.
+struct Failed<'a> {
+    injector: &'a Injector,
+    fault: Fault,
+    ids: Vec<Uuid>,
+    key: String,
+    answer: Answer,
+    tries: i64,
+}
+
+/// Sends a call that fails, and asserts that its rows are as they were.
+async fn fail(injector: &Injector, ids: Vec<Uuid>, resource: Resource, fault: Fault) -> Failed<'_> {
+    let key = Uuid::now_v7().to_string();
+    let before = injector.service.world.fingerprint().await;
+    injector.inject(&fault).await;
+    let answer = injector.delete(resource, &ids, &key).await;
+    let tries = injector.tries().await;
+    assert_eq!(injector.service.world.fingerprint().await, before, "something changed: {fault:?} {}", answer.text);
+    Failed { injector, fault, ids, key, answer, tries }
+}
+
+impl Failed<'_> {
+    /// A 503 that invites to try again, after so many tries, and leaves no trace.
+    async fn assert_unavailable(&self, tries: i64) {
+        let Failed { answer, fault, .. } = self;
+        assert_eq!((answer.status, self.tries), (503, tries), "{fault:?} {}", answer.text);
+        let id = answer.assert_failed(503, "GLOBAL_1001", UNAVAILABLE_TEXT);
+        assert_eq!(answer.header("Retry-After"), Some("1"), "{fault:?}");
+        assert_eq!(self.injector.statuses(id, &self.key).await, [""; 0], "{fault:?}");
+    }
+
+    /// A 500 after one try, which is recorded as one, without the key.
+    async fn assert_defect(&self) {
+        let Failed { injector, answer, fault, .. } = self;
+        assert_eq!((answer.status, self.tries), (500, 1), "{fault:?} {}", answer.text);
+        let id = answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
+        assert_eq!(answer.header("Retry-After"), None, "{fault:?}");
+        assert_eq!(injector.statuses(id, &self.key).await, ["INTERNAL_ERROR"], "{fault:?}");
+        let details = injector.service.details(injector.family.requester, id).await.json();
+        let recorded = &details["content"][0];
+        assert_eq!((&recorded["status"], &recorded["errorCode"]), (&"INTERNAL_ERROR".into(), &"GLOBAL_1001".into()));
+    }
+
+    /// Once the error is gone, the same call under the same key goes through as one operation.
+    async fn assert_goes_through_now(self, resource: Resource) {
+        let Failed { injector, fault, ids, key, .. } = self;
+        injector.heal().await;
+        let answer = injector.delete(resource, &ids, &key).await;
+        let id = answer.assert_deleted();
+        assert_eq!(answer.header("Idempotency-Replayed"), None, "{fault:?}");
+        assert_eq!(injector.statuses(id, &key).await, ["SUCCESS"], "{fault:?}");
+        assert_eq!(injector.service.world.deleted(resource, &ids).await, ids, "{fault:?}");
+        injector.assert_rows_and_operations_agree(&fault).await;
+    }
+}
+
+/// Which codes meet which places.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pairs {
+    /// Each code at some of the places, and each place with some of the codes.
+    Some,
+    /// Each code at each place.
+    All,
+}
+
+/// The places of the rows that a code meets.
+fn places_for(pairs: Pairs, code: usize, resource: Resource, ids: &[Uuid]) -> Vec<(String, Option<Uuid>)> {
+    let met = |place: usize| pairs == Pairs::All || (place + code).is_multiple_of(4);
+    places(resource, ids).into_iter().enumerate().filter(|(place, _)| met(*place)).map(|(_, place)| place).collect()
+}
+
+async fn an_error_that_passes_is_tried_again_but_not_for_ever(resource: Resource, pairs: Pairs) {
+    let injector = Injector::start().await;
+    for (number, sqlstate) in PASSING.into_iter().enumerate() {
+        let ids = rows(&injector, resource).await;
+        for (place, row) in places_for(pairs, number, resource, &ids) {
+            let fault = Fault::new(place, sqlstate).at_row(row);
+            fail(&injector, ids.clone(), resource, fault).await.assert_unavailable(3).await;
+        }
+        let fault = Fault::new(format!("{}: before update of {}", deletion(resource), table(resource)), sqlstate);
+        fail(&injector, ids, resource, fault).await.assert_goes_through_now(resource).await;
+    }
+}
+
+async fn an_error_that_has_passed_leaves_one_operation(resource: Resource, pairs: Pairs) {
+    let injector = Injector::start().await;
+    for (number, sqlstate) in PASSING.into_iter().enumerate() {
+        // Every place needs rows of its own, because they are deleted in the end.
+        let count = places_for(pairs, number, resource, &rows(&injector, resource).await).len();
+        for next in 0..count {
+            let ids = rows(&injector, resource).await;
+            let (place, row) = places_for(pairs, number, resource, &ids).swap_remove(next);
+            let times = 1 + (next + number) as i64 % 2;
+            assert_passes(&injector, resource, ids, Fault::new(place, sqlstate).at_row(row).times(times)).await;
+        }
+    }
+}
+
+/// The call fails as often as the fault says, and then goes through.
+async fn assert_passes(injector: &Injector, resource: Resource, ids: Vec<Uuid>, fault: Fault) {
+    let key = Uuid::now_v7().to_string();
+    injector.inject(&fault).await;
+    let answer = injector.delete(resource, &ids, &key).await;
+    assert_eq!(answer.status, 200, "{fault:?} {}", answer.text);
+    let id = answer.assert_deleted();
+    assert_eq!(answer.header("Idempotency-Replayed"), None, "{fault:?}");
+    assert!(injector.tries().await > fault.times, "{fault:?}");
+    assert_eq!(injector.statuses(id, &key).await, ["SUCCESS"], "{fault:?}");
+    assert_eq!(injector.service.world.deleted(resource, &ids).await, ids, "{fault:?}");
+    injector.assert_rows_and_operations_agree(&fault).await;
+}
+
+async fn a_database_that_is_not_fit_to_work_is_503_after_one_try(resource: Resource, pairs: Pairs) {
+    let injector = Injector::start().await;
+    for (number, sqlstate) in UNAVAILABLE.into_iter().enumerate() {
+        let ids = rows(&injector, resource).await;
+        for (place, row) in places_for(pairs, number, resource, &ids) {
+            let fault = Fault::new(place, sqlstate).at_row(row);
+            fail(&injector, ids.clone(), resource, fault).await.assert_unavailable(1).await;
+        }
+        let fault = Fault::new("commit: after insert of operation", sqlstate);
+        fail(&injector, ids, resource, fault).await.assert_goes_through_now(resource).await;
+    }
+}
+
+async fn a_defect_is_500_after_one_try_and_gives_its_key_back(resource: Resource, pairs: Pairs) {
+    let injector = Injector::start().await;
+    for (number, sqlstate) in DEFECTS.into_iter().enumerate() {
+        let ids = rows(&injector, resource).await;
+        for (place, row) in places_for(pairs, number, resource, &ids) {
+            // The record of the defect is committed as well.
+            let times = if place.starts_with("commit") { 1 } else { ALWAYS };
+            let fault = Fault::new(place, sqlstate).at_row(row).times(times);
+            let mut failed = fail(&injector, ids.clone(), resource, fault).await;
+            failed.tries -= i64::from(times == 1);
+            failed.assert_defect().await;
+        }
+        let fault = Fault::new(format!("{}: before insert of operation", deletion(resource)), sqlstate);
+        fail(&injector, ids, resource, fault).await.assert_goes_through_now(resource).await;
+    }
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+async fn an_error_that_passes_is_tried_three_times_in_all(#[case] resource: Resource) {
+    an_error_that_passes_is_tried_again_but_not_for_ever(resource, Pairs::Some).await;
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+async fn a_try_that_goes_through_leaves_one_operation(#[case] resource: Resource) {
+    an_error_that_has_passed_leaves_one_operation(resource, Pairs::Some).await;
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+async fn an_error_that_does_not_pass_is_503_after_one_try(#[case] resource: Resource) {
+    a_database_that_is_not_fit_to_work_is_503_after_one_try(resource, Pairs::Some).await;
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+async fn a_defect_is_500_after_one_try(#[case] resource: Resource) {
+    a_defect_is_500_after_one_try_and_gives_its_key_back(resource, Pairs::Some).await;
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+#[ignore = "each code at each place: takes minutes; cargo test --test api -- --ignored injected"]
+async fn every_error_at_every_place(#[case] resource: Resource) {
+    an_error_that_passes_is_tried_again_but_not_for_ever(resource, Pairs::All).await;
+    an_error_that_has_passed_leaves_one_operation(resource, Pairs::All).await;
+    a_database_that_is_not_fit_to_work_is_503_after_one_try(resource, Pairs::All).await;
+    a_defect_is_500_after_one_try_and_gives_its_key_back(resource, Pairs::All).await;
+}
+
+/// Each try takes half of what PostgreSQL allows a statement, and all of them together more than a call may take.
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+async fn the_tries_of_a_call_have_one_deadline(#[case] resource: Resource) {
+    let injector = Injector::start().await;
+    let ids = rows(&injector, resource).await;
+    let place = format!("{}: before insert of operation", deletion(resource));
+    let fault = Fault { delay: 1.1, ..Fault::new(place, "40001") };
+
+    let began = Instant::now();
+    let failed = fail(&injector, ids, resource, fault).await;
+
+    assert!(began.elapsed() < Duration::from_millis(3300), "{:?}", began.elapsed());
+    assert_eq!(failed.tries, 2);
+    failed.assert_unavailable(2).await;
+    failed.assert_goes_through_now(resource).await;
+}

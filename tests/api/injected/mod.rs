@@ -1,0 +1,22 @@
+//! An error at every statement, and at every row of it: nothing is left behind, what passes is tried again at most twice and
+//! everything else never, and the answer is the documented one.
+
+mod constraints;
+mod deletion;
+mod injector;
+mod lost_answer;
+mod refusal;
+
+/// What passes by itself, and is tried again.
+const PASSING: [&str; 6] = ["25006", "40001", "40P01", "57P01", "57P02", "57P03"];
+
+/// The database is away, full, or too slow; that does not pass in a moment.
+const UNAVAILABLE: [&str; 9] = ["08006", "28000", "3D000", "53100", "53200", "53300", "55P03", "57014", "58030"];
+
+/// Nothing that the caller or time can mend.
+const DEFECTS: [&str; 16] = [
+    "0A000", "21000", "22003", "22012", "22P02", "23001", "23502", "23503", "23505", "23514", "42501", "42P01",
+    "55000", "P0001", "XX000", "XX001",
+];
+
+const UNAVAILABLE_TEXT: &str = "Service unavailable. Please try again";

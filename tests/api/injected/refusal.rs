@@ -1,0 +1,140 @@
+//! Errors in the statements that a deletion takes when it does not go through, and in those around it.
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use uuid::Uuid;
+
+use super::injector::{ALWAYS, Fault, Injector, inspection};
+use super::{DEFECTS, PASSING, UNAVAILABLE, UNAVAILABLE_TEXT};
+
+/// Where a refusal is found, written and committed.
+fn places(resource: Resource) -> [String; 4] {
+    [
+        format!("{}: reads customer", inspection(resource)),
+        "record_failure: before insert of operation".to_owned(),
+        "record_failure: after insert of operation".to_owned(),
+        "commit: after insert of operation".to_owned(),
+    ]
+}
+
+/// A call that is refused, because no row has its id, and what it left of itself after so many failures.
+async fn refuse(injector: &Injector, resource: Resource, fault: &Fault) -> (u16, String, i64, Vec<String>) {
+    let key = Uuid::now_v7().to_string();
+    let before = injector.service.world.fingerprint().await;
+    injector.inject(fault).await;
+    let answer = injector.delete(resource, &[Uuid::now_v7()], &key).await;
+    let tries = injector.tries().await;
+    assert_eq!(injector.service.world.fingerprint().await, before, "{fault:?}");
+    injector.assert_rows_and_operations_agree(fault).await;
+    let code = answer.json()["errorCode"].as_str().unwrap().to_owned();
+    let statuses = injector.statuses(answer.request_id(), &key).await;
+    (answer.status, code, tries, statuses)
+}
+
+fn left(status: u16, code: &str, tries: i64, statuses: &[&str]) -> (u16, String, i64, Vec<String>) {
+    (status, code.to_owned(), tries, statuses.iter().map(|status| (*status).to_owned()).collect())
+}
+
+#[rstest]
+#[case::contact(Resource::Contact, "CUSTOMER_1017")]
+#[case::address(Resource::Address, "CUSTOMER_1018")]
+#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026")]
+#[case::zone(Resource::Zone, "CUSTOMER_1030")]
+#[case::product(Resource::Product, "CUSTOMER_1047")]
+#[tokio::test]
+async fn an_error_on_the_way_to_a_refusal_is_treated_like_one_in_a_deletion(
+    #[case] resource: Resource,
+    #[case] code: &str,
+) {
+    let injector = Injector::start().await;
+    for place in places(resource) {
+        let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
+        for sqlstate in PASSING {
+            let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
+            assert_eq!(failed, left(503, "GLOBAL_1001", 3, &[]), "{place} {sqlstate}");
+            let (status, answered, tries, statuses) = refuse(&injector, resource, &fault(sqlstate, 2)).await;
+            // The try that goes through may read several rows at the place.
+            assert_eq!(
+                (status, answered, tries.min(3), statuses),
+                left(404, code, 3, &["FAILURE"]),
+                "{place} {sqlstate}"
+            );
+        }
+        for sqlstate in UNAVAILABLE {
+            let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
+            assert_eq!(failed, left(503, "GLOBAL_1001", 1, &[]), "{place} {sqlstate}");
+        }
+        // A defect is recorded by the statement that records a refusal, so that it comes to the same place again.
+        let tries = if place.starts_with("inspect") { 1 } else { 2 };
+        for sqlstate in DEFECTS {
+            let failed = refuse(&injector, resource, &fault(sqlstate, 1)).await;
+            assert_eq!(failed, left(500, "GLOBAL_1001", tries, &["INTERNAL_ERROR"]), "{place} {sqlstate}");
+        }
+    }
+}
+
+/// The answer does not depend on it that there is a record.
+#[tokio::test]
+async fn a_defect_that_cannot_be_recorded_is_500_all_the_same() {
+    let injector = Injector::start().await;
+    for place in places(Resource::Contact).into_iter().skip(1) {
+        let failed = refuse(&injector, Resource::Contact, &Fault::new(place.as_str(), "23514")).await;
+        assert_eq!(failed, left(500, "GLOBAL_1001", 2, &[]), "{place}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_on_the_way_to_a_status_is_treated_like_one_in_a_deletion() {
+    let injector = Injector::start().await;
+    let contact = injector.service.world.contact(injector.family.sub_customer).await;
+    let id = injector.delete(Resource::Contact, &[contact], "k").await.assert_deleted();
+    let place = "find_operation: reads operation";
+    let ask = async |sqlstate: &'static str, times: i64| {
+        injector.inject(&Fault::new(place, sqlstate).times(times)).await;
+        let answer = injector.service.status(injector.family.requester, id).await;
+        let replay = injector.delete(Resource::Contact, &[contact], "k").await;
+        (answer, injector.tries().await, replay)
+    };
+
+    for sqlstate in PASSING {
+        let (answer, tries, replay) = ask(sqlstate, 2).await;
+        assert_eq!((answer.status, tries), (200, 4), "{sqlstate} {}", answer.text);
+        assert_eq!(replay.assert_deleted(), id);
+        let (answer, tries, replay) = ask(sqlstate, ALWAYS).await;
+        assert_eq!((answer.status, replay.status, tries), (503, 503, 6), "{sqlstate} {}", answer.text);
+    }
+    for sqlstate in UNAVAILABLE {
+        let (answer, tries, replay) = ask(sqlstate, ALWAYS).await;
+        assert_eq!((answer.status, replay.status, tries), (503, 503, 2), "{sqlstate} {}", answer.text);
+    }
+    for sqlstate in DEFECTS {
+        let (answer, tries, replay) = ask(sqlstate, 1).await;
+        assert_eq!((answer.status, replay.status, tries), (500, 200, 2), "{sqlstate} {}", answer.text);
+        answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
+    }
+    assert_eq!(injector.service.world.operations().await, 1);
+}
+
+/// Whether the schema fits is asked before the first call, after a defect, and from time to time.
+#[tokio::test]
+async fn an_error_on_the_way_to_the_schema_is_503_and_no_table_is_touched() {
+    let injector = Injector::start().await;
+    let contact = injector.service.world.contact(injector.family.sub_customer).await;
+
+    for sqlstate in PASSING.iter().chain(&UNAVAILABLE).chain(&DEFECTS) {
+        injector.inject(&Fault::new("delete_contacts: reads customer", "XX000")).await;
+        injector.inject_also(&Fault::new("check_schema: reads schema_version", sqlstate)).await;
+        // The defect raises the doubt, unless the schema was asked for already.
+        injector.delete(Resource::Contact, &[contact], "k").await;
+        sqlx::raw_sql("delete from fault where place like 'delete%'").execute(injector.pool()).await.unwrap();
+        let recorded = injector.service.world.operations().await;
+
+        let answer = injector.delete(Resource::Contact, &[contact], "k").await;
+
+        answer.assert_failed(503, "GLOBAL_1001", UNAVAILABLE_TEXT);
+        assert_eq!(injector.service.world.operations().await, recorded, "{sqlstate}");
+    }
+    assert!(injector.service.world.deleted(Resource::Contact, &[contact]).await.is_empty());
+    injector.heal().await;
+    injector.delete(Resource::Contact, &[contact], "k").await.assert_deleted();
+}

@@ -1,0 +1,252 @@
+//! Every position, resource and shape: the documented answer, and nothing else changed.
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use uuid::Uuid;
+
+use super::position::{Kin, Position};
+use crate::support::{Answer, TestService};
+
+/// What comes of a call, as the contract has it.
+#[derive(Clone, Copy)]
+enum Expected {
+    Deleted,
+    Refused(u16, &'static str, &'static str),
+}
+
+use Expected::{Deleted, Refused};
+
+const NO_CUSTOMER: Expected = Refused(404, "CUSTOMER_1002", "Customer does not exist");
+const NO_CONTACT: Expected = Refused(404, "AUTH_1010", "Contact for your customer was not found");
+const NO_ADDRESS: Expected = Refused(404, "AUTH_1011", "Address for your customer was not found");
+const NO_PRODUCT: Expected = Refused(404, "AUTH_1015", "Product was not found for your account");
+const NO_PARAMS: Expected = Refused(404, "CUSTOMER_1026", "Failed to delete external params item");
+const NO_ZONE: Expected = Refused(404, "CUSTOMER_1030", "Failed to delete customer zone\\s");
+
+/// The answer to a requester within the customer's tree at another depth, which is the one to a row that is not the customer's.
+fn not_yours(resource: Resource) -> Expected {
+    match resource {
+        Resource::Contact => NO_CONTACT,
+        Resource::Address => NO_ADDRESS,
+        Resource::ExternalParams => NO_PARAMS,
+        Resource::Zone => NO_ZONE,
+        Resource::Product => NO_PRODUCT,
+    }
+}
+
+/// The answer to a call about rows that are all the customer's.
+fn of_own_rows(resource: Resource, position: Position) -> Expected {
+    let of_sub_customer = matches!(resource, Resource::Contact | Resource::Address);
+    match position {
+        Position::Itself if of_sub_customer => not_yours(resource),
+        Position::Itself => Deleted,
+        Position::Parent if of_sub_customer => Deleted,
+        Position::Parent | Position::Grandparent => not_yours(resource),
+        Position::Child
+        | Position::Sibling
+        | Position::Aunt
+        | Position::Stranger
+        | Position::Unknown
+        | Position::DeletedParent
+        | Position::GrandparentOverDeleted => NO_CUSTOMER,
+    }
+}
+
+/// The answer where one row is another's. The customer is judged before the ids.
+fn of_a_mixed_list(resource: Resource, position: Position) -> Expected {
+    match of_own_rows(resource, position) {
+        Deleted => not_yours(resource),
+        refused => refused,
+    }
+}
+
+/// A customer with rows that are its own, and one requester for every position.
+struct Cell<'a> {
+    service: &'a TestService,
+    kin: Kin,
+    resource: Resource,
+    position: Position,
+    own: Vec<Uuid>,
+    /// Of everything, as no call may leave it otherwise.
+    fingerprint: String,
+}
+
+/// How a call names its ids.
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    Url,
+    List,
+    BatchDelete,
+}
+
+impl Cell<'_> {
+    async fn new(service: &TestService, resource: Resource, position: Position) -> Cell<'_> {
+        let kin = Kin::of_a_new_customer(&service.world).await;
+        let own = service.world.rows(resource, kin.customer, 4).await;
+        let fingerprint = service.world.fingerprint().await;
+        Cell { service, kin, resource, position, own, fingerprint }
+    }
+
+    async fn send(&self, shape: Shape, ids: &[Uuid]) -> Answer {
+        let (requester, customer) = (self.kin.at(self.position), self.kin.customer);
+        match shape {
+            Shape::Url => self.service.delete_one(requester, customer, self.resource, ids[0]).await,
+            Shape::List => self.service.delete_list(requester, customer, self.resource, ids).await,
+            Shape::BatchDelete => self.service.batch_delete(requester, customer, self.resource, ids).await,
+        }
+    }
+
+    /// Sends a call, and asserts its answer, and that it deleted these ids or nothing at all.
+    async fn assert_answered(&self, shape: Shape, ids: &[Uuid], expected: Expected) {
+        let answer = self.send(shape, ids).await;
+        let cell = format!("{:?} of {:?} by {:?}: {}", shape, self.resource, self.position, answer.text);
+        match expected {
+            Deleted => {
+                assert_eq!(answer.status, 200, "{cell}");
+                let id = answer.assert_deleted();
+                assert_eq!(self.rows_deleted_by(id).await, sorted(ids), "{cell}");
+                self.put_back(id).await;
+            }
+            Refused(status, code, message) => {
+                assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (status, Some(code)), "{cell}");
+                answer.assert_failed(status, code, message);
+            }
+        }
+        assert_eq!(self.service.world.fingerprint().await, self.fingerprint, "something else changed: {cell}");
+    }
+
+    async fn rows_deleted_by(&self, operation: Uuid) -> Vec<Uuid> {
+        let sql = "
+            select id from contact where deleted_by = $1
+            union all select id from address where deleted_by = $1
+            union all select id from external_params where deleted_by = $1
+            union all select id from zone where deleted_by = $1
+            union all select id from product where deleted_by = $1
+            order by id";
+        sqlx::query_scalar(sql).bind(operation).fetch_all(&self.service.database.pool).await.unwrap()
+    }
+
+    /// The rows of the operation as they were, so that whatever else has changed shows. Products have no restore, and their
+    /// guard is put aside.
+    async fn put_back(&self, operation: Uuid) {
+        let table = crate::support::world::table(self.resource);
+        let sql = format!(
+            "alter table {table} disable trigger user;
+             update {table} set deleted_at = null, deleted_by = null where deleted_by = '{operation}';
+             alter table {table} enable trigger user;"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&self.service.database.pool).await.unwrap();
+    }
+
+    /// To be done once all rows are there.
+    async fn kill_the_parent_if_it_must_be_dead(&mut self) {
+        if self.position.parent_is_deleted() {
+            self.service.world.kill_customer(self.kin.parent).await;
+        }
+        self.fingerprint = self.service.world.fingerprint().await;
+    }
+}
+
+fn sorted(ids: &[Uuid]) -> Vec<Uuid> {
+    let mut ids = ids.to_vec();
+    ids.sort();
+    ids
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+async fn only_the_documented_position_deletes_the_rows_of_a_customer(#[case] resource: Resource) {
+    let service = TestService::start().await;
+    for position in Position::ALL {
+        let mut cell = Cell::new(&service, resource, position).await;
+        cell.kill_the_parent_if_it_must_be_dead().await;
+        let expected = of_own_rows(resource, position);
+
+        cell.assert_answered(Shape::Url, &cell.own[..1], expected).await;
+        if resource == Resource::Product {
+            continue;
+        }
+        for shape in [Shape::List, Shape::BatchDelete] {
+            cell.assert_answered(shape, &cell.own, expected).await;
+        }
+    }
+}
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[case::product(Resource::Product)]
+#[tokio::test]
+async fn a_foreign_id_at_any_place_deletes_nothing(#[case] resource: Resource) {
+    let service = TestService::start().await;
+    for position in Position::ALL {
+        let mut cell = Cell::new(&service, resource, position).await;
+        let expected = of_a_mixed_list(resource, position);
+        let mut foreign_rows = Vec::new();
+        for owner in cell.kin.others() {
+            foreign_rows.push(cell.service.world.row(resource, owner).await);
+        }
+        cell.kill_the_parent_if_it_must_be_dead().await;
+
+        for foreign in foreign_rows {
+            cell.assert_answered(Shape::Url, &[foreign], expected).await;
+            if resource == Resource::Product {
+                continue;
+            }
+            for (place, shape) in [(0, Shape::List), (2, Shape::BatchDelete), (4, Shape::List)] {
+                let mut ids = cell.own.clone();
+                ids.insert(place, foreign);
+                cell.assert_answered(shape, &ids, expected).await;
+            }
+        }
+    }
+}
+
+/// What the row is set on counts as well: a customer's own row on what is not its own is as good as foreign.
+#[tokio::test]
+async fn external_params_on_a_foreign_entity_delete_nothing_from_any_position() {
+    let service = TestService::start().await;
+    for position in Position::ALL {
+        let mut cell = Cell::new(&service, Resource::ExternalParams, position).await;
+        let (world, kin) = (&cell.service.world, cell.kin);
+        let mut foreign_rows = vec![world.external_params(kin.customer, "sub_customer_id", kin.customer).await];
+        for owner in kin.others() {
+            let subscriber = world.subscriber(owner).await;
+            foreign_rows.push(world.external_params(kin.customer, "subscriber_id", subscriber).await);
+            let sell_plan = world.sell_plan(owner).await;
+            foreign_rows.push(world.external_params(kin.customer, "sell_plan_id", sell_plan).await);
+            if owner != kin.child {
+                foreign_rows.push(world.external_params(kin.customer, "sub_customer_id", owner).await);
+            }
+        }
+        cell.kill_the_parent_if_it_must_be_dead().await;
+
+        let expected = of_a_mixed_list(Resource::ExternalParams, position);
+        for foreign in foreign_rows {
+            cell.assert_answered(Shape::Url, &[foreign], expected).await;
+            let ids = [&cell.own[..2], &[foreign], &cell.own[2..]].concat();
+            cell.assert_answered(Shape::List, &ids, expected).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_products_deletes_nothing_from_any_position() {
+    let service = TestService::start().await;
+    for position in Position::ALL {
+        let mut cell = Cell::new(&service, Resource::Product, position).await;
+        cell.kill_the_parent_if_it_must_be_dead().await;
+        for shape in [Shape::List, Shape::BatchDelete] {
+            let answer = cell.send(shape, &cell.own).await;
+            answer.assert_malformed(400, "BAD_REQUEST", "a product is deleted alone");
+        }
+        assert_eq!(cell.service.world.fingerprint().await, cell.fingerprint, "{position:?}");
+    }
+}
