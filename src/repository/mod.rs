@@ -9,6 +9,7 @@
 
 mod database;
 mod observed;
+mod role;
 mod sessions;
 mod statements;
 
@@ -23,10 +24,12 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
+pub use self::role::refuse_owner;
 pub use self::sessions::PLANNING;
 
 use self::database::Database;
-use self::statements::{Attempt, Failure};
+use self::role::Role;
+use self::statements::{Attempt, Failure, SchemaCheck};
 use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
@@ -43,6 +46,7 @@ pub struct Repository {
     database: Database,
     /// Whether the schema was found to fit. Until it was, no call touches a table.
     schema_fits: Arc<AtomicBool>,
+    allow_owner: bool,
     /// Where the connections live. The threads that serve calls have runtimes of their own, which end before the calls do.
     runtime: Handle,
     tasks: TaskTracker,
@@ -55,6 +59,7 @@ impl Repository {
         Repository {
             database: Database::new(settings, options),
             schema_fits: Arc::default(),
+            allow_owner: settings.allow_owner,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
         }
@@ -180,8 +185,7 @@ impl Repository {
     }
 
     async fn check_by(&self, deadline: Instant) -> Result<(), Error> {
-        let found = match self.database.run(deadline, |connection| Box::pin(statements::check_schema(connection))).await
-        {
+        let (schema, role) = match self.database.run(deadline, |connection| Box::pin(look_around(connection))).await {
             Ok(found) => found,
             Err(Error::Defect(error)) => {
                 self.schema_fits.store(false, Ordering::Relaxed);
@@ -193,15 +197,21 @@ impl Repository {
             // A database that is away says nothing about its schema.
             Err(error) => return Err(error),
         };
-        let fits = schema::fits(&found.versions);
+        let fits = schema::fits(&schema.versions).map_err(|misfit| misfit.to_string());
+        let fits = fits.and_then(|()| role.judge(self.allow_owner));
         self.schema_fits.store(fits.is_ok(), Ordering::Relaxed);
-        fits.map_err(|misfit| Error::Unavailable(misfit.to_string()))?;
-        if !found.writable {
+        fits.map_err(Error::Unavailable)?;
+        if !schema.writable {
             self.database.distrust_connections();
             return Err(Error::Unavailable("the server does not take writes".to_owned()));
         }
         Ok(())
     }
+}
+
+/// The schema, and the role that there is to work with it.
+async fn look_around(connection: &mut PgConnection) -> Result<(SchemaCheck, Role), sqlx::Error> {
+    Ok((statements::check_schema(connection).await?, role::check_role(connection).await?))
 }
 
 fn count(deletion: &Deletion, outcome: &Outcome) {
