@@ -1,11 +1,14 @@
 //! The service refuses a role that may do more than it needs, and says what is missing of one that may do less.
 
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
 use customer_deletion::resource::Resource;
 use rstest::rstest;
 use secrecy::SecretString;
 
 use super::{create_role, drop_role};
-use crate::support::process::{Process, command, output};
+use crate::support::process::{Process, command};
 use crate::support::{TestDatabase, TestService, client};
 
 const SETTING: &str = "CUSTOMER_DELETION__DATABASE__ALLOW_OWNER";
@@ -20,7 +23,7 @@ async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
     let database = TestDatabase::migrated().await;
     let (superuser, _) = create_role(&database, "superuser").await;
     let (role, url) = create_role(&database, &attributes.replace("postgres_like", &superuser)).await;
-    let output = output(
+    let (code, message) = end_of(
         command(&["serve"])
             .env("DATABASE_URL", &url)
             .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
@@ -31,8 +34,7 @@ async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
             .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0"),
     );
 
-    let message = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert_eq!(code, Some(1), "{message}");
     assert!(message.starts_with(&format!("customer-deletion: {SETTING}: ")), "{message}");
     for part in [role.as_str(), power, "deploy/postgres/roles.sql"] {
         assert!(message.contains(part), "{message}");
@@ -40,6 +42,20 @@ async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
 
     drop_role(&database, &role).await;
     drop_role(&database, &superuser).await;
+}
+
+/// The exit status, and what it says on standard error. One that starts all the same is ended, and has no status.
+fn end_of(command: &mut Command) -> (Option<i32>, String) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 #[tokio::test]
