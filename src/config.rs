@@ -43,6 +43,8 @@ pub struct Settings {
 pub struct Database {
     /// `postgres://user:password@host:port/database`; required. `DATABASE_URL` is another name for it.
     pub url: Option<SecretString>,
+    /// Whether the service may connect as a superuser or as the owner of the tables, who can do far more than it needs.
+    pub allow_owner: bool,
     /// Connections of the pool. A few keep PostgreSQL busier than many.
     pub max_connections: u32,
     /// How long a call waits for a connection.
@@ -75,6 +77,7 @@ impl Default for Database {
     fn default() -> Database {
         Database {
             url: None,
+            allow_owner: false,
             max_connections: 8,
             acquire_timeout: Duration::from_millis(2000),
             lock_timeout: Duration::from_millis(1500),

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use customer_deletion::config::Settings;
 use customer_deletion::schema::{MIGRATOR, Runner};
 use customer_deletion::server::Server;
-use customer_deletion::{demo, healthcheck, http, maintenance, telemetry};
+use customer_deletion::{demo, healthcheck, http, maintenance, repository, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 type AnyError = Box<dyn std::error::Error>;
@@ -64,8 +64,11 @@ async fn main() -> ExitCode {
 async fn serve() -> Result<(), AnyError> {
     let stop = stop_signal()?;
     let settings = Settings::load()?;
+    let database = settings.database.clone();
     let telemetry = telemetry::start(&settings.log)?;
-    let served = Server::bind(settings)?.run(stop).await;
+    let server = Server::bind(settings)?;
+    repository::refuse_owner(&database).await?;
+    let served = server.run(stop).await;
     telemetry.end().await;
     Ok(served?)
 }

@@ -37,6 +37,8 @@ impl Program {
             .arg("serve")
             .env_clear()
             .env("DATABASE_URL", database)
+            // As pgbench does.
+            .env("CUSTOMER_DELETION__DATABASE__ALLOW_OWNER", "true")
             .env("CUSTOMER_DELETION__HTTP__HOST", address.ip().to_string())
             .env("CUSTOMER_DELETION__HTTP__PORT", address.port().to_string())
             .env("CUSTOMER_DELETION__MANAGEMENT__HOST", management.ip().to_string())

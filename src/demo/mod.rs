@@ -5,6 +5,7 @@ mod folder;
 mod launch_error;
 pub mod postgres;
 mod program;
+mod service_role;
 mod user;
 mod watchdog;
 pub(crate) mod world;
@@ -104,7 +105,9 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
 
 /// Puts the world into the database of the settings, for a service that runs elsewhere.
 async fn load(base_url: &str) -> Result<(), DemoError> {
-    let settings = Settings::load()?;
+    let mut settings = Settings::load()?;
+    // Who loads a world writes into every table.
+    settings.database.allow_owner = true;
     let options = settings.database.connect_options()?;
     let repository = Repository::new(&settings.database, options.clone());
     repository.check().await.map_err(DemoError::NotReady)?;
@@ -172,7 +175,8 @@ async fn prepare(postgres: &PrivatePostgres, arguments: &Arguments) -> Result<(S
     let options = PgConnectOptions::from_str(&url)?;
     schema::migrate(&options).await?;
     let new_world = world::load(&options).await?;
-    let settings = settings(url.clone(), arguments);
+    service_role::create(&options, postgres.password()).await?;
+    let settings = settings(postgres.url_of(service_role::NAME, DATABASE), arguments);
     let telemetry = telemetry::start(&settings.log)?;
     let server = Server::bind(settings)?;
     introduce(&server, arguments, &url, new_world);

@@ -40,9 +40,13 @@ impl Durability {
     fn settings(self) -> &'static [&'static str] {
         match self {
             Durability::Durable => &[],
-            Durability::Disposable => {
-                &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=300"]
-            }
+            Durability::Disposable => &[
+                "fsync=off",
+                "synchronous_commit=off",
+                "full_page_writes=off",
+                "max_connections=300",
+                "wal_level=logical",
+            ],
         }
     }
 }
@@ -95,9 +99,18 @@ impl PrivatePostgres {
         Ok(postgres)
     }
 
-    /// Where a database of this server is.
+    /// Where a database of this server is, for the superuser.
     pub fn url(&self, database: &str) -> String {
-        url(self.port, &self.password, database)
+        self.url_of("postgres", database)
+    }
+
+    /// The same for a role that has the superuser's password.
+    pub(super) fn url_of(&self, role: &str, database: &str) -> String {
+        url(self.port, role, &self.password, database)
+    }
+
+    pub(super) fn password(&self) -> &str {
+        &self.password
     }
 
     fn launch(&mut self, durability: Durability, cancel: &Cancel) -> Result<(), LaunchError> {
@@ -177,9 +190,9 @@ impl Drop for PrivatePostgres {
 }
 
 /// The server has no certificate, and the environment of a client may ask for one.
-fn url(port: u16, password: &str, database: &str) -> String {
+fn url(port: u16, role: &str, password: &str, database: &str) -> String {
     let host = Ipv4Addr::LOCALHOST;
-    format!("postgres://postgres:{password}@{host}:{port}/{database}?sslmode=disable")
+    format!("postgres://{role}:{password}@{host}:{port}/{database}?sslmode=disable")
 }
 
 /// Makes the cluster elsewhere and moves it into place, so that one that is there is whole.
@@ -237,7 +250,7 @@ mod tests {
     #[test]
     fn a_url_leads_to_a_database_on_the_loopback_address() {
         assert_eq!(
-            url(54321, "secret", "customer_deletion"),
+            url(54321, "postgres", "secret", "customer_deletion"),
             "postgres://postgres:secret@127.0.0.1:54321/customer_deletion?sslmode=disable"
         );
     }

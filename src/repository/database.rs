@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, timeout_at};
 
+use super::role;
 use super::sessions::Sessions;
 use crate::config;
 use crate::error::Error;
@@ -131,6 +132,9 @@ fn passes(error: &sqlx::Error) -> bool {
 
 /// Tells a database that is away, slow or out of connections from a defect of this service or its schema.
 fn explain(error: sqlx::Error) -> Error {
+    if sqlstate(&error).as_deref() == Some("42501") {
+        return Error::Unavailable(format!("{error}; {}", role::HOW_TO_GRANT));
+    }
     let unavailable = match &error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
         sqlx::Error::Database(database_error) => {

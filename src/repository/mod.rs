@@ -9,6 +9,7 @@
 
 mod database;
 mod observed;
+mod role;
 mod session_settings;
 mod sessions;
 mod statements;
@@ -24,12 +25,14 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
+pub use self::role::refuse_owner;
 pub use self::session_settings::PLANNING;
 pub use self::statements::check_schema;
 
 use self::database::Database;
+use self::role::Role;
 use self::session_settings::Wanted;
-use self::statements::{Attempt, Failure};
+use self::statements::{Attempt, Failure, SchemaCheck};
 use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
@@ -47,6 +50,7 @@ pub struct Repository {
     session_settings: Arc<Wanted>,
     /// Whether schema and sessions were found to be as wanted. Until they were, no call touches a table.
     schema_fits: Arc<AtomicBool>,
+    allow_owner: bool,
     /// Where the connections live. The threads that serve calls have runtimes of their own, which end before the calls do.
     runtime: Handle,
     tasks: TaskTracker,
@@ -60,6 +64,7 @@ impl Repository {
             database: Database::new(settings, options),
             session_settings: Arc::new(Wanted::new(settings)),
             schema_fits: Arc::default(),
+            allow_owner: settings.allow_owner,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
         }
@@ -185,11 +190,9 @@ impl Repository {
     }
 
     async fn check_by(&self, deadline: Instant) -> Result<(), Error> {
-        let checked = self.database.run(deadline, |connection| {
-            let names = self.session_settings.names();
-            Box::pin(async move { statements::check_schema(connection, &names).await })
-        });
-        let found = match checked.await {
+        let names = self.session_settings.names();
+        let looked = self.database.run(deadline, |connection| Box::pin(look_around(connection, names.clone())));
+        let (found, role) = match looked.await {
             Ok(found) => found,
             Err(Error::Defect(error)) => {
                 self.schema_fits.store(false, Ordering::Relaxed);
@@ -201,9 +204,11 @@ impl Repository {
             // A database that is away says nothing about its schema.
             Err(error) => return Err(error),
         };
-        if let Err(misfit) = schema::fits(&found.applied) {
+        let fits = schema::fits(&found.applied).map_err(|misfit| misfit.to_string());
+        let fits = fits.and_then(|()| role.judge(self.allow_owner));
+        if let Err(misfit) = fits {
             self.schema_fits.store(false, Ordering::Relaxed);
-            return Err(Error::Unavailable(misfit.to_string()));
+            return Err(Error::Unavailable(misfit));
         }
         self.session_settings.check(&found.settings).map_err(Error::Unavailable)?;
         self.schema_fits.store(true, Ordering::Relaxed);
@@ -213,6 +218,11 @@ impl Repository {
         }
         Ok(())
     }
+}
+
+/// The schema, and the role that there is to work with it.
+async fn look_around(connection: &mut PgConnection, settings: Vec<String>) -> Result<(SchemaCheck, Role), sqlx::Error> {
+    Ok((statements::check_schema(connection, &settings).await?, role::check_role(connection).await?))
 }
 
 fn count(deletion: &Deletion, outcome: &Outcome) {

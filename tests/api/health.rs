@@ -34,6 +34,9 @@ async fn without_a_schema_it_is_not_ready_and_becomes_so_by_itself() {
 
     let options: PgConnectOptions = service.database.url.parse().unwrap();
     schema::migrate(&options).await.unwrap();
+    assert_not_ready(&service, "permission denied").await;
+    assert_not_ready(&service, "deploy/postgres/roles.sql").await;
+    service.database.grant().await;
 
     assert_ready(&service).await;
     let answer = service.delete_one(somebody, somebody, Resource::Zone, somebody).await;

@@ -135,6 +135,7 @@ async fn healthcheck_tells_by_its_exit_status() {
     assert!(String::from_utf8_lossy(&unready.stderr).contains("migrate"));
 
     schema::migrate(&database.url.parse().unwrap()).await.unwrap();
+    database.grant().await;
     assert_eq!(healthcheck().status.code(), Some(0));
 }
 

@@ -5,15 +5,19 @@ use std::sync::OnceLock;
 
 use customer_deletion::schema;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::postgres;
 
+/// What a DBA runs after every migration.
+pub const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
+
 /// A database with the schema and nothing in it. Gone when it is dropped.
 pub struct TestDatabase {
     name: String,
+    /// As a superuser. The service gets [`as_service`] of it.
     pub url: String,
     /// For what the test itself does: other services, DBAs, a look at the rows.
     pub pool: PgPool,
@@ -26,6 +30,8 @@ impl TestDatabase {
     }
 
     pub async fn empty() -> TestDatabase {
+        // The roles are there with it.
+        template().await;
         TestDatabase::create("template template0").await
     }
 
@@ -42,6 +48,13 @@ impl TestDatabase {
         let url = options.to_url_lossy().to_string();
         let pool = PgPoolOptions::new().max_connections(20).connect_lazy_with(options);
         TestDatabase { name, url, pool }
+    }
+}
+
+impl TestDatabase {
+    /// What a DBA does after a migration.
+    pub async fn grant(&self) {
+        grant(&server().database(&self.name)).await;
     }
 }
 
@@ -79,7 +92,9 @@ async fn template() -> &'static str {
             let half_made = format!("{name}_half_made");
             execute(&mut administrator, format!("drop database if exists {half_made} with (force)")).await;
             execute(&mut administrator, format!("create database {half_made} template template0")).await;
-            schema::migrate(&server().database(&half_made)).await.expect("the migrations run");
+            let half_made_options = server().database(&half_made);
+            schema::migrate(&half_made_options).await.expect("the migrations run");
+            grant(&half_made_options).await;
             execute(&mut administrator, format!("alter database {half_made} rename to {name}")).await;
         }
         NAME.set(name).unwrap();
@@ -88,10 +103,45 @@ async fn template() -> &'static str {
     NAME.get().unwrap()
 }
 
-/// Of all the migrations, so that another schema is another template.
+/// Sets up the roles, and the one that the service of the tests logs in as.
+async fn grant(options: &PgConnectOptions) {
+    let mut connection = options.connect().await.unwrap();
+    execute(&mut connection, ROLES.to_owned()).await;
+    let log_in = format!(
+        "do $$
+         begin
+           if to_regrole('{SERVICE}') is null then
+             create role {SERVICE} login password '{SERVICE}' in role customer_deletion_service;
+           end if;
+         end
+         $$"
+    );
+    execute(&mut connection, log_in).await;
+    connection.close().await.unwrap();
+}
+
+/// A member of customer_deletion_service, and its password.
+pub const SERVICE: &str = "customer_deletion_test_service";
+
+/// The URL with the service's role in the place of the administrator; any other role stays.
+pub fn as_service(url: &str) -> String {
+    let Some((credentials, rest)) = url.strip_prefix("postgres://").and_then(|url| url.split_once('@')) else {
+        return url.to_owned();
+    };
+    let role = credentials.split(':').next().unwrap_or_default();
+    if role == server().get_username() { format!("postgres://{SERVICE}:{SERVICE}@{rest}") } else { url.to_owned() }
+}
+
+/// Of all the migrations and of the roles, so that another schema is another template.
 fn checksum() -> u64 {
-    let bytes = schema::MIGRATOR.iter().flat_map(|migration| migration.checksum.iter());
+    let migrations = schema::MIGRATOR.iter().flat_map(|migration| migration.checksum.iter());
+    let bytes = migrations.chain(ROLES.as_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A session of one's own.
+pub async fn connect(url: &str) -> PgConnection {
+    PgConnectOptions::from_str(url).unwrap().disable_statement_logging().connect().await.unwrap()
 }
 
 fn server() -> PgConnectOptions {

@@ -55,11 +55,12 @@ pub fn docker_answers() -> bool {
 }
 
 /// A server that forgets everything when it stops does not have to wait for the disk.
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 6] = [
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
     "max_connections=300",
+    "wal_level=logical",
     "shared_preload_libraries=pg_stat_statements",
 ];
 

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use super::database::as_service;
+
 /// The built binary, with nothing of this process's settings.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_customer-deletion"));
@@ -32,8 +34,14 @@ impl Process {
         Process::serve_with(database_url, &[])
     }
 
-    /// With variables of its environment beside those of the tests.
+    /// With variables of its environment beside those of the tests. It works as the service's role, also where the URL names the
+    /// administrator.
     pub fn serve_with(database_url: &str, environment: &[(&str, &str)]) -> Process {
+        Process::serve_as(&as_service(database_url), environment)
+    }
+
+    /// As the very role of the URL.
+    pub fn serve_as(database_url: &str, environment: &[(&str, &str)]) -> Process {
         let mut child = command(&["serve"])
             .env("DATABASE_URL", database_url)
             .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")

@@ -9,13 +9,14 @@ use customer_deletion::resource::Resource;
 use customer_deletion::server::Server;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::database::as_service;
 use super::world::Family;
 use super::{TestDatabase, World, body, client, log};
 
@@ -42,6 +43,7 @@ impl TestService {
         TestService::start_on(database, change).await
     }
 
+    /// It works as the service's role, unless the settings name another than the administrator.
     pub async fn start_on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> TestService {
         log::watch();
         let mut settings = Settings {
@@ -57,6 +59,8 @@ impl TestService {
         settings.requester.source = Some("header".to_owned());
         settings.requester.header.trusted_peers = "127.0.0.0/8".to_owned();
         change(&mut settings);
+        let url = settings.database.url.as_ref().expect("the service has a database").expose_secret();
+        settings.database.url = Some(SecretString::from(as_service(url)));
 
         let server = Server::bind(settings).expect("the service starts");
         let (address, management_address) = (server.address(), server.management_address());

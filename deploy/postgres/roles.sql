@@ -1,0 +1,154 @@
+-- Who may do what: four roles, and exactly what each of them needs.
+--
+--   psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$DATABASE_URL"
+--
+-- Run it after every `customer-deletion migrate`, in the database of the service: the first time as a superuser, or as whoever
+-- owns the database and may create roles; then any member of customer_deletion_owner will do. It can be run at any time, also
+-- under load: it leaves these roles with what stands below, and takes whatever else somebody granted them.
+--
+-- The roles are groups, and nobody logs in as one of them. Whoever logs in is made a member:
+--
+--   create role the_service login password '…' in role customer_deletion_service;
+--
+--   customer_deletion_owner        owns the schema, and migrates it
+--   customer_deletion_service      deletes, as the running service does
+--   customer_deletion_maintenance  gives back, and erases for good
+--   customer_deletion_support      sees who deleted what, and no personal data
+--
+-- Other services that write here, and other readers, have roles of their own.
+
+begin;
+
+-- Roles belong to the cluster, and may be there already for another database.
+do $$
+declare
+  wanted text;
+begin
+  if to_regclass('schema_version') is null then
+    raise exception 'there is no schema yet' using hint = 'Run customer-deletion migrate first.';
+  end if;
+  foreach wanted in array array[
+    'customer_deletion_owner', 'customer_deletion_service', 'customer_deletion_maintenance', 'customer_deletion_support'
+  ] loop
+    if to_regrole(wanted) is null then
+      execute format('create role %I nologin', wanted);
+      -- Only a member can hand the tables over. A superuser needs no membership.
+      if wanted = 'customer_deletion_owner' and current_setting('is_superuser') = 'off' then
+        execute format('grant %I to current_user', wanted);
+      end if;
+    end if;
+  end loop;
+end
+$$;
+
+-- Everything belongs to the owner, whoever migrated, and nobody else has any right that is not granted below. A table that is
+-- the owner's already is left alone, because a change of its owner would wait for every transaction on it.
+do $$
+declare
+  relation regclass;
+  routine regprocedure;
+begin
+  for relation in
+    select pg_class.oid
+    from unnest(array[
+      '_sqlx_migrations', 'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan',
+      'external_params', 'zone', 'product', 'product_allocation', 'operation',
+      'live_customer', 'live_contact', 'live_address', 'live_subscriber', 'live_sell_plan', 'live_external_params',
+      'live_zone', 'live_product', 'live_product_allocation', 'deletion_history'
+    ]) as own (name)
+    join pg_class on pg_class.oid = to_regclass(own.name)
+  loop
+    if (select relowner from pg_class where oid = relation) <> 'customer_deletion_owner'::regrole then
+      execute format('alter table %s owner to customer_deletion_owner', relation);
+    end if;
+    execute format(
+      'revoke all on %s from public, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
+      relation
+    );
+  end loop;
+
+  for routine in
+    select pg_proc.oid
+    from unnest(array[
+      'deleted_once()', 'customer_has_no_cycle()', 'operation_ends_once()', 'operation_is_sent_whole()'
+    ]) as own (name)
+    join pg_proc on pg_proc.oid = to_regprocedure(own.name)
+    where pg_proc.proowner <> 'customer_deletion_owner'::regrole
+  loop
+    execute format('alter function %s owner to customer_deletion_owner', routine);
+  end loop;
+end
+$$;
+
+-- The owner makes what migrations make: tables in the schema, and a publication in the database. Nobody else makes anything: not
+-- even temporary tables, which a role may otherwise have in any database. Who needs some is granted that by name.
+do $$
+begin
+  execute format('grant create, temporary on database %I to customer_deletion_owner', current_database());
+  execute format('revoke create, temporary on database %I from public', current_database());
+  execute format(
+    'grant connect on database %I
+     to customer_deletion_owner, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
+    current_database()
+  );
+  execute format('grant create on schema %I to customer_deletion_owner', current_schema());
+  execute format('revoke create on schema %I from public', current_schema());
+  execute format(
+    'grant usage on schema %I
+     to customer_deletion_owner, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
+    current_schema()
+  );
+  if exists (
+    select
+    from pg_publication
+    where pg_publication.pubname = 'customer_deletion'
+      and pg_publication.pubowner <> 'customer_deletion_owner'::regrole
+  ) then
+    alter publication customer_deletion owner to customer_deletion_owner;
+  end if;
+end
+$$;
+
+-- The service. It reads what decides about a deletion, and nothing else that is in those rows.
+grant select on schema_version to customer_deletion_service;
+grant select (id, parent_id, deleted_at) on customer to customer_deletion_service;
+grant select (id, customer_id, deleted_at) on contact, address, subscriber, sell_plan, zone, product
+  to customer_deletion_service;
+grant select (id, customer_id, sub_customer_id, subscriber_id, sell_plan_id, deleted_at) on external_params
+  to customer_deletion_service;
+grant select (product_id, live) on product_allocation to customer_deletion_service;
+
+-- It deletes.
+grant update (deleted_at, deleted_by) on contact, address, external_params, zone, product to customer_deletion_service;
+
+-- It holds rows still that it does not delete. PostgreSQL lets a role lock a row if it may update any of its columns: these
+-- three take no other value than the one that they have.
+grant update (live) on customer to customer_deletion_service;
+grant update (held) on subscriber, sell_plan to customer_deletion_service;
+
+-- It records its calls. When it recorded them is the database's to say.
+grant select on operation to customer_deletion_service;
+grant insert (
+  id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, idempotency_key, completed_at
+) on operation to customer_deletion_service;
+
+-- The maintenance: `restore` takes a deletion back, `purge` erases rows for good.
+grant select on
+  schema_version, customer, contact, address, subscriber, sell_plan, external_params, zone, product, product_allocation,
+  operation
+  to customer_deletion_maintenance;
+grant update (deleted_at, deleted_by) on contact, address, external_params, zone, product to customer_deletion_maintenance;
+grant update (live) on customer to customer_deletion_maintenance;
+grant update (held) on subscriber, sell_plan to customer_deletion_maintenance;
+grant insert on operation to customer_deletion_maintenance;
+grant delete on contact, address, external_params, zone, product, product_allocation, operation
+  to customer_deletion_maintenance;
+
+-- Support: the history, the calls without their keys, and who the customers are.
+grant select on deletion_history to customer_deletion_support;
+grant select (
+  id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, created_at, completed_at
+) on operation to customer_deletion_support;
+grant select (id, parent_id, name, created_at, deleted_at) on customer to customer_deletion_support;
+
+commit;

@@ -1,0 +1,13 @@
+alter table sell_plan drop column held;
+alter table subscriber drop column held;
+drop view deletion_history;
+drop view live_product_allocation;
+drop view live_product;
+drop view live_zone;
+drop view live_external_params;
+drop view live_sell_plan;
+drop view live_subscriber;
+drop view live_address;
+drop view live_contact;
+drop view live_customer;
+delete from schema_version where version = 11;

@@ -1,0 +1,28 @@
+//! The roles of the schema, and one that the service of a demo logs in as.
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+/// What a DBA runs after every migration.
+const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
+
+/// The role that the service logs in as.
+pub const NAME: &str = "customer_deletion_demo";
+
+/// Grants what the roles need in the migrated database, and lets the service log in with the password: letters and digits.
+pub async fn create(options: &PgConnectOptions, password: &str) -> Result<(), sqlx::Error> {
+    let log_in = format!(
+        "do $$
+         begin
+           if to_regrole('{NAME}') is null then
+             create role {NAME} in role customer_deletion_service;
+           end if;
+         end
+         $$;
+         alter role {NAME} login password '{password}';"
+    );
+    let mut connection = options.connect().await?;
+    sqlx::raw_sql(ROLES).execute(&mut connection).await?;
+    sqlx::raw_sql(AssertSqlSafe(log_in)).execute(&mut connection).await?;
+    connection.close().await
+}

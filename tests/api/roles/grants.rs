@@ -1,0 +1,91 @@
+//! The file that a DBA runs after every migration.
+
+use customer_deletion::schema::{self, MIGRATOR};
+use sqlx::Connection;
+use sqlx::postgres::PgConnectOptions;
+
+use super::{granted, refusal, session_as};
+use crate::support::TestDatabase;
+use crate::support::database::ROLES;
+
+/// Who may do what with everything in the database, and whose it is.
+async fn privileges(database: &TestDatabase) -> Vec<String> {
+    sqlx::query_scalar(
+        "select concat_ws(' ', pg_class.relname, pg_class.relowner::regrole, pg_class.relacl) from pg_class
+         where pg_class.relnamespace = 'public'::regnamespace and pg_class.relkind in ('r', 'v')
+         union all
+         select concat_ws(' ', pg_class.relname, pg_attribute.attname, pg_attribute.attacl) from pg_attribute
+         join pg_class on pg_class.oid = pg_attribute.attrelid
+         where pg_class.relnamespace = 'public'::regnamespace and pg_attribute.attacl is not null
+           and pg_attribute.attacl <> '{}'
+         union all
+         select concat_ws(' ', pg_namespace.nspname, pg_namespace.nspacl) from pg_namespace where nspname = 'public'
+         union all
+         select concat(pg_database.datacl) from pg_database where datname = current_database()
+         order by 1",
+    )
+    .fetch_all(&database.pool)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn everything_in_the_schema_is_the_owners() {
+    let database = granted().await;
+    let others: Vec<String> = sqlx::query_scalar(
+        "select relname::text from pg_class
+         where relnamespace = 'public'::regnamespace and relowner <> 'customer_deletion_owner'::regrole
+         union all
+         select proname::text from pg_proc
+         where pronamespace = 'public'::regnamespace and proowner <> 'customer_deletion_owner'::regrole
+         union all
+         select pubname::text from pg_publication where pubowner <> 'customer_deletion_owner'::regrole",
+    )
+    .fetch_all(&database.pool)
+    .await
+    .unwrap();
+    assert!(others.is_empty(), "{others:?} are not in deploy/postgres/roles.sql");
+}
+
+#[tokio::test]
+async fn run_again_by_the_owner_it_changes_nothing_and_takes_back_what_was_added() {
+    let database = granted().await;
+    let before = privileges(&database).await;
+    sqlx::raw_sql(
+        "grant select (email) on contact to customer_deletion_service;
+         grant delete, truncate on zone to customer_deletion_service;
+         grant select on live_contact to customer_deletion_support;
+         grant update (status) on operation to customer_deletion_maintenance;",
+    )
+    .execute(&database.pool)
+    .await
+    .unwrap();
+    assert_ne!(privileges(&database).await, before);
+
+    let mut owner = session_as(&database, "customer_deletion_owner").await;
+    assert_eq!(refusal(&mut owner, ROLES).await, None);
+    assert_eq!(privileges(&database).await, before);
+}
+
+#[tokio::test]
+async fn without_a_schema_it_says_what_comes_first_and_changes_nothing() {
+    let database = TestDatabase::empty().await;
+    let before = privileges(&database).await;
+    let error = sqlx::raw_sql(ROLES).execute(&database.pool).await.unwrap_err().to_string();
+    assert!(error.contains("there is no schema yet"), "{error}");
+    assert_eq!(privileges(&database).await, before);
+}
+
+#[tokio::test]
+async fn the_owner_takes_migrations_back_and_migrates_without_being_a_superuser() {
+    let database = granted().await;
+    let options: PgConnectOptions = database.url.parse().unwrap();
+    let owner = options.options([("role", "customer_deletion_owner")]);
+
+    let mut session = sqlx::PgConnection::connect_with(&owner).await.unwrap();
+    MIGRATOR.undo(&mut session, 10).await.unwrap();
+    let versions = schema::migrate(&owner).await.unwrap();
+
+    assert_eq!(versions, (10, schema::expected_version()));
+    assert_eq!(refusal(&mut session, ROLES).await, None);
+}

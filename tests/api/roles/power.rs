@@ -1,0 +1,136 @@
+//! The service refuses a role that may do more than it needs, and says what is missing of one that may do less.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use secrecy::SecretString;
+
+use super::{create_role, drop_role};
+use crate::support::process::{Process, command};
+use crate::support::{TestDatabase, TestService, client};
+
+const SETTING: &str = "CUSTOMER_DELETION__DATABASE__ALLOW_OWNER";
+
+#[rstest]
+#[case::a_superuser("superuser", "superuser")]
+#[case::a_member_of_a_superuser_role("in role postgres_like", "superuser")]
+#[case::the_owner("in role customer_deletion_owner", "owner of the tables")]
+#[case::one_that_may_become_the_owner("noinherit in role customer_deletion_owner", "owner of the tables")]
+#[tokio::test]
+async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
+    let database = TestDatabase::migrated().await;
+    let (superuser, _) = create_role(&database, "superuser").await;
+    let (role, url) = create_role(&database, &attributes.replace("postgres_like", &superuser)).await;
+    let (code, message) = end_of(
+        command(&["serve"])
+            .env("DATABASE_URL", &url)
+            .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
+            .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
+            .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")
+            .env("CUSTOMER_DELETION__HTTP__PORT", "0")
+            .env("CUSTOMER_DELETION__MANAGEMENT__HOST", "127.0.0.1")
+            .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0"),
+    );
+
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.starts_with(&format!("customer-deletion: {SETTING}: ")), "{message}");
+    for part in [role.as_str(), power, "deploy/postgres/roles.sql"] {
+        assert!(message.contains(part), "{message}");
+    }
+
+    drop_role(&database, &role).await;
+    drop_role(&database, &superuser).await;
+}
+
+/// The exit status, and what it says on standard error. One that starts all the same is ended, and has no status.
+fn end_of(command: &mut Command) -> (Option<i32>, String) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn told_so_it_starts_as_a_superuser() {
+    let database = TestDatabase::migrated().await;
+    let process = Process::serve_as(&database.url, &[(SETTING, "true")]);
+    let ready = client().get(format!("http://{}/health/ready", process.management_address)).send().await.unwrap();
+    assert_eq!(ready.status().as_u16(), 200);
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_does_not_stop_the_start() {
+    let process = Process::serve_as("postgres://nobody@127.0.0.1:1/nothing", &[]);
+    let live = client().get(format!("http://{}/health/live", process.management_address)).send().await.unwrap();
+    assert_eq!(live.status().as_u16(), 200);
+}
+
+/// Like one whose database was away when it started.
+#[tokio::test]
+async fn a_running_service_does_nothing_as_the_owner() {
+    let database = TestDatabase::migrated().await;
+    let (role, url) = create_role(&database, "in role customer_deletion_owner").await;
+    let service =
+        TestService::start_on(database, |settings| settings.database.url = Some(SecretString::from(url))).await;
+    let family = service.world.family().await;
+    let zone = service.world.zone(family.requester).await;
+    let before = service.world.fingerprint().await;
+
+    let ready = service.management("/health/ready").await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text.contains(SETTING) && ready.text.contains(&role), "{}", ready.text);
+    let answer = service.delete_one(family.requester, family.requester, Resource::Zone, zone).await;
+    answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    assert_eq!((service.world.fingerprint().await, service.world.operations().await), (before, 0));
+
+    // A role that is mended is found to be so, without a new start.
+    let mend = format!("revoke customer_deletion_owner from {role}; grant customer_deletion_service to {role}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(mend)).execute(&service.database.pool).await.unwrap();
+    assert_eq!(service.management("/health/ready").await.status, 200);
+    service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
+    let unused = format!("alter role {role} nologin");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(unused)).execute(&service.database.pool).await.unwrap();
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1";
+    sqlx::query(end).bind(&role).execute(&service.database.pool).await.unwrap();
+    drop_role(&service.database, &role).await;
+}
+
+#[rstest]
+#[case::the_version("select on schema_version", "permission denied")]
+#[case::the_records("insert on operation", "insert on operation")]
+#[case::the_rows("update on zone", "update on zone")]
+#[case::the_customers("update on customer", "update on customer")]
+#[tokio::test]
+async fn a_privilege_that_is_missing_is_named_with_the_file_that_grants_it(
+    #[case] privilege: &str,
+    #[case] named: &str,
+) {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let zone = service.world.zone(family.requester).await;
+    service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
+    let zone = service.world.zone(family.requester).await;
+    let revoke = format!("revoke {privilege} from customer_deletion_service");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(revoke)).execute(&service.database.pool).await.unwrap();
+
+    let ready = service.management("/health/ready").await;
+    assert_eq!(ready.status, 503, "{}", ready.text);
+    assert!(ready.text.contains(named) && ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
+    let operations = service.world.operations().await;
+    let answer = service.delete_one(family.requester, family.requester, Resource::Zone, zone).await;
+    if privilege != "select on schema_version" {
+        answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+        assert_eq!(service.world.operations().await, operations);
+    }
+
+    service.database.grant().await;
+    assert_eq!(service.management("/health/ready").await.status, 200);
+}

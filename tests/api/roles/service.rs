@@ -1,0 +1,209 @@
+//! All that the service's role must not do. What it may do, the other tests do.
+
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::{assert_not_permitted, granted, refusal, refusals, service_session};
+use crate::support::{TestDatabase, World};
+
+/// What it reads, by table and column.
+const SELECT: [(&str, &[&str]); 11] = [
+    ("schema_version", &["*"]),
+    ("customer", &["id", "parent_id", "deleted_at"]),
+    ("contact", &["id", "customer_id", "deleted_at"]),
+    ("address", &["id", "customer_id", "deleted_at"]),
+    ("subscriber", &["id", "customer_id", "deleted_at"]),
+    ("sell_plan", &["id", "customer_id", "deleted_at"]),
+    ("external_params", &["id", "customer_id", "sub_customer_id", "subscriber_id", "sell_plan_id", "deleted_at"]),
+    ("zone", &["id", "customer_id", "deleted_at"]),
+    ("product", &["id", "customer_id", "deleted_at"]),
+    ("product_allocation", &["product_id", "live"]),
+    ("operation", &["*"]),
+];
+
+/// What it writes: the deletion, and the columns in which nothing can be changed.
+const UPDATE: [(&str, &[&str]); 8] = [
+    ("contact", &["deleted_at", "deleted_by"]),
+    ("address", &["deleted_at", "deleted_by"]),
+    ("external_params", &["deleted_at", "deleted_by"]),
+    ("zone", &["deleted_at", "deleted_by"]),
+    ("product", &["deleted_at", "deleted_by"]),
+    ("customer", &["live"]),
+    ("subscriber", &["held"]),
+    ("sell_plan", &["held"]),
+];
+
+/// What it records.
+const INSERT: [(&str, &[&str]); 1] = [(
+    "operation",
+    &[
+        "id",
+        "requester_id",
+        "customer_id",
+        "resource",
+        "target_ids",
+        "status",
+        "error_code",
+        "failed_ids",
+        "deleted_rows",
+        "idempotency_key",
+        "completed_at",
+    ],
+)];
+
+fn is_listed(list: &[(&str, &[&str])], table: &str, column: &str) -> bool {
+    list.iter().any(|(name, columns)| *name == table && (columns.contains(&column) || *columns == ["*"]))
+}
+
+/// Every table and view of the schema with every column of it.
+async fn columns(database: &TestDatabase) -> Vec<(String, String)> {
+    let rows = sqlx::query(
+        "select pg_class.relname, pg_attribute.attname
+         from pg_class
+         join pg_attribute on pg_attribute.attrelid = pg_class.oid
+         where pg_class.relnamespace = 'public'::regnamespace
+           and pg_class.relkind in ('r', 'v')
+           and pg_attribute.attnum > 0
+           and not pg_attribute.attisdropped",
+    );
+    let rows = rows.fetch_all(&database.pool).await.unwrap();
+    assert!(rows.len() > 100);
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+#[tokio::test]
+async fn it_reads_and_writes_no_other_column_of_any_table() {
+    let database = granted().await;
+    let mut session = service_session(&database).await;
+    let mut statements = Vec::new();
+    for (table, column) in columns(&database).await {
+        if !is_listed(&SELECT, &table, &column) {
+            statements.push(format!("select {column} from {table}"));
+        }
+        // The history joins tables, and nobody at all can write it.
+        if table == "deletion_history" {
+            continue;
+        }
+        if !is_listed(&UPDATE, &table, &column) {
+            statements.push(format!("update {table} set {column} = default"));
+        }
+        if !is_listed(&INSERT, &table, &column) {
+            statements.push(format!("insert into {table} ({column}) values (default)"));
+        }
+    }
+    assert_not_permitted(&refusals(&mut session, statements).await);
+}
+
+#[tokio::test]
+async fn it_removes_and_alters_nothing() {
+    let database = granted().await;
+    let mut session = service_session(&database).await;
+    let mut tables: Vec<String> = columns(&database).await.into_iter().map(|(table, _)| table).collect();
+    tables.dedup();
+    let statements = tables.iter().flat_map(|table| {
+        let kind = if table.starts_with("live_") || table == "deletion_history" { "view" } else { "table" };
+        [
+            (kind == "table").then(|| format!("delete from {table}")),
+            (kind == "table").then(|| format!("truncate {table}")),
+            (kind == "table").then(|| format!("alter table {table} disable trigger all")),
+            (kind == "table").then(|| format!("create index on {table} ((1))")),
+            (kind == "table").then(|| format!("do $$ begin lock table {table} in row exclusive mode; end $$")),
+            Some(format!("drop {kind} {table}")),
+            Some(format!("alter {kind} {table} owner to current_user")),
+            Some(format!("comment on {kind} {table} is 'mine'")),
+        ]
+    });
+    assert_not_permitted(&refusals(&mut session, statements.flatten()).await);
+}
+
+#[tokio::test]
+async fn it_makes_nothing_and_becomes_nobody_else() {
+    let database = granted().await;
+    let mut session = service_session(&database).await;
+    let statements = [
+        "create table mine (id uuid)",
+        "create temporary table mine (id uuid)",
+        "create view mine as select 1",
+        "create schema mine",
+        "create sequence mine",
+        "create type mine as enum ('a')",
+        "create function mine() returns integer language sql as 'select 1'",
+        "create trigger mine before delete on contact for each row execute function deleted_once()",
+        "create policy mine on contact using (true)",
+        "create publication mine for table operation",
+        "create subscription mine connection 'dbname=postgres' publication mine",
+        "create extension pg_stat_statements",
+        "create role mine",
+        "create database mine",
+        "drop function deleted_once() cascade",
+        "alter function deleted_once() security definer",
+        "drop publication customer_deletion",
+        "alter role customer_deletion_owner login",
+        "grant customer_deletion_owner to customer_deletion_service",
+        "grant delete on contact to customer_deletion_service",
+        "set role customer_deletion_owner",
+        "set role customer_deletion_maintenance",
+        "set role customer_deletion_support",
+        "set session authorization customer_deletion_owner",
+        "set session_replication_role = replica",
+        "alter system set fsync = off",
+        "alter database postgres set work_mem = '1MB'",
+        "copy contact to stdout",
+        "copy contact (id) to '/tmp/contact'",
+        "copy contact (id) to program 'cat'",
+        "select pg_read_file('postgresql.conf')",
+        "select pg_create_logical_replication_slot('mine', 'pgoutput')",
+        "select lo_import('/etc/passwd')",
+        "reindex table contact",
+        "checkpoint",
+    ];
+    assert_not_permitted(&refusals(&mut session, statements.map(str::to_owned)).await);
+}
+
+#[tokio::test]
+async fn what_it_holds_it_cannot_change() {
+    let database = granted().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    world.subscriber(family.requester).await;
+    world.sell_plan(family.requester).await;
+    let everything = "select string_agg(line, ',' order by line) from (
+        select customer::text as line from customer union all select subscriber::text from subscriber
+        union all select sell_plan::text from sell_plan) as lines";
+    let before: String = sqlx::query_scalar(everything).fetch_one(&database.pool).await.unwrap();
+    let mut session = service_session(&database).await;
+
+    for (sql, refused) in [
+        ("update customer set live = default", None),
+        ("update customer set live = false", Some("428C9")),
+        ("update subscriber set held = null", None),
+        ("update subscriber set held = true", Some("23514")),
+        ("update sell_plan set held = default", None),
+        ("update sell_plan set held = false", Some("23514")),
+    ] {
+        assert_eq!(refusal(&mut session, sql).await.as_deref(), refused, "{sql}");
+    }
+    let after: String = sqlx::query_scalar(everything).fetch_one(&database.pool).await.unwrap();
+    assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn a_deletion_and_an_operation_stay_as_they_are_once_they_are_there() {
+    let database = granted().await;
+    let world = World::new(database.pool.clone());
+    let contact = world.contact(world.family().await.sub_customer).await;
+    let mut session = service_session(&database).await;
+    let record = format!(
+        "insert into operation (id, requester_id, customer_id, resource, target_ids, status, error_code, completed_at)
+         values ('{0}', '{0}', '{0}', 'contact', '{{{0}}}', 'FAILURE', 'AUTH_1010', now())",
+        Uuid::now_v7()
+    );
+    assert_eq!(refusal(&mut session, &record).await, None);
+    let rewrite = "update operation set error_code = 'AUTH_1011'";
+    assert_eq!(refusal(&mut session, rewrite).await.as_deref(), Some("42501"));
+
+    let delete = format!("update contact set deleted_at = now(), deleted_by = null where id = '{contact}'");
+    assert_eq!(refusal(&mut session, &delete).await, None);
+    let take_back = format!("update contact set deleted_at = null where id = '{contact}'");
+    assert_eq!(refusal(&mut session, &take_back).await.as_deref(), Some("23001"));
+}
