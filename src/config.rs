@@ -54,6 +54,8 @@ pub struct Database {
     /// How long all the database work of a call may take, waits and retries included.
     #[serde(rename = "deadline_ms", deserialize_with = "milliseconds")]
     pub deadline: Duration,
+    /// Whether deletions that wait for a connection are done several at a time, in one statement.
+    pub share_statements: bool,
 }
 
 impl Default for Database {
@@ -65,6 +67,7 @@ impl Default for Database {
             lock_timeout: Duration::from_millis(1500),
             statement_timeout: Duration::from_millis(2000),
             deadline: Duration::from_millis(2500),
+            share_statements: true,
         }
     }
 }

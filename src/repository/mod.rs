@@ -6,10 +6,13 @@
 //!
 //! A call that does not go through pays for a second look (`sql/inspect_*.sql`), whose findings [`crate::eligibility`] judges,
 //! and for the record of the refusal. If by then nothing stands in the way any more, the deletion is tried again.
+//!
+//! When every session is busy, the calls that wait are done several at a time: see `sharing`.
 
 mod database;
 mod observed;
 mod sessions;
+mod sharing;
 mod statements;
 
 use std::sync::Arc;
@@ -26,6 +29,7 @@ use uuid::Uuid;
 pub use self::sessions::PLANNING;
 
 use self::database::Database;
+use self::sharing::{Reached, Sharing};
 use self::statements::{Attempt, Failure};
 use crate::config;
 use crate::eligibility::{Refusal, judge};
@@ -41,6 +45,8 @@ const ATTEMPTS: u32 = 3;
 #[derive(Clone)]
 pub struct Repository {
     database: Database,
+    /// Where deletions queue; none where each waits for a session by itself.
+    sharing: Option<Sharing>,
     /// Whether the schema was found to fit. Until it was, no call touches a table.
     schema_fits: Arc<AtomicBool>,
     /// Where the connections live. The threads that serve calls have runtimes of their own, which end before the calls do.
@@ -52,12 +58,12 @@ impl Repository {
     /// Connects when first asked to work, so that the service can start before its database. All the work is done in the
     /// runtime that this is called in.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Repository {
-        Repository {
-            database: Database::new(settings, options),
-            schema_fits: Arc::default(),
-            runtime: Handle::current(),
-            tasks: TaskTracker::new(),
-        }
+        let (runtime, tasks) = (Handle::current(), TaskTracker::new());
+        let database = Database::new(settings, options);
+        let sharing = settings
+            .share_statements
+            .then(|| Sharing::new(settings, database.clone(), runtime.clone(), tasks.clone()));
+        Repository { database, sharing, schema_fits: Arc::default(), runtime, tasks }
     }
 
     /// Deletes every target of the call or none, and records the operation either way.
@@ -143,6 +149,13 @@ impl Repository {
     }
 
     async fn try_to_delete(&self, deadline: Instant, deletion: &Arc<Deletion>) -> Result<Outcome, Error> {
+        let _turn = match &self.sharing {
+            Some(sharing) => match sharing.reach(deadline, deletion).await? {
+                Reached::Deleted => return Ok(own_outcome(deletion, None)),
+                Reached::Turn(turn) => Some(turn),
+            },
+            None => None,
+        };
         let outcome = self.database.run(deadline, |connection| {
             let deletion = Arc::clone(deletion);
             Box::pin(async move { delete_or_refuse(connection, &deletion).await })
