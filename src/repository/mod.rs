@@ -60,9 +60,8 @@ impl Repository {
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Repository {
         let (runtime, tasks) = (Handle::current(), TaskTracker::new());
         let database = Database::new(settings, options);
-        let sharing = settings
-            .share_statements
-            .then(|| Sharing::new(settings, database.clone(), runtime.clone(), tasks.clone()));
+        let sharing =
+            settings.share_statements.then(|| Sharing::new(settings, database.clone(), runtime.clone(), tasks.clone()));
         Repository { database, sharing, schema_fits: Arc::default(), runtime, tasks }
     }
 

@@ -9,7 +9,7 @@
 //! unknown, the customer is another's), and every call of a statement that fails, takes its place at the head of the queue and
 //! goes on alone in the ordinary way, which waits, refuses and records. So what holds one call up never holds up another. After a
 //! connection that broke in the middle nobody knows whether the calls were done; the ordinary way finds out, as it does after a
-//! try of its own: by the operation's id.
+//! try of its own: by the operation's id. A statement without an answer is given up while its calls still have time for that.
 //!
 //! What may share a statement: calls of the same resource, without an idempotency key, with no id in common, of few ids. A product
 //! goes alone, because its deletion may wait for whoever allocates it.
@@ -48,6 +48,7 @@ struct Inner {
     runtime: Handle,
     tasks: TaskTracker,
     longest_wait: Duration,
+    longest_statement: Duration,
     queue: Mutex<Queue>,
 }
 
@@ -66,13 +67,19 @@ impl Sharing {
     /// Shared statements are done in the runtime, as tasks of their own.
     pub fn new(settings: &config::Database, database: Database, runtime: Handle, tasks: TaskTracker) -> Sharing {
         let queue = Queue { free_turns: settings.max_connections, waiting: VecDeque::new() };
-        let longest_wait = settings.acquire_timeout;
-        Sharing(Arc::new(Inner { database, runtime, tasks, longest_wait, queue: Mutex::new(queue) }))
+        Sharing(Arc::new(Inner {
+            database,
+            runtime,
+            tasks,
+            longest_wait: settings.acquire_timeout,
+            longest_statement: settings.statement_timeout / 2,
+            queue: Mutex::new(queue),
+        }))
     }
 
     /// Waits for a turn, no longer than for a connection, or until the call was done together with others.
     pub async fn reach(&self, deadline: Instant, deletion: &Arc<Deletion>) -> Result<Reached, Error> {
-        let Some(mut reached) = self.enqueue(deadline, deletion) else { return Ok(Reached::Turn(self.turn())) };
+        let Some(mut reached) = self.enqueue(deletion) else { return Ok(Reached::Turn(self.turn())) };
         let longest_wait = deadline.min(Instant::now() + self.0.longest_wait);
         let mut result = timeout_at(longest_wait, &mut reached).await;
         if result.is_err() && !self.0.lock().leave(deletion.operation_id) {
@@ -90,7 +97,7 @@ impl Sharing {
     }
 
     /// None where a turn was free: it is the call's now.
-    fn enqueue(&self, deadline: Instant, deletion: &Arc<Deletion>) -> Option<oneshot::Receiver<Reached>> {
+    fn enqueue(&self, deletion: &Arc<Deletion>) -> Option<oneshot::Receiver<Reached>> {
         let mut queue = self.0.lock();
         if let Some(rest) = queue.free_turns.checked_sub(1) {
             queue.free_turns = rest;
@@ -99,8 +106,7 @@ impl Sharing {
         let (reached, receiver) = oneshot::channel();
         let shares = may_share(deletion);
         let deletion = Arc::clone(deletion);
-        let since = Instant::now();
-        queue.waiting.push_back(Waiting { deletion, deadline, since, shares, reached, span: Span::current() });
+        queue.waiting.push_back(Waiting { deletion, since: Instant::now(), shares, reached, span: Span::current() });
         Some(receiver)
     }
 
@@ -110,9 +116,7 @@ impl Sharing {
 }
 
 fn may_share(deletion: &Deletion) -> bool {
-    deletion.resource != Resource::Product
-        && deletion.idempotency_key.is_none()
-        && deletion.targets.count() <= MOST_IDS
+    deletion.resource != Resource::Product && deletion.idempotency_key.is_none() && deletion.targets.count() <= MOST_IDS
 }
 
 impl Drop for Turn {
@@ -145,13 +149,12 @@ impl Inner {
 }
 
 impl Turn {
-    /// Does the calls together. None of them loses more by it than the time of a statement that waits for nobody.
+    /// Does the calls together. What one of them needs and cannot have at once costs the others nothing.
     async fn share(self, calls: Vec<Waiting>) {
         let inner = &self.0;
         let resource = calls[0].deletion.resource;
         let deletions: Arc<[Arc<Deletion>]> = calls.iter().map(|call| Arc::clone(&call.deletion)).collect();
-        let deadline = calls.iter().map(|call| call.deadline).max().expect("there are calls");
-        let shared = inner.database.run_once(deadline, |connection| {
+        let shared = inner.database.run_once(Instant::now() + inner.longest_statement, |connection| {
             let deletions = Arc::clone(&deletions);
             Box::pin(async move { statements::share(connection, resource, &deletions).await })
         });
@@ -172,8 +175,8 @@ struct Queue {
 
 struct Waiting {
     deletion: Arc<Deletion>,
-    deadline: Instant,
     since: Instant,
+    /// Whether it may be done together with others.
     shares: bool,
     reached: oneshot::Sender<Reached>,
     span: Span,

@@ -94,7 +94,10 @@ fn describe() {
     describe_gauge!(CONNECTIONS_MAX, "The most connections to PostgreSQL that may be open.");
     describe_histogram!(WAIT, "How long work waited for a connection.");
     describe_counter!(WAIT_TIMEOUTS, "Work that got no connection in time.");
-    describe_counter!(SHARED_STATEMENTS, "Statements that did several calls together, because these waited for a connection.");
+    describe_counter!(
+        SHARED_STATEMENTS,
+        "Statements that did several calls together, because these waited for a connection."
+    );
     describe_counter!(
         SHARED_CALLS,
         "Calls of such statements, by whether they were done, or went on alone because not everything could be had at once."

@@ -18,6 +18,7 @@ mod races;
 mod refusals;
 mod schema;
 mod shapes;
+mod sharing;
 mod smuggling;
 mod start;
 mod statements;
