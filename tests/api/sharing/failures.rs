@@ -25,7 +25,7 @@ async fn a_backend_that_is_ended_in_the_middle_costs_no_call_anything() {
     let occupied = stage.occupy().await;
     let waiting = stage.queue(contacts.iter().map(|id| stage.own_call(Resource::Contact, &[*id]))).await;
     occupied.let_go().await;
-    let pid = stage.until_active("-- share_contacts:").await;
+    let pid = stage.until_waiting("-- share_contacts:", "Timeout").await;
     sqlx::query("select pg_terminate_backend($1)").bind(pid).execute(&stage.database.pool).await.unwrap();
 
     let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
@@ -50,7 +50,7 @@ async fn a_connection_that_breaks_before_the_result_is_there_costs_no_call_its_o
     let occupied = stage.occupy().await;
     let waiting = stage.queue(contacts.iter().map(|id| stage.own_call(Resource::Contact, &[*id]))).await;
     occupied.let_go().await;
-    stage.until_active("-- share_contacts:").await;
+    stage.until_waiting("-- share_contacts:", "Timeout").await;
     if is_cut {
         proxy.set(Weather::Frozen)
     } else {
@@ -111,7 +111,7 @@ async fn a_call_whose_client_is_gone_is_done_with_the_others() {
     waiting.extend(stage.queue([stage.own_call(Resource::Contact, &contacts[2..])]).await);
     occupied.let_go().await;
 
-    answers(waiting).await.iter().for_each(|answer| drop(answer.assert_deleted()));
+    answers(waiting).await.iter().for_each(|answer| _ = answer.assert_deleted());
     assert_eq!(stage.world.deleted(Resource::Contact, &contacts).await, contacts);
     assert_eq!(stage.shared("contact").await, [1.0, 3.0, 0.0]);
 }
@@ -129,5 +129,5 @@ async fn other_work_gets_its_connection_while_calls_keep_coming() {
     occupied.let_go().await;
 
     assert_eq!(answers(status).await[0].status, 404);
-    answers(waiting).await.iter().for_each(|answer| drop(answer.assert_deleted()));
+    answers(waiting).await.iter().for_each(|answer| _ = answer.assert_deleted());
 }

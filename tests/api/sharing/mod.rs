@@ -84,7 +84,7 @@ impl Stage {
         let holding = self.hold("select from address where id = $1 for update", address).await;
         let call = self.call(family.requester, family.sub_customer, Resource::Address, &[address]);
         let call = tokio::spawn(send(call));
-        self.until_active("-- delete_addresses:").await;
+        self.until_waiting("-- delete_addresses:", "Lock").await;
         Occupied { holding, call }
     }
 
@@ -110,14 +110,16 @@ impl Stage {
         sent
     }
 
-    /// Waits until a statement of the service runs whose text begins so, and gives the backend's number.
-    async fn until_active(&self, comment: &str) -> i32 {
+    /// Waits until a statement of the service whose text begins so waits for what PostgreSQL calls this, and gives the backend's
+    /// number.
+    async fn until_waiting(&self, comment: &str, wait_event_type: &str) -> i32 {
         for _ in 0..2000 {
             let pid: Option<i32> = sqlx::query_scalar(
                 "select pid from pg_stat_activity
-                 where datname = current_database() and state = 'active' and starts_with(query, $1)",
+                 where datname = current_database() and starts_with(query, $1) and wait_event_type = $2",
             )
             .bind(comment)
+            .bind(wait_event_type)
             .fetch_optional(&self.database.pool)
             .await
             .unwrap();
@@ -126,7 +128,7 @@ impl Stage {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        panic!("`{comment}` does not run");
+        panic!("`{comment}` does not wait");
     }
 
     async fn metric(&self, series: &str) -> f64 {

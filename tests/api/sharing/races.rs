@@ -109,7 +109,7 @@ async fn a_shared_statement_acts_on_what_is_there_and_not_on_what_was(
     let waiting = stage.queue(calls).await;
     let keeper = Stopped::close_gate(&stage.database).await;
     occupied.let_go().await;
-    stage.until_active("-- share_").await;
+    stage.until_waiting("-- share_", "Timeout").await;
     let change = change.replace("$table", table(resource));
     sqlx::query(AssertSqlSafe(change)).bind(changed).execute(&stage.database.pool).await.unwrap();
     keeper.close().await.unwrap();

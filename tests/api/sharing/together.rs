@@ -151,7 +151,7 @@ async fn the_call_that_has_waited_longest_comes_first() {
         .await;
     occupied.let_go().await;
 
-    answers(waiting).await.iter().for_each(|answer| drop(answer.assert_deleted()));
+    answers(waiting).await.iter().for_each(|answer| _ = answer.assert_deleted());
     let order: Vec<String> =
         sqlx::query_scalar("select resource from operation where resource <> 'address' order by created_at, id")
             .fetch_all(&stage.database.pool)
