@@ -61,6 +61,8 @@ pub struct Database {
     pub deadline: Duration,
     /// Where a session's own settings come from.
     pub session_settings: SessionSettings,
+    /// Whether deletions that wait for a connection are done several at a time, in one statement.
+    pub share_statements: bool,
 }
 
 /// Where the settings of a session of PostgreSQL come from: how it plans, and how long it waits.
@@ -84,6 +86,7 @@ impl Default for Database {
             statement_timeout: Duration::from_millis(2000),
             deadline: Duration::from_millis(2500),
             session_settings: SessionSettings::Sent,
+            share_statements: true,
         }
     }
 }

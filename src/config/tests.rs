@@ -18,6 +18,7 @@ fn nothing_set_gives_the_defaults() {
     assert_eq!(settings.management.port, 8081);
     assert_eq!(settings.deletion.max_ids, 1000);
     assert_eq!(settings.http.max_body_bytes, 1_048_576);
+    assert!(settings.database.share_statements);
 }
 
 #[test]
@@ -25,11 +26,13 @@ fn the_environment_is_read() {
     let settings = load(&[
         ("CUSTOMER_DELETION__HTTP__PORT", "9000"),
         ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "700"),
+        ("CUSTOMER_DELETION__DATABASE__SHARE_STATEMENTS", "false"),
         ("CUSTOMER_DELETION__REQUESTER__HEADER__NAME", "X-Customer"),
     ])
     .unwrap();
     assert_eq!(settings.http.port, 9000);
     assert_eq!(settings.database.lock_timeout, Duration::from_millis(700));
+    assert!(!settings.database.share_statements);
     assert_eq!(settings.requester.header.name, "X-Customer");
 }
 

@@ -46,9 +46,24 @@ impl Database {
     where
         W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
     {
-        match timeout_at(deadline, self.try_repeatedly(work)).await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(error)) => Err(explain(error)),
+        self.end_by(deadline, self.try_repeatedly(work)).await
+    }
+
+    /// Does the work once, for a caller who knows another way when it fails.
+    pub async fn run_once<T, W>(&self, deadline: Instant, work: W) -> Result<T, Error>
+    where
+        W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+    {
+        self.end_by(deadline, self.try_once(&work)).await
+    }
+
+    async fn end_by<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Error> {
+        match timeout_at(deadline, work).await {
+            Ok(result) => result.map_err(explain),
             Err(_) => Err(Error::Unavailable(format!("no answer from the database in {:?}", self.longest_call))),
         }
     }

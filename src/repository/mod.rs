@@ -6,12 +6,15 @@
 //!
 //! A call that does not go through pays for a second look (`sql/inspect_*.sql`), whose findings [`crate::eligibility`] judges,
 //! and for the record of the refusal. If by then nothing stands in the way any more, the deletion is tried again.
+//!
+//! When every session is busy, the calls that wait are done several at a time: see `sharing`.
 
 mod database;
 mod observed;
 mod role;
 mod session_settings;
 mod sessions;
+mod sharing;
 mod statements;
 
 use std::sync::Arc;
@@ -32,6 +35,7 @@ pub use self::statements::check_schema;
 use self::database::Database;
 use self::role::Role;
 use self::session_settings::Wanted;
+use self::sharing::{Reached, Sharing};
 use self::statements::{Attempt, Failure, SchemaCheck};
 use crate::config;
 use crate::eligibility::{Refusal, judge};
@@ -47,6 +51,8 @@ const ATTEMPTS: u32 = 3;
 #[derive(Clone)]
 pub struct Repository {
     database: Database,
+    /// Where deletions queue; none where each waits for a session by itself.
+    sharing: Option<Sharing>,
     session_settings: Arc<Wanted>,
     /// Whether schema and sessions were found to be as wanted. Until they were, no call touches a table.
     schema_fits: Arc<AtomicBool>,
@@ -60,13 +66,18 @@ impl Repository {
     /// Connects when first asked to work, so that the service can start before its database. All the work is done in the
     /// runtime that this is called in.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Repository {
+        let (runtime, tasks) = (Handle::current(), TaskTracker::new());
+        let database = Database::new(settings, options);
+        let sharing =
+            settings.share_statements.then(|| Sharing::new(settings, database.clone(), runtime.clone(), tasks.clone()));
         Repository {
-            database: Database::new(settings, options),
+            database,
+            sharing,
             session_settings: Arc::new(Wanted::new(settings)),
             schema_fits: Arc::default(),
             allow_owner: settings.allow_owner,
-            runtime: Handle::current(),
-            tasks: TaskTracker::new(),
+            runtime,
+            tasks,
         }
     }
 
@@ -153,6 +164,13 @@ impl Repository {
     }
 
     async fn try_to_delete(&self, deadline: Instant, deletion: &Arc<Deletion>) -> Result<Outcome, Error> {
+        let _turn = match &self.sharing {
+            Some(sharing) => match sharing.reach(deadline, deletion).await? {
+                Reached::Deleted => return Ok(own_outcome(deletion, None)),
+                Reached::Turn(turn) => Some(turn),
+            },
+            None => None,
+        };
         let outcome = self.database.run(deadline, |connection| {
             let deletion = Arc::clone(deletion);
             Box::pin(async move { delete_or_refuse(connection, &deletion).await })

@@ -1,5 +1,7 @@
 //! One function for each statement of `sql/`. Each is one round trip and, by itself, one transaction.
 
+use std::sync::Arc;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -64,6 +66,65 @@ pub async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Resul
         // The product was allocated while this statement ran.
         Err(error) if violates(&error, &["product_allocation_live_product_fkey"]) => Ok(Attempt::NotEligible),
         Err(error) => Err(error),
+    }
+}
+
+macro_rules! share {
+    ($file:literal, $connection:expr, $calls:expr) => {
+        observed(
+            $file,
+            sqlx::query_file_scalar!(
+                $file,
+                &$calls.operations,
+                &$calls.requesters,
+                &$calls.customers,
+                &$calls.targets,
+                &$calls.operation_of_target,
+            )
+            .fetch_all($connection),
+        )
+        .await
+    };
+}
+
+/// Deletes every target of each call and records its success, or changes nothing of the call. Gives the operations of the calls
+/// that are done. The calls are of this resource, have no key and no id in common; nothing of products is done together.
+pub async fn share(
+    connection: &mut PgConnection,
+    resource: Resource,
+    deletions: &[Arc<Deletion>],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let calls = Calls::new(deletions);
+    match resource {
+        Resource::Contact => share!("src/repository/sql/share_contacts.sql", connection, calls),
+        Resource::Address => share!("src/repository/sql/share_addresses.sql", connection, calls),
+        Resource::ExternalParams => share!("src/repository/sql/share_external_params.sql", connection, calls),
+        Resource::Zone => share!("src/repository/sql/share_zones.sql", connection, calls),
+        Resource::Product => Ok(Vec::new()),
+    }
+}
+
+/// Several calls, column by column.
+#[derive(Default)]
+struct Calls {
+    operations: Vec<Uuid>,
+    requesters: Vec<Uuid>,
+    customers: Vec<Uuid>,
+    targets: Vec<Uuid>,
+    operation_of_target: Vec<Uuid>,
+}
+
+impl Calls {
+    fn new(deletions: &[Arc<Deletion>]) -> Calls {
+        let mut calls = Calls::default();
+        for deletion in deletions {
+            calls.operations.push(deletion.operation_id);
+            calls.requesters.push(deletion.requester_id);
+            calls.customers.push(deletion.customer_id);
+            calls.targets.extend(deletion.targets.as_slice());
+            calls.operation_of_target.resize(calls.targets.len(), deletion.operation_id);
+        }
+        calls
     }
 }
 

@@ -26,6 +26,8 @@ const CONNECTIONS: &str = "customer_deletion_database_connections";
 const CONNECTIONS_MAX: &str = "customer_deletion_database_connections_max";
 const WAIT: &str = "customer_deletion_database_wait_seconds";
 const WAIT_TIMEOUTS: &str = "customer_deletion_database_wait_timeouts_total";
+const SHARED_STATEMENTS: &str = "customer_deletion_shared_statements_total";
+const SHARED_CALLS: &str = "customer_deletion_shared_calls_total";
 const RETRIES: &str = "customer_deletion_database_retries_total";
 const STATEMENT_DURATION: &str = "customer_deletion_statement_duration_seconds";
 const JWKS_REFRESHES: &str = "customer_deletion_jwks_refreshes_total";
@@ -94,6 +96,14 @@ fn describe() {
     describe_histogram!(WAIT, "How long work waited for a connection.");
     describe_counter!(WAIT_TIMEOUTS, "Work that got no connection in time.");
     describe_counter!(
+        SHARED_STATEMENTS,
+        "Statements that did several calls together, because these waited for a connection."
+    );
+    describe_counter!(
+        SHARED_CALLS,
+        "Calls of such statements, by whether they were done, or went on alone because not everything could be had at once."
+    );
+    describe_counter!(
         RETRIES,
         "Work that was tried again, by the SQLSTATE that ended the last try; without one, the connection broke."
     );
@@ -109,6 +119,10 @@ fn start_at_zero() {
     for resource in Resource::ALL.map(Resource::word) {
         counter!(DELETED_ROWS, "resource" => resource).absolute(0);
         counter!(REPLAYS, "resource" => resource).absolute(0);
+        counter!(SHARED_STATEMENTS, "resource" => resource).absolute(0);
+        for outcome in ["done", "alone"] {
+            counter!(SHARED_CALLS, "resource" => resource, "outcome" => outcome).absolute(0);
+        }
         for status in [Status::Success, Status::Failure, Status::InternalError] {
             counter!(OPERATIONS, "resource" => resource, "status" => status.name()).absolute(0);
         }
@@ -211,6 +225,14 @@ pub fn waited_for_connection(wait: Duration, timed_out: bool) {
     histogram!(WAIT).record(wait);
     if timed_out {
         counter!(WAIT_TIMEOUTS).increment(1);
+    }
+}
+
+/// A statement was shared by so many calls that are done, and so many that go on alone.
+pub fn shared(resource: Resource, done: usize, alone: usize) {
+    counter!(SHARED_STATEMENTS, "resource" => resource.word()).increment(1);
+    for (outcome, calls) in [("done", done), ("alone", alone)] {
+        counter!(SHARED_CALLS, "resource" => resource.word(), "outcome" => outcome).increment(calls as u64);
     }
 }
 

@@ -29,6 +29,7 @@ mod refusals;
 mod roles;
 mod schema;
 mod shapes;
+mod sharing;
 mod smuggling;
 mod soak;
 mod start;

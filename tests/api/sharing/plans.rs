@@ -1,0 +1,104 @@
+//! What a shared statement reads.
+
+use customer_deletion::repository::PLANNING;
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use uuid::Uuid;
+
+use crate::support::world::{Family, table};
+use crate::support::{TestDatabase, World};
+
+const CALLS: usize = 6;
+const IDS: usize = 10;
+
+/// Rows that each look at a table read, those that a filter threw away included, with how the table was looked at.
+fn reads(plan: &Value, relation: &str, found: &mut Vec<(String, f64)>) {
+    match plan {
+        Value::Array(parts) => parts.iter().for_each(|part| reads(part, relation, found)),
+        Value::Object(node) => {
+            if node.get("Relation Name").and_then(Value::as_str) == Some(relation) {
+                let number = |key: &str| node.get(key).and_then(Value::as_f64).unwrap_or(0.0);
+                let rows = number("Actual Rows") + number("Rows Removed by Filter");
+                let kind = node["Node Type"].as_str().unwrap().to_owned();
+                found.push((kind, rows * number("Actual Loops").max(1.0)));
+            }
+            node.values().for_each(|part| reads(part, relation, found));
+        }
+        _ => {}
+    }
+}
+
+async fn prepare(connection: &mut PgConnection, sql: &str) {
+    for (name, value) in PLANNING {
+        sqlx::raw_sql(AssertSqlSafe(format!("set {name} = {value}"))).execute(&mut *connection).await.unwrap();
+    }
+    let prepare = format!("prepare shared (uuid[], uuid[], uuid[], uuid[], uuid[]) as {sql}");
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+    let plan_it = "explain execute shared (null, null, null, null, null)";
+    sqlx::raw_sql(plan_it).execute(&mut *connection).await.unwrap();
+}
+
+/// The plan with what it really read.
+async fn explain(connection: &mut PgConnection, family: Family, resource: Resource, rows: &[Uuid]) -> Value {
+    let list = |ids: &[Uuid]| format!("'{{{}}}'", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","));
+    let operations: Vec<Uuid> = (0..CALLS).map(|_| Uuid::now_v7()).collect();
+    let operation_of_row: Vec<Uuid> = operations.iter().flat_map(|id| [*id; IDS]).collect();
+    let arguments = [
+        list(&operations),
+        list(&[family.requester; CALLS]),
+        list(&[family.in_scope(resource); CALLS]),
+        list(rows),
+        list(&operation_of_row),
+    ];
+    let explain = format!("explain (analyze, format json) execute shared ({})", arguments.join(", "));
+    sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(connection).await.unwrap().get(0)
+}
+
+/// A session may keep a plan from the time when the tables were empty, until somebody analyzes them.
+#[rstest]
+#[case::contact(Resource::Contact, include_str!("../../../src/repository/sql/share_contacts.sql"),
+    "insert into contact (id, customer_id, email, mobile) select gen_random_uuid(), $1, 'a@example.com', '+49' from generate_series(1, 10000) returning id")]
+#[case::address(Resource::Address, include_str!("../../../src/repository/sql/share_addresses.sql"),
+    "insert into address (id, customer_id, line_1, city, country_code) select gen_random_uuid(), $1, '1', 'Bern', 'CHE' from generate_series(1, 10000) returning id")]
+#[case::external_params(Resource::ExternalParams, include_str!("../../../src/repository/sql/share_external_params.sql"),
+    "insert into external_params (id, customer_id, subscriber_id, name, value) select gen_random_uuid(), $1, (select id from subscriber limit 1), 'a', 'b' from generate_series(1, 10000) returning id")]
+#[case::zone(Resource::Zone, include_str!("../../../src/repository/sql/share_zones.sql"),
+    "insert into zone (id, customer_id, name, country_code) select gen_random_uuid(), $1, i::text, 'DEU' from generate_series(1, 10000) as i returning id")]
+#[tokio::test]
+async fn six_calls_for_60_of_10_000_rows_read_60_with_a_plan_of_any_age(
+    #[case] resource: Resource,
+    #[case] sql: &str,
+    #[case] fill: &'static str,
+) {
+    let database = TestDatabase::migrated().await;
+    let mut old = database.pool.acquire().await.unwrap();
+    prepare(&mut old, sql).await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    world.subscriber(family.requester).await;
+    let ids: Vec<Uuid> =
+        sqlx::query_scalar(fill).bind(family.in_scope(resource)).fetch_all(&database.pool).await.unwrap();
+    let others = "insert into customer (id, name) select gen_random_uuid(), 'a' from generate_series(1, 5000)";
+    sqlx::raw_sql(others).execute(&database.pool).await.unwrap();
+    let mut rows: Vec<Uuid> = ids.iter().copied().step_by(50).collect();
+    let of_the_old_plan = rows.split_off(100);
+
+    let old = explain(&mut old, family, resource, &of_the_old_plan[..CALLS * IDS]).await;
+    sqlx::raw_sql("vacuum analyze").execute(&database.pool).await.unwrap();
+    let mut new = database.pool.acquire().await.unwrap();
+    prepare(&mut new, sql).await;
+    let new = explain(&mut new, family, resource, &rows[..CALLS * IDS]).await;
+
+    for plan in [old, new] {
+        let mut found = Vec::new();
+        reads(&plan, table(resource), &mut found);
+        let scans: Vec<_> = found.iter().filter(|(kind, _)| kind.ends_with("Scan")).collect();
+        assert!(scans.len() >= 2, "one look to lock and one to update: {plan}");
+        assert!(scans.iter().all(|(_, rows)| *rows <= 60.0), "{scans:?} {plan}");
+        let mut found = Vec::new();
+        reads(&plan, "customer", &mut found);
+        assert!(!found.is_empty() && found.iter().all(|(_, rows)| *rows <= 12.0), "{found:?} {plan}");
+    }
+}

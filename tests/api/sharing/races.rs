@@ -1,0 +1,185 @@
+//! Shared statements against others who write the same rows at the same time.
+
+use std::time::Duration;
+
+use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
+use rstest::rstest;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use uuid::Uuid;
+
+use super::{Stage, answers, code};
+use crate::support::TestDatabase;
+use crate::support::service::send;
+use crate::support::world::table;
+
+/// The number of the advisory lock at which statements stop.
+const GATE: i64 = 4711;
+
+/// A role for whom every look at a customer stops while somebody holds the gate.
+struct Stopped {
+    role: String,
+    url: String,
+}
+
+impl Stopped {
+    async fn at_customers_of(database: &TestDatabase) -> Stopped {
+        let role = format!("stopped_{}", Uuid::now_v7().simple());
+        let sql = format!(
+            "create role {role} login password 'stopped';
+             grant select, insert, update on all tables in schema public to {role};
+             create function may_pass() returns boolean language plpgsql as $$
+             begin
+               while not pg_try_advisory_lock_shared({GATE}) loop
+                 perform pg_sleep(0.002);
+               end loop;
+               perform pg_advisory_unlock_shared({GATE});
+               return true;
+             end $$;
+             alter table customer enable row level security;
+             create policy everybody on customer using (may_pass());"
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
+        let options: PgConnectOptions = database.url.parse().unwrap();
+        let url = options.username(&role).password("stopped").to_url_lossy().to_string();
+        Stopped { role, url }
+    }
+
+    async fn close_gate(database: &TestDatabase) -> PgConnection {
+        let options: PgConnectOptions = database.url.parse().unwrap();
+        let mut keeper = options.connect().await.unwrap();
+        sqlx::query("select pg_advisory_lock($1)").bind(GATE).execute(&mut keeper).await.unwrap();
+        keeper
+    }
+
+    async fn drop_from(self, database: &TestDatabase) {
+        let sql = format!("drop owned by {0}; drop role {0}", self.role);
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
+    }
+}
+
+const RE_PARENT: &str =
+    "update customer set parent_id = null where id = (select customer_id from $table where id = $1)";
+const KILL: &str = "update customer set deleted_at = now() where id = (select customer_id from $table where id = $1)";
+const KILL_REQUESTER: &str = "
+    update customer set deleted_at = now()
+    where id = (select parent_id from customer where id = (select customer_id from $table where id = $1))";
+const DELETE_ROW: &str = "update $table set deleted_at = now() where id = $1";
+const GIVE_AWAY: &str = "
+    update $table set customer_id = (select min(id::text)::uuid from customer where parent_id is null) where id = $1";
+const GIVE_ENTITY_AWAY: &str = "
+    update subscriber set customer_id = (select min(id::text)::uuid from customer where parent_id is null)
+    where id = (select subscriber_id from $table where id = $1)";
+
+/// The statement has its picture of the world, and stops. What the others commit meanwhile is not in the picture.
+#[rstest]
+#[case::contact_customer_re_parented(Resource::Contact, RE_PARENT, "CUSTOMER_1002")]
+#[case::contact_customer_deleted(Resource::Contact, KILL, "CUSTOMER_1002")]
+#[case::contact_requester_deleted(Resource::Contact, KILL_REQUESTER, "CUSTOMER_1002")]
+#[case::contact_deleted(Resource::Contact, DELETE_ROW, "CUSTOMER_1017")]
+#[case::contact_given_away(Resource::Contact, GIVE_AWAY, "AUTH_1010")]
+#[case::address_customer_re_parented(Resource::Address, RE_PARENT, "CUSTOMER_1002")]
+#[case::address_customer_deleted(Resource::Address, KILL, "CUSTOMER_1002")]
+#[case::address_deleted(Resource::Address, DELETE_ROW, "CUSTOMER_1018")]
+#[case::address_given_away(Resource::Address, GIVE_AWAY, "AUTH_1011")]
+#[case::external_params_customer_deleted(Resource::ExternalParams, KILL, "CUSTOMER_1002")]
+#[case::external_params_deleted(Resource::ExternalParams, DELETE_ROW, "CUSTOMER_1026")]
+#[case::external_params_given_away(Resource::ExternalParams, GIVE_AWAY, "CUSTOMER_1026")]
+#[case::external_params_on_an_entity_given_away(Resource::ExternalParams, GIVE_ENTITY_AWAY, "CUSTOMER_1026")]
+#[case::zone_customer_deleted(Resource::Zone, KILL, "CUSTOMER_1002")]
+#[case::zone_deleted(Resource::Zone, DELETE_ROW, "CUSTOMER_1030")]
+#[case::zone_given_away(Resource::Zone, GIVE_AWAY, "CUSTOMER_1030")]
+#[tokio::test]
+async fn a_shared_statement_acts_on_what_is_there_and_not_on_what_was(
+    #[case] resource: Resource,
+    #[case] change: &str,
+    #[case] expected: &str,
+) {
+    let database = TestDatabase::migrated().await;
+    let stopped = Stopped::at_customers_of(&database).await;
+    let stage = Stage::on(database, &stopped.url, &[]).await;
+    let other = stage.world.family().await;
+    let changed = stage.world.row(resource, stage.family.in_scope(resource)).await;
+    let kept = stage.world.rows(resource, other.in_scope(resource), 2).await;
+    let keep = |id: Uuid| stage.call(other.requester, other.in_scope(resource), resource, &[id]);
+
+    let occupied = stage.occupy_as(other).await;
+    let calls = [keep(kept[0]), stage.own_call(resource, &[changed]), keep(kept[1])];
+    let waiting = stage.queue(calls).await;
+    let keeper = Stopped::close_gate(&stage.database).await;
+    occupied.let_go().await;
+    stage.until_waiting("-- share_", "Timeout").await;
+    let change = change.replace("$table", table(resource));
+    sqlx::query(AssertSqlSafe(change)).bind(changed).execute(&stage.database.pool).await.unwrap();
+    keeper.close().await.unwrap();
+
+    let answers = answers(waiting).await;
+    assert_eq!(code(&answers[1]), (404, expected.to_owned()));
+    let done = [answers[0].assert_deleted(), answers[2].assert_deleted()];
+    assert_eq!(stage.transactions(&done).await, 1, "the others are done together all the same");
+    let by_us = format!("select count(*) from {} where id = $1 and deleted_by is not null", table(resource));
+    let by_us: i64 =
+        sqlx::query_scalar(AssertSqlSafe(by_us)).bind(changed).fetch_one(&stage.database.pool).await.unwrap();
+    assert_eq!(by_us, 0);
+    let database = stage.end();
+    stopped.drop_from(&database).await;
+}
+
+/// Lists that overlap, writers that lock the same rows, and customers that move, all at once, over two connections.
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::zone(Resource::Zone)]
+#[tokio::test]
+async fn shared_and_ordinary_statements_other_writers_and_re_parentings_never_deadlock(#[case] resource: Resource) {
+    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "2")]).await;
+    let customer = stage.family.in_scope(resource);
+    let requester = stage.family.requester;
+    let rows = stage.world.rows(resource, customer, 400).await;
+    let lock = format!("select from {} where id = any($1) order by id for update", table(resource));
+    let clients = (0..16).map(|client| {
+        let (stage, rows) = (&stage, &rows);
+        async move {
+            let mut statuses = Vec::new();
+            for round in 0..12 {
+                // Half of each list is the neighbour's as well.
+                let list: Vec<Uuid> = rows.iter().copied().skip(round * 32 + client * 2).take(4).collect();
+                statuses.push(send(stage.call(requester, customer, resource, &list)).await.status);
+            }
+            statuses
+        }
+    });
+    let others = async {
+        for round in 0..40 {
+            let some: Vec<Uuid> = rows.iter().copied().skip(round * 9).take(20).collect();
+            let mut tx = stage.database.pool.begin().await.unwrap();
+            sqlx::query(AssertSqlSafe(lock.clone())).bind(some).execute(&mut *tx).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            tx.rollback().await.unwrap();
+            let mut tx = stage.database.pool.begin().await.unwrap();
+            for sql in [
+                "update customer set name = 'Renamed' where id = $1",
+                "update customer set parent_id = null where id = $1",
+            ] {
+                sqlx::query(sql).bind(customer).execute(&mut *tx).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tx.rollback().await.unwrap();
+        }
+    };
+    let (statuses, ()) = tokio::join!(join_all(clients), others);
+
+    let statuses: Vec<u16> = statuses.into_iter().flatten().collect();
+    assert!(statuses.iter().all(|status| [200, 404].contains(status)), "{statuses:?}");
+    let word = crate::support::service::word(resource);
+    assert!(stage.shared(word).await[1] > 10.0, "too few calls shared a statement");
+    stage.assert_rows_and_operations_agree().await;
+    // Backends report their statistics with a delay.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let deadlocks: i64 =
+        sqlx::query_scalar("select deadlocks from pg_stat_database where datname = current_database()")
+            .fetch_one(&stage.database.pool)
+            .await
+            .unwrap();
+    assert_eq!(deadlocks, 0);
+}

@@ -1,0 +1,194 @@
+//! What shares a statement, and what does not.
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use uuid::Uuid;
+
+use super::{Stage, answers, code};
+use crate::support::service::word;
+
+#[rstest]
+#[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
+#[case::zone(Resource::Zone)]
+#[tokio::test]
+async fn calls_that_wait_are_done_in_one_statement(#[case] resource: Resource) {
+    let stage = Stage::new().await;
+    let other_family = stage.world.family().await;
+    let mut calls = Vec::new();
+    let mut ids = Vec::new();
+    let occupied = stage.occupy().await;
+    for family in [stage.family, other_family, stage.family, other_family] {
+        let customer = family.in_scope(resource);
+        let rows = stage.world.rows(resource, customer, 3).await;
+        calls.push(stage.call(family.requester, customer, resource, &rows));
+        ids.extend(rows);
+    }
+
+    let waiting = stage.queue(calls).await;
+    occupied.let_go().await;
+
+    let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
+    assert_eq!(stage.transactions(&operations).await, 1);
+    assert_eq!(stage.shared(word(resource)).await, [1.0, 4.0, 0.0]);
+    assert_eq!(stage.world.deleted(resource, &ids).await, ids);
+    let recorded: Vec<(Uuid, Uuid, Vec<Uuid>)> = sqlx::query_as(
+        "select requester_id, customer_id, target_ids from operation where id = any($1) order by array_position($1, id)",
+    )
+    .bind(&operations)
+    .fetch_all(&stage.database.pool)
+    .await
+    .unwrap();
+    for (number, family) in [stage.family, other_family, stage.family, other_family].iter().enumerate() {
+        let targets = ids[number * 3..][..3].to_vec();
+        assert_eq!(recorded[number], (family.requester, family.in_scope(resource), targets));
+    }
+    stage.assert_rows_and_operations_agree().await;
+}
+
+#[tokio::test]
+async fn external_params_share_a_statement_whatever_they_are_set_on() {
+    let stage = Stage::new().await;
+    let requester = stage.family.requester;
+    let sell_plan = stage.world.sell_plan(requester).await;
+    let subscriber = stage.world.subscriber(requester).await;
+    let occupied = stage.occupy().await;
+    let mut calls = Vec::new();
+    for (column, entity) in [
+        ("sub_customer_id", stage.family.sub_customer),
+        ("subscriber_id", subscriber),
+        ("sell_plan_id", sell_plan),
+        ("sub_customer_id", stage.family.sub_customer),
+    ] {
+        let params = stage.world.external_params(requester, column, entity).await;
+        calls.push(stage.own_call(Resource::ExternalParams, &[params]));
+    }
+
+    let waiting = stage.queue(calls).await;
+    occupied.let_go().await;
+
+    let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
+    assert_eq!(stage.transactions(&operations).await, 1);
+}
+
+#[tokio::test]
+async fn products_go_alone() {
+    let stage = Stage::new().await;
+    let products = stage.world.rows(Resource::Product, stage.family.requester, 3).await;
+
+    let occupied = stage.occupy().await;
+    let waiting = stage.queue(products.iter().map(|id| stage.own_call(Resource::Product, &[*id]))).await;
+    occupied.let_go().await;
+
+    let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
+    assert_eq!(stage.transactions(&operations).await, 3);
+    assert_eq!(stage.shared("product").await, [0.0, 0.0, 0.0]);
+}
+
+#[tokio::test]
+async fn a_call_with_a_key_or_with_many_ids_goes_alone() {
+    let stage = Stage::new().await;
+    let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 68).await;
+    let call = |ids: &[Uuid]| stage.own_call(Resource::Contact, ids);
+
+    let occupied = stage.occupy().await;
+    let waiting = stage
+        .queue([
+            call(&contacts[..1]),
+            call(&contacts[1..2]).header("Idempotency-Key", "once"),
+            call(&contacts[2..67]),
+            call(&contacts[67..]),
+        ])
+        .await;
+    occupied.let_go().await;
+
+    let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
+    assert_eq!(stage.transactions(&[operations[0], operations[3]]).await, 1);
+    assert_eq!(stage.transactions(&operations).await, 3);
+    assert_eq!(stage.shared("contact").await, [1.0, 2.0, 0.0]);
+}
+
+#[tokio::test]
+async fn a_statement_has_64_ids_at_most_and_16_calls() {
+    let stage = Stage::new().await;
+    let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 66).await;
+    let zones = stage.world.rows(Resource::Zone, stage.family.requester, 18).await;
+
+    let occupied = stage.occupy().await;
+    let lists = [&contacts[..40], &contacts[40..64], &contacts[64..]];
+    let waiting = stage.queue(lists.map(|list| stage.own_call(Resource::Contact, list))).await;
+    occupied.let_go().await;
+    let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
+    assert_eq!(stage.transactions(&operations[..2]).await, 1);
+    assert_eq!(stage.transactions(&operations).await, 2);
+
+    let occupied = stage.occupy().await;
+    let waiting = stage.queue(zones.iter().map(|id| stage.own_call(Resource::Zone, &[*id]))).await;
+    occupied.let_go().await;
+    let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
+    assert_eq!(stage.transactions(&operations[..16]).await, 1);
+    assert_eq!(stage.transactions(&operations).await, 2);
+}
+
+/// A resource of which nobody else asks comes to its turn, and those behind it are not done before it for ever.
+#[tokio::test]
+async fn the_call_that_has_waited_longest_comes_first() {
+    let stage = Stage::new().await;
+    let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 2).await;
+    let zones = stage.world.rows(Resource::Zone, stage.family.requester, 2).await;
+    let product = stage.world.product(stage.family.requester).await;
+
+    let occupied = stage.occupy().await;
+    let waiting = stage
+        .queue([
+            stage.own_call(Resource::Product, &[product]),
+            stage.own_call(Resource::Zone, &zones[..1]),
+            stage.own_call(Resource::Contact, &contacts[..1]),
+            stage.own_call(Resource::Contact, &contacts[1..]),
+            stage.own_call(Resource::Zone, &zones[1..]),
+        ])
+        .await;
+    occupied.let_go().await;
+
+    answers(waiting).await.iter().for_each(|answer| _ = answer.assert_deleted());
+    let order: Vec<String> =
+        sqlx::query_scalar("select resource from operation where resource <> 'address' order by created_at, id")
+            .fetch_all(&stage.database.pool)
+            .await
+            .unwrap();
+    assert_eq!(order, ["product", "zone", "zone", "contact", "contact"]);
+}
+
+#[tokio::test]
+async fn a_service_that_is_told_not_to_share_does_not() {
+    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__SHARE_STATEMENTS", "false")]).await;
+    let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
+
+    let occupied = stage.occupy().await;
+    let waiting = stage.queue(contacts.iter().map(|id| stage.own_call(Resource::Contact, &[*id]))).await;
+    occupied.let_go().await;
+
+    let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
+    assert_eq!(stage.transactions(&operations).await, 3);
+    assert_eq!(stage.shared("contact").await, [0.0, 0.0, 0.0]);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_too_long_leaves_the_queue_and_is_not_done() {
+    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "700")]).await;
+    let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
+
+    let occupied = stage.occupy().await;
+    let waiting = stage.queue(contacts[..2].iter().map(|id| stage.own_call(Resource::Contact, &[*id]))).await;
+    for answer in answers(waiting).await {
+        assert_eq!(code(&answer), (503, "GLOBAL_1001".to_owned()));
+    }
+    assert_eq!(stage.metric("customer_deletion_database_wait_timeouts_total").await, 2.0);
+    let last = stage.queue([stage.own_call(Resource::Contact, &contacts[2..])]).await;
+    occupied.let_go().await;
+
+    answers(last).await[0].assert_deleted();
+    assert_eq!(stage.world.deleted(Resource::Contact, &contacts).await, contacts[2..]);
+    assert_eq!(stage.world.operations().await, 2);
+}
