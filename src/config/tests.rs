@@ -99,9 +99,12 @@ fn waits_must_nest() {
     ] {
         let inner = format!("CUSTOMER_DELETION__DATABASE__{inner}");
         let problem = format!("{inner}: must be more than 0 and less than CUSTOMER_DELETION__DATABASE__{outer}");
-        for wait in [0, outer_wait, outer_wait + 1] {
+        for wait in [outer_wait, outer_wait + 1] {
             assert_eq!(refusal(&[(&inner, &wait.to_string())]), problem, "{wait}");
         }
+        // No wait at all is refused as well; of a statement as one that is too short for its locks.
+        let message = refusal(&[(&inner, "0")]);
+        assert!(message.contains("TIMEOUT_MS: must be more than 0 and less than"), "{message}");
         assert!(load(&[(&inner, &(outer_wait - 1).to_string())]).is_ok(), "{inner}");
     }
 }

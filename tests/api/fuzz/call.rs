@@ -25,7 +25,8 @@ impl fmt::Debug for Bytes {
 
 pub fn bytes(known: &Known) -> impl Strategy<Value = Bytes> + use<> {
     prop_oneof![
-        12 => near_calls(known),
+        10 => near_calls(known),
+        10 => odd_bodies(known),
         6 => damaged(near_calls(known)),
         6 => damaged(good_calls(known)),
         1 => vec(any::<u8>(), 0..300).prop_map(Bytes),
@@ -64,6 +65,20 @@ fn good_calls(known: &Known) -> BoxedStrategy<Bytes> {
             let length = body.len();
             let head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{identity}Content-Length: {length}\r\n\r\n");
             Bytes([head.into_bytes(), body].concat())
+        })
+        .boxed()
+}
+
+/// A list that the service reads to its end, with whatever in it.
+fn odd_bodies(known: &Known) -> BoxedStrategy<Bytes> {
+    let identity = known.identity.clone();
+    let lists: Vec<_> = targets(known).into_iter().filter(|(_, _, body)| !body.is_empty()).collect();
+    (select(lists), prop_oneof![3 => Just(Vec::new()), 1 => header_lines()], bodies_of(known), framings())
+        .prop_map(move |((method, path, _), line, body, framing)| {
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{identity}");
+            let mut bytes = [head.into_bytes(), line].concat();
+            framing.write(&mut bytes, &body);
+            Bytes(bytes)
         })
         .boxed()
 }

@@ -19,7 +19,7 @@ const CASES: u32 = 2000;
 const THREADS: u32 = 3;
 
 /// What a run may add to the memory of the process, and how high it may ever be, in KiB.
-const MOST_GROWTH: u64 = 64 * 1024;
+const MOST_GROWTH: u64 = 8 * 1024;
 const MOST_MEMORY: u64 = 512 * 1024;
 
 /// Codes that must have been seen, or the cases did not come as far as they should.

@@ -82,14 +82,17 @@ async fn service_behind_a_thief(kind: &'static [u8]) -> (TestService, Thief, Fam
     (service, thief, family)
 }
 
-async fn delete(service: &TestService, family: Family, resource: Resource, id: Uuid) -> Answer {
+async fn delete(service: &TestService, family: Family, resource: Resource, id: Uuid, key: Option<&str>) -> Answer {
     let path = format!("{}/{id}", collection(family.in_scope(resource), resource));
     let call = service.call(reqwest::Method::DELETE, &path, family.requester);
-    send(call.header("Idempotency-Key", id.to_string())).await
+    send(key.into_iter().fold(call, |call, key| call.header("Idempotency-Key", key))).await
 }
 
 async fn recorded(service: &TestService) -> Vec<(Uuid, String)> {
-    sqlx::query_as("select id, status from operation").fetch_all(&service.database.pool).await.unwrap()
+    sqlx::query_as("select id, status from operation order by created_at")
+        .fetch_all(&service.database.pool)
+        .await
+        .unwrap()
 }
 
 async fn assert_rows_and_operations_agree(service: &TestService) {
@@ -97,6 +100,9 @@ async fn assert_rows_and_operations_agree(service: &TestService) {
     let disagreements: i64 = sqlx::query_scalar(sql).fetch_one(&service.database.pool).await.unwrap();
     assert_eq!(disagreements, 0);
 }
+
+/// A call without a key is found again by the id of its operation.
+const KEYS: [Option<&str>; 2] = [None, Some("k")];
 
 #[rstest]
 #[case::contact(Resource::Contact)]
@@ -107,15 +113,17 @@ async fn assert_rows_and_operations_agree(service: &TestService) {
 #[tokio::test]
 async fn a_deletion_whose_answer_is_lost_is_one_operation(#[case] resource: Resource) {
     let (service, thief, family) = service_behind_a_thief(DELETION).await;
-    let row = service.world.row(resource, family.in_scope(resource)).await;
+    let mut expected = Vec::new();
+    for key in KEYS {
+        let row = service.world.row(resource, family.in_scope(resource)).await;
+        thief.to_lose.store(1, Ordering::SeqCst);
+        let answer = delete(&service, family, resource, row, key).await;
 
-    thief.to_lose.store(1, Ordering::SeqCst);
-    let answer = delete(&service, family, resource, row).await;
-
-    let id = answer.assert_deleted();
-    assert_eq!(answer.header("Idempotency-Replayed"), None);
-    assert!(thief.to_lose.load(Ordering::SeqCst) < 0, "no answer was lost");
-    assert_eq!(recorded(&service).await, [(id, "SUCCESS".to_owned())]);
+        expected.push((answer.assert_deleted(), "SUCCESS".to_owned()));
+        assert_eq!(answer.header("Idempotency-Replayed"), None);
+        assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
+        assert_eq!(recorded(&service).await, expected);
+    }
     assert_rows_and_operations_agree(&service).await;
 }
 
@@ -128,14 +136,17 @@ async fn a_deletion_whose_answer_is_lost_is_one_operation(#[case] resource: Reso
 #[tokio::test]
 async fn a_refusal_whose_answer_is_lost_is_one_operation(#[case] resource: Resource, #[case] code: &str) {
     let (service, thief, family) = service_behind_a_thief(RECORD).await;
+    let mut expected = Vec::new();
+    for key in KEYS {
+        thief.to_lose.store(1, Ordering::SeqCst);
+        let answer = delete(&service, family, resource, Uuid::now_v7(), key).await;
 
-    thief.to_lose.store(1, Ordering::SeqCst);
-    let answer = delete(&service, family, resource, Uuid::now_v7()).await;
-
-    assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (404, Some(code)));
-    assert_eq!(answer.header("Idempotency-Replayed"), None);
-    assert_eq!(thief.to_lose.load(Ordering::SeqCst), 0, "no answer was lost");
-    assert_eq!(recorded(&service).await, [(answer.request_id(), "FAILURE".to_owned())]);
+        assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (404, Some(code)));
+        assert_eq!(answer.header("Idempotency-Replayed"), None);
+        assert_eq!(thief.to_lose.load(Ordering::SeqCst), 0, "no answer was lost");
+        expected.push((answer.request_id(), "FAILURE".to_owned()));
+        assert_eq!(recorded(&service).await, expected);
+    }
     assert_rows_and_operations_agree(&service).await;
 }
 
@@ -146,9 +157,9 @@ async fn a_deletion_whose_every_answer_is_lost_is_found_under_its_key() {
     let contact = service.world.contact(family.sub_customer).await;
 
     thief.to_lose.store(3, Ordering::SeqCst);
-    let first = delete(&service, family, Resource::Contact, contact).await;
+    let first = delete(&service, family, Resource::Contact, contact, Some("k")).await;
     first.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
-    let second = delete(&service, family, Resource::Contact, contact).await;
+    let second = delete(&service, family, Resource::Contact, contact, Some("k")).await;
 
     assert_eq!(second.assert_deleted(), first.request_id());
     assert_eq!(second.header("Idempotency-Replayed"), Some("true"));

@@ -209,15 +209,18 @@ async fn a_foreign_id_at_any_place_deletes_nothing(#[case] resource: Resource) {
     }
 }
 
-/// What the row is set on counts as well: a customer's own row on what is not its own is as good as foreign.
+/// Whose the row is and what it is set on both count: a customer's own row on what is not its own is as good as foreign.
 #[tokio::test]
 async fn external_params_on_a_foreign_entity_delete_nothing_from_any_position() {
     let service = TestService::start().await;
     for position in Position::ALL {
         let mut cell = Cell::new(&service, Resource::ExternalParams, position).await;
         let (world, kin) = (&cell.service.world, cell.kin);
+        let own_subscriber = world.subscriber(kin.customer).await;
         let mut foreign_rows = vec![world.external_params(kin.customer, "sub_customer_id", kin.customer).await];
         for owner in kin.others() {
+            // Another's, on what is the customer's own.
+            foreign_rows.push(world.external_params(owner, "subscriber_id", own_subscriber).await);
             let subscriber = world.subscriber(owner).await;
             foreign_rows.push(world.external_params(kin.customer, "subscriber_id", subscriber).await);
             let sell_plan = world.sell_plan(owner).await;
