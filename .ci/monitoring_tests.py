@@ -1,4 +1,4 @@
-"""Holds the dashboard and the alert rules of deploy/ against each other, a page of metrics, and a Prometheus."""
+"""Holds the dashboard, the alert rules and the runbook of deploy/ against each other, a page of metrics, and a Prometheus."""
 
 import json
 import re
@@ -8,6 +8,7 @@ import urllib.request
 
 DASHBOARD = "deploy/grafana/dashboard.json"
 RULES = "deploy/prometheus/alerts.yml"
+RUNBOOK = "deploy/runbook.md"
 
 # The metrics that Prometheus makes itself, and those that come with a source or a state that need not be there.
 OF_PROMETHEUS = {"up"}
@@ -41,6 +42,24 @@ def check_dashboard():
     assert len(ids) == len(set(ids)), "two panels have one id"
     missing = set(CENTRAL) - {panel["title"] for panel in panels()}
     assert not missing, f"no such panels: {missing}"
+
+
+def check_runbook():
+    """Each alert names its section, each section is that of an alert, and what they link to within the page is there."""
+    with open(RULES) as file:
+        text = file.read()
+    alerts = re.findall(r"- alert: (\w+)", text)
+    assert alerts
+    named = re.findall(r"- alert: (\w+)\n(?:(?!      - alert).*\n)*? +runbook: deploy/runbook\.md#(\w+)\n", text)
+    assert named == [(alert, alert.lower()) for alert in alerts], f"alerts and the sections they name: {named}"
+    with open(RUNBOOK) as file:
+        page = file.read()
+    sections = re.findall(r"^## (.*)$", page, re.MULTILINE)
+    assert sections == alerts, f"not the same: {set(sections) ^ set(alerts) or 'their order'}"
+    dangling = set(re.findall(r"\(#(\w+)\)", page)) - {section.lower() for section in sections}
+    assert not dangling, f"no such sections: {dangling}"
+    for section in page.split("\n## ")[1:]:
+        assert "\nDo" in section or "| do |" in section, f"nothing to do: {section[:40]}"
 
 
 def names_used():
@@ -83,4 +102,4 @@ def check_prometheus(address):
 
 
 if __name__ == "__main__":
-    {"dashboard": check_dashboard, "page": check_page, "prometheus": check_prometheus}[sys.argv[1]](*sys.argv[2:])
+    {"dashboard": check_dashboard, "runbook": check_runbook, "page": check_page, "prometheus": check_prometheus}[sys.argv[1]](*sys.argv[2:])

@@ -52,7 +52,7 @@ begin
     select pg_class.oid
     from unnest(array[
       '_sqlx_migrations', 'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan',
-      'external_params', 'zone', 'product', 'product_allocation', 'operation',
+      'external_params', 'zone', 'product', 'product_allocation', 'operation', 'restoration',
       'live_customer', 'live_contact', 'live_address', 'live_subscriber', 'live_sell_plan', 'live_external_params',
       'live_zone', 'live_product', 'live_product_allocation', 'deletion_history'
     ]) as own (name)
@@ -80,9 +80,11 @@ begin
 end
 $$;
 
--- The owner makes what migrations make: tables in the schema, and a publication in the database. Nobody else makes anything: not
+-- The owner makes what migrations make: tables in the schema, and publications in the database. Nobody else makes anything: not
 -- even temporary tables, which a role may otherwise have in any database. Who needs some is granted that by name.
 do $$
+declare
+  publication name;
 begin
   execute format('grant create, temporary on database %I to customer_deletion_owner', current_database());
   execute format('revoke create, temporary on database %I from public', current_database());
@@ -98,14 +100,14 @@ begin
      to customer_deletion_owner, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
     current_schema()
   );
-  if exists (
-    select
+  for publication in
+    select pg_publication.pubname
     from pg_publication
-    where pg_publication.pubname = 'customer_deletion'
+    where pg_publication.pubname in ('customer_deletion', 'customer_deletion_restorations')
       and pg_publication.pubowner <> 'customer_deletion_owner'::regrole
-  ) then
-    alter publication customer_deletion owner to customer_deletion_owner;
-  end if;
+  loop
+    execute format('alter publication %I owner to customer_deletion_owner', publication);
+  end loop;
 end
 $$;
 
@@ -132,16 +134,34 @@ grant insert (
   id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, idempotency_key, completed_at
 ) on operation to customer_deletion_service;
 
--- The maintenance: `restore` takes a deletion back, `purge` erases rows for good.
-grant select on
-  schema_version, customer, contact, address, subscriber, sell_plan, external_params, zone, product, product_allocation,
-  operation
+-- The maintenance: `restore` takes a deletion back, `purge` erases rows for good. Neither reads what is in the rows.
+grant select on schema_version to customer_deletion_maintenance;
+grant select (id, parent_id, deleted_at, live) on customer to customer_deletion_maintenance;
+grant select (id, customer_id, deleted_at) on subscriber, sell_plan to customer_deletion_maintenance;
+grant select (id, customer_id, deleted_at, deleted_by) on contact, address, external_params, zone, product
   to customer_deletion_maintenance;
+grant select (sub_customer_id, subscriber_id, sell_plan_id) on external_params to customer_deletion_maintenance;
+-- Whether it is taken.
+grant select (name) on zone to customer_deletion_maintenance;
+grant select (id, product_id, customer_id, live) on product_allocation to customer_deletion_maintenance;
+grant select (id, requester_id, customer_id, resource, target_ids, status, created_at) on operation
+  to customer_deletion_maintenance;
+grant select (operation_id, restored_ids, restored_by, restored_at, transaction_id) on restoration
+  to customer_deletion_maintenance;
+-- Where a row lies: tables are read a piece at a time.
+grant select (ctid) on contact, address, external_params, zone, product to customer_deletion_maintenance;
+
+-- `restore` takes back, and holds what the rows hang on. Who restored, when, and in which transaction is the database's to say.
 grant update (deleted_at, deleted_by) on contact, address, external_params, zone, product to customer_deletion_maintenance;
 grant update (live) on customer to customer_deletion_maintenance;
 grant update (held) on subscriber, sell_plan to customer_deletion_maintenance;
-grant insert on operation to customer_deletion_maintenance;
-grant delete on contact, address, external_params, zone, product, product_allocation, operation
+grant insert (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows) on restoration
+  to customer_deletion_maintenance;
+
+-- `purge` erases. Customers, subscribers and sell plans go by `purge --customer` alone.
+grant delete on
+  contact, address, external_params, zone, product, product_allocation, operation, restoration,
+  customer, subscriber, sell_plan
   to customer_deletion_maintenance;
 
 -- Support: the history, the calls without their keys, and who the customers are.

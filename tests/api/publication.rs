@@ -1,4 +1,4 @@
-//! What other systems are told of deletions: a real subscription of PostgreSQL in a database of its own.
+//! What other systems are told of deletions and restores: a real subscription of PostgreSQL in a database of its own.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::{Duration, Instant};
@@ -8,6 +8,8 @@ use futures_util::FutureExt;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use uuid::Uuid;
 
+use crate::support::database::as_maintenance;
+use crate::support::process::{command, output};
 use crate::support::{TestDatabase, TestService, postgres};
 
 /// Whether the server can tell anybody anything.
@@ -20,6 +22,34 @@ async fn has_logical_replication(pool: &PgPool) -> bool {
     level == "logical"
 }
 
+const DELETIONS: &str = "customer_deletion";
+const BOTH: &str = "customer_deletion, customer_deletion_restorations";
+
+const OPERATION: &str = "
+    create sequence arrival;
+    create table operation (
+      id uuid primary key,
+      requester_id uuid not null,
+      customer_id uuid not null,
+      resource text not null,
+      target_ids uuid[] not null,
+      status text not null,
+      created_at timestamptz not null,
+      completed_at timestamptz not null,
+      arrived bigint default nextval('arrival')
+    )";
+const RESTORATION: &str = "
+    create table restoration (
+      id uuid primary key,
+      operation_id uuid not null,
+      requester_id uuid not null,
+      customer_id uuid not null,
+      resource text not null,
+      restored_ids uuid[] not null,
+      restored_at timestamptz not null,
+      arrived bigint default nextval('arrival')
+    )";
+
 /// A database that hears of the deletions in another. It notes down in which order they came.
 struct Subscriber {
     database: TestDatabase,
@@ -27,41 +57,32 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// With what the README says that a subscriber needs: a role of its own, and a table of its own.
-    async fn of(publisher: &TestDatabase) -> Subscriber {
+    /// With what the README says that a subscriber needs: a role of its own, and tables of its own.
+    async fn of(publisher: &TestDatabase, publications: &str) -> Subscriber {
         let name = format!("test_events_{}", Uuid::now_v7().simple());
         let sql = format!(
             "create role {name} login replication password '{name}';
              grant select (id, requester_id, customer_id, resource, target_ids, status, created_at, completed_at)
-               on operation to {name};"
+               on operation to {name};
+             grant select (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_at)
+               on restoration to {name};"
         );
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&publisher.pool).await.unwrap();
         let slot = format!("select pg_create_logical_replication_slot('{name}', 'pgoutput')");
         publisher.pool.execute(AssertSqlSafe(slot)).await.unwrap();
         let subscriber = Subscriber { database: TestDatabase::empty().await, name };
-        subscriber
-            .execute(
-                "create table operation (
-                   id uuid primary key,
-                   requester_id uuid not null,
-                   customer_id uuid not null,
-                   resource text not null,
-                   target_ids uuid[] not null,
-                   status text not null,
-                   created_at timestamptz not null,
-                   completed_at timestamptz not null,
-                   arrived bigserial
-                 )",
-            )
-            .await;
-        subscriber.subscribe(publisher).await;
+        subscriber.execute(OPERATION).await;
+        if publications.contains("customer_deletion_restorations") {
+            subscriber.execute(RESTORATION).await;
+        }
+        subscriber.subscribe(publisher, publications).await;
         subscriber.until_in_step().await;
         subscriber
     }
 
     /// In one server, the slot must be made beforehand: making it waits for every transaction, also for the one that makes the
     /// subscription.
-    async fn subscribe(&self, publisher: &TestDatabase) {
+    async fn subscribe(&self, publisher: &TestDatabase, publications: &str) {
         let row = "select current_setting('port') as port, current_database() as name";
         let row = publisher.pool.fetch_one(row).await.unwrap();
         let (port, database): (String, String) = (row.get("port"), row.get("name"));
@@ -69,7 +90,7 @@ impl Subscriber {
         let sql = format!(
             "create subscription {name}
              connection 'host=127.0.0.1 port={port} dbname={database} user={name} password={name}'
-             publication customer_deletion with (create_slot = false, slot_name = '{name}')"
+             publication {publications} with (create_slot = false, slot_name = '{name}')"
         );
         self.execute(&sql).await;
     }
@@ -77,7 +98,7 @@ impl Subscriber {
     /// Waits until the rows that were there already are copied: from then on every event comes by itself.
     async fn until_in_step(&self) {
         let began = Instant::now();
-        let in_step = "select srsubstate = 'r' from pg_subscription_rel
+        let in_step = "select bool_and(srsubstate = 'r') from pg_subscription_rel
             join pg_subscription on pg_subscription.oid = pg_subscription_rel.srsubid where subname = $1";
         while !sqlx::query_scalar::<_, bool>(in_step).bind(&self.name).fetch_one(&self.database.pool).await.unwrap() {
             assert!(began.elapsed() < Duration::from_secs(60), "the subscription does not begin");
@@ -126,11 +147,15 @@ impl Subscriber {
 
 /// With a service and a subscriber to its deletions. A slot that is left behind would keep the WAL of the server for ever.
 async fn with_subscriber(test: impl AsyncFnOnce(&TestService, &Subscriber)) {
+    with_subscriber_to(DELETIONS, test).await;
+}
+
+async fn with_subscriber_to(publications: &str, test: impl AsyncFnOnce(&TestService, &Subscriber)) {
     let service = TestService::start().await;
     if !has_logical_replication(&service.database.pool).await {
         return;
     }
-    let subscriber = Subscriber::of(&service.database).await;
+    let subscriber = Subscriber::of(&service.database, publications).await;
     let result = AssertUnwindSafe(test(&service, &subscriber)).catch_unwind().await;
     subscriber.end(&service.database).await;
     if let Err(panic) = result {
@@ -230,8 +255,60 @@ async fn a_new_subscriber_gets_the_successes_that_are_still_there_first() {
     delete(Uuid::now_v7()).await.assert_failed(404, "CUSTOMER_1030", "Failed to delete customer zone\\s");
     let earlier = delete(zone).await.assert_deleted();
 
-    let subscriber = Subscriber::of(&service.database).await;
+    let subscriber = Subscriber::of(&service.database, DELETIONS).await;
     let events = AssertUnwindSafe(subscriber.events_up_to(earlier)).catch_unwind().await;
     subscriber.end(&service.database).await;
     assert_eq!(events.unwrap_or_else(|panic| resume_unwind(panic)), [earlier]);
+}
+
+fn restore(service: &TestService, operation: Uuid) {
+    let mut restore = command(&["restore", "--operation", &operation.to_string()]);
+    let output = output(restore.env("DATABASE_URL", as_maintenance(&service.database.url)));
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_restore_comes_after_its_deletion_and_before_the_next_one() {
+    with_subscriber_to(BOTH, async |service, subscriber| {
+        let family = service.world.family().await;
+        let mut zones = service.world.rows(Resource::Zone, family.requester, 2).await;
+        zones.sort();
+        let delete = || service.delete_list(family.requester, family.requester, Resource::Zone, &zones);
+
+        let first = delete().await.assert_deleted();
+        restore(service, first);
+        // That the record of a restore is purged is not told.
+        service.database.pool.execute("delete from restoration").await.unwrap();
+        let second = delete().await.assert_deleted();
+
+        subscriber.events_up_to(second).await;
+        let came = "select id, null::uuid[] as rows, arrived from operation
+            union all select operation_id, restored_ids, arrived from restoration order by arrived";
+        let came: Vec<(Uuid, Option<Vec<Uuid>>, i64)> =
+            sqlx::query_as(came).fetch_all(&subscriber.database.pool).await.unwrap();
+        let came: Vec<_> = came.into_iter().map(|(operation, rows, _)| (operation, rows)).collect();
+        assert_eq!(came, [(first, None), (first, Some(zones.clone())), (second, None)]);
+        let restored = "select requester_id, customer_id, resource from restoration";
+        let restored: (Uuid, Uuid, String) =
+            sqlx::query_as(restored).fetch_one(&subscriber.database.pool).await.unwrap();
+        assert_eq!(restored, (family.requester, family.requester, "zone".to_owned()));
+    })
+    .await;
+}
+
+/// It has no table for restores.
+#[tokio::test]
+async fn a_subscriber_to_deletions_alone_never_hears_of_a_restore() {
+    with_subscriber(async |service, subscriber| {
+        let family = service.world.family().await;
+        let zone = service.world.zone(family.requester).await;
+        let delete = || service.delete_one(family.requester, family.requester, Resource::Zone, zone);
+
+        let first = delete().await.assert_deleted();
+        restore(service, first);
+        let second = delete().await.assert_deleted();
+
+        assert_eq!(subscriber.events_up_to(second).await, [first, second]);
+    })
+    .await;
 }

@@ -1,11 +1,11 @@
 -- Every object of the schema as PostgreSQL itself writes it down, but for sqlx's own table.
 with own_table as (
-  select pg_class.oid, pg_class.relname, pg_class.relkind, pg_class.reloptions
+  select pg_class.oid, pg_class.relname, pg_class.relkind, pg_class.reloptions, pg_class.relreplident
   from pg_class
   where pg_class.relnamespace = 'public'::regnamespace
     and pg_class.relname !~ '^_sqlx_migrations'
 )
-select format('%s %s %s', relkind, relname, reloptions) from own_table
+select format('%s %s %s %s', relkind, relname, reloptions, relreplident) from own_table
 union all
 select format(
   'column %s.%s %s %s %s %s %s',
@@ -41,5 +41,18 @@ select format('comment on %s: %s', relname, obj_description(oid, 'pg_class')) fr
 union all
 select pg_get_viewdef(oid) from own_table where relkind in ('v', 'm')
 union all
-select format('publication %s %s %s %s', pubname, pubinsert, pubupdate, pubdelete) from pg_publication
+select format(
+  'publication %s %s %s %s %s %s',
+  pubname,
+  pubinsert,
+  pubupdate,
+  pubdelete,
+  pubtruncate,
+  obj_description(oid, 'pg_publication')
+)
+from pg_publication
+union all
+-- PostgreSQL gives the columns in the order of the table, and a column that comes again comes last.
+select format('%s publishes %s %s %s', pubname, tablename, array(select unnest(attnames) order by 1), rowfilter)
+from pg_publication_tables
 order by 1

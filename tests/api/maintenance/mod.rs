@@ -1,4 +1,4 @@
-//! The DBA's commands, as they are typed.
+//! The DBA's commands, as they are typed, by a member of the maintenance role.
 
 mod customer;
 mod load;
@@ -15,6 +15,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
 use crate::support::TestDatabase;
+use crate::support::database::as_maintenance;
 use crate::support::process::{command, output};
 use crate::support::world::table;
 
@@ -28,7 +29,7 @@ struct Said {
 
 fn maintenance(database: &TestDatabase, arguments: &[&str]) -> Command {
     let mut command = command(arguments);
-    command.env("DATABASE_URL", &database.url);
+    command.env("DATABASE_URL", as_maintenance(&database.url));
     command
 }
 

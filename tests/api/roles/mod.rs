@@ -1,7 +1,9 @@
 //! Who may do what in the database: the roles of `deploy/postgres/roles.sql`.
 
 mod grants;
+mod maintenance;
 mod power;
+mod rights;
 mod service;
 mod support;
 

@@ -103,33 +103,47 @@ async fn template() -> &'static str {
     NAME.get().unwrap()
 }
 
-/// Sets up the roles, and the one that the service of the tests logs in as.
+/// Sets up the roles, and those that the service and the DBA's commands of the tests log in as.
 async fn grant(options: &PgConnectOptions) {
     let mut connection = options.connect().await.unwrap();
     execute(&mut connection, ROLES.to_owned()).await;
-    let log_in = format!(
-        "do $$
-         begin
-           if to_regrole('{SERVICE}') is null then
-             create role {SERVICE} login password '{SERVICE}' in role customer_deletion_service;
-           end if;
-         end
-         $$"
-    );
-    execute(&mut connection, log_in).await;
+    for (role, group) in [(SERVICE, "customer_deletion_service"), (MAINTENANCE, "customer_deletion_maintenance")] {
+        let log_in = format!(
+            "do $$
+             begin
+               if to_regrole('{role}') is null then
+                 create role {role} login password '{role}' in role {group};
+               end if;
+             end
+             $$"
+        );
+        execute(&mut connection, log_in).await;
+    }
     connection.close().await.unwrap();
 }
 
 /// A member of customer_deletion_service, and its password.
 pub const SERVICE: &str = "customer_deletion_test_service";
 
+/// A member of customer_deletion_maintenance, and its password.
+pub const MAINTENANCE: &str = "customer_deletion_test_maintenance";
+
 /// The URL with the service's role in the place of the administrator; any other role stays.
 pub fn as_service(url: &str) -> String {
+    instead_of_administrator(url, SERVICE)
+}
+
+/// The URL with the role of the DBA's commands in the place of the administrator.
+pub fn as_maintenance(url: &str) -> String {
+    instead_of_administrator(url, MAINTENANCE)
+}
+
+fn instead_of_administrator(url: &str, member: &str) -> String {
     let Some((credentials, rest)) = url.strip_prefix("postgres://").and_then(|url| url.split_once('@')) else {
         return url.to_owned();
     };
     let role = credentials.split(':').next().unwrap_or_default();
-    if role == server().get_username() { format!("postgres://{SERVICE}:{SERVICE}@{rest}") } else { url.to_owned() }
+    if role == server().get_username() { format!("postgres://{member}:{member}@{rest}") } else { url.to_owned() }
 }
 
 /// Of all the migrations and of the roles, so that another schema is another template.

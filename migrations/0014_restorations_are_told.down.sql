@@ -1,0 +1,2 @@
+drop publication customer_deletion_restorations;
+delete from schema_version where version = 14;

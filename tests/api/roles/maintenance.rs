@@ -1,0 +1,137 @@
+//! All that the maintenance role must not do. What it may do, the tests of `restore` and `purge` do.
+
+use uuid::Uuid;
+
+use super::rights::{Columns, Rights, columns};
+use super::{assert_not_permitted, granted, refusal, refusals, session_as};
+use crate::support::{TestDatabase, World};
+
+const ROLE: &str = "customer_deletion_maintenance";
+
+const SELECT: Columns = &[
+    ("schema_version", &["*"]),
+    ("customer", &["id", "parent_id", "deleted_at", "live"]),
+    ("subscriber", &["id", "customer_id", "deleted_at"]),
+    ("sell_plan", &["id", "customer_id", "deleted_at"]),
+    ("contact", &["id", "customer_id", "deleted_at", "deleted_by"]),
+    ("address", &["id", "customer_id", "deleted_at", "deleted_by"]),
+    (
+        "external_params",
+        &["id", "customer_id", "sub_customer_id", "subscriber_id", "sell_plan_id", "deleted_at", "deleted_by"],
+    ),
+    ("zone", &["id", "customer_id", "name", "deleted_at", "deleted_by"]),
+    ("product", &["id", "customer_id", "deleted_at", "deleted_by"]),
+    ("product_allocation", &["id", "product_id", "customer_id", "live"]),
+    ("operation", &["id", "requester_id", "customer_id", "resource", "target_ids", "status", "created_at"]),
+    ("restoration", &["operation_id", "restored_ids", "restored_by", "restored_at", "transaction_id"]),
+];
+
+const UPDATE: Columns = &[
+    ("contact", &["deleted_at", "deleted_by"]),
+    ("address", &["deleted_at", "deleted_by"]),
+    ("external_params", &["deleted_at", "deleted_by"]),
+    ("zone", &["deleted_at", "deleted_by"]),
+    ("product", &["deleted_at", "deleted_by"]),
+    ("customer", &["live"]),
+    ("subscriber", &["held"]),
+    ("sell_plan", &["held"]),
+];
+
+/// Not who restores, when, and in which transaction.
+const INSERT: Columns = &[(
+    "restoration",
+    &["id", "operation_id", "requester_id", "customer_id", "resource", "restored_ids", "restored_rows"],
+)];
+
+const DELETE: &[&str] = &[
+    "contact",
+    "address",
+    "external_params",
+    "zone",
+    "product",
+    "product_allocation",
+    "operation",
+    "restoration",
+    "customer",
+    "subscriber",
+    "sell_plan",
+];
+
+const RIGHTS: Rights = Rights { select: SELECT, update: UPDATE, insert: INSERT, delete: DELETE };
+
+#[tokio::test]
+async fn it_reads_and_writes_no_other_column_of_any_table() {
+    let database = granted().await;
+    let mut session = session_as(&database, ROLE).await;
+    let statements = RIGHTS.beyond(&columns(&database).await);
+    assert!(statements.iter().any(|statement| statement == "select email from contact"));
+    assert_not_permitted(&refusals(&mut session, statements).await);
+}
+
+#[tokio::test]
+async fn it_alters_nothing_and_removes_no_record_of_the_schema() {
+    let database = granted().await;
+    let mut session = session_as(&database, ROLE).await;
+    let statements = RIGHTS.alterations(&columns(&database).await);
+    assert!(statements.iter().any(|statement| statement == "delete from schema_version"));
+    assert_not_permitted(&refusals(&mut session, statements).await);
+}
+
+#[tokio::test]
+async fn it_makes_nothing_and_becomes_nobody_else() {
+    let database = granted().await;
+    let (member, url) = super::create_role(&database, &format!("in role {ROLE}")).await;
+    let mut session = crate::support::database::connect(&url).await;
+    let statements = [
+        "create table mine (id uuid)",
+        "create temporary table mine (id uuid)",
+        "create view mine as select 1",
+        "create function mine() returns integer language sql as 'select 1'",
+        "create publication mine for table operation",
+        "drop publication customer_deletion",
+        "drop publication customer_deletion_restorations",
+        "drop function deleted_once() cascade",
+        "create or replace function deleted_once() returns trigger language plpgsql as 'begin return null; end'",
+        "set session_replication_role = replica",
+        "set role customer_deletion_owner",
+        "set role customer_deletion_service",
+        "grant customer_deletion_owner to customer_deletion_maintenance",
+        "create role mine",
+    ];
+    let done = refusals(&mut session, statements.map(str::to_owned)).await;
+    super::drop_role(&database, &member).await;
+    assert_not_permitted(&done);
+}
+
+#[tokio::test]
+async fn it_takes_back_nothing_without_a_record_and_no_product_at_all() {
+    let database = granted().await;
+    let (contact, product) = deleted_rows(&database).await;
+    let mut session = session_as(&database, ROLE).await;
+    let record = |id: Uuid| {
+        let columns = "id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows";
+        format!(
+            "insert into restoration ({columns})
+             select gen_random_uuid(), deleted_by, customer_id, customer_id, 'contact', '{{{id}}}', 1 from contact"
+        )
+    };
+    let take_back =
+        |table: &str, id: Uuid| format!("update {table} set deleted_at = null, deleted_by = null where id = '{id}'");
+
+    assert_eq!(refusal(&mut session, &take_back("contact", contact)).await.as_deref(), Some("23001"));
+    let recorded = format!("{}; {}", record(product), take_back("product", product));
+    assert_eq!(refusal(&mut session, &recorded).await.as_deref(), Some("23001"));
+    let recorded = format!("{}; {}", record(contact), take_back("contact", contact));
+    assert_eq!(refusal(&mut session, &recorded).await, None);
+}
+
+/// A contact and a product that one operation deleted.
+async fn deleted_rows(database: &TestDatabase) -> (Uuid, Uuid) {
+    let world = World::new(database.pool.clone());
+    let customer = world.family().await.sub_customer;
+    let (contact, product) = (world.contact(customer).await, world.product(customer).await);
+    let operation = Uuid::now_v7();
+    world.execute("update contact set deleted_at = now(), deleted_by = $1", operation).await;
+    world.execute("update product set deleted_at = now(), deleted_by = $1", operation).await;
+    (contact, product)
+}
