@@ -16,9 +16,9 @@ mod session_settings;
 mod sessions;
 mod sharing;
 mod statements;
+mod trust;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
@@ -37,6 +37,7 @@ use self::role::Role;
 use self::session_settings::Wanted;
 use self::sharing::{Reached, Sharing};
 use self::statements::{Attempt, Failure, SchemaCheck};
+use self::trust::Trust;
 use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
@@ -55,7 +56,7 @@ pub struct Repository {
     sharing: Option<Sharing>,
     session_settings: Arc<Wanted>,
     /// Whether schema and sessions were found to be as wanted. Until they were, no call touches a table.
-    schema_fits: Arc<AtomicBool>,
+    schema_fits: Arc<Trust>,
     allow_owner: bool,
     /// Where the connections live. The threads that serve calls have runtimes of their own, which end before the calls do.
     runtime: Handle,
@@ -154,7 +155,7 @@ impl Repository {
         let result = self.try_to_delete(deadline, &deletion).await;
         if let Err(Error::Defect(_)) = &result {
             // Perhaps the schema was changed under the running service. The next call looks.
-            self.schema_fits.store(false, Ordering::Relaxed);
+            self.schema_fits.doubt();
             self.record_internal_error(deadline, &deletion).await;
         }
         if let Ok(outcome) = &result {
@@ -204,16 +205,17 @@ impl Repository {
     }
 
     async fn require_schema(&self, deadline: Instant) -> Result<(), Error> {
-        if self.schema_fits.load(Ordering::Relaxed) { Ok(()) } else { self.check_by(deadline).await }
+        if self.schema_fits.is_there() { Ok(()) } else { self.check_by(deadline).await }
     }
 
     async fn check_by(&self, deadline: Instant) -> Result<(), Error> {
+        let look = self.schema_fits.look();
         let names = self.session_settings.names();
         let looked = self.database.run(deadline, |connection| Box::pin(look_around(connection, names.clone())));
         let (found, role) = match looked.await {
             Ok(found) => found,
             Err(Error::Defect(error)) => {
-                self.schema_fits.store(false, Ordering::Relaxed);
+                self.schema_fits.doubt();
                 return Err(Error::Unavailable(format!(
                     "the schema cannot be read ({error}); `customer-deletion migrate` brings it to version {}",
                     schema::expected_version()
@@ -225,11 +227,11 @@ impl Repository {
         let fits = schema::fits(&found.applied).map_err(|misfit| misfit.to_string());
         let fits = fits.and_then(|()| role.judge(self.allow_owner));
         if let Err(misfit) = fits {
-            self.schema_fits.store(false, Ordering::Relaxed);
+            self.schema_fits.doubt();
             return Err(Error::Unavailable(misfit));
         }
         self.session_settings.check(&found.settings).map_err(Error::Unavailable)?;
-        self.schema_fits.store(true, Ordering::Relaxed);
+        self.schema_fits.all_is_well(look);
         if !found.writable {
             self.database.distrust_connections();
             return Err(Error::Unavailable("the server does not take writes".to_owned()));

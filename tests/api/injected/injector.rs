@@ -1,7 +1,6 @@
 //! A service whose database fails where and how a test wants it to.
 
 use customer_deletion::resource::Resource;
-use secrecy::SecretString;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -50,9 +49,7 @@ impl Injector {
     pub async fn start() -> Injector {
         let database = TestDatabase::migrated().await;
         sqlx::raw_sql(include_str!("injector.sql")).execute(&database.pool).await.unwrap();
-        let url = with_role(&database.url);
-        let service =
-            TestService::start_on(database, |settings| settings.database.url = Some(SecretString::from(url))).await;
+        let service = TestService::start_on(database, |_| {}).await;
         let family = service.world.family().await;
         Injector { service, family }
     }
@@ -120,11 +117,6 @@ impl Injector {
         let disagreements: i64 = sqlx::query_scalar(sql).fetch_one(self.pool()).await.unwrap();
         assert_eq!(disagreements, 0, "{fault:?}");
     }
-}
-
-fn with_role(url: &str) -> String {
-    let mark = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{mark}options[role]=pg_write_all_data")
 }
 
 /// The name of the statement that deletes the resource.

@@ -45,10 +45,9 @@ begin
 end
 $$;
 
--- Reading has no triggers, but the rows that a role may see can be asked for. The service has this role, because a superuser
--- sees everything unasked.
-grant select, insert, update on all tables in schema public to pg_write_all_data;
-grant usage on all sequences in schema public to pg_write_all_data;
+-- Reading has no triggers, but the rows that a role may see can be asked for. Here the service itself is to find them.
+grant select on fault to customer_deletion_service;
+grant usage on sequence reached to customer_deletion_service;
 
 do $$
 declare

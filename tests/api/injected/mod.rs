@@ -10,13 +10,14 @@ mod refusal;
 /// What passes by itself, and is tried again.
 const PASSING: [&str; 6] = ["25006", "40001", "40P01", "57P01", "57P02", "57P03"];
 
-/// The database is away, full, or too slow; that does not pass in a moment.
-const UNAVAILABLE: [&str; 9] = ["08006", "28000", "3D000", "53100", "53200", "53300", "55P03", "57014", "58030"];
+/// The database is away, full, too slow, or does not permit it; that does not pass in a moment.
+const UNAVAILABLE: [&str; 10] =
+    ["08006", "28000", "3D000", "42501", "53100", "53200", "53300", "55P03", "57014", "58030"];
 
 /// Nothing that the caller or time can mend.
-const DEFECTS: [&str; 16] = [
-    "0A000", "21000", "22003", "22012", "22P02", "23001", "23502", "23503", "23505", "23514", "42501", "42P01",
-    "55000", "P0001", "XX000", "XX001",
+const DEFECTS: [&str; 15] = [
+    "0A000", "21000", "22003", "22012", "22P02", "23001", "23502", "23503", "23505", "23514", "42P01", "55000",
+    "P0001", "XX000", "XX001",
 ];
 
 const UNAVAILABLE_TEXT: &str = "Service unavailable. Please try again";

@@ -2,11 +2,12 @@
 
 use customer_deletion::resource::Resource;
 use sqlx::{AssertSqlSafe, PgPool};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{present, rows, run, told};
 use crate::support::world::{Family, table};
-use crate::support::{TestService, World};
+use crate::support::{TestDatabase, TestService, World};
 
 const TABLES: [&str; 9] = [
     "contact",
@@ -113,6 +114,44 @@ async fn of_a_deleted_customer_everything_goes_and_nothing_of_others() {
     assert_eq!(service.world.operations().await, 1);
     let again = run(&service.database, &["purge", "--customer", &id]).await;
     again.refused(&[&format!("no customer has the id {id}")]);
+}
+
+/// Whatever the command makes of it, the statements look for themselves.
+#[tokio::test]
+async fn no_statement_erases_anything_of_a_live_customer() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let customer = furnish(&world, family).await;
+    let before = counts(&database.pool).await;
+
+    for (resource, sql) in [
+        (Resource::Contact, include_str!("../../../src/maintenance/sql/erase_contacts.sql")),
+        (Resource::Address, include_str!("../../../src/maintenance/sql/erase_addresses.sql")),
+        (Resource::ExternalParams, include_str!("../../../src/maintenance/sql/erase_external_params.sql")),
+        (Resource::Zone, include_str!("../../../src/maintenance/sql/erase_zones.sql")),
+        (Resource::Product, include_str!("../../../src/maintenance/sql/erase_products.sql")),
+    ] {
+        let ids = format!("select id from {} where customer_id = '{customer}'", table(resource));
+        let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(ids)).fetch_all(&database.pool).await.unwrap();
+        let erase = sqlx::query_as(sql).bind(ids).bind(OffsetDateTime::UNIX_EPOCH).bind(customer).bind(false);
+        let erased: (i64, i64, i64) = erase.fetch_one(&database.pool).await.unwrap();
+        assert_eq!(erased, (0, 0, 0), "{resource:?}");
+    }
+    for sql in [
+        include_str!("../../../src/maintenance/sql/erase_allocations_of_customer.sql"),
+        include_str!("../../../src/maintenance/sql/erase_subscribers_of_customer.sql"),
+        include_str!("../../../src/maintenance/sql/erase_sell_plans_of_customer.sql"),
+    ] {
+        sqlx::query(sql).bind(customer).bind(100_i64).execute(&database.pool).await.unwrap();
+    }
+    let without_anything = world.customer(Some(family.requester)).await;
+    let erase = include_str!("../../../src/maintenance/sql/erase_customer.sql");
+    sqlx::query(erase).bind(without_anything).execute(&database.pool).await.unwrap();
+
+    let mut after = counts(&database.pool).await;
+    *after.last_mut().unwrap() -= 1;
+    assert_eq!(after, before, "{TABLES:?}");
 }
 
 #[tokio::test]
