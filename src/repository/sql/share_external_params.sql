@@ -89,7 +89,7 @@ with
     update external_params
     set deleted_at = now(), deleted_by = ($5::uuid[])[array_position($4::uuid[], external_params.id)]
     where external_params.id = any (array(select unnest(complete.ids) from complete))
-    returning external_params.deleted_by as operation_id
+    returning ($5::uuid[])[array_position($4::uuid[], external_params.id)] as operation_id
   ),
   -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.
   recorded as (

@@ -53,7 +53,7 @@ with
     update zone
     set deleted_at = now(), deleted_by = ($5::uuid[])[array_position($4::uuid[], zone.id)]
     where zone.id = any (array(select unnest(complete.ids) from complete))
-    returning zone.deleted_by as operation_id
+    returning ($5::uuid[])[array_position($4::uuid[], zone.id)] as operation_id
   ),
   -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.
   recorded as (

@@ -54,18 +54,21 @@ pub fn corpus(known: &Known) -> Vec<Bytes> {
         Framing::Length.write(&mut bytes, &good_body);
         Bytes(bytes)
     });
-    with_bodies.chain(with_lines).collect()
+    let good = targets(known).into_iter().map(|target| good_call(known, target));
+    good.chain(with_bodies).chain(with_lines).collect()
+}
+
+fn good_call(known: &Known, (method, path, body): (&str, String, Vec<u8>)) -> Bytes {
+    let (identity, length) = (&known.identity, body.len());
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{identity}Content-Length: {length}\r\n\r\n");
+    Bytes([head.into_bytes(), body].concat())
 }
 
 /// With nothing wrong, but that the requester may not do it.
 fn good_calls(known: &Known) -> BoxedStrategy<Bytes> {
-    let identity = known.identity.clone();
-    select(targets(known))
-        .prop_map(move |(method, path, body)| {
-            let length = body.len();
-            let head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\n{identity}Content-Length: {length}\r\n\r\n");
-            Bytes([head.into_bytes(), body].concat())
-        })
+    let known = known.clone();
+    select(targets(&known))
+        .prop_map(move |target| good_call(&known, target))
         .boxed()
 }
 

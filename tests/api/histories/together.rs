@@ -27,6 +27,7 @@ const UNAVAILABLE: &str = "GLOBAL_1001";
 /// the commit, and when that began is noted.
 const NAP: &str = "
     create table about_to_commit (operation_id uuid primary key, at timestamptz not null);
+    grant select, insert, update on about_to_commit to public;
     create function nap() returns trigger language plpgsql as $$
       begin
         perform pg_sleep(0.005 * random());
