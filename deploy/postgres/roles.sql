@@ -152,13 +152,15 @@ grant select (operation_id, restored_ids, restored_by, restored_at, transaction_
 grant select (ctid) on contact, address, external_params, zone, product to customer_deletion_maintenance;
 
 -- `restore` takes back, and holds what the rows hang on. Who restored, when, and in which transaction is the database's to say.
-grant update (deleted_at, deleted_by) on contact, address, external_params, zone, product to customer_deletion_maintenance;
+grant update (deleted_at, deleted_by) on contact, address, external_params, zone to customer_deletion_maintenance;
 grant update (live) on customer to customer_deletion_maintenance;
 grant update (held) on subscriber, sell_plan to customer_deletion_maintenance;
 grant insert (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows) on restoration
   to customer_deletion_maintenance;
 
--- `purge` erases. Customers, subscribers and sell plans go by `purge --customer` alone.
+-- `purge` erases, and locks what it erases. For products that takes a right to update, and none that changes anything: live ones
+-- have no deleter, and the deletion of others is final. Customers, subscribers and sell plans go by `purge --customer` alone.
+grant update (deleted_by) on product to customer_deletion_maintenance;
 grant delete on
   contact, address, external_params, zone, product, product_allocation, operation, restoration,
   customer, subscriber, sell_plan

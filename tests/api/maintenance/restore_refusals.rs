@@ -137,10 +137,20 @@ async fn external_params_of_a_deleted_entity_stay_deleted(
 
 #[rstest]
 #[case::customer("update customer set deleted_at = now() where id = $1", "its customer")]
+#[case::sub_customer("update customer set deleted_at = now() where parent_id = $1", "the sub-customer")]
 #[case::subscriber("update subscriber set deleted_at = now() where customer_id = $1", "the subscriber")]
+#[case::sell_plan("update sell_plan set deleted_at = now() where customer_id = $1", "the sell plan")]
 #[tokio::test]
 async fn what_the_rows_hang_on_cannot_be_deleted_beside_a_restore(#[case] delete: &'static str, #[case] gone: &str) {
-    let deleted = Deleted::rows(Resource::ExternalParams, 2).await;
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let plan = service.world.sell_plan(family.requester).await;
+    let params = vec![
+        service.world.row(Resource::ExternalParams, family.requester).await,
+        service.world.external_params(family.requester, "sub_customer_id", family.sub_customer).await,
+        service.world.external_params(family.requester, "sell_plan_id", plan).await,
+    ];
+    let deleted = Deleted::these(service, family, Resource::ExternalParams, params).await;
     let mut deleting = deleted.service.database.pool.begin().await.unwrap();
     sqlx::query(delete).bind(deleted.family.requester).execute(&mut *deleting).await.unwrap();
 
@@ -151,7 +161,7 @@ async fn what_the_rows_hang_on_cannot_be_deleted_beside_a_restore(#[case] delete
 
     said.refused(&[gone]);
     let still = deleted.service.world.deleted(Resource::ExternalParams, &deleted.ids).await;
-    assert_eq!(still.len(), 2);
+    assert_eq!(still.len(), 3);
 }
 
 #[tokio::test]

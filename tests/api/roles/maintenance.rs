@@ -31,7 +31,7 @@ const UPDATE: Columns = &[
     ("address", &["deleted_at", "deleted_by"]),
     ("external_params", &["deleted_at", "deleted_by"]),
     ("zone", &["deleted_at", "deleted_by"]),
-    ("product", &["deleted_at", "deleted_by"]),
+    ("product", &["deleted_by"]),
     ("customer", &["live"]),
     ("subscriber", &["held"]),
     ("sell_plan", &["held"]),
@@ -108,24 +108,26 @@ async fn it_takes_back_nothing_without_a_record_and_no_product_at_all() {
     let database = granted().await;
     let (contact, product) = deleted_rows(&database).await;
     let mut session = session_as(&database, ROLE).await;
-    let record = |id: Uuid| {
-        let columns = "id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows";
-        format!(
-            "insert into restoration ({columns})
-             select gen_random_uuid(), deleted_by, customer_id, customer_id, 'contact', '{{{id}}}', 1 from contact"
-        )
-    };
-    let take_back =
-        |table: &str, id: Uuid| format!("update {table} set deleted_at = null, deleted_by = null where id = '{id}'");
+    let record = format!(
+        "insert into restoration (
+           id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows
+         ) select gen_random_uuid(), deleted_by, customer_id, customer_id, 'contact', '{{{contact},{product}}}', 2 from contact"
+    );
+    let take_back = format!("update contact set deleted_at = null, deleted_by = null where id = '{contact}'");
 
-    assert_eq!(refusal(&mut session, &take_back("contact", contact)).await.as_deref(), Some("23001"));
-    let recorded = format!("{}; {}", record(product), take_back("product", product));
-    assert_eq!(refusal(&mut session, &recorded).await.as_deref(), Some("23001"));
-    let recorded = format!("{}; {}", record(contact), take_back("contact", contact));
-    assert_eq!(refusal(&mut session, &recorded).await, None);
+    for (sql, refused) in [
+        (take_back.clone(), Some("23001")),
+        (format!("{record}; update product set deleted_at = null, deleted_by = null"), Some("42501")),
+        // What lets it lock a product changes none, deleted or live.
+        (format!("{record}; update product set deleted_by = null where id = '{product}'"), Some("23001")),
+        (format!("update product set deleted_by = '{contact}' where deleted_at is null"), Some("23514")),
+        (format!("{record}; {take_back}"), None),
+    ] {
+        assert_eq!(refusal(&mut session, &sql).await.as_deref(), refused, "{sql}");
+    }
 }
 
-/// A contact and a product that one operation deleted.
+/// A contact and a product that one operation deleted; there is a live product as well.
 async fn deleted_rows(database: &TestDatabase) -> (Uuid, Uuid) {
     let world = World::new(database.pool.clone());
     let customer = world.family().await.sub_customer;
@@ -133,5 +135,6 @@ async fn deleted_rows(database: &TestDatabase) -> (Uuid, Uuid) {
     let operation = Uuid::now_v7();
     world.execute("update contact set deleted_at = now(), deleted_by = $1", operation).await;
     world.execute("update product set deleted_at = now(), deleted_by = $1", operation).await;
+    world.product(customer).await;
     (contact, product)
 }
