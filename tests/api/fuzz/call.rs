@@ -67,9 +67,7 @@ fn good_call(known: &Known, (method, path, body): (&str, String, Vec<u8>)) -> By
 /// With nothing wrong, but that the requester may not do it.
 fn good_calls(known: &Known) -> BoxedStrategy<Bytes> {
     let known = known.clone();
-    select(targets(&known))
-        .prop_map(move |target| good_call(&known, target))
-        .boxed()
+    select(targets(&known)).prop_map(move |target| good_call(&known, target)).boxed()
 }
 
 /// A list that the service reads to its end, with whatever in it.
