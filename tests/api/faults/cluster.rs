@@ -9,6 +9,7 @@ use testcontainers::core::{ExecCommand, IntoContainerPort, Mount};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
+use crate::support::database::grant;
 use crate::support::postgres::remove_with_this_process;
 
 /// Every server of the container. Nothing outlives it, so nothing waits for the disk.
@@ -88,7 +89,9 @@ impl Cluster {
         ))
         .await;
         self.launch(Member::First).await;
-        schema::migrate(&self.url(Member::First).parse().unwrap()).await.expect("the migrations run");
+        let options = self.url(Member::First).parse().unwrap();
+        schema::migrate(&options).await.expect("the migrations run");
+        grant(&options).await;
     }
 
     pub fn url(&self, member: Member) -> &str {

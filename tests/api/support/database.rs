@@ -104,7 +104,7 @@ async fn template() -> &'static str {
 }
 
 /// Sets up the roles, and those that the service and the DBA's commands of the tests log in as.
-async fn grant(options: &PgConnectOptions) {
+pub async fn grant(options: &PgConnectOptions) {
     let mut connection = options.connect().await.unwrap();
     execute(&mut connection, ROLES.to_owned()).await;
     for (role, group) in [(SERVICE, "customer_deletion_service"), (MAINTENANCE, "customer_deletion_maintenance")] {
