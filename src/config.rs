@@ -4,6 +4,7 @@
 //! `CUSTOMER_DELETION_CONFIG` names. The environment wins.
 
 mod migration;
+mod queue;
 mod reading;
 mod requester;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::migration::Migration;
+pub use self::queue::Queue;
 pub use self::requester::{Header, Jwt, JwtSource, KeySource, Requester, RequesterSource, WAIT_FOR_KEY};
 
 const PREFIX: &str = "CUSTOMER_DELETION";
@@ -34,6 +36,7 @@ pub struct Settings {
     pub management: Management,
     pub requester: Requester,
     pub deletion: Deletion,
+    pub queue: Queue,
     pub migration: Migration,
     pub log: Log,
 }
@@ -223,6 +226,7 @@ impl Settings {
         self.validate_numbers()?;
         self.validate_waits()?;
         self.migration.validate()?;
+        self.queue.validate()?;
         if self.requester.rate_burst.is_some() && self.requester.rate_per_second.is_none() {
             let problem = format!("is of no use without {}", variable("requester.rate_per_second"));
             return Err(SettingsError::new("requester.rate_burst", problem));
@@ -307,4 +311,8 @@ impl Database {
 
 fn milliseconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     u64::deserialize(deserializer).map(Duration::from_millis)
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_secs)
 }

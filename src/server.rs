@@ -15,8 +15,9 @@ use crate::http::{
     self, Admission, Capacity, Connections, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
     WATCH_INTERVAL,
 };
-use crate::repository::Repository;
+use crate::repository::{Queue, Repository};
 use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
+use crate::worker::Workers;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,7 +68,8 @@ impl Server {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let repository = Repository::new(&self.settings.database, self.database);
+        let repository = Repository::new(&self.settings.database, &self.settings.queue, self.database.clone());
+        let queue = Queue::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
         metrics::start();
         let admission = Admission::new(capacity(&self.settings));
         let connections = Connections::default();
@@ -81,7 +83,12 @@ impl Server {
         };
         let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
         // Each ends with this function, whatever it is doing.
-        let upkeep = Upkeep { admission, connections: connections.clone(), health: health.clone() };
+        let upkeep = Upkeep {
+            admission,
+            connections: connections.clone(),
+            health: health.clone(),
+            repository: repository.clone(),
+        };
         let _upkeep = AbortOnDropHandle::new(tokio::spawn(upkeep.run(self.settings.http.keep_alive)));
         let _refreshing = AbortOnDropHandle::new(tokio::spawn(self.identification.keep_fresh()));
         let drain_seconds = self.settings.http.drain_seconds;
@@ -92,11 +99,16 @@ impl Server {
         let management = tokio::spawn(management);
         let calls = tokio::spawn(calls);
 
+        let workers = Workers::start(self.settings.queue.workers, &repository, queue);
+
         stop.await;
         tracing::info!(drain_seconds, "shutting down: calls in flight may end");
         health.start_draining();
+        // Operations and calls end at the same time, and have the same time for it.
+        let operations = tokio::spawn(workers.end(Duration::from_secs(drain_seconds)));
         calls_handle.stop(true).await;
         calls.await??;
+        operations.await?;
         management_handle.stop(true).await;
         management.await??;
         repository.close().await;
@@ -124,6 +136,7 @@ struct Upkeep {
     admission: Admission,
     connections: Connections,
     health: Data<Health>,
+    repository: Repository,
 }
 
 impl Upkeep {
@@ -137,10 +150,20 @@ impl Upkeep {
                 _ = counted.tick() => {
                     metrics::upkeep();
                     self.health.ask().await;
+                    self.measure_backlog().await;
                 }
                 _ = requesters.tick() => self.admission.forget_idle_requesters(),
                 _ = connections.tick() => self.connections.close_idle(keep_alive + HEAD_TIMEOUT),
             }
+        }
+    }
+}
+
+impl Upkeep {
+    /// What waits is the same for all replicas. While the database is away, the last that was seen stays.
+    async fn measure_backlog(&self) {
+        if let Ok(backlog) = self.repository.backlog().await {
+            metrics::backlog(backlog.operations, backlog.oldest_seconds);
         }
     }
 }

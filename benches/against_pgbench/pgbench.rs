@@ -41,6 +41,9 @@ const SESSION: &str = "-c statement_timeout=30000 -c lock_timeout=20000 -c idle_
 /// planner would leave out what the service's plan has.
 const NO_KEY: &str = "nullif(:no_key::text, 'none')";
 
+/// The sixth: a call that waits for its outcome has no record yet. A parameter, for the same reason.
+const NOT_RECORDED: &str = ":recorded::boolean";
+
 /// The other parameters, in the order in which they lie in a row of the table.
 const PARAMETERS: [(&str, &str, &str); 4] =
     [("$1", "operation", "::uuid"), ("$2", "requester", "::uuid"), ("$3", "customer", "::uuid"), ("$4", "ids", "")];
@@ -126,7 +129,13 @@ pub fn start(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<Waiting
         .arg(format!("--client={clients}"))
         .arg(format!("--jobs={}", clients.min(THREADS)))
         .arg(format!("--transactions={}", calls + calls.div_ceil(fetch) + LEAD_IN))
-        .args(["--define=stage=0", "--define=turn=0", &format!("--define=place={fetch}"), "--define=no_key=none"])
+        .args([
+            "--define=stage=0",
+            "--define=turn=0",
+            &format!("--define=place={fetch}"),
+            "--define=no_key=none",
+            "--define=recorded=false",
+        ])
         .arg(format!("--file={}", arena.cluster.file("pgbench.sql").display()))
         .arg(arena.cluster.url(COPY))
         .env("PGOPTIONS", session())
@@ -211,7 +220,7 @@ fn script(ids_per_call: u64) -> Result<String, AnyError> {
 /// The service's statement without an idempotency key; with a number as its fourth parameter where the list is long.
 fn statement(ids_per_call: u64) -> Result<String, AnyError> {
     const BEGINNING: &str = "with recursive\n";
-    let statement = without_comments(STATEMENT).replace("$5", NO_KEY);
+    let statement = without_comments(STATEMENT).replace("$5", NO_KEY).replace("$6", NOT_RECORDED);
     let parameters = PARAMETERS.map(|(parameter, _, _)| parameter);
     let is_known = parameters.iter().all(|parameter| statement.contains(parameter))
         && parameters.iter().fold(statement.clone(), |rest, parameter| rest.replace(parameter, "")).find('$').is_none();

@@ -52,7 +52,7 @@ begin
     select pg_class.oid
     from unnest(array[
       '_sqlx_migrations', 'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan',
-      'external_params', 'zone', 'product', 'product_allocation', 'operation', 'restoration',
+      'external_params', 'zone', 'product', 'product_allocation', 'operation', 'operation_queue', 'restoration',
       'live_customer', 'live_contact', 'live_address', 'live_subscriber', 'live_sell_plan', 'live_external_params',
       'live_zone', 'live_product', 'live_product_allocation', 'deletion_history'
     ]) as own (name)
@@ -134,6 +134,13 @@ grant insert (
   id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, idempotency_key, completed_at
 ) on operation to customer_deletion_service;
 
+-- It does later what callers do not wait for: it ends an operation that is open, once, and keeps the queue.
+grant update (status, error_code, failed_ids, deleted_rows, idempotency_key, completed_at) on operation
+  to customer_deletion_service;
+grant select, delete on operation_queue to customer_deletion_service;
+grant insert (operation_id, requester_id, customer_id, turn) on operation_queue to customer_deletion_service;
+grant update (attempts, lease_id, free_at) on operation_queue to customer_deletion_service;
+
 -- The maintenance: `restore` takes a deletion back, `purge` erases rows for good. Neither reads what is in the rows.
 grant select on schema_version to customer_deletion_maintenance;
 grant select (id, parent_id, deleted_at, live) on customer to customer_deletion_maintenance;
@@ -172,5 +179,6 @@ grant select (
   id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, created_at, completed_at
 ) on operation to customer_deletion_support;
 grant select (id, parent_id, name, created_at, deleted_at) on customer to customer_deletion_support;
+grant select on operation_queue to customer_deletion_support;
 
 commit;

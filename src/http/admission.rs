@@ -49,10 +49,14 @@ impl FromRequest for Place {
     }
 }
 
+/// Bodies that may be larger than those of calls that wait for their outcome, and be read at once: what bounds their memory.
+const LARGE_BODIES: usize = 4;
+
 /// Lets calls in. Cheap to clone.
 #[derive(Clone)]
 pub struct Admission {
     in_flight: Arc<Semaphore>,
+    large_bodies: Arc<Semaphore>,
     rate: Option<Arc<DefaultKeyedRateLimiter<Uuid>>>,
 }
 
@@ -63,7 +67,7 @@ impl Admission {
             Arc::new(RateLimiter::dashmap(quota))
         });
         let in_flight = Arc::new(Semaphore::new(capacity.max_in_flight));
-        Admission { in_flight, rate }
+        Admission { in_flight, large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)), rate }
     }
 
     /// Forgets the requesters whose next call would be let in as if it were their first.
@@ -78,6 +82,14 @@ impl Admission {
     fn place(&self) -> Option<Place> {
         let permit = Arc::clone(&self.in_flight).try_acquire_owned().ok()?;
         Some(Place { _held: Arc::new((permit, InFlight::begin())) })
+    }
+
+    /// What a large body needs until the work for it has ended.
+    pub fn place_for_large_body(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.large_bodies).try_acquire_owned().map_err(|_| {
+            metrics::rejected(Limit::LargeBodies);
+            Error::Unavailable("too many large bodies are being read".to_owned())
+        })
     }
 
     fn within_rate(&self, requester: Requester) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use super::admission::Place;
 use super::answer::{REQUEST_ID, RequestId, header_value};
 use super::report::{DeletionFields, Notes};
 use super::requester::Requester;
-use super::{Service, envelope, idempotency, target};
+use super::{Service, envelope, idempotency, prefer, target};
 use crate::error::Error;
 use crate::operation::{Deletion, Outcome};
 use crate::resource::Resource;
@@ -79,27 +79,51 @@ async fn delete(
     let resource = Resource::from_str(word).map_err(|error| Error::Defect(error.to_string()))?;
     let customer_id = target::path_id("customerId", customer_id)?;
     let id = id.map(|id| target::path_id("id", id)).transpose()?;
-    let idempotency_key = idempotency::key(request.headers())?;
-    let targets = target::target_ids(resource, id, request.headers(), payload, service.limits).await?;
+    let headers = request.headers();
+    let idempotency_key = idempotency::key(headers)?;
+    let wanted = prefer::outcome(headers);
+    let large = target::may_be_longer_than(service.limits.awaited.max_bytes, headers);
+    let room =
+        (wanted == prefer::Outcome::Later && large).then(|| service.admission.place_for_large_body()).transpose()?;
+    let targets = target::target_ids(resource, id, headers, payload, service.limits.of(wanted)).await?;
 
     let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
     Notes::of(request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
-    let outcome = service.repository.delete(deletion, place).await;
-    outcome.map(answer)
+    match wanted {
+        prefer::Outcome::Awaited => service.repository.delete(deletion, place).await.map(answer),
+        prefer::Outcome::Later => service.repository.accept(deletion, (place, room)).await.map(answer_before_outcome),
+    }
 }
 
+/// The same whether it is done or accepted.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Deleted {
     request_id: Uuid,
 }
 
-/// The same answer for a call and for its replays, but for the header that marks a replay.
 fn answer(outcome: Outcome) -> HttpResponse {
-    let mut response = match outcome.refusal {
+    let response = match outcome.refusal {
         None => envelope::success(Deleted { request_id: outcome.operation_id }),
         Some(code) => HttpResponse::from_error(Error::Refused(code)),
     };
+    with_headers(response, outcome)
+}
+
+/// What is to be deleted is on record, unless the key is another call's.
+fn answer_before_outcome(outcome: Outcome) -> HttpResponse {
+    let mut response = match outcome.refusal {
+        None => envelope::accepted(Deleted { request_id: outcome.operation_id }),
+        Some(code) => HttpResponse::from_error(Error::Refused(code)),
+    };
+    if outcome.refusal.is_none() {
+        prefer::mark(&mut response, outcome.operation_id);
+    }
+    with_headers(response, outcome)
+}
+
+/// The same answer for a call and for its replays, but for the header that marks a replay.
+fn with_headers(mut response: HttpResponse, outcome: Outcome) -> HttpResponse {
     response.headers_mut().insert(REQUEST_ID, header_value(outcome.operation_id));
     if outcome.replayed {
         response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));

@@ -44,6 +44,11 @@ pub fn success<T: Serialize>(element: T) -> HttpResponse {
     HttpResponse::Ok().json(Success::of(element))
 }
 
+/// 202 with one element of content.
+pub fn accepted<T: Serialize>(element: T) -> HttpResponse {
+    HttpResponse::Accepted().json(Success::of(element))
+}
+
 /// The body of such an answer, as an example.
 pub fn success_as_json(element: Value) -> Value {
     serde_json::to_value(Success::of(element)).expect("an envelope is JSON")

@@ -11,6 +11,7 @@ mod health;
 mod idempotency;
 pub mod openapi;
 mod operations;
+mod prefer;
 mod report;
 mod requester;
 mod target;

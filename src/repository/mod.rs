@@ -7,10 +7,12 @@
 //! A call that does not go through pays for a second look (`sql/inspect_*.sql`), whose findings [`crate::eligibility`] judges,
 //! and for the record of the refusal. If by then nothing stands in the way any more, the deletion is tried again.
 //!
-//! When every session is busy, the calls that wait are done several at a time: see `sharing`.
+//! When every session is busy, the calls that wait are done several at a time: see `sharing`. Calls whose callers do not wait are
+//! done later: see `queue`.
 
 mod database;
 mod observed;
+mod queue;
 mod role;
 mod session_settings;
 mod sessions;
@@ -19,34 +21,41 @@ mod statements;
 mod trust;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
+pub use self::queue::{Backlog, End, Leased, Queue};
 pub use self::role::refuse_owner;
 pub use self::session_settings::PLANNING;
 pub use self::statements::check_schema;
 
 use self::database::Database;
+use self::queue::Enqueued;
 use self::role::Role;
 use self::session_settings::Wanted;
 use self::sharing::{Reached, Sharing};
-use self::statements::{Attempt, Failure, SchemaCheck};
+use self::statements::{Attempt, Failure, Record, SchemaCheck};
 use self::trust::Trust;
 use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, Operation, Outcome, Status};
 use crate::schema;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, Limit};
 
 /// How often one call may find, on its second look, that nothing stands in its way any more.
 const ATTEMPTS: u32 = 3;
+
+/// When a requester for whom too many operations wait may try again.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
 
 /// What the handlers delegate to. Cheap to clone.
 #[derive(Clone)]
@@ -58,6 +67,10 @@ pub struct Repository {
     /// Whether schema and sessions were found to be as wanted. Until they were, no call touches a table.
     schema_fits: Arc<Trust>,
     allow_owner: bool,
+    /// How many operations of a requester may wait to be done later.
+    most_waiting: i64,
+    /// Told of each operation that is accepted here, so that it need not wait until somebody looks.
+    accepted: Arc<Notify>,
     /// Where the connections live. The threads that serve calls have runtimes of their own, which end before the calls do.
     runtime: Handle,
     tasks: TaskTracker,
@@ -66,7 +79,7 @@ pub struct Repository {
 impl Repository {
     /// Connects when first asked to work, so that the service can start before its database. All the work is done in the
     /// runtime that this is called in.
-    pub fn new(settings: &config::Database, options: PgConnectOptions) -> Repository {
+    pub fn new(settings: &config::Database, queue: &config::Queue, options: PgConnectOptions) -> Repository {
         let (runtime, tasks) = (Handle::current(), TaskTracker::new());
         let database = Database::new(settings, options);
         let sharing =
@@ -77,6 +90,8 @@ impl Repository {
             session_settings: Arc::new(Wanted::new(settings)),
             schema_fits: Arc::default(),
             allow_owner: settings.allow_owner,
+            most_waiting: i64::from(queue.max_waiting),
+            accepted: Arc::default(),
             runtime,
             tasks,
         }
@@ -97,6 +112,37 @@ impl Repository {
             repository.delete_by(repository.database.deadline(), deletion).await
         })
         .await
+    }
+
+    /// Records the call as an open operation, which a worker does later. It is not looked at whether it may be done.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::delete`], and [`Error::TooManyRequests`] when too many operations of the requester wait already. Holds the
+    /// place likewise.
+    pub async fn accept(&self, deletion: Deletion, place: impl Send + 'static) -> Result<Outcome, Error> {
+        let repository = self.clone();
+        self.in_own_task(async move {
+            let _place = place;
+            repository.accept_by(repository.database.deadline(), deletion).await
+        })
+        .await
+    }
+
+    /// What waits to be done.
+    pub async fn backlog(&self) -> Result<Backlog, Error> {
+        let repository = self.clone();
+        self.in_own_task(async move {
+            let deadline = repository.database.deadline();
+            repository.require_schema(deadline).await?;
+            repository.database.run(deadline, |connection| Box::pin(queue::measure(connection))).await
+        })
+        .await
+    }
+
+    /// Done when an operation was accepted here since this was last asked.
+    pub async fn something_was_accepted(&self) {
+        self.accepted.notified().await;
     }
 
     /// The requester's operation with this id; none for another's, and for one that never was. Holds the place like
@@ -160,6 +206,34 @@ impl Repository {
         }
         if let Ok(outcome) = &result {
             count(&deletion, outcome);
+        }
+        result
+    }
+
+    async fn accept_by(&self, deadline: Instant, deletion: Deletion) -> Result<Outcome, Error> {
+        self.require_schema(deadline).await?;
+        let (deletion, most_waiting) = (Arc::new(deletion), self.most_waiting);
+        let accepted = self.database.run(deadline, |connection| {
+            let deletion = Arc::clone(&deletion);
+            Box::pin(async move { accept_or_replay(connection, &deletion, most_waiting).await })
+        });
+        let result = match accepted.await {
+            Ok(Some(outcome)) => Ok(outcome),
+            Ok(None) => {
+                metrics::rejected(Limit::Waiting);
+                Err(Error::TooManyRequests(WAIT_FOR_ROOM))
+            }
+            Err(error) => Err(error),
+        };
+        match &result {
+            Ok(outcome) if outcome.replayed => metrics::replayed(deletion.resource),
+            Ok(Outcome { refusal: None, .. }) => {
+                metrics::accepted(deletion.resource);
+                self.accepted.notify_one();
+            }
+            Ok(_) => metrics::operation_ended(deletion.resource, Status::Failure, 0),
+            Err(Error::Defect(_)) => self.schema_fits.doubt(),
+            Err(_) => {}
         }
         result
     }
@@ -257,8 +331,8 @@ fn count(deletion: &Deletion, outcome: &Outcome) {
 /// None when what the call is about kept changing, or is not decided yet.
 async fn delete_or_refuse(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
     for _ in 0..ATTEMPTS {
-        match statements::delete(connection, deletion).await? {
-            Attempt::Deleted => return Ok(Some(own_outcome(deletion, None))),
+        match statements::delete(connection, deletion, Record::IsMade).await? {
+            Attempt::Deleted(_) => return Ok(Some(own_outcome(deletion, None))),
             Attempt::Replayed => return replay(connection, deletion).await,
             Attempt::NotEligible => {}
         }
@@ -268,6 +342,34 @@ async fn delete_or_refuse(connection: &mut PgConnection, deletion: &Deletion) ->
         }
     }
     Ok(None)
+}
+
+/// None where too many operations of the requester wait already.
+async fn accept_or_replay(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    most_waiting: i64,
+) -> Result<Option<Outcome>, sqlx::Error> {
+    loop {
+        let enqueued = queue::accept(connection, deletion, most_waiting).await?;
+        if enqueued == Enqueued::Accepted {
+            return Ok(Some(own_outcome(deletion, None)));
+        }
+        // Either an earlier call has its id or its key, or an earlier try of this very call went through after all.
+        let key = deletion.idempotency_key.as_ref();
+        let found = statements::find_operation(connection, deletion.requester_id, deletion.operation_id, key).await?;
+        match (found, enqueued) {
+            (Some(operation), _) if operation.is_of_the_same_call_as(deletion) => {
+                // What became of it is told by its status, as for the first of these calls.
+                let replayed = operation.id != deletion.operation_id;
+                return Ok(Some(Outcome { operation_id: operation.id, refusal: None, replayed }));
+            }
+            (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Some),
+            (None, Enqueued::Full) => return Ok(None),
+            // It was purged in between.
+            (None, Enqueued::Taken | Enqueued::Accepted) => {}
+        }
+    }
 }
 
 fn own_outcome(deletion: &Deletion, refusal: Option<Code>) -> Outcome {

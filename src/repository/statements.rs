@@ -14,8 +14,8 @@ use crate::schema::Applied;
 
 /// What came of a try to delete.
 pub enum Attempt {
-    /// Every row is deleted, and the operation recorded.
-    Deleted,
+    /// Every row is deleted, so many, and the operation is recorded.
+    Deleted(i64),
     /// An earlier operation stands under the same idempotency key; nothing was changed.
     Replayed,
     /// Not every row could be had; nothing was changed.
@@ -23,12 +23,21 @@ pub enum Attempt {
 }
 
 struct AttemptRow {
-    deleted: bool,
+    deleted_rows: i64,
     replayed: Option<Uuid>,
 }
 
+/// Whether there is a record of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// The statement makes it.
+    IsMade,
+    /// The operation is open, and whoever calls the statement ends it in the same transaction.
+    IsOpen,
+}
+
 macro_rules! attempt {
-    ($file:literal, $connection:expr, $deletion:expr) => {
+    ($file:literal, $connection:expr, $deletion:expr, $record:expr) => {
         observed(
             $file,
             sqlx::query_file_as!(
@@ -39,6 +48,7 @@ macro_rules! attempt {
                 $deletion.customer_id,
                 $deletion.targets.as_slice(),
                 $deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+                $record == Record::IsOpen,
             )
             .fetch_one($connection),
         )
@@ -47,20 +57,24 @@ macro_rules! attempt {
 }
 
 /// Deletes every target and records the success, or changes nothing.
-pub async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Attempt, sqlx::Error> {
+pub async fn delete(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    record: Record,
+) -> Result<Attempt, sqlx::Error> {
     let row = match deletion.resource {
-        Resource::Contact => attempt!("src/repository/sql/delete_contacts.sql", connection, deletion),
-        Resource::Address => attempt!("src/repository/sql/delete_addresses.sql", connection, deletion),
+        Resource::Contact => attempt!("src/repository/sql/delete_contacts.sql", connection, deletion, record),
+        Resource::Address => attempt!("src/repository/sql/delete_addresses.sql", connection, deletion, record),
         Resource::ExternalParams => {
-            attempt!("src/repository/sql/delete_external_params.sql", connection, deletion)
+            attempt!("src/repository/sql/delete_external_params.sql", connection, deletion, record)
         }
-        Resource::Zone => attempt!("src/repository/sql/delete_zones.sql", connection, deletion),
-        Resource::Product => attempt!("src/repository/sql/delete_products.sql", connection, deletion),
+        Resource::Zone => attempt!("src/repository/sql/delete_zones.sql", connection, deletion, record),
+        Resource::Product => attempt!("src/repository/sql/delete_products.sql", connection, deletion, record),
     };
     match row {
-        Ok(AttemptRow { deleted: true, .. }) => Ok(Attempt::Deleted),
+        Ok(AttemptRow { deleted_rows: rows @ 1.., .. }) => Ok(Attempt::Deleted(rows)),
         Ok(AttemptRow { replayed: Some(_), .. }) => Ok(Attempt::Replayed),
-        Ok(AttemptRow { deleted: false, replayed: None }) => Ok(Attempt::NotEligible),
+        Ok(AttemptRow { replayed: None, .. }) => Ok(Attempt::NotEligible),
         // The id or the key was taken while this statement ran.
         Err(error) if violates(&error, &["operation_pkey", "operation_idempotency_key"]) => Ok(Attempt::Replayed),
         // The product was allocated while this statement ran.
@@ -224,7 +238,7 @@ pub async fn find_operation(
     }))
 }
 
-fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+pub fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
     sqlx::Error::Decode(Box::new(error))
 }
 

@@ -31,11 +31,20 @@ const SHARED_CALLS: &str = "customer_deletion_shared_calls_total";
 const RETRIES: &str = "customer_deletion_database_retries_total";
 const STATEMENT_DURATION: &str = "customer_deletion_statement_duration_seconds";
 const JWKS_REFRESHES: &str = "customer_deletion_jwks_refreshes_total";
+const ACCEPTED: &str = "customer_deletion_queue_accepted_total";
+const FAILED_ATTEMPTS: &str = "customer_deletion_queue_failed_attempts_total";
+const BACKLOG: &str = "customer_deletion_queue_operations";
+const BACKLOG_AGE: &str = "customer_deletion_queue_oldest_age_seconds";
+const QUEUE_WAIT: &str = "customer_deletion_queue_wait_seconds";
+const RUN_DURATION: &str = "customer_deletion_queue_run_duration_seconds";
 const READY: &str = "customer_deletion_ready";
 const BUILD_INFO: &str = "customer_deletion_build_info";
 
 /// From the time of one statement on a quiet machine to the longest that a call may take, in seconds.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+
+/// The same for operations that are done later, whose callers do not wait.
+const LONG_BUCKETS: [f64; 12] = [0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 1800.0];
 
 /// How often what was measured is moved into the buckets. Until then each measurement takes memory of its own.
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -49,6 +58,8 @@ struct Exporter {
 static EXPORTER: LazyLock<Exporter> = LazyLock::new(|| {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(QUEUE_WAIT.to_owned()), &LONG_BUCKETS))
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(RUN_DURATION.to_owned()), &LONG_BUCKETS))
         .expect("there are buckets")
         .install_recorder()
         .expect("nothing else installs a recorder");
@@ -108,6 +119,15 @@ fn describe() {
         "Work that was tried again, by the SQLSTATE that ended the last try; without one, the connection broke."
     );
     describe_histogram!(STATEMENT_DURATION, "From sending a statement to its result, or to its being given up.");
+    describe_counter!(ACCEPTED, "Calls that were accepted to be done later.");
+    describe_counter!(
+        FAILED_ATTEMPTS,
+        "Attempts to do an accepted operation that failed; each is followed by another, or by an internal error."
+    );
+    describe_gauge!(BACKLOG, "Accepted operations that have not ended, of all replicas.");
+    describe_gauge!(BACKLOG_AGE, "How long the oldest of them has waited.");
+    describe_histogram!(QUEUE_WAIT, "From the acceptance of an operation to its first attempt.");
+    describe_histogram!(RUN_DURATION, "How long an attempt to do an accepted operation took.");
     describe_counter!(JWKS_REFRESHES, "How often the issuer's keys were read again.");
     describe_gauge!(READY, "Whether the last readiness check passed: 1 or 0.");
     describe_gauge!(BUILD_INFO, "Always 1; the label tells the version.");
@@ -120,6 +140,8 @@ fn start_at_zero() {
         counter!(DELETED_ROWS, "resource" => resource).absolute(0);
         counter!(REPLAYS, "resource" => resource).absolute(0);
         counter!(SHARED_STATEMENTS, "resource" => resource).absolute(0);
+        counter!(ACCEPTED, "resource" => resource).absolute(0);
+        counter!(FAILED_ATTEMPTS, "resource" => resource).absolute(0);
         for outcome in ["done", "alone"] {
             counter!(SHARED_CALLS, "resource" => resource, "outcome" => outcome).absolute(0);
         }
@@ -127,7 +149,7 @@ fn start_at_zero() {
             counter!(OPERATIONS, "resource" => resource, "status" => status.name()).absolute(0);
         }
     }
-    for limit in [Limit::InFlight, Limit::Rate] {
+    for limit in [Limit::InFlight, Limit::Rate, Limit::Waiting, Limit::LargeBodies] {
         counter!(REJECTED, "limit" => limit.name()).absolute(0);
     }
     for sqlstate in ["", "25006", "40001", "40P01", "57P01", "57P02", "57P03"] {
@@ -141,6 +163,8 @@ fn start_at_zero() {
     counter!(DEFECTS).absolute(0);
     gauge!(IN_FLIGHT).set(0);
     gauge!(READY).set(0);
+    gauge!(BACKLOG).set(0);
+    gauge!(BACKLOG_AGE).set(0);
 }
 
 /// A call was answered. The route is its pattern, or empty where none fits; the code of a success is empty.
@@ -186,6 +210,10 @@ pub enum Limit {
     InFlight,
     /// Too many calls of one requester.
     Rate,
+    /// Too many operations of one requester that wait to be done.
+    Waiting,
+    /// Too many large bodies.
+    LargeBodies,
 }
 
 impl Limit {
@@ -193,6 +221,8 @@ impl Limit {
         match self {
             Limit::InFlight => "in_flight",
             Limit::Rate => "rate",
+            Limit::Waiting => "waiting",
+            Limit::LargeBodies => "large_bodies",
         }
     }
 }
@@ -243,6 +273,30 @@ pub fn retried(sqlstate: Option<&str>) {
 
 pub fn statement_ended(statement: &'static str, took: Duration) {
     histogram!(STATEMENT_DURATION, "statement" => statement).record(took);
+}
+
+/// A call was accepted, to be done later.
+pub fn accepted(resource: Resource) {
+    counter!(ACCEPTED, "resource" => resource.word()).increment(1);
+}
+
+/// Something waits, or nothing: so many operations, the oldest for so many seconds.
+pub fn backlog(operations: i64, oldest_seconds: f64) {
+    gauge!(BACKLOG).set(operations as f64);
+    gauge!(BACKLOG_AGE).set(oldest_seconds);
+}
+
+/// An accepted operation waited this long for its first attempt.
+pub fn waited_in_queue(wait: Duration) {
+    histogram!(QUEUE_WAIT).record(wait);
+}
+
+/// An attempt to do an accepted operation took this long.
+pub fn attempted(resource: Resource, took: Duration, failed: bool) {
+    histogram!(RUN_DURATION, "resource" => resource.word()).record(took);
+    if failed {
+        counter!(FAILED_ATTEMPTS, "resource" => resource.word()).increment(1);
+    }
 }
 
 /// The keys of tokens were read again, or could not be.

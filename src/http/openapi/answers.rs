@@ -14,6 +14,8 @@ use crate::http::envelope;
 
 const REQUEST_ID: &str = "Request-Id";
 pub const REPLAYED: &str = "Idempotency-Replayed";
+pub const LOCATION: &str = "Location";
+pub const PREFERENCE_APPLIED: &str = "Preference-Applied";
 pub const RETRY_AFTER: &str = "Retry-After";
 pub const ALLOW: &str = "Allow";
 pub const AUTHENTICATE: &str = "WWW-Authenticate";
@@ -50,8 +52,13 @@ pub fn failure(description: &str, cases: &[Case], headers: &[&str]) -> Response 
 
 /// A success whose content has one such element.
 pub fn success(description: &str, schema: &str, example: Value, headers: &[&str]) -> Response {
+    success_named("SUCCESS", description, schema, example, headers)
+}
+
+/// The same, whose example has another name.
+pub fn success_named(name: &str, description: &str, schema: &str, example: Value, headers: &[&str]) -> Response {
     let example = ExampleBuilder::new().summary(description).value(Some(envelope::success_as_json(example))).build();
-    answer(description, Ref::from_schema_name(schema), vec![("SUCCESS".to_owned(), example)], headers)
+    answer(description, Ref::from_schema_name(schema), vec![(name.to_owned(), example)], headers)
 }
 
 fn answer(
@@ -70,7 +77,7 @@ fn answer(
 }
 
 /// All the headers that have a name.
-pub fn headers() -> [(&'static str, Header); 5] {
+pub fn headers() -> [(&'static str, Header); 7] {
     let header = |schema: RefOr<Schema>, description: &str| {
         HeaderBuilder::new().schema(Some(schema)).description(Some(description))
     };
@@ -93,6 +100,24 @@ pub fn headers() -> [(&'static str, Header); 5] {
                 ObjectBuilder::new().schema_type(Type::String).extensions(schemas::with("const", json!("true"))).into(),
                 "There when this is the recorded answer to an earlier call under the same `Idempotency-Key`.",
             )
+            .build(),
+        ),
+        (
+            LOCATION,
+            header(text(), "Where the outcome can be asked for: `getCallDetails` of the operation.")
+                .extensions(always())
+                .build(),
+        ),
+        (
+            PREFERENCE_APPLIED,
+            header(
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .extensions(schemas::with("const", json!("respond-async")))
+                    .into(),
+                "The preference that was followed.",
+            )
+            .extensions(always())
             .build(),
         ),
         (RETRY_AFTER, header(seconds.into(), "How many seconds to wait.").extensions(always()).build()),

@@ -90,7 +90,7 @@ fn deletion(resource: Resource, form: Form, limits: Limits) -> Operation {
     let responses = ResponsesBuilder::new()
         .responses_from_iter(deletions::references(resource, form != Form::One))
         .responses_from_iter(shared::references(limits, true));
-    operation.parameter(idempotency_key()).responses(responses.build()).build()
+    operation.parameter(idempotency_key()).parameter(prefer(limits)).responses(responses.build()).build()
 }
 
 fn description(resource: Resource, form: Form, words: &Words) -> String {
@@ -146,6 +146,20 @@ fn idempotency_key() -> Parameter {
              answer, and deletes nothing. Keys belong to their requester, and are kept for at least 24 hours.",
         ))
         .schema(Some(key))
+        .build()
+}
+
+fn prefer(limits: Limits) -> Parameter {
+    ParameterBuilder::new()
+        .name("Prefer")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(format!(
+            "`respond-async` (RFC 7240): the call is recorded and answered 202 at once, and done afterwards; its status tells the outcome. \
+             A list may have {} ids then, in a body of up to {} bytes. Other preferences are ignored.",
+            limits.later.max_ids, limits.later.max_bytes
+        )))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build()
 }
 

@@ -5,7 +5,7 @@ use utoipa::openapi::link::{Link, LinkBuilder};
 use utoipa::openapi::response::Response;
 use utoipa::openapi::{Ref, RefOr};
 
-use super::answers::{self, Case, REPLAYED};
+use super::answers::{self, Case, LOCATION, PREFERENCE_APPLIED, REPLAYED};
 use super::words::Words;
 use super::{Limits, calls, schemas};
 use crate::demo::world::OPERATION;
@@ -13,6 +13,7 @@ use crate::error::{Code, Error};
 use crate::resource::{Resource, Scope};
 
 const DELETED: &str = "Deleted";
+const ACCEPTED: &str = "Accepted";
 const MALFORMED_ONE: &str = "MalformedDeletion";
 const MALFORMED_LIST: &str = "MalformedListDeletion";
 const ALLOCATED: &str = "ProductAllocated";
@@ -21,6 +22,7 @@ const ALLOCATED: &str = "ProductAllocated";
 pub fn responses(limits: Limits) -> Vec<(String, Response)> {
     let mut responses = vec![
         (DELETED.to_owned(), deleted()),
+        (ACCEPTED.to_owned(), accepted()),
         (MALFORMED_ONE.to_owned(), malformed(&malformed_one())),
         (MALFORMED_LIST.to_owned(), malformed(&malformed_list(limits))),
         (
@@ -38,8 +40,12 @@ pub fn responses(limits: Limits) -> Vec<(String, Response)> {
 /// The status of each, and where it is described.
 pub fn references(resource: Resource, takes_list: bool) -> Vec<(String, RefOr<Response>)> {
     let malformed = if takes_list { MALFORMED_LIST } else { MALFORMED_ONE };
-    let mut references =
-        vec![("200", DELETED.to_owned()), ("400", malformed.to_owned()), ("404", refused_name(resource))];
+    let mut references = vec![
+        ("200", DELETED.to_owned()),
+        ("202", ACCEPTED.to_owned()),
+        ("400", malformed.to_owned()),
+        ("404", refused_name(resource)),
+    ];
     if resource == Resource::Product {
         references.push(("409", ALLOCATED.to_owned()));
     }
@@ -55,6 +61,16 @@ fn deleted() -> Response {
     let mut deleted = answers::success("Everything is deleted, at one time.", schemas::DELETED, example, &[REPLAYED]);
     link_to_the_call(&mut deleted, "$response.body#/content/0/requestId");
     deleted
+}
+
+fn accepted() -> Response {
+    let example = json!({ "requestId": OPERATION });
+    let description = "With `Prefer: respond-async`: the call is well-formed and recorded as OPEN. Whether it may be done is found out \
+                       when it is done, and told by its status.";
+    let headers = [PREFERENCE_APPLIED, LOCATION, REPLAYED];
+    let mut accepted = answers::success_named("ACCEPTED", description, schemas::DELETED, example, &headers);
+    link_to_the_call(&mut accepted, "$response.body#/content/0/requestId");
+    accepted
 }
 
 /// A refused call can be asked for as well.
@@ -95,7 +111,8 @@ fn malformed_one() -> [Case; 4] {
 
 fn malformed_list(limits: Limits) -> [Case; 5] {
     let [customer_id, key] = malformed_anyway();
-    let too_many = format!("`id` lists {} ids; at most {} are allowed", limits.max_ids + 1, limits.max_ids);
+    let too_many =
+        format!("`id` lists {} ids; at most {} are allowed", limits.awaited.max_ids + 1, limits.awaited.max_ids);
     [
         customer_id,
         Case::malformed(

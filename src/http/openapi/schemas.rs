@@ -62,8 +62,11 @@ fn id_list(limits: Limits) -> Object {
     let ids = ArrayBuilder::new()
         .items(Ref::from_schema_name(ID))
         .min_items(Some(1))
-        .max_items(Some(limits.max_ids))
-        .description(Some("An id that is listed twice is taken once, and counts twice against the longest list."))
+        .max_items(Some(limits.later.max_ids.max(limits.awaited.max_ids)))
+        .description(Some(format!(
+            "At most {} ids, or {} with `Prefer: respond-async`. An id that is listed twice is taken once, and counts twice.",
+            limits.awaited.max_ids, limits.later.max_ids
+        )))
         .build();
     ObjectBuilder::new()
         .property("id", ids)

@@ -38,8 +38,10 @@ pub fn references(limits: Limits, deletes: bool) -> Vec<(String, RefOr<Response>
 fn shared(limits: Limits) -> [Shared; 8] {
     let fixed = |code: Code| Error::Malformed(code, code.message().to_owned());
     let case = |error: Error, when: &str| Case::of(error, when);
-    let too_large =
-        Error::Malformed(Code::PAYLOAD_TOO_LARGE, format!("the body is larger than {} bytes", limits.max_body_bytes));
+    let too_large = Error::Malformed(
+        Code::PAYLOAD_TOO_LARGE,
+        format!("the body is larger than {} bytes", limits.awaited.max_bytes),
+    );
     [
         Shared {
             name: "Unauthenticated",
@@ -79,7 +81,7 @@ fn shared(limits: Limits) -> [Shared; 8] {
         Shared {
             name: "TooManyRequests",
             status: StatusCode::TOO_MANY_REQUESTS,
-            description: "The requester calls more often than it may. Nothing is deleted.",
+            description: "The requester calls more often than it may, or has too many accepted operations waiting. Nothing is deleted.",
             headers: &[RETRY_AFTER],
             case: case(Error::TooManyRequests(Duration::ZERO), "Too many calls in a short time"),
         },

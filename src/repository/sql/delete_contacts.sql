@@ -1,6 +1,7 @@
 -- delete_contacts: deletes contacts of a sub-customer and records the operation, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 contacts (ascending, each once)  $5 idempotency key or null
+-- $6 whether the operation is recorded already, as open: then who calls ends it, in the same transaction
 with recursive
   -- From the customer up to the requester, and no further than a sub-customer may be away.
   path (id, parent_id, depth) as (
@@ -64,9 +65,10 @@ with recursive
     )
     select $1, $2, $3, 'contact', $4, 'SUCCESS', count(deleted.id), $5, clock_timestamp()
     from deleted
+    where not $6
     having count(deleted.id) > 0
     returning operation.id
   )
 select
-  exists (select from recorded) as "deleted!",
+  (select count(*) from deleted) as "deleted_rows!",
   (select replayed.id from replayed) as "replayed: uuid::Uuid"

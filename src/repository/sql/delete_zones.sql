@@ -1,6 +1,7 @@
 -- delete_zones: deletes zones of the requester and records the operation, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 zones (ascending, each once)  $5 idempotency key or null
+-- $6 whether the operation is recorded already, as open: then who calls ends it, in the same transaction
 with
   -- An earlier call under the same key has the answer; this one changes nothing.
   replayed as materialized (
@@ -48,9 +49,10 @@ with
     )
     select $1, $2, $3, 'zone', $4, 'SUCCESS', count(deleted.id), $5, clock_timestamp()
     from deleted
+    where not $6
     having count(deleted.id) > 0
     returning operation.id
   )
 select
-  exists (select from recorded) as "deleted!",
+  (select count(*) from deleted) as "deleted_rows!",
   (select replayed.id from replayed) as "replayed: uuid::Uuid"

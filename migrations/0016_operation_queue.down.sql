@@ -1,0 +1,11 @@
+-- What waits would stay open for ever. Let the workers end it first.
+do $$
+begin
+  if exists (select from operation_queue) then
+    raise exception 'operations are waiting' using hint = 'Take no more asynchronous calls, and try again when the queue is empty.';
+  end if;
+end
+$$;
+
+drop table operation_queue;
+delete from schema_version where version = 16;

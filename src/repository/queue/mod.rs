@@ -1,0 +1,276 @@
+//! The queue of operations that are done later, in PostgreSQL itself.
+//!
+//! An attempt begins with a lease, which is committed before anything else: so it is counted, whatever becomes of it. Then one
+//! transaction holds the operation's row in the queue, deletes as any call does, ends the operation and takes the row away. Where
+//! it is not committed, nothing has happened. The lease covers the moment between the two; from then on it is the lock of the row
+//! that keeps others away, and PostgreSQL lets go of that as soon as the one who held it is gone.
+
+mod statements;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use self::statements::{Enqueued, accept, measure};
+
+use super::database::Database;
+use super::statements::{Attempt, Record, delete, inspect};
+use super::{ATTEMPTS, Repository};
+use crate::config;
+use crate::eligibility::judge;
+use crate::error::{Code, Error};
+use crate::operation::{Deletion, Status};
+use crate::telemetry::metrics;
+
+/// How long an operation waits for one lock. Nobody waits for its answer, but calls may wait for the rows that it holds meanwhile.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a transaction may take beside its longest statement.
+const REST_OF_A_RUN: Duration = Duration::from_secs(5);
+
+/// The pause after the first attempt that failed; each further one is twice as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The queue as a worker sees it, which has sessions of its own: so operations never take one from calls. Cheap to clone.
+#[derive(Clone)]
+pub struct Queue {
+    repository: Repository,
+    database: Database,
+    settings: Arc<config::Queue>,
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Backlog {
+    pub operations: i64,
+    /// How long the oldest has waited; 0 where nothing waits.
+    pub oldest_seconds: f64,
+}
+
+/// An operation that is leased to an attempt.
+#[derive(Clone, Debug)]
+pub struct Leased {
+    lease: Lease,
+    pub deletion: Deletion,
+    /// From its being accepted to this lease.
+    pub waited: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    attempt: Uuid,
+    /// How many there have been, this one included.
+    attempts: i32,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    pub status: Status,
+    pub code: Option<Code>,
+    failed_ids: Vec<Uuid>,
+    deleted_rows: i32,
+}
+
+impl Leased {
+    pub fn attempts(&self) -> i32 {
+        self.lease.attempts
+    }
+}
+
+impl End {
+    fn success(deleted_rows: i64) -> Result<End, sqlx::Error> {
+        let deleted_rows = deleted_rows.try_into().map_err(super::statements::decode)?;
+        Ok(End { status: Status::Success, code: None, failed_ids: Vec::new(), deleted_rows })
+    }
+
+    fn failure(status: Status, code: Code, failed_ids: Vec<Uuid>) -> End {
+        End { status, code: Some(code), failed_ids, deleted_rows: 0 }
+    }
+}
+
+impl Queue {
+    /// With as many sessions as operations may be done at once.
+    pub fn new(
+        repository: Repository,
+        settings: &config::Queue,
+        database: &config::Database,
+        options: PgConnectOptions,
+    ) -> Queue {
+        let sessions = u32::try_from(settings.workers.max(1)).unwrap_or(u32::MAX);
+        let database = config::Database { max_connections: sessions, ..database.clone() };
+        Queue { repository, database: Database::new(&database, options), settings: Arc::new(settings.clone()) }
+    }
+
+    /// Leases the operation whose turn it is; none where nothing waits.
+    pub async fn claim(&self) -> Result<Option<Leased>, Error> {
+        let deadline = self.database.deadline();
+        self.repository.require_schema(deadline).await?;
+        let (attempt, lease) = (Uuid::now_v7(), self.settings.lease);
+        let claimed =
+            self.database.run_once(deadline, |connection| Box::pin(statements::claim(connection, attempt, lease)));
+        claimed.await
+    }
+
+    /// Does the operation, or ends it where it was tried too often. None where the lease is another's by now.
+    pub async fn attempt(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
+        let result = if leased.attempts() > self.settings.max_attempts {
+            // Whoever had the last attempt did not come back from it.
+            self.give_up(leased).await
+        } else {
+            self.run(leased).await
+        };
+        if let Ok(Some(end)) = &result {
+            metrics::operation_ended(leased.deletion.resource, end.status, end.deleted_rows.unsigned_abs() as usize);
+        }
+        if let Err(Error::Defect(_)) = &result {
+            self.repository.schema_fits.doubt();
+        }
+        result
+    }
+
+    /// After an attempt that failed: another one later, or the end.
+    pub async fn attempt_failed(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
+        if leased.attempts() >= self.settings.max_attempts {
+            let end = self.give_up(leased).await?;
+            if end.is_some() {
+                metrics::operation_ended(leased.deletion.resource, Status::InternalError, 0);
+            }
+            return Ok(end);
+        }
+        let pause = pause_after(leased.attempts());
+        let postponed = self.database.run(self.database.deadline(), |connection| {
+            let leased = Arc::clone(leased);
+            Box::pin(async move { statements::postpone(connection, &leased, pause).await })
+        });
+        postponed.await?;
+        Ok(None)
+    }
+
+    async fn run(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
+        let longest = self.settings.run_timeout;
+        let deadline = Instant::now() + longest + REST_OF_A_RUN;
+        let ran = self.database.run_once(deadline, |connection| {
+            let leased = Arc::clone(leased);
+            Box::pin(async move { in_transaction(connection, &leased, longest, Work::Run).await })
+        });
+        match ran.await? {
+            Ran::Ended(end) => Ok(Some(end)),
+            Ran::LeaseIsLost | Ran::Dropped => Ok(None),
+            Ran::Undecided => Err(Error::Unavailable("what the operation is about keeps changing".to_owned())),
+        }
+    }
+
+    /// Ends the operation as an internal error.
+    async fn give_up(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
+        let longest = self.settings.run_timeout;
+        let ran = self.database.run_once(self.database.deadline(), |connection| {
+            let leased = Arc::clone(leased);
+            Box::pin(async move { in_transaction(connection, &leased, longest, Work::GiveUp).await })
+        });
+        match ran.await? {
+            Ran::Ended(end) => Ok(Some(end)),
+            Ran::LeaseIsLost | Ran::Dropped | Ran::Undecided => Ok(None),
+        }
+    }
+
+    /// Waits until every connection is closed.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+/// How long an operation waits after so many attempts.
+fn pause_after(attempts: i32) -> Duration {
+    let doublings = attempts.saturating_sub(1).clamp(0, 16).unsigned_abs();
+    (FIRST_PAUSE * 2_u32.pow(doublings)).min(LONGEST_PAUSE)
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    Run,
+    GiveUp,
+}
+
+enum Ran {
+    Ended(End),
+    /// Nothing has changed; the next attempt may find more.
+    Undecided,
+    /// Nothing has changed; another attempt has the operation, or has ended it.
+    LeaseIsLost,
+    /// It was not open: somebody who is not a worker has ended it. It waits no more.
+    Dropped,
+}
+
+/// One transaction, in which the operation is done and ended, or nothing is.
+async fn in_transaction(
+    connection: &mut PgConnection,
+    leased: &Leased,
+    longest: Duration,
+    work: Work,
+) -> Result<Ran, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    match in_held_transaction(&mut transaction, leased, longest, work).await {
+        Ok(done @ (Ran::Ended(_) | Ran::Dropped)) => transaction.commit().await.map(|()| done),
+        // Not left to the next use of the connection: until then the operation would be held.
+        Ok(nothing @ (Ran::Undecided | Ran::LeaseIsLost)) => transaction.rollback().await.map(|()| nothing),
+        Err(error) => {
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+async fn in_held_transaction(
+    connection: &mut PgConnection,
+    leased: &Leased,
+    longest: Duration,
+    work: Work,
+) -> Result<Ran, sqlx::Error> {
+    if !statements::hold(connection, leased, longest, LOCK_TIMEOUT).await? {
+        return Ok(Ran::LeaseIsLost);
+    }
+    let end = match work {
+        Work::Run => delete_or_judge(connection, &leased.deletion).await?,
+        Work::GiveUp => Some(End::failure(Status::InternalError, Code::GLOBAL_1001, Vec::new())),
+    };
+    let Some(end) = end else { return Ok(Ran::Undecided) };
+    match (statements::end(connection, &leased.deletion, &end).await?, work) {
+        (true, Work::Run | Work::GiveUp) => Ok(Ran::Ended(end)),
+        (false, Work::Run) => {
+            let id = leased.deletion.operation_id;
+            Err(sqlx::Error::Decode(format!("operation {id} is in the queue, and is not open").into()))
+        }
+        (false, Work::GiveUp) => Ok(Ran::Dropped),
+    }
+}
+
+/// As a call is judged, but that the operation is recorded already. None where what it is about keeps changing.
+async fn delete_or_judge(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, sqlx::Error> {
+    for _ in 0..ATTEMPTS {
+        if let Attempt::Deleted(rows) = try_to_delete(connection, deletion).await? {
+            return End::success(rows).map(Some);
+        }
+        let findings = inspect(connection, deletion).await?;
+        if let Some(refusal) = judge(deletion.resource, findings) {
+            return Ok(Some(End::failure(Status::Failure, refusal.code, refusal.failed_ids)));
+        }
+    }
+    Ok(None)
+}
+
+/// In a savepoint: the statement may fail because a product was allocated while it ran, and the transaction goes on to say so.
+async fn try_to_delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Attempt, sqlx::Error> {
+    let mut savepoint = connection.begin().await?;
+    let attempt = delete(&mut savepoint, deletion, Record::IsOpen).await?;
+    match attempt {
+        Attempt::Deleted(_) => savepoint.commit().await?,
+        Attempt::NotEligible | Attempt::Replayed => savepoint.rollback().await?,
+    }
+    Ok(attempt)
+}

@@ -1,0 +1,120 @@
+//! One function for each statement about the queue.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Backlog, End, Lease, Leased};
+use crate::operation::{Deletion, IdempotencyKey, TargetIds};
+use crate::repository::observed::observed;
+use crate::repository::statements::decode;
+
+/// What came of a try to put a call into the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    Accepted,
+    /// Its id or its key is taken already.
+    Taken,
+    /// Too many operations of its requester wait already, unless its id or its key is taken.
+    Full,
+}
+
+/// Records the call as open and lets it wait, or changes nothing.
+pub async fn accept(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    most_waiting: i64,
+) -> Result<Enqueued, sqlx::Error> {
+    let statement = sqlx::query_file!(
+        "src/repository/sql/accept_operation.sql",
+        deletion.operation_id,
+        deletion.requester_id,
+        deletion.customer_id,
+        deletion.resource.word(),
+        deletion.targets.as_slice(),
+        deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+        most_waiting,
+    );
+    let row = observed("accept_operation", statement.fetch_one(connection)).await?;
+    Ok(match (row.accepted, row.full) {
+        (true, _) => Enqueued::Accepted,
+        (false, true) => Enqueued::Full,
+        (false, false) => Enqueued::Taken,
+    })
+}
+
+/// Leases the operation whose turn it is; none where nothing waits.
+pub async fn claim(
+    connection: &mut PgConnection,
+    attempt: Uuid,
+    lease: Duration,
+) -> Result<Option<Leased>, sqlx::Error> {
+    let statement = sqlx::query_file!("src/repository/sql/claim_operation.sql", attempt, lease.as_secs_f64());
+    let Some(row) = observed("claim_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
+    let deletion = Deletion {
+        operation_id: row.id,
+        requester_id: row.requester_id,
+        customer_id: row.customer_id,
+        resource: row.resource.parse().map_err(decode)?,
+        targets: TargetIds::new(row.target_ids).ok_or(sqlx::Error::RowNotFound)?,
+        // It stands with the operation already.
+        idempotency_key: None,
+    };
+    Ok(Some(Leased {
+        lease: Lease { attempt, attempts: row.attempts },
+        deletion,
+        waited: Duration::from_millis(row.waited_ms.max(0).cast_unsigned()),
+    }))
+}
+
+/// Holds the operation until the transaction ends, which may take longer from here on than that of a call. False where the
+/// lease is another's by now.
+pub async fn hold(
+    connection: &mut PgConnection,
+    leased: &Leased,
+    longest_statement: Duration,
+    longest_lock: Duration,
+) -> Result<bool, sqlx::Error> {
+    let statement = sqlx::query_file!(
+        "src/repository/sql/hold_operation.sql",
+        leased.deletion.operation_id,
+        leased.lease.attempt,
+        longest_statement.as_millis().to_string(),
+        longest_lock.as_millis().to_string(),
+    );
+    Ok(observed("hold_operation", statement.fetch_optional(connection)).await?.is_some())
+}
+
+/// Ends the operation and takes it out of the queue. False where it was not open, or not in the queue.
+pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End) -> Result<bool, sqlx::Error> {
+    let statement = sqlx::query_file_scalar!(
+        "src/repository/sql/end_operation.sql",
+        deletion.operation_id,
+        deletion.customer_id,
+        end.status.name(),
+        end.code.map(crate::error::Code::name),
+        &end.failed_ids,
+        end.deleted_rows,
+    );
+    observed("end_operation", statement.fetch_one(connection)).await
+}
+
+/// Lets the operation wait before the next attempt.
+pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Duration) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query_file!(
+        "src/repository/sql/postpone_operation.sql",
+        leased.deletion.operation_id,
+        leased.lease.attempt,
+        pause.as_secs_f64(),
+    );
+    observed("postpone_operation", statement.execute(connection)).await?;
+    Ok(())
+}
+
+/// How many operations wait, and since when.
+pub async fn measure(connection: &mut PgConnection) -> Result<Backlog, sqlx::Error> {
+    let statement = sqlx::query_file!("src/repository/sql/measure_queue.sql");
+    let row = observed("measure_queue", statement.fetch_one(connection)).await?;
+    Ok(Backlog { operations: row.depth, oldest_seconds: row.oldest_seconds })
+}

@@ -1,0 +1,30 @@
+-- claim_operation: leases the operation whose turn it is to this attempt.
+--
+-- $1 attempt  $2 seconds of the lease
+with
+  -- What others are doing is locked, and passed over.
+  next as materialized (
+    select operation_queue.operation_id
+    from operation_queue
+    where operation_queue.free_at <= now()
+    order by operation_queue.turn, operation_queue.operation_id
+    limit 1
+    for update skip locked
+  ),
+  leased as (
+    update operation_queue
+    set lease_id = $1, free_at = now() + make_interval(secs => $2), attempts = operation_queue.attempts + 1
+    from next
+    where operation_queue.operation_id = next.operation_id
+    returning operation_queue.operation_id, operation_queue.attempts, now() - operation_queue.created_at as waited
+  )
+select
+  operation.id,
+  operation.requester_id,
+  operation.customer_id,
+  operation.resource,
+  operation.target_ids,
+  leased.attempts as "attempts!",
+  (extract(epoch from leased.waited) * 1000)::bigint as "waited_ms!"
+from leased
+join operation on operation.id = leased.operation_id

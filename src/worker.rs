@@ -1,0 +1,139 @@
+//! Does the operations that wait in the queue, one after the other.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::error::{Code, Error};
+use crate::repository::{End, Leased, Queue, Repository};
+use crate::telemetry::{metrics, traces};
+
+/// How often a worker that has nothing to do looks for what other replicas accepted. What its own replica accepts wakes it.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Workers, until they are told to stop. Dropped, they end in the middle of what they do, and another replica does it again.
+pub struct Workers {
+    queue: Queue,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+}
+
+impl Workers {
+    pub fn start(number: usize, repository: &Repository, queue: Queue) -> Workers {
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for _ in 0..number {
+            let worker = Worker { repository: repository.clone(), queue: queue.clone(), stop: stop.clone() };
+            tasks.spawn(worker.work());
+        }
+        Workers { queue, tasks, stop }
+    }
+
+    /// No further operation is begun from now on.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Lets the operations that are being done end, for so long. What takes longer is handed back: its transaction ends without an
+    /// effect, and its turn is another replica's.
+    pub async fn end(mut self, patience: Duration) {
+        self.stop();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(patience, ended).await.is_err() {
+            tracing::warn!(?patience, "an operation takes longer, and is handed back to the queue");
+            self.tasks.shutdown().await;
+        }
+        self.queue.close().await;
+    }
+}
+
+struct Worker {
+    repository: Repository,
+    queue: Queue,
+    stop: CancellationToken,
+}
+
+impl Worker {
+    async fn work(self) {
+        while !self.stop.is_cancelled() {
+            match self.queue.claim().await {
+                Ok(Some(leased)) => self.attempt(Arc::new(leased)).await,
+                Ok(None) => self.rest().await,
+                Err(error) => {
+                    tracing::debug!(%error, "the queue cannot be asked");
+                    self.rest().await;
+                }
+            }
+        }
+    }
+
+    /// Until something may have come, or there is nothing to do any more.
+    async fn rest(&self) {
+        tokio::select! {
+            () = self.repository.something_was_accepted() => {}
+            () = sleep(POLL_INTERVAL) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn attempt(&self, leased: Arc<Leased>) {
+        let deletion = &leased.deletion;
+        let span = tracing::info_span!(
+            target: traces::TARGET,
+            "operation",
+            otel.kind = "consumer",
+            otel.name = "operation",
+            request_id = %deletion.operation_id,
+        );
+        if leased.attempts() == 1 {
+            metrics::waited_in_queue(leased.waited);
+        }
+        let began = Instant::now();
+        let result = self.queue.attempt(&leased).instrument(span.clone()).await;
+        metrics::attempted(deletion.resource, began.elapsed(), result.is_err());
+        match result {
+            Ok(Some(end)) => report(&leased, &end, began.elapsed()),
+            Ok(None) => tracing::info!(request_id = %deletion.operation_id, "another attempt has the operation"),
+            Err(error) => self.attempt_failed(leased, error).instrument(span).await,
+        }
+    }
+
+    async fn attempt_failed(&self, leased: Arc<Leased>, error: Error) {
+        let request_id = leased.deletion.operation_id;
+        tracing::warn!(%request_id, attempts = leased.attempts(), %error, "an attempt at an operation failed");
+        match self.queue.attempt_failed(&leased).await {
+            Ok(Some(end)) => report(&leased, &end, Duration::ZERO),
+            Ok(None) => {}
+            // Its lease ends by itself.
+            Err(error) => tracing::warn!(%request_id, %error, "an operation could not be put back"),
+        }
+    }
+}
+
+/// The one line of an operation that ended.
+fn report(leased: &Leased, end: &End, took: Duration) {
+    let deletion = &leased.deletion;
+
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                request_id = %deletion.operation_id,
+                requester_id = %deletion.requester_id,
+                customer_id = %deletion.customer_id,
+                resource = deletion.resource.word(),
+                ids = deletion.targets.count(),
+                operation_status = end.status.name(),
+                code = end.code.map(Code::name),
+                attempts = leased.attempts(),
+                waited_ms = leased.waited.as_millis() as u64,
+                duration_ms = took.as_millis() as u64,
+                "operation"
+            )
+        };
+    }
+    if end.code == Some(Code::GLOBAL_1001) { line!(error) } else { line!(info) }
+}
