@@ -1,5 +1,6 @@
 -- How often rows and operations disagree: a row deleted by no successful operation that asked for it, or a successful
--- operation with a row that it did not delete, or deleted at another time.
+-- operation with a row that it did not delete, or deleted at another time; an open operation that nobody will do, or one that
+-- waits to be done and has ended.
 with row_of as (
   select id, deleted_at, deleted_by, 'contact' as resource from contact
   union all
@@ -38,5 +39,16 @@ empty_handed as (
   from operation
   join row_of on row_of.deleted_by = operation.id
   where operation.status <> 'SUCCESS'
+),
+forgotten as (
+  select operation.id
+  from operation
+  full join operation_queue on operation_queue.operation_id = operation.id
+  where (operation.status = 'OPEN') is distinct from true and operation_queue.operation_id is not null
+    or operation.status = 'OPEN' and operation_queue.operation_id is null
 )
-select (select count(*) from orphan) + (select count(*) from torn) + (select count(*) from empty_handed)
+select
+  (select count(*) from orphan)
+  + (select count(*) from torn)
+  + (select count(*) from empty_handed)
+  + (select count(*) from forgotten)

@@ -24,6 +24,7 @@ mod openapi;
 mod operations;
 mod outages;
 mod publication;
+mod queued;
 mod races;
 mod refusals;
 mod roles;

@@ -1,6 +1,7 @@
 //! The service under test, one verb for each endpoint.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub struct TestService {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     // Last, so that the database outlives the service.
-    pub database: TestDatabase,
+    pub database: Arc<TestDatabase>,
 }
 
 impl TestService {
@@ -45,6 +46,15 @@ impl TestService {
 
     /// It works as the service's role, unless the settings name another than the administrator.
     pub async fn start_on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> TestService {
+        TestService::start_at(Arc::new(database), change).await
+    }
+
+    /// Another replica.
+    pub async fn beside(other: &TestService, change: impl FnOnce(&mut Settings)) -> TestService {
+        TestService::start_at(Arc::clone(&other.database), change).await
+    }
+
+    async fn start_at(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> TestService {
         log::watch();
         let mut settings = Settings {
             database: Database { url: Some(SecretString::from(database.url.clone())), ..Database::default() },
@@ -56,6 +66,8 @@ impl TestService {
         settings.http.drain_seconds = 5;
         settings.management.host = settings.http.host;
         settings.management.port = 0;
+        // A test that has operations done says so; the others need no session for that.
+        settings.queue.workers = 0;
         settings.requester.source = Some("header".to_owned());
         settings.requester.header.trusted_peers = "127.0.0.0/8".to_owned();
         change(&mut settings);

@@ -1,0 +1,66 @@
+//! Requesters take turns, however many operations each has waiting.
+
+use customer_deletion::resource::Resource;
+use uuid::Uuid;
+
+use super::{accept, ended};
+use crate::support::TestService;
+
+/// The operations in the order in which they ended.
+async fn order(service: &TestService) -> Vec<Uuid> {
+    let sql = "select requester_id from operation order by completed_at, id";
+    sqlx::query_scalar(sql).fetch_all(&service.database.pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_requester_with_many_operations_does_not_hold_up_anothers_first() {
+    const MANY: usize = 40;
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let (busy, other) = (family.requester, family.parent);
+    let unknown = || [Uuid::now_v7()];
+    let mut last = Uuid::nil();
+    for _ in 0..MANY {
+        last = accept(&service, busy, family.sub_customer, Resource::Contact, &unknown()).await;
+    }
+    for _ in 0..3 {
+        accept(&service, other, busy, Resource::Contact, &unknown()).await;
+    }
+
+    let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    ended(&service, busy, last).await;
+    let order = order(&service).await;
+    let places: Vec<usize> = (0..order.len()).filter(|place| order[*place] == other).collect();
+    assert_eq!(places, [1, 3, 5], "the other's operations are done after those of the busy one");
+}
+
+/// One that comes later is not behind everything that came before it, and not before those whose turn it is.
+#[tokio::test]
+async fn a_requester_that_comes_late_is_next_after_whoever_is_being_served() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let (busy, other) = (family.requester, family.parent);
+    let pool = &service.database.pool;
+    let mut last = Uuid::nil();
+    for _ in 0..20 {
+        last = accept(&service, busy, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
+    }
+    // As after eight that are done.
+    sqlx::query("delete from operation_queue where turn < 8").execute(pool).await.unwrap();
+    accept(&service, other, busy, Resource::Contact, &[Uuid::now_v7()]).await;
+    let turn: i64 = sqlx::query_scalar("select turn from operation_queue where requester_id = $1")
+        .bind(other)
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    assert_eq!(turn, 8);
+
+    let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    ended(&service, busy, last).await;
+    let order: Vec<Uuid> =
+        sqlx::query_scalar("select requester_id from operation where status <> 'OPEN' order by completed_at, id")
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    assert_eq!(order.iter().position(|requester| *requester == other), Some(1));
+}

@@ -1,0 +1,101 @@
+//! Lists of a hundred thousand ids.
+
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use super::{assert_accepted, at_work, call, ended, many_contacts, waiting};
+use crate::support::TestService;
+use crate::support::service::{collection, send};
+
+const MANY: i32 = 100_000;
+
+#[tokio::test]
+async fn a_hundred_thousand_ids_are_deleted_at_one_time() {
+    let service = at_work().await;
+    let family = service.world.family().await;
+    let contacts = many_contacts(&service.database.pool, family.sub_customer, MANY).await;
+    let operation = assert_accepted(
+        &send(call(&service, family.requester, family.sub_customer, Resource::Contact, &contacts)).await,
+    );
+    let ended = ended(&service, family.requester, operation).await;
+    assert_eq!(ended["status"], "SUCCESS", "{ended}");
+    let (rows, times): (i64, i64) =
+        sqlx::query_as("select count(*), count(distinct deleted_at) from contact where deleted_by = $1")
+            .bind(operation)
+            .fetch_one(&service.database.pool)
+            .await
+            .unwrap();
+    assert_eq!((rows, times), (i64::from(MANY), 1));
+    assert_eq!(waiting(&service.database.pool).await, 0);
+}
+
+#[tokio::test]
+async fn one_foreign_id_in_the_middle_fails_a_hundred_thousand() {
+    let service = at_work().await;
+    let family = service.world.family().await;
+    let mut contacts = many_contacts(&service.database.pool, family.sub_customer, MANY).await;
+    contacts.sort();
+    let foreign = service.world.contact(family.second_sub_customer).await;
+    contacts.insert(contacts.len() / 2, foreign);
+    contacts.pop();
+    let operation = assert_accepted(
+        &send(call(&service, family.requester, family.sub_customer, Resource::Contact, &contacts)).await,
+    );
+    let ended = ended(&service, family.requester, operation).await;
+    assert_eq!(
+        (ended["status"].as_str(), ended["errorCode"].as_str()),
+        (Some("FAILURE"), Some("AUTH_1010")),
+        "{ended}"
+    );
+    assert_eq!(ended["failedIds"], serde_json::json!([foreign]));
+    let gone: i64 = sqlx::query_scalar("select count(*) from contact where deleted_at is not null")
+        .fetch_one(&service.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(gone, 0);
+}
+
+/// However many come at once, only a few large bodies are in memory.
+#[tokio::test]
+async fn large_bodies_have_few_places_and_small_ones_need_none() {
+    const PLACES: usize = 4;
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let mut slow = Vec::new();
+    for _ in 0..PLACES {
+        let mut connection = TcpStream::connect(service.address).await.unwrap();
+        let head = format!(
+            "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nPrefer: respond-async\r\nContent-Length: 8000000\r\n\r\n{{",
+            collection(family.sub_customer, Resource::Contact),
+            family.requester
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        slow.push(connection);
+    }
+    let ids: Vec<Uuid> = (0..30_000).map(|_| Uuid::now_v7()).collect();
+    let large = || call(&service, family.requester, family.sub_customer, Resource::Contact, &ids);
+    let began = Instant::now();
+    let refused = loop {
+        let answer = send(large()).await;
+        // The slow ones may not have been seen yet.
+        if answer.status != 202 || began.elapsed() > Duration::from_secs(5) {
+            break answer;
+        }
+    };
+    refused.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    assert!(refused.header("Retry-After").is_some());
+    let small = call(&service, family.requester, family.sub_customer, Resource::Contact, &ids[..1000]);
+    assert_accepted(&send(small).await);
+
+    drop(slow);
+    let began = Instant::now();
+    while send(large()).await.status != 202 {
+        assert!(began.elapsed() < Duration::from_secs(20), "the places are not given back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(waiting(&service.database.pool).await >= 2);
+}

@@ -1,0 +1,140 @@
+//! How an operation ends: judged when it is done, by the same rules and with the same codes as a call that waits.
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{accept, assert_agreement, at_work, ended, waiting};
+use crate::support::TestService;
+
+#[rstest]
+#[case::contact(Resource::Contact, 3)]
+#[case::address(Resource::Address, 3)]
+#[case::external_params(Resource::ExternalParams, 3)]
+#[case::zone(Resource::Zone, 3)]
+#[case::product(Resource::Product, 1)]
+#[tokio::test]
+async fn everything_is_deleted_at_one_time_by_the_operation(#[case] resource: Resource, #[case] count: usize) {
+    let service = at_work().await;
+    let family = service.world.family().await;
+    let customer = family.in_scope(resource);
+    let mut rows = service.world.rows(resource, customer, count).await;
+    rows.sort();
+
+    let operation = accept(&service, family.requester, customer, resource, &rows).await;
+    let ended = ended(&service, family.requester, operation).await;
+
+    assert_eq!((ended["status"].as_str(), ended["errorCode"].as_str()), (Some("SUCCESS"), Some("")), "{ended}");
+    assert!(ended["completedAt"].is_string());
+    assert_eq!(service.world.deleted(resource, &rows).await, rows);
+    assert_agreement(&service.database.pool).await;
+    assert_eq!(waiting(&service.database.pool).await, 0);
+}
+
+#[rstest]
+#[case::contact(Resource::Contact, "CUSTOMER_1017", "AUTH_1010", "AUTH_1010")]
+#[case::address(Resource::Address, "CUSTOMER_1018", "AUTH_1011", "AUTH_1011")]
+#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026", "CUSTOMER_1026", "CUSTOMER_1026")]
+#[case::zone(Resource::Zone, "CUSTOMER_1030", "CUSTOMER_1030", "CUSTOMER_1030")]
+#[case::product(Resource::Product, "CUSTOMER_1047", "AUTH_1015", "AUTH_1015")]
+#[tokio::test]
+async fn a_refusal_is_a_failure_with_its_code_and_changes_nothing(
+    #[case] resource: Resource,
+    #[case] unknown_code: &str,
+    #[case] foreign_code: &str,
+    #[case] depth_code: &str,
+) {
+    let service = at_work().await;
+    let family = service.world.family().await;
+    let customer = family.in_scope(resource);
+    let own = service.world.row(resource, customer).await;
+    let unknown = Uuid::now_v7();
+    let foreign = service.world.row(resource, family.sibling).await;
+    let list = |id: Uuid| if resource == Resource::Product { vec![id] } else { vec![own, id] };
+    let before = service.world.fingerprint().await;
+
+    for (customer, ids, code, failed) in [
+        (customer, list(unknown), unknown_code, vec![unknown]),
+        (customer, list(foreign), foreign_code, vec![foreign]),
+        (family.grandchild, vec![own], depth_code, vec![]),
+        (family.sibling, vec![own], "CUSTOMER_1002", vec![]),
+    ] {
+        let operation = accept(&service, family.requester, customer, resource, &ids).await;
+        let ended = ended(&service, family.requester, operation).await;
+        assert_eq!((ended["status"].as_str(), ended["errorCode"].as_str()), (Some("FAILURE"), Some(code)), "{ended}");
+        assert_eq!(ended["failedIds"], json!(failed), "{ended}");
+    }
+    assert_eq!(service.world.fingerprint().await, before);
+    assert_agreement(&service.database.pool).await;
+    assert_eq!(waiting(&service.database.pool).await, 0);
+}
+
+#[tokio::test]
+async fn an_allocated_product_stays() {
+    let service = at_work().await;
+    let family = service.world.family().await;
+    let product = service.world.product(family.requester).await;
+    service.world.allocation(product, family.sub_customer).await;
+    let operation = accept(&service, family.requester, family.requester, Resource::Product, &[product]).await;
+    let ended = ended(&service, family.requester, operation).await;
+    assert_eq!((ended["status"].as_str(), ended["errorCode"].as_str()), (Some("FAILURE"), Some("CUSTOMER_1046")));
+    assert!(service.world.deleted(Resource::Product, &[product]).await.is_empty());
+}
+
+/// The allocation is committed between the look at it and the update, which PostgreSQL itself then refuses.
+#[tokio::test]
+async fn a_product_that_is_allocated_meanwhile_stays() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let product = service.world.product(family.requester).await;
+    let operation = accept(&service, family.requester, family.requester, Resource::Product, &[product]).await;
+
+    let mut other = service.database.pool.begin().await.unwrap();
+    sqlx::query("insert into product_allocation (id, product_id, customer_id) values ($1, $2, $3)")
+        .bind(Uuid::now_v7())
+        .bind(product)
+        .bind(family.sub_customer)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    until_somebody_waits_for_a_lock(&service).await;
+    other.commit().await.unwrap();
+
+    let ended = ended(&service, family.requester, operation).await;
+    assert_eq!((ended["status"].as_str(), ended["errorCode"].as_str()), (Some("FAILURE"), Some("CUSTOMER_1046")));
+    assert_agreement(&service.database.pool).await;
+}
+
+/// What was eligible when the call was accepted is judged again when it is done.
+#[tokio::test]
+async fn eligibility_is_that_of_the_moment_in_which_it_is_done() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let gone = service.world.contact(family.sub_customer).await;
+    let stays = service.world.contact(family.second_sub_customer).await;
+    let first = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[gone]).await;
+    let second = accept(&service, family.requester, family.second_sub_customer, Resource::Contact, &[stays]).await;
+    service.world.execute("update contact set deleted_at = now() where id = $1", gone).await;
+    service.world.kill_customer(family.second_sub_customer).await;
+
+    let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    let first = ended(&service, family.requester, first).await;
+    let second = ended(&service, family.requester, second).await;
+    assert_eq!((first["errorCode"].as_str(), &first["failedIds"]), (Some("CUSTOMER_1017"), &json!([gone])));
+    assert_eq!(second["errorCode"], "CUSTOMER_1002");
+    assert!(service.world.deleted(Resource::Contact, &[stays]).await.is_empty());
+}
+
+pub async fn until_somebody_waits_for_a_lock(service: &TestService) {
+    let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    for _ in 0..500 {
+        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&service.database.pool).await.unwrap();
+        if waiting > 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("nobody waits for a lock");
+}

@@ -1,0 +1,41 @@
+//! Several replicas at one queue: each operation is done once.
+
+use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
+use uuid::Uuid;
+
+use super::{accept, assert_agreement, ended, waiting};
+use crate::support::TestService;
+
+#[tokio::test]
+async fn replicas_share_the_work_and_do_nothing_twice() {
+    const OPERATIONS: usize = 60;
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let rows = service.world.rows(Resource::Contact, family.sub_customer, OPERATIONS * 2).await;
+    let accepted =
+        rows.chunks(2).map(|ids| accept(&service, family.requester, family.sub_customer, Resource::Contact, ids));
+    let accepted: Vec<Uuid> = join_all(accepted).await;
+
+    let replicas = join_all((0..3).map(|_| TestService::beside(&service, |settings| settings.queue.workers = 2))).await;
+    for operation in accepted {
+        let ended = ended(&service, family.requester, operation).await;
+        assert_eq!(ended["status"], "SUCCESS", "{ended}");
+    }
+    drop(replicas);
+    assert_agreement(&service.database.pool).await;
+    assert_eq!(waiting(&service.database.pool).await, 0);
+    assert_eq!(service.world.deleted(Resource::Contact, &rows).await.len(), rows.len());
+}
+
+/// A worker that has nothing to do is woken by what its own replica accepts, and looks for what others do.
+#[tokio::test]
+async fn what_one_replica_accepts_another_does() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let row = service.world.contact(family.sub_customer).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[row]).await;
+    assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+}

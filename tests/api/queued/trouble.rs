@@ -1,0 +1,265 @@
+//! Attempts that fail, stop, or never come back.
+
+use std::time::Duration;
+
+use customer_deletion::resource::Resource;
+use uuid::Uuid;
+
+use super::outcomes::until_somebody_waits_for_a_lock;
+use super::{accept, assert_agreement, at_work, call, details, ended, waiting};
+use crate::support::process::Process;
+use crate::support::service::send;
+use crate::support::{TestDatabase, TestService};
+
+/// Somebody who holds a row.
+async fn hold<'p>(pool: &'p sqlx::PgPool, contact: Uuid) -> sqlx::Transaction<'p, sqlx::Postgres> {
+    let mut transaction = pool.begin().await.unwrap();
+    let sql = "select id from contact where id = $1 for update";
+    sqlx::query(sql).bind(contact).execute(&mut *transaction).await.unwrap();
+    transaction
+}
+
+#[tokio::test]
+async fn attempts_that_fail_are_repeated_until_one_succeeds() {
+    let service = TestService::start_with(|settings| {
+        settings.queue.workers = 1;
+        settings.queue.run_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let holder = hold(&service.database.pool, contact).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    until_attempts(&service, operation, 2).await;
+    assert_eq!(details(&service, family.requester, operation).await["status"], "OPEN");
+    holder.rollback().await.unwrap();
+    assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+    assert_agreement(&service.database.pool).await;
+}
+
+#[tokio::test]
+async fn after_so_many_attempts_it_is_an_internal_error_that_keeps_no_key_and_changes_nothing() {
+    let service = TestService::start_with(|settings| {
+        settings.queue.workers = 1;
+        settings.queue.run_timeout = Duration::from_millis(300);
+        settings.queue.max_attempts = 2;
+    })
+    .await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let holder = hold(&service.database.pool, contact).await;
+    let keyed = || {
+        call(&service, family.requester, family.sub_customer, Resource::Contact, &[contact])
+            .header("Idempotency-Key", "k")
+    };
+    let operation = super::assert_accepted(&send(keyed()).await);
+    let failed = ended(&service, family.requester, operation).await;
+    assert_eq!(
+        (failed["status"].as_str(), failed["errorCode"].as_str()),
+        (Some("INTERNAL_ERROR"), Some("GLOBAL_1001")),
+        "{failed}"
+    );
+    assert_eq!(waiting(&service.database.pool).await, 0);
+    holder.rollback().await.unwrap();
+    assert!(service.world.deleted(Resource::Contact, &[contact]).await.is_empty());
+
+    let again = send(keyed()).await;
+    assert_eq!(again.header("Idempotency-Replayed"), None);
+    let again = super::assert_accepted(&again);
+    assert_ne!(again, operation);
+    assert_eq!(ended(&service, family.requester, again).await["status"], "SUCCESS");
+    assert_agreement(&service.database.pool).await;
+}
+
+/// One operation that cannot be done does not hold up those behind it.
+#[tokio::test]
+async fn an_operation_that_waits_before_its_next_attempt_lets_others_go_first() {
+    let service = TestService::start_with(|settings| {
+        settings.queue.workers = 1;
+        settings.queue.run_timeout = Duration::from_millis(300);
+    })
+    .await;
+    let family = service.world.family().await;
+    let held = service.world.contact(family.sub_customer).await;
+    let free = service.world.contact(family.sub_customer).await;
+    let holder = hold(&service.database.pool, held).await;
+    let first = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[held]).await;
+    let second = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[free]).await;
+    assert_eq!(ended(&service, family.requester, second).await["status"], "SUCCESS");
+    assert_eq!(details(&service, family.requester, first).await["status"], "OPEN");
+    holder.rollback().await.unwrap();
+    assert_eq!(ended(&service, family.requester, first).await["status"], "SUCCESS");
+}
+
+/// The lease is long over, and still nobody else takes what is being done.
+#[tokio::test]
+async fn an_operation_that_is_being_done_is_not_taken_by_another() {
+    let service = at_work().await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let holder = hold(&service.database.pool, contact).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    until_somebody_waits_for_a_lock(&service).await;
+    let free = sqlx::query_scalar::<_, Uuid>("select operation_id from operation_queue for update skip locked");
+    assert_eq!(free.fetch_optional(&service.database.pool).await.unwrap(), None, "the operation is not held");
+    holder.rollback().await.unwrap();
+    assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+}
+
+/// Who has lost the lease does nothing, even if it comes back.
+#[tokio::test]
+async fn an_attempt_whose_lease_is_anothers_does_nothing() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    // The attempt is leased, and stops before it holds the operation, because somebody else does.
+    let pool = &service.database.pool;
+    sqlx::raw_sql(
+        "create function later() returns trigger language plpgsql as $$
+         begin
+           if new.lease_id is distinct from old.lease_id and new.attempts = 1 then
+             -- As if another attempt had come in between: the first finds this lease in the place of its own.
+             new.lease_id := gen_random_uuid();
+           end if;
+           return new;
+         end $$;
+         create trigger later before update on operation_queue for each row execute function later();",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    let _worker = TestService::beside(&service, |settings| {
+        settings.queue.workers = 1;
+        settings.queue.lease = Duration::from_secs(2);
+    })
+    .await;
+    until_attempts(&service, operation, 1).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(details(&service, family.requester, operation).await["status"], "OPEN");
+    assert!(service.world.deleted(Resource::Contact, &[contact]).await.is_empty());
+    // The next attempt has the lease that it took.
+    assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+    assert_agreement(pool).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_replica_had_begun_is_done_by_another_within_a_minute() {
+    let database = TestDatabase::migrated().await;
+    let service = TestService::start_on(database, |_| {}).await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let holder = hold(&service.database.pool, contact).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    let doomed = Process::serve_with(&service.database.url, &[("CUSTOMER_DELETION__QUEUE__WORKERS", "1")]);
+    until_somebody_waits_for_a_lock(&service).await;
+    doomed.kill();
+    let killed = std::time::Instant::now();
+
+    let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    holder.rollback().await.unwrap();
+    while details(&service, family.requester, operation).await["status"] == "OPEN" {
+        assert!(killed.elapsed() < Duration::from_secs(60), "the operation is open a minute after the kill");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+    assert_agreement(&service.database.pool).await;
+}
+
+#[tokio::test]
+async fn sigterm_lets_an_operation_end() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let holder = hold(&service.database.pool, contact).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    let waiting_one =
+        accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
+    let mut process = Process::serve(&service.database.url);
+    until_somebody_waits_for_a_lock(&service).await;
+    process.send_sigterm();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    holder.rollback().await.unwrap();
+    assert_eq!(process.exit_code().await, Some(0));
+    assert_eq!(details(&service, family.requester, operation).await["status"], "SUCCESS");
+    // Nothing more was begun.
+    assert_eq!(details(&service, family.requester, waiting_one).await["status"], "OPEN");
+    assert_agreement(&service.database.pool).await;
+}
+
+#[tokio::test]
+async fn sigterm_hands_back_what_takes_longer() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let holder = hold(&service.database.pool, contact).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    let mut process = Process::serve_with(
+        &service.database.url,
+        &[
+            ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "300"),
+            ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "3"),
+            ("CUSTOMER_DELETION__QUEUE__LEASE_SECONDS", "5"),
+        ],
+    );
+    until_somebody_waits_for_a_lock(&service).await;
+    assert_eq!(process.terminate().await, Some(0));
+    assert_eq!(details(&service, family.requester, operation).await["status"], "OPEN");
+    let log = process.log();
+    assert!(log.iter().any(|line| line["message"] == "an operation takes longer, and is handed back to the queue"));
+
+    let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    holder.rollback().await.unwrap();
+    assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+    assert_agreement(&service.database.pool).await;
+}
+
+#[tokio::test]
+async fn an_operation_has_one_line_in_the_log_and_its_place_in_the_metrics() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let good = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    let bad = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
+    let process = Process::serve(&service.database.url);
+    ended(&service, family.requester, bad).await;
+    ended(&service, family.requester, good).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    for (operation, status, code) in [(good, "SUCCESS", None), (bad, "FAILURE", Some("CUSTOMER_1017"))] {
+        let log = process.log();
+        let lines: Vec<_> = log.iter().filter(|line| line["request_id"] == operation.to_string()).collect();
+        let [line] = lines[..] else { panic!("{lines:#?}") };
+        assert_eq!(line["message"], "operation");
+        assert_eq!((line["operation_status"].as_str(), line["code"].as_str()), (Some(status), code), "{line}");
+        assert_eq!(line["requester_id"], family.requester.to_string());
+        assert_eq!(line["customer_id"], family.sub_customer.to_string());
+        assert_eq!(
+            (line["resource"].as_str(), line["ids"].as_u64(), line["attempts"].as_u64()),
+            (Some("contact"), Some(1), Some(1))
+        );
+    }
+    let page = send(crate::support::client().get(format!("http://{}/metrics", process.management_address))).await.text;
+    for line in [
+        "customer_deletion_operations_total{resource=\"contact\",status=\"SUCCESS\"} 1",
+        "customer_deletion_operations_total{resource=\"contact\",status=\"FAILURE\"} 1",
+        "customer_deletion_deleted_rows_total{resource=\"contact\"} 1",
+        "customer_deletion_queue_run_duration_seconds_count{resource=\"contact\"} 2",
+        "customer_deletion_queue_wait_seconds_count 2",
+        "customer_deletion_queue_failed_attempts_total{resource=\"contact\"} 0",
+    ] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+}
+
+async fn until_attempts(service: &TestService, operation: Uuid, attempts: i32) {
+    for _ in 0..1000 {
+        let sql = "select attempts from operation_queue where operation_id = $1";
+        let seen: i32 = sqlx::query_scalar(sql).bind(operation).fetch_one(&service.database.pool).await.unwrap();
+        if seen >= attempts {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("there are not {attempts} attempts");
+}
