@@ -82,6 +82,28 @@ fn a_migration_waits_for_some_time_and_not_for_ever() {
 }
 
 #[test]
+fn the_queue_has_bounds() {
+    for (name, least, most) in [
+        ("WORKERS", 0, 64),
+        ("MAX_IDS", 1, 1_000_000),
+        ("MAX_BODY_BYTES", 1, 64 * 1024 * 1024),
+        ("MAX_WAITING", 1, 100_000),
+        ("RUN_TIMEOUT_SECONDS", 1, 3600),
+        ("LEASE_SECONDS", 5, 45),
+        ("MAX_ATTEMPTS", 1, 100),
+    ] {
+        let setting = format!("CUSTOMER_DELETION__QUEUE__{name}");
+        let with = |value: i64| load(&[(&setting, &value.to_string())]);
+        assert!(with(least).is_ok() && with(most).is_ok(), "{setting}");
+        let problem = format!("{setting}: must be {least} to {most}");
+        assert_eq!(refusal(&[(&setting, &(most + 1).to_string())]), problem);
+        if least > 0 {
+            assert_eq!(refusal(&[(&setting, &(least - 1).to_string())]), problem);
+        }
+    }
+}
+
+#[test]
 fn session_settings_are_sent_or_given() {
     let setting = "CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS";
     assert_eq!(load(&[]).unwrap().database.session_settings, SessionSettings::Sent);

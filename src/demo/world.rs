@@ -57,8 +57,8 @@ pub fn calls_to_paste(base_url: &str) -> String {
     )
 }
 
-/// One call for each resource, one that is refused, and the status of a call.
-fn calls(base_url: &str) -> [Call; 7] {
+/// One call for each resource, one that is refused, one that is done later, and the status of a call.
+fn calls(base_url: &str) -> [Call; 8] {
     let delete = |path: &str| curl(&format!("-X DELETE {base_url}/api/v2/customer/{path}"));
     let list = |method: &str, path: &str, ids: [&str; 2]| {
         curl(&format!(
@@ -96,6 +96,14 @@ fn calls(base_url: &str) -> [Call; 7] {
             about: "A product that is allocated to sub-customers: refused",
             answer: "409 CUSTOMER_1046",
             command: delete(&format!("{NORDLICHT_TELEKOM}/product/{ALLOCATED_PRODUCT}")),
+        },
+        Call {
+            about: "The two contacts once more, without waiting for the outcome",
+            answer: "202, and the status of its requestId tells how it ended",
+            command: format!(
+                "{} -H Prefer:respond-async",
+                list("DELETE", &format!("{HAFENLOGISTIK_NORD}/contact"), CONTACTS)
+            ),
         },
         Call {
             about: "How a call ended: the one of the API documents' examples",

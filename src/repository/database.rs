@@ -33,6 +33,11 @@ impl Database {
         Database { sessions: Sessions::new(settings, options), longest_call: settings.deadline }
     }
 
+    /// For work that nobody waits for, and whose own waits tell nothing about calls.
+    pub fn in_background(self) -> Database {
+        Database { sessions: self.sessions.without_counting_waits(), ..self }
+    }
+
     /// When the work of a call that comes now must have ended.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.longest_call

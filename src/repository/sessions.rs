@@ -37,6 +37,8 @@ pub struct Sessions {
     pool: Pool<Maker>,
     broken: LastTime,
     acquire_timeout: Duration,
+    /// Whether those who wait for a session show in the metrics.
+    counts_waits: bool,
 }
 
 impl Sessions {
@@ -52,14 +54,21 @@ impl Sessions {
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without timeouts needs no runtime");
-        Sessions { pool, broken, acquire_timeout: settings.acquire_timeout }
+        Sessions { pool, broken, acquire_timeout: settings.acquire_timeout, counts_waits: true }
+    }
+
+    /// For those whose waits tell nothing about calls.
+    pub fn without_counting_waits(self) -> Sessions {
+        Sessions { counts_waits: false, ..self }
     }
 
     /// A session, for a while.
     pub async fn lend(&self) -> Result<Lease, sqlx::Error> {
         let began = Instant::now();
         let lent = timeout(self.acquire_timeout, self.pool.get()).await;
-        metrics::waited_for_connection(began.elapsed(), lent.is_err());
+        if self.counts_waits {
+            metrics::waited_for_connection(began.elapsed(), lent.is_err());
+        }
         match lent {
             Ok(Ok(session)) => Ok(Lease(Some(session))),
             Ok(Err(PoolError::Backend(error))) => Err(error),

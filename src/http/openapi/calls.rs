@@ -90,7 +90,7 @@ fn deletion(resource: Resource, form: Form, limits: Limits) -> Operation {
     let responses = ResponsesBuilder::new()
         .responses_from_iter(deletions::references(resource, form != Form::One))
         .responses_from_iter(shared::references(limits, true));
-    operation.parameter(idempotency_key()).parameter(prefer(limits)).responses(responses.build()).build()
+    operation.parameter(idempotency_key()).parameter(prefer()).responses(responses.build()).build()
 }
 
 fn description(resource: Resource, form: Form, words: &Words) -> String {
@@ -149,16 +149,15 @@ fn idempotency_key() -> Parameter {
         .build()
 }
 
-fn prefer(limits: Limits) -> Parameter {
+fn prefer() -> Parameter {
     ParameterBuilder::new()
         .name("Prefer")
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
-        .description(Some(format!(
+        .description(Some(
             "`respond-async` (RFC 7240): the call is recorded and answered 202 at once, and done afterwards; its status tells the outcome. \
-             A list may have {} ids then, in a body of up to {} bytes. Other preferences are ignored.",
-            limits.later.max_ids, limits.later.max_bytes
-        )))
+             A list may be longer then, and a body larger. Other preferences are ignored.",
+        ))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build()
 }

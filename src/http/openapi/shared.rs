@@ -60,7 +60,7 @@ fn shared(limits: Limits) -> [Shared; 8] {
         Shared {
             name: "PayloadTooLarge",
             status: StatusCode::PAYLOAD_TOO_LARGE,
-            description: "The body is larger than the service reads. Send shorter lists.",
+            description: "The body is larger than the service reads. Send shorter lists, or prefer not to wait for the outcome (`Prefer`).",
             headers: &[],
             case: case(too_large, "A body over the limit"),
         },

@@ -104,7 +104,11 @@ impl Queue {
     ) -> Queue {
         let sessions = u32::try_from(settings.workers.max(1)).unwrap_or(u32::MAX);
         let database = config::Database { max_connections: sessions, ..database.clone() };
-        Queue { repository, database: Database::new(&database, options), settings: Arc::new(settings.clone()) }
+        Queue {
+            repository,
+            database: Database::new(&database, options).in_background(),
+            settings: Arc::new(settings.clone()),
+        }
     }
 
     /// Leases the operation whose turn it is; none where nothing waits.

@@ -41,6 +41,7 @@ async fn the_served_document_is_the_printed_one_with_the_service_s_own_settings(
     let service = TestService::start_with(|settings| {
         settings.requester.header.name = "x-customer".to_owned();
         settings.deletion.max_ids = 7;
+        settings.queue.max_ids = 9;
         settings.http.max_body_bytes = 4321;
     })
     .await;
@@ -51,7 +52,9 @@ async fn the_served_document_is_the_printed_one_with_the_service_s_own_settings(
     assert_eq!((header["in"].as_str(), header["name"].as_str()), (Some("header"), Some("x-customer")));
     assert_eq!(document["components"]["securitySchemes"].as_object().unwrap().len(), 1);
     assert_eq!(document["security"], json!([{ "requester": [] }]));
-    assert_eq!(document["components"]["schemas"]["IdList"]["properties"]["id"]["maxItems"], 7);
+    assert_eq!(document["components"]["schemas"]["IdList"]["properties"]["id"]["maxItems"], 9);
+    let told = document["components"]["schemas"]["IdList"]["properties"]["id"]["description"].as_str().unwrap();
+    assert!(told.starts_with("At most 7 ids, or 9 with"), "{told}");
     let too_large = &document["components"]["responses"]["PayloadTooLarge"];
     let example = &too_large["content"]["application/json"]["examples"]["PAYLOAD_TOO_LARGE"]["value"];
     assert_eq!(example["errorMessage"], "the body is larger than 4321 bytes");

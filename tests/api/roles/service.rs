@@ -19,6 +19,7 @@ const SELECT: Columns = &[
     ("product", &["id", "customer_id", "deleted_at"]),
     ("product_allocation", &["product_id", "live"]),
     ("operation", &["*"]),
+    ("operation_queue", &["*"]),
 ];
 
 /// What it writes: the deletion, and the columns in which nothing can be changed.
@@ -31,27 +32,35 @@ const UPDATE: Columns = &[
     ("customer", &["live"]),
     ("subscriber", &["held"]),
     ("sell_plan", &["held"]),
+    ("operation", &["status", "error_code", "failed_ids", "deleted_rows", "idempotency_key", "completed_at"]),
+    ("operation_queue", &["attempts", "lease_id", "free_at"]),
 ];
 
 /// What it records.
-const INSERT: Columns = &[(
-    "operation",
-    &[
-        "id",
-        "requester_id",
-        "customer_id",
-        "resource",
-        "target_ids",
-        "status",
-        "error_code",
-        "failed_ids",
-        "deleted_rows",
-        "idempotency_key",
-        "completed_at",
-    ],
-)];
+const INSERT: Columns = &[
+    (
+        "operation",
+        &[
+            "id",
+            "requester_id",
+            "customer_id",
+            "resource",
+            "target_ids",
+            "status",
+            "error_code",
+            "failed_ids",
+            "deleted_rows",
+            "idempotency_key",
+            "completed_at",
+        ],
+    ),
+    ("operation_queue", &["operation_id", "requester_id", "customer_id", "turn"]),
+];
 
-const RIGHTS: Rights = Rights { select: SELECT, update: UPDATE, insert: INSERT, delete: &[] };
+/// What it takes away: what has ended leaves the queue.
+const DELETE: &[&str] = &["operation_queue"];
+
+const RIGHTS: Rights = Rights { select: SELECT, update: UPDATE, insert: INSERT, delete: DELETE };
 
 #[tokio::test]
 async fn it_reads_and_writes_no_other_column_of_any_table() {
@@ -152,8 +161,11 @@ async fn a_deletion_and_an_operation_stay_as_they_are_once_they_are_there() {
         Uuid::now_v7()
     );
     assert_eq!(refusal(&mut session, &record).await, None);
+    // It may end an operation, once.
     let rewrite = "update operation set error_code = 'AUTH_1011'";
-    assert_eq!(refusal(&mut session, rewrite).await.as_deref(), Some("42501"));
+    assert_eq!(refusal(&mut session, rewrite).await.as_deref(), Some("23001"));
+    let other = "update operation set target_ids = '{}'";
+    assert_eq!(refusal(&mut session, other).await.as_deref(), Some("42501"));
 
     let delete = format!("update contact set deleted_at = now(), deleted_by = null where id = '{contact}'");
     assert_eq!(refusal(&mut session, &delete).await, None);
