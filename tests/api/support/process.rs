@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::database::as_service;
 
-/// The built binary, with nothing of this process's settings.
+/// The built binary, or that of `TEST_BINARY`, with nothing of this process's settings.
 pub fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_customer-deletion"));
+    let built = || env!("CARGO_BIN_EXE_customer-deletion").into();
+    let mut command = Command::new(std::env::var_os("TEST_BINARY").unwrap_or_else(built));
     command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
