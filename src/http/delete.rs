@@ -12,7 +12,7 @@ use super::admission::Place;
 use super::answer::{REQUEST_ID, RequestId, header_value};
 use super::report::{DeletionFields, Notes};
 use super::requester::Requester;
-use super::{Service, envelope, idempotency, target};
+use super::{Service, envelope, idempotency, target, validate_only};
 use crate::error::Error;
 use crate::operation::{Deletion, Outcome};
 use crate::resource::Resource;
@@ -80,11 +80,16 @@ async fn delete(
     let customer_id = target::path_id("customerId", customer_id)?;
     let id = id.map(|id| target::path_id("id", id)).transpose()?;
     let idempotency_key = idempotency::key(request.headers())?;
+    let validate_only = validate_only::is_asked(request.query_string())?;
+    Notes::of(request, |notes| notes.validate_only.set(validate_only));
     let targets = target::target_ids(resource, id, request.headers(), payload, service.limits).await?;
 
     let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
     Notes::of(request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
-    let outcome = service.repository.delete(deletion, place).await;
+    let outcome = match validate_only {
+        true => service.repository.validate(deletion, place).await,
+        false => service.repository.delete(deletion, place).await,
+    };
     outcome.map(answer)
 }
 
@@ -94,7 +99,7 @@ struct Deleted {
     request_id: Uuid,
 }
 
-/// The same answer for a call and for its replays, but for the header that marks a replay.
+/// The same answer for a call, for one that is only validated, and for replays, but for the header that marks a replay.
 fn answer(outcome: Outcome) -> HttpResponse {
     let mut response = match outcome.refusal {
         None => envelope::success(Deleted { request_id: outcome.operation_id }),

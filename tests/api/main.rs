@@ -36,3 +36,4 @@ mod start;
 mod statements;
 mod successes;
 mod traces;
+mod validation;
