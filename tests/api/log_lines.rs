@@ -135,7 +135,7 @@ async fn the_line_of_a_validation_whose_client_hangs_up_promises_no_operation() 
         drop(client);
 
         let began = Instant::now();
-        let validate_only = query.is_empty().then_some(Value::Null).unwrap_or(Value::Bool(true));
+        let validate_only = if query.is_empty() { Value::Null } else { Value::Bool(true) };
         let is_its_line = |line: &Value| line["message"] == "call" && line["validate_only"] == validate_only;
         let line = loop {
             if let Some(line) = process.log().into_iter().find(is_its_line) {

@@ -159,7 +159,7 @@ impl Spelling {
             Spelling::WithContentType => {
                 request.header("Content-Type", "application/json; charset=utf-8").body(body(ids))
             }
-            Spelling::WithQuery => with_query(request.body(body(ids)), "validateOnly=false&validate=true"),
+            Spelling::WithQuery => with_query(request.body(body(ids)), "trace=1&validate=true"),
         }
     }
 }
