@@ -79,6 +79,11 @@ class Behind:
         contact = new_contact()
         self.assert_deleted(self.send(request("DELETE", f"{CONTACTS}/{contact}", KEY)), contact)
 
+    def test_a_deletion_that_is_only_validated(self):
+        contact = new_contact()
+        answer = self.send(request("DELETE", f"{CONTACTS}/{contact}?validateOnly=true", KEY))
+        self.assertEqual((answer.status, is_live(contact), requesters(contact)), (200, True, []), answer)
+
     def test_several_calls_on_one_connection(self):
         contacts = [new_contact() for _ in range(3)]
         calls = [request("DELETE", f"{CONTACTS}/{contact}", KEY) for contact in contacts]

@@ -57,8 +57,8 @@ pub fn calls_to_paste(base_url: &str) -> String {
     )
 }
 
-/// One call for each resource, one that is refused, one that is done later, and the status of a call.
-fn calls(base_url: &str) -> [Call; 8] {
+/// One call for each resource, one that deletes nothing, one that is refused, one that is done later, and the status of a call.
+fn calls(base_url: &str) -> [Call; 9] {
     let delete = |path: &str| curl(&format!("-X DELETE {base_url}/api/v2/customer/{path}"));
     let list = |method: &str, path: &str, ids: [&str; 2]| {
         curl(&format!(
@@ -86,6 +86,12 @@ fn calls(base_url: &str) -> [Call; 8] {
             about: "A zone of the requester",
             answer: "200, and 404 CUSTOMER_1030 when sent again",
             command: delete(&format!("{NORDLICHT_TELEKOM}/zone/{ZONE}")),
+        },
+        Call {
+            about: "Whether the product below could be deleted: with validateOnly=true nothing is",
+            answer: "200, as often as it is sent, until the product is deleted",
+            // The backslash is for the shells that would look for files by the question mark.
+            command: delete(&format!("{NORDLICHT_TELEKOM}/product/{PRODUCT}\\?validateOnly=true")),
         },
         Call {
             about: "A product of the requester that no live customer has",

@@ -12,7 +12,7 @@ use super::admission::Place;
 use super::answer::{REQUEST_ID, RequestId, header_value};
 use super::report::{DeletionFields, Notes};
 use super::requester::Requester;
-use super::{Service, envelope, idempotency, prefer, target};
+use super::{Service, envelope, idempotency, prefer, target, validate_only};
 use crate::error::Error;
 use crate::operation::{Deletion, Outcome};
 use crate::resource::Resource;
@@ -81,6 +81,8 @@ async fn delete(
     let id = id.map(|id| target::path_id("id", id)).transpose()?;
     let headers = request.headers();
     let idempotency_key = idempotency::key(headers)?;
+    let validate_only = validate_only::is_asked(request.query_string())?;
+    Notes::of(request, |notes| notes.validate_only.set(validate_only));
     let wanted = prefer::outcome(headers);
     let large = target::may_be_longer_than(service.limits.awaited.max_bytes, headers);
     let room =
@@ -89,9 +91,12 @@ async fn delete(
 
     let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
     Notes::of(request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
+    let place = (place, room);
     match wanted {
+        // Whoever asks beforehand wants to know the outcome, also of a call that would not wait for it.
+        _ if validate_only => service.repository.validate(deletion, place).await.map(answer),
         prefer::Outcome::Awaited => service.repository.delete(deletion, place).await.map(answer),
-        prefer::Outcome::Later => service.repository.accept(deletion, (place, room)).await.map(answer_before_outcome),
+        prefer::Outcome::Later => service.repository.accept(deletion, place).await.map(answer_before_outcome),
     }
 }
 
@@ -102,6 +107,7 @@ struct Deleted {
     request_id: Uuid,
 }
 
+/// The same for a call and for one that is only validated.
 fn answer(outcome: Outcome) -> HttpResponse {
     let response = match outcome.refusal {
         None => envelope::success(Deleted { request_id: outcome.operation_id }),

@@ -15,6 +15,7 @@ mod prefer;
 mod report;
 mod requester;
 mod target;
+mod validate_only;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;

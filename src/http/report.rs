@@ -46,6 +46,8 @@ impl From<&Deletion> for DeletionFields {
 pub struct Notes {
     pub requester_id: Cell<Option<Uuid>>,
     pub deletion: Cell<Option<DeletionFields>>,
+    /// Whether the deletion is only validated: there is no operation to look up then.
+    pub validate_only: Cell<bool>,
     /// The pattern of the route, where a handler knows it. The library would match the path a second time to tell.
     pub route: Cell<Option<&'static str>>,
 }
@@ -76,9 +78,10 @@ impl Drop for LineIfAbandoned {
         }
         metrics::request_abandoned();
         let deletion = self.notes.deletion.get();
+        let validate_only = self.notes.validate_only.get();
         let reason = match deletion {
-            Some(_) => "the client hung up; the operation tells how it ended",
-            None => "the client hung up",
+            Some(_) if !validate_only => "the client hung up; the operation tells how it ended",
+            Some(_) | None => "the client hung up",
         };
         tracing::info!(
             request_id = %self.request_id,
@@ -88,6 +91,7 @@ impl Drop for LineIfAbandoned {
             customer_id = deletion.map(|deletion| display(deletion.customer_id)),
             resource = deletion.map(|deletion| deletion.resource),
             ids = deletion.map(|deletion| deletion.ids),
+            validate_only = validate_only.then_some(true),
             method = self.method,
             reason,
             "call"
@@ -163,6 +167,7 @@ pub async fn answer_and_report(
 impl Report<'_> {
     fn log(&self) {
         let deletion = self.notes.deletion.get();
+        let validate_only = self.notes.validate_only.get();
 
         macro_rules! line {
             ($level:ident) => {
@@ -174,6 +179,7 @@ impl Report<'_> {
                     customer_id = deletion.map(|deletion| display(deletion.customer_id)),
                     resource = deletion.map(|deletion| deletion.resource),
                     ids = deletion.map(|deletion| deletion.ids),
+                    validate_only = validate_only.then_some(true),
                     method = method(self.request.method()),
                     route = self.route.as_deref(),
                     status = self.status,

@@ -8,7 +8,7 @@
 //! and for the record of the refusal. If by then nothing stands in the way any more, the deletion is tried again.
 //!
 //! When every session is busy, the calls that wait are done several at a time: see `sharing`. Calls whose callers do not wait are
-//! done later: see `queue`.
+//! done later: see `queue`. A call that is only validated takes a way of its own: see `validation`.
 
 mod database;
 mod observed;
@@ -19,6 +19,7 @@ mod sessions;
 mod sharing;
 mod statements;
 mod trust;
+mod validation;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -401,15 +402,16 @@ async fn replay(connection: &mut PgConnection, deletion: &Deletion) -> Result<Op
     if !operation.is_of_the_same_call_as(deletion) {
         return refuse_reused_key(connection, deletion).await.map(Some);
     }
-    if operation.status == Status::Open {
-        // It has no outcome yet that could be given again.
-        return Ok(None);
-    }
-    Ok(Some(Outcome {
+    Ok(recorded_outcome(&operation, deletion))
+}
+
+/// None while it is open: it has no outcome yet that could be given again.
+fn recorded_outcome(operation: &Operation, deletion: &Deletion) -> Option<Outcome> {
+    (operation.status != Status::Open).then(|| Outcome {
         operation_id: operation.id,
         refusal: operation.error_code,
         replayed: operation.id != deletion.operation_id,
-    }))
+    })
 }
 
 async fn refuse_reused_key(connection: &mut PgConnection, deletion: &Deletion) -> Result<Outcome, sqlx::Error> {

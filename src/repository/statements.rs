@@ -260,3 +260,9 @@ pub async fn check_schema(connection: &mut PgConnection, settings: &[String]) ->
         settings: row.settings,
     })
 }
+
+/// Whether the server takes writes.
+pub async fn check_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let statement = sqlx::query_file_scalar!("src/repository/sql/check_writable.sql");
+    observed("check_writable", statement.fetch_one(connection)).await
+}

@@ -87,6 +87,69 @@ async fn every_call_has_one_line_with_what_for_whom_and_its_outcome() {
 }
 
 #[tokio::test]
+async fn the_line_of_a_call_that_is_only_validated_says_so() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let contact = world.contact(family.sub_customer).await;
+    let process = Process::serve(&database.url);
+    let path = format!("{}/{contact}", collection(family.sub_customer, Resource::Contact));
+    let call = |query: &str| {
+        let url = format!("http://{}{path}{query}", process.address);
+        client().delete(url).header("X-Requester-Id", family.requester.to_string())
+    };
+
+    for (call, expected) in [
+        (call("?validateOnly=true"), Value::Bool(true)),
+        (call("?validateOnly=true").body("{"), Value::Bool(true)),
+        (call("?validateOnly=maybe"), Value::Null),
+        (call("?validateOnly=false"), Value::Null),
+        (call(""), Value::Null),
+    ] {
+        let answer = send(call).await;
+        let line = line_of(&process, answer.request_id()).await;
+        assert_eq!((&line["validate_only"], &line["status"]), (&expected, &answer.status.into()), "{line}");
+    }
+}
+
+/// There is no operation that could tell.
+#[tokio::test]
+async fn the_line_of_a_validation_whose_client_hangs_up_promises_no_operation() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let process = Process::serve(&database.url);
+    // Nobody can read, so that the call is at work when its client goes.
+    let mut holding = database.pool.begin().await.unwrap();
+    sqlx::raw_sql("lock table zone in access exclusive mode").execute(&mut *holding).await.unwrap();
+
+    for (query, expected) in
+        [("?validateOnly=true", "the client hung up"), ("", "the client hung up; the operation tells how it ended")]
+    {
+        let mut client = TcpStream::connect(process.address).await.unwrap();
+        let path = format!("{}/{}{query}", collection(family.requester, Resource::Zone), Uuid::now_v7());
+        let head = format!("DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\n\r\n", family.requester);
+        client.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.set_zero_linger().unwrap();
+        drop(client);
+
+        let began = Instant::now();
+        let validate_only = if query.is_empty() { Value::Null } else { Value::Bool(true) };
+        let is_its_line = |line: &Value| line["message"] == "call" && line["validate_only"] == validate_only;
+        let line = loop {
+            if let Some(line) = process.log().into_iter().find(is_its_line) {
+                break line;
+            }
+            assert!(began.elapsed() < Duration::from_secs(5), "no line: {:#?}", process.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert_eq!(line["reason"], expected, "{line}");
+    }
+    holding.rollback().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_a_caller_sends_in_any_place_is_in_no_line() {
     const SECRET: &str = "personal-0815";
 

@@ -37,3 +37,4 @@ mod start;
 mod statements;
 mod successes;
 mod traces;
+mod validation;

@@ -85,6 +85,37 @@ async fn a_deletion_a_replay_and_a_refusal_are_counted() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_only_validated_is_a_request_and_no_operation() {
+    let measured = Measured::start().await;
+    let contacts = measured.world.rows(Resource::Contact, measured.family.sub_customer, 3).await;
+    let path = collection(measured.family.sub_customer, Resource::Contact);
+    let validated = format!("{path}?validateOnly=true");
+
+    assert_eq!(measured.call("DELETE", &validated, body(&contacts)).await, 200);
+    assert_eq!(measured.call("DELETE", &validated, body(&[Uuid::now_v7()])).await, 404);
+    assert_eq!(measured.call("DELETE", &path, body(&contacts)).await, 200);
+    // As the call before, and as another one under its key.
+    assert_eq!(measured.call("DELETE", &validated, body(&contacts)).await, 200);
+    assert_eq!(measured.call("DELETE", &validated, body(&contacts[..1])).await, 422);
+
+    for (series, expected) in [
+        (r#"customer_deletion_deleted_rows_total{resource="contact"}"#, 3.0),
+        (r#"customer_deletion_operations_total{resource="contact",status="SUCCESS"}"#, 1.0),
+        (r#"customer_deletion_operations_total{resource="contact",status="FAILURE"}"#, 0.0),
+        (r#"customer_deletion_operations_total{resource="contact",status="INTERNAL_ERROR"}"#, 0.0),
+        (r#"customer_deletion_replays_total{resource="contact"}"#, 0.0),
+        (
+            r#"customer_deletion_requests_total{route="/api/v2/customer/{customer_id}/{resource}",method="DELETE",status="200",code=""}"#,
+            3.0,
+        ),
+        (r#"customer_deletion_statement_duration_seconds_count{statement="inspect_contacts"}"#, 4.0),
+        (r#"customer_deletion_statement_duration_seconds_count{statement="record_failure"}"#, 0.0),
+    ] {
+        assert_eq!(measured.value(series).await.unwrap_or(0.0), expected, "{series}");
+    }
+}
+
+#[tokio::test]
 async fn readiness_and_the_process_are_on_the_page_without_a_probe() {
     let measured = Measured::start().await;
     let began = Instant::now();

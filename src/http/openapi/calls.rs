@@ -90,7 +90,12 @@ fn deletion(resource: Resource, form: Form, limits: Limits) -> Operation {
     let responses = ResponsesBuilder::new()
         .responses_from_iter(deletions::references(resource, form != Form::One))
         .responses_from_iter(shared::references(limits, true));
-    operation.parameter(idempotency_key()).parameter(prefer()).responses(responses.build()).build()
+    operation
+        .parameter(validate_only())
+        .parameter(idempotency_key())
+        .parameter(prefer())
+        .responses(responses.build())
+        .build()
 }
 
 fn description(resource: Resource, form: Form, words: &Words) -> String {
@@ -127,6 +132,20 @@ fn path_id(name: &str, description: &str, example: &str) -> Parameter {
         .description(Some(description))
         .schema(Some(Ref::from_schema_name(schemas::ID)))
         .example(Some(json!(example)))
+        .build()
+}
+
+/// Without a default, which a page would send with every call it tries out.
+fn validate_only() -> Parameter {
+    ParameterBuilder::new()
+        .name("validateOnly")
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(
+            "With `true`, every check runs and nothing is deleted: the answer is the one that the call would have now. It is no operation, \
+             and takes no `Idempotency-Key`: its `requestId` is one that does not exist, unless it is that of an earlier call.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::Boolean)))
         .build()
 }
 
@@ -207,8 +226,8 @@ fn about_a_call(operation_id: &str, summary: &str, success: Response, limits: Li
         .operation_id(Some(operation_id))
         .summary(Some(summary))
         .description(Some(
-            "Every well-formed deletion is recorded as an operation, a refused one too, and kept for 30 days. Only the requester's own \
-             operations are found; another's and one that never was answer alike.",
+            "Every well-formed deletion is recorded as an operation, a refused one too, and kept for 30 days; one that is only validated is \
+             none. Only the requester's own operations are found; another's and one that never was answer alike.",
         ))
         .parameter(path_id("requestId", "The `requestId` of an answer, or its `Request-Id` header.", OPERATION))
         .responses(responses.build())

@@ -31,7 +31,8 @@ pub fn responses(limits: Limits) -> Vec<(String, Response)> {
         ),
     ];
     for resource in Resource::ALL {
-        let description = "A documented rule says no. Nothing is deleted, and the refusal is recorded.";
+        let description = "A documented rule says no. Nothing is deleted. The refusal is recorded, unless it is one of a call that is \
+                           only validated.";
         responses.push((refused_name(resource), refused(description, &not_found(resource))));
     }
     responses
@@ -58,7 +59,12 @@ fn refused_name(resource: Resource) -> String {
 
 fn deleted() -> Response {
     let example = json!({ "requestId": OPERATION });
-    let mut deleted = answers::success("Everything is deleted, at one time.", schemas::DELETED, example, &[REPLAYED]);
+    let mut deleted = answers::success(
+        "Everything is deleted, at one time; or would be, with `validateOnly=true`.",
+        schemas::DELETED,
+        example,
+        &[REPLAYED],
+    );
     link_to_the_call(&mut deleted, "$response.body#/content/0/requestId");
     deleted
 }
@@ -95,8 +101,8 @@ fn malformed(cases: &[Case]) -> Response {
     answers::failure("The call is malformed. Nothing is deleted, and nothing is recorded.", cases, &[])
 }
 
-fn malformed_one() -> [Case; 4] {
-    let [customer_id, key] = malformed_anyway();
+fn malformed_one() -> [Case; 5] {
+    let [customer_id, key, validate_only] = malformed_anyway();
     [
         customer_id,
         Case::malformed("id", "An `id` that is not a UUID", "id in the path is not a UUID"),
@@ -106,11 +112,12 @@ fn malformed_one() -> [Case; 4] {
             "bad request: there is an id in the path and a list `id` in the body; send one of them",
         ),
         key,
+        validate_only,
     ]
 }
 
-fn malformed_list(limits: Limits) -> [Case; 5] {
-    let [customer_id, key] = malformed_anyway();
+fn malformed_list(limits: Limits) -> [Case; 6] {
+    let [customer_id, key, validate_only] = malformed_anyway();
     let too_many =
         format!("`id` lists {} ids; at most {} are allowed", limits.awaited.max_ids + 1, limits.awaited.max_ids);
     [
@@ -127,16 +134,22 @@ fn malformed_list(limits: Limits) -> [Case; 5] {
         ),
         Case::malformed("too-many-ids", "A list that is too long, counted as it is sent", too_many),
         key,
+        validate_only,
     ]
 }
 
-fn malformed_anyway() -> [Case; 2] {
+fn malformed_anyway() -> [Case; 3] {
     [
         Case::malformed("customerId", "A `customerId` that is not a UUID", "customerId in the path is not a UUID"),
         Case::malformed(
             "Idempotency-Key",
             "A key that is empty, too long, or not of visible ASCII characters",
             "Idempotency-Key must be 1 to 255 visible ASCII characters",
+        ),
+        Case::malformed(
+            "validateOnly",
+            "A `validateOnly` that is neither `true` nor `false`, or there twice",
+            "validateOnly in the query must be true or false, and sent once",
         ),
     ]
 }

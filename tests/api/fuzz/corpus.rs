@@ -143,8 +143,20 @@ pub const PARTS: [&str; 22] = [
     "global/call",
 ];
 
-pub const QUERIES: [&str; 8] =
-    ["", "", "?", "?id=*", "?id[]=1&id[]=2", "?%00=%ff", "#fragment", "?a=b?c=d&&&=&customer_id=x"];
+pub const QUERIES: [&str; 12] = [
+    "",
+    "",
+    "?",
+    "?id=*",
+    "?id[]=1&id[]=2",
+    "?%00=%ff",
+    "#fragment",
+    "?a=b?c=d&&&=&customer_id=x",
+    "?validateOnly=true",
+    "?validateOnly",
+    "?validateOnly=%ff%",
+    "?validateOnly=true&&validate%4fnly=false",
+];
 
 pub const VERSIONS: [&str; 8] =
     ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9.9", "http/1.1"];

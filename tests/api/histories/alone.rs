@@ -13,10 +13,10 @@ use super::cast::{self, Ids};
 use super::contract::row_of;
 use super::deeds::{self, Deed};
 use super::model::{Answered, Model, Operation};
-use super::plan::{AskPlan, Plan, Step, Who};
+use super::plan::{AskPlan, Beforehand, Plan, Step, Who};
 use super::tables::{self, Tables};
 use crate::support::TestService;
-use crate::support::service::Answer;
+use crate::support::service::{self, Answer, validating};
 
 /// How often each answer was met.
 pub type Tally = Mutex<BTreeMap<String, usize>>;
@@ -67,12 +67,12 @@ impl History<'_> {
 
     async fn take(&mut self, step: &Step, tally: &Tally) -> Result<(), String> {
         match step {
-            Step::Call(plan) => {
+            Step::Call(plan, beforehand) => {
                 let call = cast::call(plan, &self.model, &mut self.ids, self.stranger);
-                self.send(call, tally).await
+                self.send(call, *beforehand, tally).await
             }
-            Step::Repeat(plan) => match cast::repeat(*plan, &self.calls, &self.model) {
-                Some(call) => self.send(call, tally).await,
+            Step::Repeat(plan, beforehand) => match cast::repeat(*plan, &self.calls, &self.model) {
+                Some(call) => self.send(call, *beforehand, tally).await,
                 None => Ok(()),
             },
             Step::Ask(plan) => self.ask(*plan).await,
@@ -83,11 +83,20 @@ impl History<'_> {
         }
     }
 
-    async fn send(&mut self, call: Call, tally: &Tally) -> Result<(), String> {
+    async fn send(&mut self, call: Call, beforehand: Beforehand, tally: &Tally) -> Result<(), String> {
         let number = self.calls.len();
         self.lines.push(format!("call {number}: {call:?}"));
+        let validated = match beforehand {
+            Beforehand::Nothing => None,
+            Beforehand::Validation => Some(service::send(validating(call.request(self.service))).await),
+        };
         let expected = call.predict(&mut self.model, number);
-        let answer = crate::support::service::send(call.request(self.service)).await;
+        let answer = service::send(call.request(self.service)).await;
+        if let Some(validated) = validated {
+            self.lines.push(format!("validated before: {} {}", validated.status, validated.text));
+            agree(&validated.but_for_its_id(), &answer.but_for_its_id())?;
+            count(tally, "validated");
+        }
         let (refusal, request_id) = read(&answer)?;
         let found = Answered { refusal, replay_of: self.replay_of(&answer, request_id)? };
         if found.replay_of.is_none() && self.numbers.insert(request_id, number).is_some() {
@@ -95,7 +104,7 @@ impl History<'_> {
         }
         self.calls.push(call);
         self.speaks_of.push(found.replay_of.unwrap_or(number));
-        count(tally, &found);
+        count(tally, &name(&found));
         agree(&expected, &found)
     }
 
@@ -175,10 +184,13 @@ fn agree<T: PartialEq + Debug>(expected: &T, found: &T) -> Result<(), String> {
     if expected == found { Ok(()) } else { Err(format!("expected {expected:?}, found {found:?}")) }
 }
 
-fn count(tally: &Tally, answered: &Answered) {
+fn name(answered: &Answered) -> String {
     let replayed = if answered.replay_of.is_some() { ", replayed" } else { "" };
-    let name = format!("{}{replayed}", answered.refusal.unwrap_or("deleted"));
-    *tally.lock().unwrap().entry(name).or_default() += 1;
+    format!("{}{replayed}", answered.refusal.unwrap_or("deleted"))
+}
+
+fn count(tally: &Tally, name: &str) {
+    *tally.lock().unwrap().entry(name.to_owned()).or_default() += 1;
 }
 
 /// What the status of an operation looks like. Where the contract leaves the words of a message open, they are as found.

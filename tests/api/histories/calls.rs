@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::contract::row_of;
 use super::model::{Answered, Asked, Model, Word};
-use crate::support::service::Answer;
+use crate::support::service::{Answer, with_query};
 use crate::support::{TestService, body};
 
 /// A deletion, well-formed or not.
@@ -38,6 +38,7 @@ pub enum Spelling {
     UpperCase,
     WithUnknownMembers,
     WithContentType,
+    WithQuery,
 }
 
 /// Calls that are refused for their shape.
@@ -58,13 +59,14 @@ pub enum Wrong {
     Route,
     Method,
     Key,
+    Query(&'static str),
 }
 
 impl Wrong {
     fn code(self) -> &'static str {
         match self {
             Wrong::UrlAndList | Wrong::NoIds(_) | Wrong::CutJson | Wrong::NotAList | Wrong::IdInBody => "BAD_REQUEST",
-            Wrong::IdInUrl | Wrong::Customer | Wrong::TooMany | Wrong::Key => "BAD_REQUEST",
+            Wrong::IdInUrl | Wrong::Customer | Wrong::TooMany | Wrong::Key | Wrong::Query(_) => "BAD_REQUEST",
             Wrong::TooLarge => "PAYLOAD_TOO_LARGE",
             Wrong::Text => "UNSUPPORTED_MEDIA_TYPE",
             Wrong::NoRequester | Wrong::TwoRequesters => "UNAUTHORIZED",
@@ -135,6 +137,7 @@ impl Call {
             Wrong::Method => service.call(Method::PUT, one, self.requester).body(list),
             // A second one, if the call has one already.
             Wrong::Key => delete(one).header("Idempotency-Key", "two words"),
+            Wrong::Query(query) => with_query(delete(one), query),
         }
     }
 }
@@ -156,6 +159,7 @@ impl Spelling {
             Spelling::WithContentType => {
                 request.header("Content-Type", "application/json; charset=utf-8").body(body(ids))
             }
+            Spelling::WithQuery => with_query(request.body(body(ids)), "trace=1&validate=true"),
         }
     }
 }

@@ -38,6 +38,7 @@ fn two_thousand_random_histories_go_as_the_model_says() {
     let tally = histories_go_as_the_model_says(number_from("HISTORIES", 2000) as u32);
     eprintln!("{tally:#?}");
     for answer in [
+        "validated",
         "deleted",
         "deleted, replayed",
         "CUSTOMER_1002",

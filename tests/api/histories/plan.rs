@@ -45,10 +45,18 @@ pub enum SetOnPlan {
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    Call(CallPlan),
-    Repeat(RepeatPlan),
+    Call(CallPlan, Beforehand),
+    Repeat(RepeatPlan, Beforehand),
     Ask(AskPlan),
     Deed(DeedPlan),
+}
+
+/// What comes before a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beforehand {
+    Nothing,
+    /// The same call, only validated.
+    Validation,
 }
 
 /// A call that would succeed, but for what is twisted in it.
@@ -151,6 +159,8 @@ pub enum ClientStep {
     Call(CallPlan),
     /// A call of this or another client, with the same key.
     Twin(u8),
+    /// Such a call, only validated.
+    Validation(u8),
     Deed(DeedPlan),
 }
 
@@ -165,6 +175,7 @@ pub fn crowds() -> impl Strategy<Value = CrowdPlan> {
     let call = prop_oneof![
         4 => call_plans().prop_map(ClientStep::Call),
         1 => any::<u8>().prop_map(ClientStep::Twin),
+        1 => any::<u8>().prop_map(ClientStep::Validation),
     ];
     let of_kind = |kind| deed_plans().prop_map(move |plan| DeedPlan { kind, ..plan });
     let deed = prop_oneof![
@@ -211,12 +222,16 @@ fn row_plans() -> impl Strategy<Value = RowPlan> {
 
 fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
-        10 => call_plans().prop_map(Step::Call),
+        10 => (call_plans(), beforehand()).prop_map(|(plan, beforehand)| Step::Call(plan, beforehand)),
         5 => deed_plans().prop_map(Step::Deed),
-        4 => repeat_plans().prop_map(Step::Repeat),
+        4 => (repeat_plans(), beforehand()).prop_map(|(plan, beforehand)| Step::Repeat(plan, beforehand)),
         3 => (any::<u8>(), who(), any::<bool>())
             .prop_map(|(call, by, in_detail)| Step::Ask(AskPlan { call, by, in_detail })),
     ]
+}
+
+fn beforehand() -> impl Strategy<Value = Beforehand> {
+    prop_oneof![2 => Just(Beforehand::Nothing), 1 => Just(Beforehand::Validation)]
 }
 
 pub fn call_plans() -> impl Strategy<Value = CallPlan> {
@@ -256,6 +271,7 @@ fn form_plans() -> impl Strategy<Value = FormPlan> {
         Just(Spelling::UpperCase),
         Just(Spelling::WithUnknownMembers),
         Just(Spelling::WithContentType),
+        Just(Spelling::WithQuery),
     ];
     prop_oneof![
         8 => (any::<bool>(), spelling).prop_map(|(delete, spelling)| {
@@ -287,6 +303,8 @@ fn wrongs() -> impl Strategy<Value = Wrong> {
         1 => Just(Wrong::Route),
         1 => Just(Wrong::Method),
         1 => Just(Wrong::Key),
+        1 => prop_oneof![Just("validateOnly=maybe"), Just("validateOnly"), Just("validateOnly=true&validateOnly=true")]
+            .prop_map(Wrong::Query),
     ]
 }
 

@@ -16,6 +16,8 @@ use super::tables::Tables;
 #[derive(Clone, Debug)]
 pub enum Act {
     Call(Call),
+    /// A call that is only validated.
+    Validation(Call),
     Deed(Deed),
 }
 
@@ -41,6 +43,7 @@ impl Event {
     fn predict(&self, model: &mut Model, number: usize) -> Outcome {
         match &self.act {
             Act::Call(call) => Outcome::Answered(call.predict(model, number)),
+            Act::Validation(call) => Outcome::Answered(call.predict(&mut model.clone(), number)),
             Act::Deed(deed) => Outcome::Done(model.carry_out(deed)),
         }
     }
@@ -48,6 +51,7 @@ impl Event {
     /// Whether nothing else depends on it. What can come next and changes nothing may as well come at once.
     fn changes_nothing(&self) -> bool {
         match (&self.act, self.outcome) {
+            (Act::Validation(_), _) => true,
             (Act::Call(call), Outcome::Answered(Answered { refusal: Some(code), .. })) => {
                 call.key.is_none() || code == REUSED_KEY
             }

@@ -19,7 +19,7 @@ use super::plan::{ClientStep, CrowdPlan, DeedKind, DeedPlan};
 use super::serial::{Act, Event, Outcome, order};
 use super::tables;
 use crate::support::TestService;
-use crate::support::service::send;
+use crate::support::service::{send, validating};
 
 const UNAVAILABLE: &str = "GLOBAL_1001";
 
@@ -237,6 +237,10 @@ fn cast_crowd(plan: &CrowdPlan, model: &Model, ids: &mut Ids, stranger: Uuid) ->
             let place = usize::from(*number) % calls.len().max(1);
             calls.get(place).cloned().map(Act::Call)
         }
+        ClientStep::Validation(number) => {
+            let place = usize::from(*number) % calls.len().max(1);
+            calls.get(place).cloned().map(Act::Validation)
+        }
         ClientStep::Deed(plan) if plan.kind == DeedKind::ReParent => Some(Act::Deed(re_parent(*plan, model))),
         ClientStep::Deed(plan) => cast::deed(*plan, model, ids).map(Act::Deed),
     };
@@ -254,8 +258,10 @@ fn re_parent(plan: DeedPlan, model: &Model) -> Deed {
 async fn witness(service: &TestService, act: Act) -> Result<Witnessed, String> {
     let began = Instant::now();
     let saw = match &act {
-        Act::Call(call) => {
-            let answer = send(call.request(service)).await;
+        Act::Call(call) | Act::Validation(call) => {
+            let request = call.request(service);
+            let is_call = matches!(act, Act::Call(_));
+            let answer = send(if is_call { request } else { validating(request) }).await;
             let (refusal, request_id) = read(&answer)?;
             Saw::Answer { refusal, request_id, replayed: answer.header("Idempotency-Replayed") == Some("true") }
         }
@@ -284,7 +290,7 @@ fn new_ids(witnessed: &[Witnessed]) -> Vec<Uuid> {
         Act::Deed(Deed::InsertEntity(entity)) => Some(entity.id),
         Act::Deed(Deed::Insert(row)) => Some(row.id),
         Act::Deed(Deed::Allocate(allocation)) => Some(allocation.id),
-        Act::Deed(_) | Act::Call(_) => None,
+        Act::Deed(_) | Act::Call(_) | Act::Validation(_) => None,
     });
     inserted.collect()
 }

@@ -6,6 +6,7 @@ mod deletion;
 mod injector;
 mod lost_answer;
 mod refusal;
+mod validation;
 
 /// What passes by itself, and is tried again.
 const PASSING: [&str; 6] = ["25006", "40001", "40P01", "57P01", "57P02", "57P03"];

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{resolve, served};
-use crate::support::service::{Answer, send, word};
+use crate::support::service::{Answer, send, with_query, word};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService, body};
 
@@ -108,6 +108,7 @@ impl Documented<'_> {
             "customerId" => self.call(&Parts { customer: "nobody".to_owned(), ..good }),
             "id" | "requestId" => self.call(&Parts { id: "nothing".to_owned(), ..good }),
             "Idempotency-Key" => self.call(&good).header("Idempotency-Key", "two words"),
+            "validateOnly" => with_query(self.call(&good), "validateOnly=maybe"),
             "two-places" => self.call(&good).body(body(&[stranger])),
             "no-ids" => self.request(&good),
             "malformed-id" => self.request(&good).body(r#"{"id": ["nonsense"]}"#),

@@ -133,3 +133,23 @@ async fn a_requester_with_too_many_operations_waiting_is_told_to_come_later_and_
     let awaited = service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await;
     awaited.assert_deleted();
 }
+
+/// Whoever asks beforehand learns the outcome, also of a list that is too long for a call that waits.
+#[tokio::test]
+async fn a_call_that_is_only_validated_has_the_outcome_at_once() {
+    let service = TestService::start_with(|settings| settings.deletion.max_ids = 2).await;
+    let family = service.world.family().await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 3).await;
+    let path = format!("{}?validateOnly=true", collection(family.sub_customer, Resource::Contact));
+    let call = |ids: &[Uuid]| {
+        let call = service.call(Method::DELETE, &path, family.requester);
+        send(call.header("Prefer", "respond-async").body(list(ids)))
+    };
+    let good = call(&contacts).await;
+    good.assert_deleted();
+    assert_eq!((good.header("Preference-Applied"), good.header("Location")), (None, None));
+    let unknown = call(&[contacts[0], contacts[1], Uuid::now_v7()]).await;
+    unknown.assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");
+    assert!(service.world.deleted(Resource::Contact, &contacts).await.is_empty());
+    assert_eq!((service.world.operations().await, waiting(&service.database.pool).await), (0, 0));
+}

@@ -1,5 +1,6 @@
 //! The service under test, one verb for each endpoint.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -177,6 +178,20 @@ pub async fn hang_up_while_waiting(address: SocketAddr, family: Family, contact:
     tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
+/// The same call with this at the end of its query.
+pub fn with_query(call: RequestBuilder, query: &str) -> RequestBuilder {
+    let (client, request) = call.build_split();
+    let mut request = request.expect("the call can be sent");
+    let whole = request.url().query().map_or(query.to_owned(), |there| format!("{there}&{query}"));
+    request.url_mut().set_query(Some(&whole));
+    RequestBuilder::from_parts(client, request)
+}
+
+/// The same call, only validated.
+pub fn validating(call: RequestBuilder) -> RequestBuilder {
+    with_query(call, "validateOnly=true")
+}
+
 pub fn collection(customer: Uuid, resource: Resource) -> String {
     format!("/api/v2/customer/{customer}/{}", word(resource))
 }
@@ -218,6 +233,19 @@ impl Answer {
     /// The `Request-Id` header.
     pub fn request_id(&self) -> Uuid {
         self.header("Request-Id").expect("every answer has a Request-Id").parse().expect("the Request-Id is a UUID")
+    }
+
+    /// Status, body and headers, but for the time and for an id that is the call's own: what two calls can have in common.
+    pub fn but_for_its_id(&self) -> (u16, String, BTreeMap<&str, &str>) {
+        let mut headers: BTreeMap<&str, &str> =
+            self.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        headers.remove("date");
+        let mut text = self.text.clone();
+        if !headers.contains_key("idempotency-replayed") {
+            let id = headers.remove("request-id").expect("every answer has a Request-Id");
+            text = text.replace(id, "its own");
+        }
+        (self.status, text, headers)
     }
 
     /// Asserts the documented success, to the letter, and gives its requestId.

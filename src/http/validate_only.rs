@@ -1,0 +1,84 @@
+//! `validateOnly=true` in the query of a deletion (AIP-163): every check runs, and nothing is deleted.
+
+use actix_web::web::Query;
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// The one parameter that a deletion has. Others are ignored.
+#[derive(Deserialize)]
+struct Parameters {
+    #[serde(rename = "validateOnly", default)]
+    validate_only: bool,
+}
+
+/// Whether the call is only to be validated, by its query.
+pub fn is_asked(query: &str) -> Result<bool, Error> {
+    if query.is_empty() {
+        return Ok(false);
+    }
+    match Query::<Parameters>::from_query(query) {
+        Ok(parameters) => Ok(parameters.validate_only),
+        // What is ignored cannot be malformed.
+        Err(_) => Err(Error::bad_request("validateOnly in the query must be true or false, and sent once")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_true_asks_to_validate() {
+        for (query, asked) in [
+            ("", false),
+            ("validateOnly=true", true),
+            ("validateOnly=false", false),
+            ("&&validateOnly=true&", true),
+            ("trace=1&validateOnly=true&trace=2", true),
+            // The same text, as any client may write it.
+            ("validate%4Fnly=tru%65", true),
+        ] {
+            assert_eq!(is_asked(query).map_err(|error| error.message().to_owned()), Ok(asked), "{query}");
+        }
+    }
+
+    #[test]
+    fn other_parameters_are_ignored() {
+        for query in
+            ["validate", "x=validateOnly=maybe", "validateonly=maybe", "validateOnly[]=maybe", "%ff=%", "=&=", "?"]
+        {
+            assert_eq!(is_asked(query).map_err(|error| error.message().to_owned()), Ok(false), "{query}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_malformed_and_named() {
+        for query in [
+            "validateOnly",
+            "validateOnly=",
+            "validateOnly=True",
+            "validateOnly=TRUE",
+            "validateOnly=1",
+            "validateOnly=0",
+            "validateOnly=yes",
+            "validateOnly=null",
+            "validateOnly=true+",
+            "validateOnly=%20true",
+            "validateOnly=true;false",
+            "validateOnly=true%00",
+            "validateOnly=%ff",
+            "validateOnly=true?",
+            "validateOnly=true&validateOnly=true",
+            "validateOnly=false&x=1&validateOnly=true",
+            "validateOnly=true&validate%4Fnly=false",
+        ] {
+            let error = is_asked(query).expect_err(query);
+            assert_eq!(
+                (error.code().name(), error.message().contains("validateOnly")),
+                ("BAD_REQUEST", true),
+                "{query}"
+            );
+        }
+    }
+}
