@@ -61,6 +61,28 @@ impl Call {
     }
 }
 
+/// Where a client sends its next call.
+#[derive(Clone, Copy, Debug)]
+pub enum Connections {
+    /// Into a connection that an earlier call left, as gateways do.
+    Kept,
+    /// Into a new one. A service that closes what was idle for a moment may do so while a call is on its way, and who cannot be
+    /// sure to be the first to close, as the documents tell gateways to be, must not keep connections.
+    New,
+}
+
+impl Connections {
+    fn client(self) -> Client {
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(15));
+        match self {
+            Connections::Kept => client,
+            Connections::New => client.pool_max_idle_per_host(0),
+        }
+        .build()
+        .unwrap()
+    }
+}
+
 /// A number of clients at work.
 pub struct Load {
     pub stock: Arc<Stock>,
@@ -72,12 +94,12 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn start(clients: usize, stock: Stock, address: SocketAddr) -> Load {
+    pub fn start(clients: usize, stock: Stock, address: SocketAddr, connections: Connections) -> Load {
         let stock = Arc::new(stock);
         let address = Arc::new(Mutex::new(address));
         let stop = Arc::new(AtomicBool::new(false));
         let pulses: Arc<Vec<_>> = Arc::new((0..clients).map(|_| Mutex::new(Instant::now())).collect());
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(15)).build().unwrap();
+        let http = connections.client();
         let clients = (0..clients).map(|number| {
             let (stock, address) = (Arc::clone(&stock), Arc::clone(&address));
             let (stop, pulses) = (Arc::clone(&stop), Arc::clone(&pulses));

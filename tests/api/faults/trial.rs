@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 
 use super::audit::assert_agreement;
-use super::load::{Attempt, Call, Load, Outcome};
+use super::load::{Attempt, Call, Connections, Load, Outcome};
 use super::work::Stock;
 use crate::support::process::Process;
 use crate::support::world::Family;
@@ -58,9 +58,20 @@ pub struct Seen {
 
 impl Trial {
     pub async fn begin(name: &'static str, pool: &PgPool, family: Family, process: &Process) -> Trial {
+        Trial::begin_over(Connections::Kept, name, pool, family, process).await
+    }
+
+    pub async fn begin_over(
+        connections: Connections,
+        name: &'static str,
+        pool: &PgPool,
+        family: Family,
+        process: &Process,
+    ) -> Trial {
         let stock = Stock::new(family);
         stock.top_up(pool, 10 * CALLS_A_SECOND).await;
-        let trial = Trial { name, load: Load::start(CLIENTS, stock, process.address), faults: Vec::new() };
+        let load = Load::start(CLIENTS, stock, process.address, connections);
+        let trial = Trial { name, load, faults: Vec::new() };
         trial.until_all_are_served(Duration::from_secs(30)).await;
         trial
     }
