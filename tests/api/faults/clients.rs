@@ -34,7 +34,7 @@ const MOST_SESSIONS: i64 = RESETS as i64 / 2;
 
 /// A row of these clients takes longer than it takes them to reset, so that most resets come in the middle of a statement.
 const SLOWLY: &str = "
-    create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.01); return new; end $$;
+    create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.03); return new; end $$;
     create trigger slowly before update on contact for each row when (old.remarks = 'slow') execute function slowly();";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,7 +99,7 @@ impl BadClients {
     async fn reset(&self, contacts: &[Uuid]) {
         for contacts in contacts.chunks(3) {
             let connection = self.send(&self.call(&body(contacts))).await;
-            tokio::time::sleep(Duration::from_micros(contacts[0].as_u128() as u64 % 20_000)).await;
+            tokio::time::sleep(Duration::from_micros(20_000 + contacts[0].as_u128() as u64 % 40_000)).await;
             connection.set_zero_linger().expect("a connection can be reset");
         }
     }
