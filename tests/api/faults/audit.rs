@@ -69,11 +69,12 @@ impl Books {
         match &call.last().outcome {
             Outcome::Deleted(id) => self.check_deleted(call, *id)?,
             Outcome::Refused(id, code) => self.check_refused(call, *id, code)?,
-            Outcome::Unavailable(_) | Outcome::Unanswered if call.work.key.is_some() => {
+            Outcome::Unavailable(_) | Outcome::Unanswered(_) if call.work.key.is_some() => {
                 return Err("a call under a key is never decided");
             }
             Outcome::Unavailable(id) => self.check_undecided(call, Some(*id))?,
-            Outcome::Unanswered => self.check_undecided(call, None)?,
+            Outcome::Unanswered(_) => self.check_undecided(call, None)?,
+            Outcome::Unexplained(_) => return Err("an answer that no fault explains"),
         }
         call.attempts.iter().try_for_each(|attempt| self.check_earlier(call, attempt))
     }
@@ -122,7 +123,7 @@ impl Books {
         let Outcome::Unavailable(id) = attempt.outcome else { return Ok(()) };
         let decided = match call.last().outcome {
             Outcome::Deleted(decided) | Outcome::Refused(decided, _) => decided,
-            Outcome::Unavailable(_) | Outcome::Unanswered => return Ok(()),
+            Outcome::Unavailable(_) | Outcome::Unanswered(_) | Outcome::Unexplained(_) => return Ok(()),
         };
         let recorded = self.operations.contains_key(&id);
         if recorded && id != decided { Err("a call that was sent twice has two operations") } else { Ok(()) }

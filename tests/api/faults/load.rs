@@ -1,5 +1,6 @@
 //! Clients that delete as careful integrators do: under a key, again after a 503 or no answer, until it is decided.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -28,7 +29,10 @@ pub enum Outcome {
     Refused(Uuid, String),
     /// 503, with its Request-Id.
     Unavailable(Uuid),
-    Unanswered,
+    /// Why there was no answer.
+    Unanswered(String),
+    /// What was answered that no fault explains.
+    Unexplained(String),
 }
 
 /// One request.
@@ -61,6 +65,28 @@ impl Call {
     }
 }
 
+/// Where a client sends its next call.
+#[derive(Clone, Copy, Debug)]
+pub enum Connections {
+    /// Into a connection that an earlier call left, as gateways do.
+    Kept,
+    /// Into a new one. A service that closes what was idle for a moment may do so while a call is on its way, and who cannot be
+    /// sure to be the first to close, as the documents tell gateways to be, must not keep connections.
+    New,
+}
+
+impl Connections {
+    fn client(self) -> Client {
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(15));
+        match self {
+            Connections::Kept => client,
+            Connections::New => client.pool_max_idle_per_host(0),
+        }
+        .build()
+        .unwrap()
+    }
+}
+
 /// A number of clients at work.
 pub struct Load {
     pub stock: Arc<Stock>,
@@ -72,12 +98,12 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn start(clients: usize, stock: Stock, address: SocketAddr) -> Load {
+    pub fn start(clients: usize, stock: Stock, address: SocketAddr, connections: Connections) -> Load {
         let stock = Arc::new(stock);
         let address = Arc::new(Mutex::new(address));
         let stop = Arc::new(AtomicBool::new(false));
         let pulses: Arc<Vec<_>> = Arc::new((0..clients).map(|_| Mutex::new(Instant::now())).collect());
-        let http = Client::builder().no_proxy().timeout(Duration::from_secs(15)).build().unwrap();
+        let http = connections.client();
         let clients = (0..clients).map(|number| {
             let (stock, address) = (Arc::clone(&stock), Arc::clone(&address));
             let (stop, pulses) = (Arc::clone(&stop), Arc::clone(&pulses));
@@ -148,11 +174,12 @@ impl LoadClient {
             let address = *self.address.lock().unwrap();
             let attempt = attempt(request(&self.http, address, &call.work)).await;
             let (good, ended) = (attempt.is_good(), attempt.ended);
+            let unexplained = matches!(attempt.outcome, Outcome::Unexplained(_));
             call.attempts.push(attempt);
             if good {
                 *self.pulses[self.number].lock().unwrap() = ended;
             }
-            if good || call.work.key.is_none() || began.elapsed() > PATIENCE {
+            if good || unexplained || call.work.key.is_none() || began.elapsed() > PATIENCE {
                 return call;
             }
             tokio::time::sleep(PAUSE).await;
@@ -179,24 +206,29 @@ pub fn request(http: &Client, address: SocketAddr, work: &Work) -> RequestBuilde
 /// Sends a deletion, and tells how it ended.
 pub async fn attempt(request: RequestBuilder) -> Attempt {
     let began = Instant::now();
-    let (outcome, replayed) = answer(request).await.unwrap_or((Outcome::Unanswered, false));
+    let (outcome, replayed) = answer(request).await.unwrap_or_else(|error| (Outcome::Unanswered(why(&error)), false));
     Attempt { began, ended: Instant::now(), outcome, replayed }
+}
+
+/// What lies under the error, without the address that it is about.
+fn why(error: &reqwest::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| (*error).source());
+    let sources: Vec<String> = sources.map(ToString::to_string).collect();
+    if sources.is_empty() { error.to_string() } else { sources.join(": ") }
 }
 
 async fn answer(request: RequestBuilder) -> Result<(Outcome, bool), reqwest::Error> {
     let response = request.send().await?;
     let status = response.status().as_u16();
     let replayed = response.headers().contains_key("Idempotency-Replayed");
-    let id = response.headers().get("Request-Id").map(|id| id.to_str().unwrap().parse().unwrap());
+    let id = response.headers().get("Request-Id").and_then(|id| id.to_str().ok()?.parse().ok());
     let text = response.text().await?;
-    let id: Uuid = id.unwrap_or_else(|| panic!("an answer without a Request-Id: {status} {text}"));
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    let code = json["errorCode"].as_str().unwrap_or_else(|| panic!("an answer without a code: {text}")).to_owned();
-    let outcome = match status {
-        200 => Outcome::Deleted(id),
-        404 => Outcome::Refused(id, code),
-        503 => Outcome::Unavailable(id),
-        _ => panic!("an answer that no fault explains: {status} {text}"),
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let outcome = match (status, id, json["errorCode"].as_str()) {
+        (200, Some(id), Some(_)) => Outcome::Deleted(id),
+        (404, Some(id), Some(code)) => Outcome::Refused(id, code.to_owned()),
+        (503, Some(id), Some(_)) => Outcome::Unavailable(id),
+        _ => Outcome::Unexplained(format!("{status} {id:?} {text}")),
     };
     Ok((outcome, replayed))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 
 use super::audit::assert_agreement;
-use super::load::{Attempt, Call, Load, Outcome};
+use super::load::{Attempt, Call, Connections, Load, Outcome};
 use super::work::Stock;
 use crate::support::process::Process;
 use crate::support::world::Family;
@@ -54,13 +54,26 @@ pub struct Seen {
     pub unavailable: usize,
     pub unanswered: usize,
     pub replayed: usize,
+    /// Why calls had no answer, and how often.
+    pub why: BTreeMap<String, usize>,
 }
 
 impl Trial {
     pub async fn begin(name: &'static str, pool: &PgPool, family: Family, process: &Process) -> Trial {
+        Trial::begin_over(Connections::Kept, name, pool, family, process).await
+    }
+
+    pub async fn begin_over(
+        connections: Connections,
+        name: &'static str,
+        pool: &PgPool,
+        family: Family,
+        process: &Process,
+    ) -> Trial {
         let stock = Stock::new(family);
         stock.top_up(pool, 10 * CALLS_A_SECOND).await;
-        let trial = Trial { name, load: Load::start(CLIENTS, stock, process.address), faults: Vec::new() };
+        let load = Load::start(CLIENTS, stock, process.address, connections);
+        let trial = Trial { name, load, faults: Vec::new() };
         trial.until_all_are_served(Duration::from_secs(30)).await;
         trial
     }
@@ -121,14 +134,26 @@ impl Trial {
 
 impl Seen {
     fn by(calls: &[Call]) -> Seen {
-        let nothing = Seen { calls: calls.len(), ..Seen::default() };
+        let nothing = Seen { calls: calls.len(), why: whys(calls), ..Seen::default() };
         attempts(calls).fold(nothing, |seen, attempt| Seen {
             calls: seen.calls,
             unavailable: seen.unavailable + usize::from(matches!(attempt.outcome, Outcome::Unavailable(_))),
-            unanswered: seen.unanswered + usize::from(attempt.outcome == Outcome::Unanswered),
+            unanswered: seen.unanswered + usize::from(matches!(attempt.outcome, Outcome::Unanswered(_))),
             replayed: seen.replayed + usize::from(attempt.replayed),
+            why: seen.why,
         })
     }
+}
+
+/// Why calls had no answer, and how often.
+fn whys(calls: &[Call]) -> BTreeMap<String, usize> {
+    let mut whys = BTreeMap::new();
+    for attempt in attempts(calls) {
+        if let Outcome::Unanswered(why) = &attempt.outcome {
+            *whys.entry(why.clone()).or_default() += 1;
+        }
+    }
+    whys
 }
 
 impl Seen {
@@ -136,7 +161,7 @@ impl Seen {
     /// may take too long without any fault.
     pub fn assert_not_noticed(&self, process: &Process) {
         let rare = self.unavailable * 100 <= self.calls && self.unanswered == 0;
-        assert!(rare, "{self:?} {:?}", reasons(process));
+        assert!(rare, "others noticed: {self:?}, and 503 because of {:?}", reasons(process));
     }
 }
 

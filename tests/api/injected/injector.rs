@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::service::{Answer, collection, send};
+use crate::support::service::{Answer, collection, impatient, send};
 use crate::support::world::{Family, table};
 use crate::support::{TestDatabase, TestService};
 
@@ -49,7 +49,7 @@ impl Injector {
     pub async fn start() -> Injector {
         let database = TestDatabase::migrated().await;
         sqlx::raw_sql(include_str!("injector.sql")).execute(&database.pool).await.unwrap();
-        let service = TestService::start_on(database, |_| {}).await;
+        let service = TestService::start_on(database, impatient).await;
         let family = service.world.family().await;
         Injector { service, family }
     }

@@ -12,15 +12,29 @@ use super::load::Load;
 use super::{migrate, with_later_migrations};
 use crate::support::TestService;
 
+/// For how long another service holds what it changes: longer than any call may take beside migrations.
+const HOLD: Duration = Duration::from_secs(5);
+
 /// Another service that changes a contact, and takes its time until it commits: again and again.
 async fn change_slowly(pool: PgPool, contact: Uuid) {
     loop {
         let mut tx = pool.begin().await.unwrap();
         let change = "update contact set remarks = 'called' where id = $1";
         sqlx::query(change).bind(contact).execute(&mut *tx).await.unwrap();
-        sleep(Duration::from_secs(3)).await;
+        sleep(HOLD).await;
         tx.commit().await.unwrap();
         sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Waits until the other service has just begun to hold it.
+async fn until_held(pool: &PgPool) {
+    let sql = "select exists (
+        select from pg_stat_activity
+        where datname = current_database() and state = 'idle in transaction' and now() - xact_start < interval '0.5 s'
+    )";
+    while !sqlx::query_scalar::<_, bool>(sql).fetch_one(pool).await.unwrap() {
+        sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -35,6 +49,7 @@ async fn migrations_behind_long_transactions_fail_no_call_and_stall_none() {
     load.until_answered(20).await;
 
     let migrator = with_later_migrations().await;
+    until_held(pool).await;
     let (result, told) = migrate(&service.database, &migrator, Duration::from_secs(60)).await;
 
     load.until_answered(20).await;

@@ -1,7 +1,5 @@
 //! When `restore` says no. Each of these ends by asserting that nothing changed.
 
-use std::time::Duration;
-
 use customer_deletion::resource::Resource;
 use rstest::rstest;
 use sqlx::AssertSqlSafe;
@@ -9,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Said, list, run};
 use crate::support::TestService;
+use crate::support::service::until_somebody_waits;
 use crate::support::world::{Family, table};
 
 /// A service with a deletion in it.
@@ -76,7 +75,7 @@ async fn a_name_that_is_being_taken_is_waited_for_and_then_told() {
     let before = deleted.service.world.fingerprint().await;
 
     let (said, ()) = tokio::join!(deleted.restore(), async {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        until_somebody_waits(&deleted.service.database.pool).await;
         taking.commit().await.unwrap();
     });
 
@@ -155,7 +154,7 @@ async fn what_the_rows_hang_on_cannot_be_deleted_beside_a_restore(#[case] delete
     sqlx::query(delete).bind(deleted.family.requester).execute(&mut *deleting).await.unwrap();
 
     let (said, ()) = tokio::join!(deleted.restore(), async {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        until_somebody_waits(&deleted.service.database.pool).await;
         deleting.commit().await.unwrap();
     });
 

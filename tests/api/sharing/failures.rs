@@ -6,10 +6,10 @@ use customer_deletion::resource::Resource;
 use rstest::rstest;
 use uuid::Uuid;
 
-use super::{Stage, answers, code};
+use super::{Stage, answers, code, until_queued};
 use crate::support::TestDatabase;
 use crate::support::proxy::{Proxy, Weather};
-use crate::support::service::hang_up_while_waiting;
+use crate::support::service::{hang_up, send_deletion};
 
 /// Each row takes a tenth of a second, so that a test can act in the middle of a statement.
 const SLOWLY: &str = "
@@ -107,7 +107,11 @@ async fn a_call_whose_client_is_gone_is_done_with_the_others() {
 
     let occupied = stage.occupy().await;
     let mut waiting = stage.queue([stage.own_call(Resource::Contact, &contacts[..1])]).await;
-    hang_up_while_waiting(stage.process.address, stage.family, contacts[1]).await;
+    let in_flight = stage.in_flight().await;
+    let client = send_deletion(stage.process.address, stage.family, contacts[1]).await;
+    stage.until_more_than(in_flight).await;
+    until_queued().await;
+    hang_up(client).await;
     waiting.extend(stage.queue([stage.own_call(Resource::Contact, &contacts[2..])]).await);
     occupied.let_go().await;
 

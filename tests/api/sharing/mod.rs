@@ -8,7 +8,7 @@ mod plans;
 mod races;
 mod together;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use reqwest::{Method, RequestBuilder};
@@ -21,13 +21,14 @@ use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
 
-/// One connection, and time enough for a test to prepare what happens while it is busy.
-const SETTINGS: [(&str, &str); 6] = [
+/// One connection, and time enough for a test to prepare what happens while it is busy, however busy the machine is.
+const SETTINGS: [(&str, &str); 7] = [
+    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
     ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "1"),
-    ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "7000"),
-    ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "8000"),
-    ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "8000"),
-    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "9000"),
+    ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "15000"),
+    ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "16000"),
+    ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "17000"),
+    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "18000"),
     ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "20"),
 ];
 
@@ -99,15 +100,25 @@ impl Stage {
     async fn queue(&self, calls: impl IntoIterator<Item = RequestBuilder>) -> Vec<JoinHandle<Answer>> {
         let mut sent = Vec::new();
         for call in calls {
-            let in_flight = self.metric("customer_deletion_requests_in_flight").await;
+            let in_flight = self.in_flight().await;
             sent.push(tokio::spawn(send(call)));
-            while self.metric("customer_deletion_requests_in_flight").await <= in_flight {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            self.until_more_than(in_flight).await;
         }
-        // From the count to the queue there is nothing left to wait for but the processor.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        until_queued().await;
         sent
+    }
+
+    async fn in_flight(&self) -> f64 {
+        self.metric("customer_deletion_requests_in_flight").await
+    }
+
+    /// Waits until more than so many calls are in flight.
+    async fn until_more_than(&self, in_flight: f64) {
+        let began = Instant::now();
+        while self.in_flight().await <= in_flight {
+            assert!(began.elapsed() < Duration::from_secs(30), "a call is not let in, or ends too soon");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits until a statement of the service whose text begins so waits for what PostgreSQL calls this, and gives the backend's
@@ -168,6 +179,11 @@ impl Stage {
             sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(&self.database.pool).await.unwrap();
         assert_eq!(disagreements, 0);
     }
+}
+
+/// From the count of calls in flight to the queue there is nothing left to wait for but the processor.
+async fn until_queued() {
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 /// The only connection is busy until this is let go of.

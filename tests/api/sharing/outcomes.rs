@@ -143,7 +143,7 @@ const THEN_MOVING: &str =
 #[case::its_customer_of_whom_an_older_state_is_free(&[RENAMING_AND_MOVING, THEN_MOVING])]
 #[tokio::test]
 async fn what_somebody_holds_holds_up_its_own_call_alone(#[case] statements: &[&'static str]) {
-    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "2500")]).await;
+    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "5000")]).await;
     let held = stage.world.contact(stage.family.second_sub_customer).await;
     let free = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
     let call = |id: Uuid| stage.own_call(Resource::Contact, &[id]);
@@ -169,7 +169,7 @@ async fn what_somebody_holds_holds_up_its_own_call_alone(#[case] statements: &[&
         assert_eq!(stage.shared("contact").await, [1.0, 0.0, 4.0]);
     }
     let took = r#"customer_deletion_statement_duration_seconds_sum{statement="share_contacts"}"#;
-    assert!(stage.metric(took).await < 1.0, "the statement waited");
+    assert!(stage.metric(took).await < 4.0, "the statement waited");
     assert_eq!(code(&held_up.await.unwrap()), (503, "GLOBAL_1001".to_owned()));
     holding.rollback().await.unwrap();
     assert!(stage.world.deleted(Resource::Contact, &[held]).await.is_empty());

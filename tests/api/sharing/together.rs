@@ -176,7 +176,7 @@ async fn a_service_that_is_told_not_to_share_does_not() {
 
 #[tokio::test]
 async fn a_call_that_waits_too_long_leaves_the_queue_and_is_not_done() {
-    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "700")]).await;
+    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "3000")]).await;
     let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
 
     let occupied = stage.occupy().await;

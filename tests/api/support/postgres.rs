@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use customer_deletion::demo::postgres::{Durability, PrivatePostgres};
-use testcontainers::core::{IntoContainerPort, WaitFor};
+use testcontainers::core::{IntoContainerPort, Mount, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
@@ -54,11 +54,13 @@ pub fn docker_answers() -> bool {
     docker.status().is_ok_and(|status| status.success())
 }
 
-/// A server that forgets everything when it stops does not have to wait for the disk.
-const SETTINGS: [&str; 6] = [
+/// A server that forgets everything when it stops does not have to wait for the disk, nor to write to one: a database is a few
+/// hundred files, which every test makes and removes.
+const SETTINGS: [&str; 7] = [
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
+    "max_wal_size=256MB",
     "max_connections=300",
     "wal_level=logical",
     "shared_preload_libraries=pg_stat_statements",
@@ -73,6 +75,7 @@ fn in_a_container() -> TestPostgres {
                 .with_wait_for(WaitFor::message_on_stderr("listening on IPv4 address"))
                 .with_wait_for(WaitFor::message_on_stderr("ready to accept connections"))
                 .with_exposed_port(5432.tcp())
+                .with_mount(Mount::tmpfs_mount("/var/lib/postgresql/data"))
                 .with_env_var("POSTGRES_HOST_AUTH_METHOD", "trust")
                 .with_cmd(["postgres"].into_iter().chain(SETTINGS.into_iter().flat_map(|setting| ["-c", setting])));
             let container = image.start().await.expect("the container starts");

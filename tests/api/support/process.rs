@@ -6,7 +6,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use super::client;
 use super::database::as_service;
+use super::service::send;
 
 /// The built binary, or that of `TEST_BINARY`, with nothing of this process's settings.
 pub fn command(arguments: &[&str]) -> Command {
@@ -99,6 +101,13 @@ impl Process {
     /// What it has written beside its log, such as the message of a panic.
     pub fn complaints(&self) -> Vec<String> {
         self.complaints.lock().unwrap().clone()
+    }
+
+    /// How many calls it works on, as its metrics tell.
+    pub async fn in_flight(&self) -> f64 {
+        let page = send(client().get(format!("http://{}/metrics", self.management_address))).await.text;
+        let line = page.lines().find_map(|line| line.strip_prefix("customer_deletion_requests_in_flight "));
+        line.expect("the page has it").parse().unwrap()
     }
 
     pub fn send_sigterm(&self) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use customer_deletion::config::{Database, Settings};
 use customer_deletion::resource::Resource;
@@ -13,6 +13,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use sqlx::PgPool;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -57,10 +58,8 @@ impl TestService {
 
     async fn start_at(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> TestService {
         log::watch();
-        let mut settings = Settings {
-            database: Database { url: Some(SecretString::from(database.url.clone())), ..Database::default() },
-            ..Settings::default()
-        };
+        let url = Some(SecretString::from(database.url.clone()));
+        let mut settings = Settings { database: Database { url, ..patient() }, ..Settings::default() };
         settings.http.host = "127.0.0.1".parse().unwrap();
         settings.http.port = 0;
         settings.http.workers = 2;
@@ -161,8 +160,51 @@ impl Drop for TestService {
     }
 }
 
-/// Sends a deletion of a contact that has to wait for a row, and resets the connection once it waits.
-pub async fn hang_up_while_waiting(address: SocketAddr, family: Family, contact: Uuid) {
+/// Waits that are no reason for a 503 on a machine that has much to do. Tests of the waits themselves have the defaults.
+fn patient() -> Database {
+    Database {
+        lock_timeout: Duration::from_secs(7),
+        statement_timeout: Duration::from_secs(8),
+        acquire_timeout: Duration::from_secs(8),
+        deadline: Duration::from_secs(9),
+        ..Database::default()
+    }
+}
+
+/// Gives a service the waits that it has when nobody sets them.
+pub fn impatient(settings: &mut Settings) {
+    let url = settings.database.url.take();
+    settings.database = Database { url, ..Database::default() };
+}
+
+/// Sends a deletion of a contact whose row somebody holds, and resets the connection once it waits for it.
+pub async fn hang_up_while_waiting(address: SocketAddr, family: Family, contact: Uuid, pool: &PgPool) {
+    let client = send_deletion(address, family, contact).await;
+    until_somebody_waits(pool).await;
+    hang_up(client).await;
+}
+
+/// Waits until a backend of the database waits for a lock.
+pub async fn until_somebody_waits(pool: &PgPool) {
+    let sql = "select exists (
+        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+    )";
+    let began = Instant::now();
+    while !sqlx::query_scalar::<_, bool>(sql).fetch_one(pool).await.unwrap() {
+        assert!(began.elapsed() < Duration::from_secs(30), "nobody waits for a lock");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Resets the connection, and leaves the service a moment to notice.
+pub async fn hang_up(client: TcpStream) {
+    client.set_zero_linger().unwrap();
+    drop(client);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
+/// Sends a deletion of a contact, and waits for no answer.
+pub async fn send_deletion(address: SocketAddr, family: Family, contact: Uuid) -> TcpStream {
     let mut client = TcpStream::connect(address).await.unwrap();
     let text = body(&[contact]);
     let request = format!(
@@ -172,10 +214,7 @@ pub async fn hang_up_while_waiting(address: SocketAddr, family: Family, contact:
         text.len()
     );
     client.write_all(request.as_bytes()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    client.set_zero_linger().unwrap();
-    drop(client);
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    client
 }
 
 /// The same call with this at the end of its query.
@@ -215,10 +254,17 @@ pub struct Answer {
     pub text: String,
 }
 
+const TURNS_UNTIL_CLOSED: usize = 4;
+
 pub async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("the service answers");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer { status, headers, text: response.text().await.expect("the answer comes whole") }
+    let answer = Answer { status, headers, text: response.text().await.expect("the answer comes whole") };
+    // A task of its own closes the connection, once it has its turn. A service that ends while one is open takes a second.
+    for _ in 0..TURNS_UNTIL_CLOSED {
+        tokio::task::yield_now().await;
+    }
+    answer
 }
 
 impl Answer {
