@@ -10,6 +10,7 @@
 //! When every session is busy, the calls that wait are done several at a time: see `sharing`.
 
 mod database;
+mod listing;
 mod observed;
 mod role;
 mod session_settings;
@@ -41,7 +42,7 @@ use self::trust::Trust;
 use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
-use crate::operation::{Deletion, Operation, Outcome, Status};
+use crate::operation::{Deletion, Details, Outcome, Status};
 use crate::schema;
 use crate::telemetry::metrics;
 
@@ -106,14 +107,14 @@ impl Repository {
         requester_id: Uuid,
         operation_id: Uuid,
         place: impl Send + 'static,
-    ) -> Result<Option<Operation>, Error> {
+    ) -> Result<Option<Details>, Error> {
         let repository = self.clone();
         self.in_own_task(async move {
             let _place = place;
             let deadline = repository.database.deadline();
             repository.require_schema(deadline).await?;
             let found = repository.database.run(deadline, |connection| {
-                Box::pin(statements::find_operation(connection, requester_id, operation_id, None))
+                Box::pin(statements::find_operation(connection, requester_id, operation_id))
             });
             found.await
         })
@@ -290,23 +291,21 @@ async fn refuse(
 
 /// The outcome that is recorded under the call's id or key.
 async fn replay(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
-    let key = deletion.idempotency_key.as_ref();
-    let found = statements::find_operation(connection, deletion.requester_id, deletion.operation_id, key).await?;
-    let Some(operation) = found else {
+    let Some(recorded) = statements::replay_operation(connection, deletion).await? else {
         // It was purged in between.
         return Ok(None);
     };
-    if !operation.is_of_the_same_call_as(deletion) {
+    if !recorded.same_call {
         return refuse_reused_key(connection, deletion).await.map(Some);
     }
-    if operation.status == Status::Open {
+    if recorded.status == Status::Open {
         // It has no outcome yet that could be given again.
         return Ok(None);
     }
     Ok(Some(Outcome {
-        operation_id: operation.id,
-        refusal: operation.error_code,
-        replayed: operation.id != deletion.operation_id,
+        operation_id: recorded.operation_id,
+        refusal: recorded.error_code,
+        replayed: recorded.operation_id != deletion.operation_id,
     }))
 }
 

@@ -143,8 +143,21 @@ pub const PARTS: [&str; 22] = [
     "global/call",
 ];
 
-pub const QUERIES: [&str; 8] =
-    ["", "", "?", "?id=*", "?id[]=1&id[]=2", "?%00=%ff", "#fragment", "?a=b?c=d&&&=&customer_id=x"];
+pub const QUERIES: [&str; 13] = [
+    "",
+    "",
+    "?",
+    "?id=*",
+    "?id[]=1&id[]=2",
+    "?%00=%ff",
+    "#fragment",
+    "?a=b?c=d&&&=&customer_id=x",
+    "?status=OPEN&resource=zone&page=99&size=100",
+    "?page=4294967295&size=100",
+    "?page=-0&size=%",
+    "?status=&status=%00",
+    "?resource=external%2dparams&page=\u{0661}",
+];
 
 pub const VERSIONS: [&str; 8] =
     ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9.9", "http/1.1"];
