@@ -119,24 +119,46 @@ pub struct Operation {
     pub id: Uuid,
     pub customer_id: Uuid,
     pub resource: Resource,
-    pub target_ids: Vec<Uuid>,
     pub status: Status,
     /// The code of a failure.
     pub error_code: Option<Code>,
-    /// The ids that caused a refusal.
-    pub failed_ids: Vec<Uuid>,
     pub created_at: OffsetDateTime,
     /// None while the operation is open.
     pub completed_at: Option<OffsetDateTime>,
 }
 
-impl Operation {
-    /// Whether the deletion asks for the same as the recorded call did.
-    pub fn is_of_the_same_call_as(&self, deletion: &Deletion) -> bool {
-        self.resource == deletion.resource
-            && self.customer_id == deletion.customer_id
-            && self.target_ids == deletion.targets.as_slice()
-    }
+/// A recorded call with what can be long.
+#[derive(Clone, Debug)]
+pub struct Details {
+    pub operation: Operation,
+    /// The ids that caused a refusal.
+    pub failed_ids: Vec<Uuid>,
+}
+
+/// Which of a requester's operations are listed, newest first.
+#[derive(Clone, Copy, Debug)]
+pub struct Listing {
+    pub requester_id: Uuid,
+    /// None for every status.
+    pub status: Option<Status>,
+    /// None for every resource.
+    pub resource: Option<Resource>,
+    /// How many newer ones are left out.
+    pub offset: u32,
+    pub size: u32,
+}
+
+impl Listing {
+    /// How far back it goes: older operations are neither listed nor counted.
+    pub const FARTHEST: u32 = 10_000;
+}
+
+/// A part of a list of operations.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub operations: Vec<Operation>,
+    /// How many there are in all; at most [`Listing::FARTHEST`].
+    pub total: u32,
 }
 
 /// How a deletion call ended.

@@ -57,8 +57,9 @@ pub fn calls_to_paste(base_url: &str) -> String {
     )
 }
 
-/// One call for each resource, one that deletes nothing, one that is refused, one that is done later, and the status of a call.
-fn calls(base_url: &str) -> [Call; 9] {
+/// One call for each resource, one that deletes nothing, one that is refused, one that is done later, the status of a call, and the
+/// list of them.
+fn calls(base_url: &str) -> [Call; 10] {
     let delete = |path: &str| curl(&format!("-X DELETE {base_url}/api/v2/customer/{path}"));
     let list = |method: &str, path: &str, ids: [&str; 2]| {
         curl(&format!(
@@ -115,6 +116,11 @@ fn calls(base_url: &str) -> [Call; 9] {
             about: "How a call ended: the one of the API documents' examples",
             answer: "200, with the status SUCCESS",
             command: curl(&format!("{base_url}/api/v3/global/call/{OPERATION}")),
+        },
+        Call {
+            about: "What the requester has called, newest first",
+            answer: "200, with all of the above",
+            command: curl(&format!("{base_url}/api/v3/global/call")),
         },
     ]
 }

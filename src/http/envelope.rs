@@ -13,16 +13,17 @@ const RETRY_AFTER_SECONDS: u32 = 1;
 /// An answer with content. `errorCode` and `errorMessage` are empty strings, as in the documents' examples.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Success<T> {
+struct Success<C> {
     error_code: &'static str,
     error_message: &'static str,
-    content: [T; 1],
+    content: C,
     pageable: Pageable,
 }
 
+/// Which part of a list the content is. Pages are counted from 0.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Pageable {
+pub struct Pageable {
     page: u32,
     size: u32,
     total_pages: u32,
@@ -41,17 +42,22 @@ struct Failure<'a> {
 
 /// 200 with one element of content.
 pub fn success<T: Serialize>(element: T) -> HttpResponse {
-    HttpResponse::Ok().json(Success::of(element))
+    HttpResponse::Ok().json(Success::of_one(element))
+}
+
+/// 200 with a page of a list.
+pub fn page<T: Serialize>(elements: Vec<T>, pageable: Pageable) -> HttpResponse {
+    HttpResponse::Ok().json(Success::of(elements, pageable))
 }
 
 /// 202 with one element of content.
 pub fn accepted<T: Serialize>(element: T) -> HttpResponse {
-    HttpResponse::Accepted().json(Success::of(element))
+    HttpResponse::Accepted().json(Success::of_one(element))
 }
 
 /// The body of such an answer, as an example.
 pub fn success_as_json(element: Value) -> Value {
-    serde_json::to_value(Success::of(element)).expect("an envelope is JSON")
+    serde_json::to_value(Success::of_one(element)).expect("an envelope is JSON")
 }
 
 /// The body of the answer to an error, as an example.
@@ -59,14 +65,22 @@ pub fn failure_as_json(error: &Error) -> Value {
     serde_json::to_value(Failure::of(error)).expect("an envelope is JSON")
 }
 
-impl<T> Success<T> {
-    fn of(element: T) -> Success<T> {
-        Success {
-            error_code: "",
-            error_message: "",
-            content: [element],
-            pageable: Pageable { page: 0, size: 10, total_pages: 1, total_elements: 1 },
-        }
+impl<T> Success<[T; 1]> {
+    fn of_one(element: T) -> Success<[T; 1]> {
+        Success::of([element], Pageable::new(0, 10, 1))
+    }
+}
+
+impl<C> Success<C> {
+    fn of(content: C, pageable: Pageable) -> Success<C> {
+        Success { error_code: "", error_message: "", content, pageable }
+    }
+}
+
+impl Pageable {
+    /// The size is not 0.
+    pub fn new(page: u32, size: u32, total_elements: u32) -> Pageable {
+        Pageable { page, size, total_pages: total_elements.div_ceil(size), total_elements }
     }
 }
 

@@ -9,6 +9,7 @@ mod envelope;
 pub mod framing;
 mod health;
 mod idempotency;
+mod listing;
 pub mod openapi;
 mod operations;
 mod prefer;
@@ -61,6 +62,7 @@ pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
             .service(api_route(delete::DELETE_LIST, "DELETE").route(web::delete().to(delete::delete_list)))
             .service(api_route(operations::STATUS, "GET").route(web::get().to(operations::status)))
             .service(api_route(operations::DETAILS, "GET").route(web::get().to(operations::details)))
+            .service(api_route(listing::LIST, "GET").route(web::get().to(listing::list)))
             .default_service(web::to(no_such_route));
         config
             .app_data(web::Data::new(service))

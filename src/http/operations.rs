@@ -10,7 +10,7 @@ use super::admission::Place;
 use super::requester::Requester;
 use super::{Service, envelope, target};
 use crate::error::{Code, Error};
-use crate::operation::Operation;
+use crate::operation::{Details, Operation};
 
 pub const STATUS: &str = "/api/v2/global/call/{request_id}";
 pub const DETAILS: &str = "/api/v3/global/call/{request_id}";
@@ -26,13 +26,14 @@ pub async fn status(
     call: (Requester, Place),
     request_id: Path<String>,
 ) -> Result<HttpResponse, Error> {
-    let operation = find(&service, call, &request_id).await?;
+    let Details { operation, .. } = find(&service, call, &request_id).await?;
     Ok(envelope::success(StatusOnly { status: operation.status.name() }))
 }
 
+/// An operation as it is listed.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Details {
+pub struct Call {
     request_id: Uuid,
     status: &'static str,
     resource: &'static str,
@@ -43,6 +44,29 @@ struct Details {
     completed_at: Option<OffsetDateTime>,
     error_code: &'static str,
     error_message: &'static str,
+}
+
+impl From<Operation> for Call {
+    fn from(operation: Operation) -> Call {
+        Call {
+            request_id: operation.id,
+            status: operation.status.name(),
+            resource: operation.resource.word(),
+            customer_id: operation.customer_id,
+            created_at: operation.created_at,
+            completed_at: operation.completed_at,
+            error_code: operation.error_code.map_or("", Code::name),
+            error_message: operation.error_code.map_or("", Code::message),
+        }
+    }
+}
+
+/// The same with the ids that caused a refusal. They can be as many as a call has: a page of such lists would have no bound.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CallDetails {
+    #[serde(flatten)]
+    call: Call,
     failed_ids: Vec<Uuid>,
 }
 
@@ -52,26 +76,16 @@ pub async fn details(
     call: (Requester, Place),
     request_id: Path<String>,
 ) -> Result<HttpResponse, Error> {
-    let operation = find(&service, call, &request_id).await?;
-    Ok(envelope::success(Details {
-        request_id: operation.id,
-        status: operation.status.name(),
-        resource: operation.resource.word(),
-        customer_id: operation.customer_id,
-        created_at: operation.created_at,
-        completed_at: operation.completed_at,
-        error_code: operation.error_code.map_or("", Code::name),
-        error_message: operation.error_code.map_or("", Code::message),
-        failed_ids: operation.failed_ids,
-    }))
+    let Details { operation, failed_ids } = find(&service, call, &request_id).await?;
+    Ok(envelope::success(CallDetails { call: operation.into(), failed_ids }))
 }
 
 async fn find(
     service: &Service,
     (Requester(requester_id), place): (Requester, Place),
     request_id: &str,
-) -> Result<Operation, Error> {
+) -> Result<Details, Error> {
     let id = target::path_id("requestId", request_id)?;
-    let operation = service.repository.find_operation(requester_id, id, place).await?;
-    operation.ok_or(Error::Refused(Code::GLOBAL_1003))
+    let found = service.repository.find_operation(requester_id, id, place).await?;
+    found.ok_or(Error::Refused(Code::GLOBAL_1003))
 }

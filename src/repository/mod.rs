@@ -11,6 +11,7 @@
 //! done later: see `queue`. A call that is only validated takes a way of its own: see `validation`.
 
 mod database;
+mod listing;
 mod observed;
 mod queue;
 mod role;
@@ -43,12 +44,12 @@ use self::queue::Enqueued;
 use self::role::Role;
 use self::session_settings::Wanted;
 use self::sharing::{Reached, Sharing};
-use self::statements::{Attempt, Failure, Record, SchemaCheck};
+use self::statements::{Attempt, Failure, Record, Recorded, SchemaCheck};
 use self::trust::Trust;
 use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
-use crate::operation::{Deletion, Operation, Outcome, Status};
+use crate::operation::{Deletion, Details, Outcome, Status};
 use crate::schema;
 use crate::telemetry::metrics::{self, Limit};
 
@@ -153,14 +154,14 @@ impl Repository {
         requester_id: Uuid,
         operation_id: Uuid,
         place: impl Send + 'static,
-    ) -> Result<Option<Operation>, Error> {
+    ) -> Result<Option<Details>, Error> {
         let repository = self.clone();
         self.in_own_task(async move {
             let _place = place;
             let deadline = repository.database.deadline();
             repository.require_schema(deadline).await?;
             let found = repository.database.run(deadline, |connection| {
-                Box::pin(statements::find_operation(connection, requester_id, operation_id, None))
+                Box::pin(statements::find_operation(connection, requester_id, operation_id))
             });
             found.await
         })
@@ -357,13 +358,11 @@ async fn accept_or_replay(
             return Ok(Some(own_outcome(deletion, None)));
         }
         // Either an earlier call has its id or its key, or an earlier try of this very call went through after all.
-        let key = deletion.idempotency_key.as_ref();
-        let found = statements::find_operation(connection, deletion.requester_id, deletion.operation_id, key).await?;
-        match (found, enqueued) {
-            (Some(operation), _) if operation.is_of_the_same_call_as(deletion) => {
+        match (statements::replay_operation(connection, deletion).await?, enqueued) {
+            (Some(recorded), _) if recorded.same_call => {
                 // What became of it is told by its status, as for the first of these calls.
-                let replayed = operation.id != deletion.operation_id;
-                return Ok(Some(Outcome { operation_id: operation.id, refusal: None, replayed }));
+                let replayed = recorded.operation_id != deletion.operation_id;
+                return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal: None, replayed }));
             }
             (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Some),
             (None, Enqueued::Full) => return Ok(None),
@@ -393,24 +392,22 @@ async fn refuse(
 
 /// The outcome that is recorded under the call's id or key.
 async fn replay(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
-    let key = deletion.idempotency_key.as_ref();
-    let found = statements::find_operation(connection, deletion.requester_id, deletion.operation_id, key).await?;
-    let Some(operation) = found else {
+    let Some(recorded) = statements::replay_operation(connection, deletion).await? else {
         // It was purged in between.
         return Ok(None);
     };
-    if !operation.is_of_the_same_call_as(deletion) {
+    if !recorded.same_call {
         return refuse_reused_key(connection, deletion).await.map(Some);
     }
-    Ok(recorded_outcome(&operation, deletion))
+    Ok(recorded_outcome(&recorded, deletion))
 }
 
 /// None while it is open: it has no outcome yet that could be given again.
-fn recorded_outcome(operation: &Operation, deletion: &Deletion) -> Option<Outcome> {
-    (operation.status != Status::Open).then(|| Outcome {
-        operation_id: operation.id,
-        refusal: operation.error_code,
-        replayed: operation.id != deletion.operation_id,
+fn recorded_outcome(recorded: &Recorded, deletion: &Deletion) -> Option<Outcome> {
+    (recorded.status != Status::Open).then(|| Outcome {
+        operation_id: recorded.operation_id,
+        refusal: recorded.error_code,
+        replayed: recorded.operation_id != deletion.operation_id,
     })
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
-use crate::operation::{Deletion, IdempotencyKey, Operation, Status};
+use crate::operation::{Deletion, Details, IdempotencyKey, Operation, Status};
 use crate::resource::Resource;
 use crate::schema::Applied;
 
@@ -211,31 +211,61 @@ pub async fn record_failure(
     Ok(result.rows_affected() == 1)
 }
 
-/// The requester's operation with the id, or else under the key.
+/// The requester's operation with the id.
 pub async fn find_operation(
     connection: &mut PgConnection,
     requester_id: Uuid,
     operation_id: Uuid,
-    key: Option<&IdempotencyKey>,
-) -> Result<Option<Operation>, sqlx::Error> {
-    let statement = sqlx::query_file!(
-        "src/repository/sql/find_operation.sql",
-        requester_id,
-        operation_id,
-        key.map(IdempotencyKey::as_str),
-    );
+) -> Result<Option<Details>, sqlx::Error> {
+    let statement = sqlx::query_file!("src/repository/sql/find_operation.sql", requester_id, operation_id);
     let Some(row) = observed("find_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
-    Ok(Some(Operation {
+    let operation = Operation {
         id: row.id,
         customer_id: row.customer_id,
         resource: row.resource.parse().map_err(decode)?,
-        target_ids: row.target_ids,
         status: row.status.parse().map_err(decode)?,
-        error_code: row.error_code.map(|code| code.parse()).transpose().map_err(decode)?,
-        failed_ids: row.failed_ids,
+        error_code: error_code(row.error_code)?,
         created_at: row.created_at,
         completed_at: row.completed_at,
+    };
+    Ok(Some(Details { operation, failed_ids: row.failed_ids }))
+}
+
+/// What is recorded under a call's id or key.
+pub struct Recorded {
+    pub operation_id: Uuid,
+    pub status: Status,
+    /// The code of a failure.
+    pub error_code: Option<Code>,
+    /// Whether it was the same call: about the same ids of the same resource and customer.
+    pub same_call: bool,
+}
+
+/// The operation with the id of the call, or else under its key.
+pub async fn replay_operation(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+) -> Result<Option<Recorded>, sqlx::Error> {
+    let statement = sqlx::query_file!(
+        "src/repository/sql/replay_operation.sql",
+        deletion.operation_id,
+        deletion.requester_id,
+        deletion.customer_id,
+        deletion.resource.word(),
+        deletion.targets.as_slice(),
+        deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+    );
+    let Some(row) = observed("replay_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
+    Ok(Some(Recorded {
+        operation_id: row.id,
+        status: row.status.parse().map_err(decode)?,
+        error_code: error_code(row.error_code)?,
+        same_call: row.same_call,
     }))
+}
+
+pub fn error_code(name: Option<String>) -> Result<Option<Code>, sqlx::Error> {
+    name.map(|name| name.parse()).transpose().map_err(decode)
 }
 
 pub fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {

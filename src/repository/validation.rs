@@ -51,14 +51,11 @@ impl Repository {
 async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
     require_writes(connection).await?;
     let findings = statements::inspect(connection, deletion).await?;
-    if let Some(key) = &deletion.idempotency_key {
-        let (requester_id, own_id) = (deletion.requester_id, deletion.operation_id);
-        let found = statements::find_operation(connection, requester_id, own_id, Some(key)).await?;
-        if let Some(operation) = found {
-            let same = operation.is_of_the_same_call_as(deletion);
-            let reused = || Some(own_outcome(deletion, Some(Code::IDEMPOTENCY_KEY_REUSED)));
-            return Ok(if same { recorded_outcome(&operation, deletion) } else { reused() });
-        }
+    if deletion.idempotency_key.is_some()
+        && let Some(recorded) = statements::replay_operation(connection, deletion).await?
+    {
+        let reused = || Some(own_outcome(deletion, Some(Code::IDEMPOTENCY_KEY_REUSED)));
+        return Ok(if recorded.same_call { recorded_outcome(&recorded, deletion) } else { reused() });
     }
     let refusal = judge(deletion.resource, findings);
     Ok(Some(own_outcome(deletion, refusal.map(|refusal| refusal.code))))

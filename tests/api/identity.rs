@@ -99,6 +99,7 @@ async fn an_unknown_route_is_not_found_and_another_method_not_allowed() {
         (Method::DELETE, format!("{}:batchDelete", collection(customer, Resource::Zone)), "POST"),
         (Method::DELETE, format!("/api/v2/global/call/{customer}"), "GET"),
         (Method::POST, format!("/api/v3/global/call/{customer}"), "GET"),
+        (Method::DELETE, "/api/v3/global/call".to_owned(), "GET"),
     ] {
         let answer = send(service.call(method.clone(), &path, requester)).await;
         assert_eq!(answer.status, 405, "{method} {path}");

@@ -16,6 +16,7 @@ mod injected;
 mod isolation;
 mod jwt;
 mod limits;
+mod listing;
 mod live;
 mod log_lines;
 mod maintenance;

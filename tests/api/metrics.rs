@@ -165,6 +165,7 @@ async fn callers_cannot_make_series() {
             measured.call(&format!("METHOD{round}X{word}"), "/api/v2/nothing", String::new()).await;
             measured.call("GET", &format!("/path{round}/{word}"), String::new()).await;
             measured.call("GET", &format!("/api/v3/global/call/{}", Uuid::now_v7()), String::new()).await;
+            measured.call("GET", &format!("/api/v3/global/call?status={round}{word}"), String::new()).await;
             measured.call("DELETE", &collection(Uuid::now_v7(), Resource::Zone), format!("{{\"{word}\": 1}}")).await;
         }
         measured.page().await.lines().count()

@@ -75,19 +75,19 @@ fn list(ids: &[Uuid]) -> String {
     format!("{{{}}}", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","))
 }
 
-async fn explain(pool: &PgPool, sql: &str, types: &str, values: &str) -> Value {
+pub async fn explain(pool: &PgPool, sql: &str, types: &str, values: &str) -> Value {
     let mut tx = pool.begin().await.unwrap();
     sqlx::raw_sql("set local plan_cache_mode = force_generic_plan").execute(&mut *tx).await.unwrap();
-    let prepare = format!("prepare statement ({types}) as {sql}");
+    let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *tx).await.unwrap();
-    let explain = format!("explain (analyze, format json) execute statement ({values})");
+    let explain = format!("explain (analyze, buffers, format json) execute statement ({values})");
     let plan: Value = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *tx).await.unwrap().get(0);
     tx.rollback().await.unwrap();
     plan
 }
 
 /// How many rows each look at the table read, those that a filter threw away included.
-fn rows_read(plan: &Value, table: &str, found: &mut Vec<f64>) {
+pub fn rows_read(plan: &Value, table: &str, found: &mut Vec<f64>) {
     match plan {
         Value::Array(parts) => parts.iter().for_each(|part| rows_read(part, table, found)),
         Value::Object(node) => {
@@ -241,7 +241,9 @@ async fn deleting_a_contact_writes_no_index() {
 #[case(include_str!("../../src/repository/sql/inspect_external_params.sql"), "uuid, uuid, uuid[]")]
 #[case(include_str!("../../src/repository/sql/inspect_zones.sql"), "uuid, uuid, uuid[]")]
 #[case(include_str!("../../src/repository/sql/inspect_products.sql"), "uuid, uuid, uuid[]")]
-#[case(include_str!("../../src/repository/sql/find_operation.sql"), "uuid, uuid, text")]
+#[case(include_str!("../../src/repository/sql/find_operation.sql"), "uuid, uuid")]
+#[case(include_str!("../../src/repository/sql/replay_operation.sql"), "uuid, uuid, uuid, text, uuid[], text")]
+#[case(include_str!("../../src/repository/sql/list_operations.sql"), "uuid, text[], text[], bigint, bigint, bigint")]
 #[tokio::test]
 async fn no_statement_that_is_planned_on_empty_tables_reads_one_from_end_to_end(
     #[case] sql: &str,

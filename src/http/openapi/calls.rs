@@ -1,4 +1,4 @@
-//! The calls: three for a resource, or one where it takes no list, and two about how a call ended.
+//! The calls: three for a resource, or one where it takes no list, two about how a call ended, and the list of them.
 
 use serde_json::json;
 use utoipa::openapi::content::ContentBuilder;
@@ -12,7 +12,7 @@ use utoipa::openapi::{Ref, Required};
 
 use super::answers::{self, Case};
 use super::words::Words;
-use super::{Limits, deletions, schemas, shared};
+use super::{Limits, deletions, listing, schemas, shared};
 use crate::demo::world::OPERATION;
 use crate::error::{Code, Error};
 use crate::resource::{Resource, Scope};
@@ -49,6 +49,7 @@ pub fn paths(limits: Limits) -> Paths {
     paths
         .path("/api/v2/global/call/{requestId}", PathItem::new(HttpMethod::Get, get_status(limits)))
         .path("/api/v3/global/call/{requestId}", PathItem::new(HttpMethod::Get, get_details(limits)))
+        .path("/api/v3/global/call", PathItem::new(HttpMethod::Get, listing::list(limits)))
         .build()
 }
 

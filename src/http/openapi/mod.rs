@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod deletions;
+mod listing;
 mod schemas;
 mod shared;
 mod words;
@@ -65,6 +66,7 @@ fn components(identity: Identity, limits: Limits) -> Components {
     let components = ComponentsBuilder::new()
         .responses_from_iter(deletions::responses(limits))
         .responses_from_iter(calls::responses())
+        .responses_from_iter(listing::responses())
         .responses_from_iter(shared::responses(limits));
     let components =
         schemas::all(limits).into_iter().fold(components, |components, (name, schema)| components.schema(name, schema));

@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{Ref, RefOr, Schema};
 
-use super::Limits;
+use super::{Limits, listing};
 use crate::error::Code;
 use crate::operation::Status;
 use crate::resource::Resource;
@@ -17,6 +17,7 @@ pub const ID_LIST: &str = "IdList";
 pub const DELETED: &str = "Deleted";
 pub const CALL_STATUS: &str = "CallStatus";
 pub const CALL_DETAILS: &str = "CallDetails";
+pub const CALL_LIST: &str = "CallList";
 const FAILURE: &str = "Failure";
 const PAGEABLE: &str = "Pageable";
 
@@ -24,13 +25,14 @@ const PAGEABLE: &str = "Pageable";
 const ID_PATTERN: &str = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 
 /// All the schemas that have a name.
-pub fn all(limits: Limits) -> [(&'static str, Object); 7] {
+pub fn all(limits: Limits) -> [(&'static str, Object); 8] {
     [
         (ID, id()),
         (ID_LIST, id_list(limits)),
         (DELETED, success(deleted())),
         (CALL_STATUS, success(call_status())),
         (CALL_DETAILS, success(call_details())),
+        (CALL_LIST, listing::schema(call().build())),
         (FAILURE, failure()),
         (PAGEABLE, pageable()),
     ]
@@ -76,12 +78,18 @@ fn id_list(limits: Limits) -> Object {
 }
 
 fn success(element: Object) -> Object {
+    let description = "A success: one element of content, and empty strings for the error.";
+    envelope(description, exactly_one(element), Ref::from_schema_name(PAGEABLE))
+}
+
+/// An answer with content.
+pub fn envelope(description: &str, content: Array, pageable: impl Into<RefOr<Schema>>) -> Object {
     ObjectBuilder::new()
-        .description(Some("A success: one element of content, and empty strings for the error."))
+        .description(Some(description))
         .property("errorCode", constant(""))
         .property("errorMessage", constant(""))
-        .property("content", exactly_one(element))
-        .property("pageable", Ref::from_schema_name(PAGEABLE))
+        .property("content", content)
+        .property("pageable", pageable)
         .required("errorCode")
         .required("errorMessage")
         .required("content")
@@ -134,12 +142,16 @@ fn call_status() -> Object {
 }
 
 fn call_details() -> Object {
-    let codes = std::iter::once("").chain(Code::ALL.map(Code::name));
     let ids: Array = ArrayBuilder::new()
         .items(Ref::from_schema_name(ID))
         .description(Some("The ids that the first failing rule said no to; none when it is about the customer."))
         .build();
-    let members: [(&str, RefOr<Schema>); 9] = [
+    call().property("failedIds", ids).required("failedIds").build()
+}
+
+fn call() -> ObjectBuilder {
+    let codes = std::iter::once("").chain(Code::ALL.map(Code::name));
+    let members: [(&str, RefOr<Schema>); 8] = [
         ("requestId", Ref::from_schema_name(ID).into()),
         ("status", status().into()),
         ("resource", text("The word of the URL.").enum_values(Some(Resource::ALL.map(Resource::word))).into()),
@@ -151,13 +163,8 @@ fn call_details() -> Object {
         ),
         ("errorCode", text("Empty unless the call failed.").enum_values(Some(codes)).into()),
         ("errorMessage", text("Empty unless the call failed.").into()),
-        ("failedIds", ids.into()),
     ];
-    let mut details = ObjectBuilder::new();
-    for (name, schema) in members {
-        details = details.property(name, schema).required(name);
-    }
-    details.build()
+    members.into_iter().fold(ObjectBuilder::new(), |call, (name, schema)| call.property(name, schema).required(name))
 }
 
 fn status() -> ObjectBuilder {

@@ -89,6 +89,7 @@ fn targets(known: &Known) -> Vec<(&'static str, String, Vec<u8>)> {
     let mut targets = vec![
         ("GET", format!("/api/v2/global/call/{}", known.requester), Vec::new()),
         ("GET", format!("/api/v3/global/call/{}", known.requester), Vec::new()),
+        ("GET", "/api/v3/global/call".to_owned(), Vec::new()),
     ];
     for (customer, word, ids) in &known.rows {
         let collection = format!("/api/v2/customer/{customer}/{word}");

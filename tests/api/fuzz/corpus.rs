@@ -143,7 +143,7 @@ pub const PARTS: [&str; 22] = [
     "global/call",
 ];
 
-pub const QUERIES: [&str; 12] = [
+pub const QUERIES: [&str; 17] = [
     "",
     "",
     "?",
@@ -156,6 +156,11 @@ pub const QUERIES: [&str; 12] = [
     "?validateOnly",
     "?validateOnly=%ff%",
     "?validateOnly=true&&validate%4fnly=false",
+    "?status=OPEN&resource=zone&page=99&size=100",
+    "?page=4294967295&size=100",
+    "?page=-0&size=%",
+    "?status=&status=%00",
+    "?resource=external%2dparams&page=\u{0661}",
 ];
 
 pub const VERSIONS: [&str; 8] =

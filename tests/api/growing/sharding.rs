@@ -17,7 +17,9 @@ const TABLES: [&str; 9] = [
 ];
 
 /// Where a statement does not say so, in the order of the files: the README tells what is keyed anew or split there.
-const EXCEPTIONS: [(&str, &str); 7] = [
+const EXCEPTIONS: [(&str, &str); 11] = [
+    // Whose turn it is in the queue concerns all customers.
+    ("claim_operation.sql", "operation"),
     // An answer under a key is looked for by requester, as is the status of a call.
     ("delete_addresses.sql", "operation"),
     ("delete_contacts.sql", "operation"),
@@ -27,6 +29,10 @@ const EXCEPTIONS: [(&str, &str); 7] = [
     ("delete_products.sql", "product_allocation"),
     ("delete_zones.sql", "operation"),
     ("find_operation.sql", "operation"),
+    // A list is a requester's, whatever its calls were about.
+    ("list_operations.sql", "operation"),
+    ("list_operations.sql", "operation"),
+    ("list_operations.sql", "operation"),
 ];
 
 /// The second look after a refusal asks whether anybody has the row, and a shared statement is about several customers: a

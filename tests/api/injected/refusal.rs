@@ -88,9 +88,9 @@ async fn an_error_on_the_way_to_a_status_is_treated_like_one_in_a_deletion() {
     let injector = Injector::start().await;
     let contact = injector.service.world.contact(injector.family.sub_customer).await;
     let id = injector.delete(Resource::Contact, &[contact], "k").await.assert_deleted();
-    let place = "find_operation: reads operation";
     let ask = async |sqlstate: &'static str, times: i64| {
-        injector.inject(&Fault::new(place, sqlstate).times(times)).await;
+        injector.inject(&Fault::new("find_operation: reads operation", sqlstate).times(times)).await;
+        injector.inject_also(&Fault::new("replay_operation: reads operation", sqlstate).times(times)).await;
         let answer = injector.service.status(injector.family.requester, id).await;
         let replay = injector.delete(Resource::Contact, &[contact], "k").await;
         (answer, injector.tries().await, replay)

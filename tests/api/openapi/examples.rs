@@ -107,6 +107,9 @@ impl Documented<'_> {
             "ACCEPTED" => self.call(&good).header("Prefer", "respond-async"),
             "customerId" => self.call(&Parts { customer: "nobody".to_owned(), ..good }),
             "id" | "requestId" => self.call(&Parts { id: "nothing".to_owned(), ..good }),
+            "status" | "resource" | "page" | "size" => self.with_query(&good, &format!("{example}=nonsense")),
+            "twice" => self.with_query(&good, "size=1&size=1"),
+            "too-far" => self.with_query(&good, "page=1000"),
             "Idempotency-Key" => self.call(&good).header("Idempotency-Key", "two words"),
             "validateOnly" => with_query(self.call(&good), "validateOnly=maybe"),
             "two-places" => self.call(&good).body(body(&[stranger])),
@@ -169,6 +172,11 @@ impl Documented<'_> {
     /// Without a body.
     fn request(&self, parts: &Parts) -> RequestBuilder {
         self.service.call(self.method.clone(), &self.filled(parts), self.family.requester)
+    }
+
+    fn with_query(&self, parts: &Parts, query: &str) -> RequestBuilder {
+        let path = format!("{}?{query}", self.filled(parts));
+        self.service.call(self.method.clone(), &path, self.family.requester)
     }
 
     fn call(&self, parts: &Parts) -> RequestBuilder {

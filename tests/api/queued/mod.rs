@@ -7,6 +7,7 @@ mod keys;
 mod kills;
 mod large;
 mod outcomes;
+mod plans;
 mod replicas;
 mod trouble;
 

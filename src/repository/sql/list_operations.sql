@@ -1,0 +1,74 @@
+-- list_operations: a page of the requester's operations, newest first, and how many there are.
+--
+-- $1 requester  $2 statuses  $3 resources  $4 how many  $5 after how many  $6 the farthest that is looked
+--
+-- Every limit is a parameter: a planner that does not know it takes it for a small part, and reads an index in its order.
+with
+  -- The index has a run of ids for each of these, in which the newest is the last.
+  run as (
+    select status.name as status, resource.name as resource
+    from unnest($2::text[]) as status (name)
+    cross join unnest($3::text[]) as resource (name)
+  ),
+  total as (
+    select count(*) as operations
+    from (
+      select
+      from run
+      cross join lateral (
+        select
+        from operation
+        where operation.status = run.status
+          and operation.resource = run.resource
+          and operation.requester_id = $1
+        order by operation.id desc
+        limit $6
+      ) as of_run
+      limit $6
+    ) as counted
+  ),
+  -- Ids are made in the order in which the calls come.
+  page as (
+    select of_run.id
+    from run
+    cross join lateral (
+      select operation.id
+      from operation
+      where operation.status = run.status
+        and operation.resource = run.resource
+        and operation.requester_id = $1
+      order by operation.id desc
+      limit $5::bigint + $4::bigint
+    ) as of_run
+    order by of_run.id desc
+    limit $4
+    offset $5
+  )
+select
+  total.operations as "total!",
+  listed.id as "id?",
+  listed.customer_id as "customer_id?",
+  listed.resource as "resource?",
+  listed.status as "status?",
+  listed.error_code,
+  listed.created_at as "created_at?",
+  listed.completed_at
+from total
+left join (
+  page
+  -- One look-up for each: a join could be done by reading all operations in the order of their ids.
+  cross join lateral (
+    select
+      operation.id,
+      operation.customer_id,
+      operation.resource,
+      operation.status,
+      operation.error_code,
+      operation.created_at,
+      operation.completed_at
+    from operation
+    where operation.id = page.id
+    limit 1
+  ) as listed
+) on true
+order by listed.id desc

@@ -1,0 +1,61 @@
+//! A list that is asked for in a way that means nothing is refused, with a message that names the parameter.
+
+use reqwest::Method;
+use rstest::rstest;
+use uuid::Uuid;
+
+use super::{LIST, list};
+use crate::support::TestService;
+use crate::support::service::send;
+
+#[rstest]
+#[case::an_unknown_status("status=DONE", "status in the query must be one of OPEN, SUCCESS, FAILURE, INTERNAL_ERROR")]
+#[case::a_status_in_lower_case("status=open", "status in the query must be one of")]
+#[case::an_empty_status("status=&page=0", "status in the query must be one of")]
+#[case::a_status_without_a_value("status", "status in the query must be one of")]
+#[case::two_statuses_in_one("status=OPEN,FAILURE", "status in the query must be one of")]
+#[case::a_status_that_is_not_text("status=%00%ff", "status in the query must be one of")]
+#[case::an_unknown_resource(
+    "resource=customer",
+    "resource in the query must be one of contact, address, external-params, zone, product"
+)]
+#[case::an_empty_resource("resource=", "resource in the query must be one of")]
+#[case::an_empty_page("page=", "page in the query must be a whole number from 0 to 9999")]
+#[case::a_page_before_the_first("page=-1", "page in the query must be")]
+#[case::a_page_with_a_sign("page=%2B1", "page in the query must be")]
+#[case::half_a_page("page=0.5", "page in the query must be")]
+#[case::a_page_in_words("page=first", "page in the query must be")]
+#[case::a_page_out_of_bounds("page=10000&size=1", "page in the query must be")]
+#[case::a_page_beyond_all_numbers("page=18446744073709551616", "page in the query must be")]
+#[case::no_size("size=0", "size in the query must be a whole number from 1 to 100")]
+#[case::an_empty_size("size=", "size in the query must be")]
+#[case::a_negative_size("size=-10", "size in the query must be")]
+#[case::a_size_over_the_limit("size=101", "size in the query must be")]
+#[case::a_hexadecimal_size("size=0x10", "size in the query must be")]
+#[case::status_twice("status=OPEN&status=OPEN", "status in the query was sent twice")]
+#[case::resource_twice("resource=zone&size=1&resource=contact", "resource in the query was sent twice")]
+#[case::page_twice("page=0&p%61ge=0", "page in the query was sent twice")]
+#[case::size_twice("size=10&size=", "size in the query was sent twice")]
+#[case::a_page_beyond_the_farthest("page=100&size=100", "page in the query is beyond the newest 10000 operations")]
+#[case::a_usual_page_beyond_the_farthest("page=1000", "narrow them by status or resource")]
+#[tokio::test]
+async fn a_malformed_query_is_a_bad_request(#[case] query: &str, #[case] part_of_message: &str) {
+    let service = TestService::start().await;
+    let answer = list(&service, Uuid::now_v7(), &format!("?{query}")).await;
+    answer.assert_malformed(400, "BAD_REQUEST", part_of_message);
+}
+
+#[tokio::test]
+async fn who_asks_comes_before_how_and_what() {
+    let service = TestService::start().await;
+
+    let nobody = send(service.anonymous(Method::GET, &format!("{LIST}?size=0"))).await;
+    nobody.assert_malformed(401, "UNAUTHORIZED", "");
+    for method in [Method::POST, Method::DELETE, Method::PUT] {
+        let answer = send(service.call(method, &format!("{LIST}?size=0"), Uuid::now_v7())).await;
+        answer.assert_malformed(405, "METHOD_NOT_ALLOWED", "Allow");
+        assert_eq!(answer.header("Allow"), Some("GET"));
+    }
+    let no_route = send(service.call(Method::GET, &format!("{LIST}/?size=0"), Uuid::now_v7())).await;
+    no_route.assert_malformed(404, "NOT_FOUND", "");
+}
