@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::calls::{Call, read};
@@ -17,6 +19,10 @@ use super::plan::{AskPlan, Plan, Step, Who};
 use super::tables::{self, Tables};
 use crate::support::TestService;
 use crate::support::service::Answer;
+
+/// How long an accepted call may take on a machine that has much else to do, and how often it is asked for.
+const LONGEST_OPERATION: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(3);
 
 /// How often each answer was met.
 pub type Tally = Mutex<BTreeMap<String, usize>>;
@@ -89,14 +95,32 @@ impl History<'_> {
         let expected = call.predict(&mut self.model, number);
         let answer = crate::support::service::send(call.request(self.service)).await;
         let (refusal, request_id) = read(&answer)?;
+        let refusal = if answer.status == 202 { self.end_of(&call, request_id).await? } else { refusal };
+        if call.later && answer.status == 200 {
+            return Err("a caller that does not wait was kept waiting".to_owned());
+        }
         let found = Answered { refusal, replay_of: self.replay_of(&answer, request_id)? };
         if found.replay_of.is_none() && self.numbers.insert(request_id, number).is_some() {
             return Err(format!("{request_id} was the Request-Id of another call already"));
         }
         self.calls.push(call);
         self.speaks_of.push(found.replay_of.unwrap_or(number));
-        count(tally, &found);
+        count(tally, &found, answer.status == 202);
         agree(&expected, &found)
+    }
+
+    /// The refusal that an accepted call has ended with.
+    async fn end_of(&self, call: &Call, request_id: Uuid) -> Result<Option<&'static str>, String> {
+        let began = Instant::now();
+        loop {
+            let details = self.service.details(call.requester, request_id).await.json()["content"][0].clone();
+            match (details["status"].as_str(), details["errorCode"].as_str().and_then(row_of)) {
+                (Some("OPEN"), None) if began.elapsed() < LONGEST_OPERATION => sleep(PAUSE).await,
+                (Some("SUCCESS"), None) => return Ok(None),
+                (Some("FAILURE"), Some((code, ..))) => return Ok(Some(code)),
+                _ => return Err(format!("an accepted call is {details} after {:?}", began.elapsed())),
+            }
+        }
     }
 
     fn replay_of(&self, answer: &Answer, request_id: Uuid) -> Result<Option<usize>, String> {
@@ -175,9 +199,10 @@ fn agree<T: PartialEq + Debug>(expected: &T, found: &T) -> Result<(), String> {
     if expected == found { Ok(()) } else { Err(format!("expected {expected:?}, found {found:?}")) }
 }
 
-fn count(tally: &Tally, answered: &Answered) {
+fn count(tally: &Tally, answered: &Answered, accepted: bool) {
+    let later = if accepted { ", later" } else { "" };
     let replayed = if answered.replay_of.is_some() { ", replayed" } else { "" };
-    let name = format!("{}{replayed}", answered.refusal.unwrap_or("deleted"));
+    let name = format!("{}{replayed}{later}", answered.refusal.unwrap_or("deleted"));
     *tally.lock().unwrap().entry(name).or_default() += 1;
 }
 

@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::option::weighted;
-use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 
 use super::calls::{Form, Spelling, Wrong};
 
@@ -64,6 +64,8 @@ pub struct CallPlan {
     pub customer: Who,
     pub form: FormPlan,
     pub key: Option<u8>,
+    /// Whether the caller does not wait.
+    pub later: bool,
 }
 
 /// Another id of a list.
@@ -95,6 +97,7 @@ pub struct RepeatPlan {
     pub call: u8,
     pub form: FormPlan,
     pub twist: Twist,
+    pub later: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -211,7 +214,8 @@ fn row_plans() -> impl Strategy<Value = RowPlan> {
 
 fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
-        10 => call_plans().prop_map(Step::Call),
+        10 => (call_plans(), prop::bool::weighted(0.25))
+            .prop_map(|(plan, later)| Step::Call(CallPlan { later, ..plan })),
         5 => deed_plans().prop_map(Step::Deed),
         4 => repeat_plans().prop_map(Step::Repeat),
         3 => (any::<u8>(), who(), any::<bool>())
@@ -219,6 +223,7 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Of calls whose callers wait.
 pub fn call_plans() -> impl Strategy<Value = CallPlan> {
     let key = weighted(0.4, 0..3u8);
     (any::<u8>(), any::<u8>(), others(), vec(others(), 0..5), who(), who(), form_plans(), key).prop_map(
@@ -231,6 +236,7 @@ pub fn call_plans() -> impl Strategy<Value = CallPlan> {
             customer,
             form,
             key,
+            later: false,
         },
     )
 }
@@ -299,7 +305,12 @@ fn repeat_plans() -> impl Strategy<Value = RepeatPlan> {
         1 => any::<u8>().prop_map(Twist::OtherCustomer),
         1 => Just(Twist::OneIdLess),
     ];
-    (any::<u8>(), form_plans(), twist).prop_map(|(call, form, twist)| RepeatPlan { call, form, twist })
+    (any::<u8>(), form_plans(), twist, prop::bool::weighted(0.25)).prop_map(|(call, form, twist, later)| RepeatPlan {
+        call,
+        form,
+        twist,
+        later,
+    })
 }
 
 pub fn deed_plans() -> impl Strategy<Value = DeedPlan> {
