@@ -17,7 +17,9 @@ const TABLES: [&str; 9] = [
 ];
 
 /// Where a statement does not say so, in the order of the files: the README tells what is keyed anew or split there.
-const EXCEPTIONS: [(&str, &str); 7] = [
+const EXCEPTIONS: [(&str, &str); 8] = [
+    // Which operation is next, of whatever customer, only the queue of all of them tells.
+    ("claim_operation.sql", "operation"),
     // An answer under a key is looked for by requester, as is the status of a call.
     ("delete_addresses.sql", "operation"),
     ("delete_contacts.sql", "operation"),

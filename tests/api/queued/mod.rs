@@ -6,6 +6,7 @@ mod fairness;
 mod keys;
 mod kills;
 mod large;
+mod leases;
 mod outcomes;
 mod replicas;
 mod trouble;
