@@ -234,7 +234,10 @@ impl Repository {
                 self.accepted.notify_one();
             }
             Ok(_) => metrics::operation_ended(deletion.resource, Status::Failure, 0),
-            Err(Error::Defect(_)) => self.schema_fits.doubt(),
+            Err(Error::Defect(_)) => {
+                self.schema_fits.doubt();
+                self.record_internal_error(deadline, &deletion).await;
+            }
             Err(_) => {}
         }
         result
@@ -360,9 +363,11 @@ async fn accept_or_replay(
         // Either an earlier call has its id or its key, or an earlier try of this very call went through after all.
         match (statements::replay_operation(connection, deletion).await?, enqueued) {
             (Some(recorded), _) if recorded.same_call => {
-                // What became of it is told by its status, as for the first of these calls.
+                // What became of it is told by its status, as for the first of these calls. But an earlier try of this very call
+                // may have found its key taken.
+                let refusal = recorded.error_code.filter(|code| *code == Code::IDEMPOTENCY_KEY_REUSED);
                 let replayed = recorded.operation_id != deletion.operation_id;
-                return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal: None, replayed }));
+                return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal, replayed }));
             }
             (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Some),
             (None, Enqueued::Full) => return Ok(None),

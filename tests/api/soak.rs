@@ -128,7 +128,7 @@ impl Soak {
             let attempt = attempt(request(&self.http, self.address, work)).await;
             self.note(attempt.ended - attempt.began);
             match attempt.outcome {
-                Outcome::Deleted(_) | Outcome::Refused(..) => {
+                Outcome::Deleted(_) | Outcome::Refused(..) | Outcome::Accepted(_) => {
                     assert!(attempt.replayed || !again, "a second effect");
                     return attempt.outcome;
                 }
@@ -144,7 +144,7 @@ impl Soak {
     }
 
     async fn ask_for_status(&self, work: &Work, outcome: &Outcome) {
-        let (Outcome::Deleted(id) | Outcome::Refused(id, _)) = outcome else { return };
+        let (Outcome::Deleted(id) | Outcome::Refused(id, _) | Outcome::Accepted(id)) = outcome else { return };
         let began = Instant::now();
         let call = self.http.get(format!("http://{}/api/v2/global/call/{id}", self.address));
         let answer = send(call.header("X-Requester-Id", work.requester.to_string())).await;
@@ -153,8 +153,9 @@ impl Soak {
             self.notes.unavailable.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let expected = if matches!(outcome, Outcome::Deleted(_)) { "SUCCESS" } else { "FAILURE" };
-        assert_eq!(answer.json()["content"][0]["status"], expected);
+        let status = answer.json()["content"][0]["status"].as_str().unwrap().to_owned();
+        let expected = if work.unknown.is_none() { "SUCCESS" } else { "FAILURE" };
+        assert!(status == expected || work.later && status == "OPEN", "{work:?} is {status}");
     }
 
     fn note(&self, took: Duration) {
@@ -283,7 +284,8 @@ fn assert_flat(soak: &Soak, [second, last]: [Third; 2], longest_idle: f64) {
     let (before, after) = (second.most, last.most);
     assert!(after.resident_bytes <= before.resident_bytes * 1.1 + 8e6, "memory grows");
     assert!(after.open_files <= before.open_files + 8.0, "open files grow");
-    assert!(after.sessions <= 8, "more sessions than are set");
+    // Those of the pool, and the worker's.
+    assert!(after.sessions <= 9, "more sessions than are set");
     let least = Duration::from_millis(30);
     assert!(last.p99 <= second.p99.max(least) * 3, "answers become slower");
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub use self::statements::{Enqueued, accept, measure};
@@ -31,6 +31,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a transaction may take beside its longest statement.
 const REST_OF_A_RUN: Duration = Duration::from_secs(5);
+
+/// How often it is looked from outside whether the transaction of an attempt is still there.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The pause after the first attempt that failed; each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -163,10 +166,33 @@ impl Queue {
             let leased = Arc::clone(leased);
             Box::pin(async move { in_transaction(connection, &leased, longest, Work::Run).await })
         });
-        match ran.await? {
+        let ran = tokio::select! {
+            ran = ran => ran?,
+            () = self.until_nobody_holds(leased.deletion.operation_id) => {
+                return Err(Error::Unavailable("the session that did the operation is silent, and holds it no more".to_owned()));
+            }
+        };
+        match ran {
             Ran::Ended(end) => Ok(Some(end)),
             Ran::LeaseIsLost | Ran::Dropped => Ok(None),
             Ran::Undecided => Err(Error::Unavailable("what the operation is about keeps changing".to_owned())),
+        }
+    }
+
+    /// Until two looks in a row find that no transaction holds the operation.
+    ///
+    /// A session can go silent without an end, when the server's machine is lost or the network forgets its connection. PostgreSQL
+    /// has let go of the operation long before the longest run is over, which an attempt would wait for otherwise. One look does
+    /// not tell: the transaction may not have come to hold it yet, or may have ended just now.
+    async fn until_nobody_holds(&self, operation_id: Uuid) {
+        let database = &self.repository.database;
+        let mut unheld = 0;
+        while unheld < 2 {
+            sleep(LOOK_INTERVAL).await;
+            let held = database
+                .run_once(database.deadline(), |connection| Box::pin(statements::is_held(connection, operation_id)));
+            // No answer tells nothing.
+            unheld = if held.await.unwrap_or(true) { 0 } else { unheld + 1 };
         }
     }
 

@@ -86,6 +86,12 @@ pub async fn hold(
     Ok(observed("hold_operation", statement.fetch_optional(connection)).await?.is_some())
 }
 
+/// Whether a transaction holds the operation. False also where it is not in the queue any more.
+pub async fn is_held(connection: &mut PgConnection, operation_id: Uuid) -> Result<bool, sqlx::Error> {
+    let statement = sqlx::query_file_scalar!("src/repository/sql/watch_operation.sql", operation_id);
+    observed("watch_operation", statement.fetch_one(connection)).await
+}
+
 /// Ends the operation and takes it out of the queue. False where it was not open, or not in the queue.
 pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file_scalar!(

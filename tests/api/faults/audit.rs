@@ -1,7 +1,7 @@
 //! Whether rows, operations and answers agree, once the load is over.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -34,9 +34,23 @@ pub async fn until_quiet(pool: &PgPool) {
     panic!("a statement does not end");
 }
 
+/// Also what nobody knows to be waiting ends: its answer was lost.
+async fn until_nothing_waits(pool: &PgPool) {
+    let began = Instant::now();
+    loop {
+        let waiting: i64 = sqlx::query_scalar("select count(*) from operation_queue").fetch_one(pool).await.unwrap();
+        if waiting == 0 {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{waiting} operations are open after a minute");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Asserts that every answer is true, that what had no answer happened whole or not at all, and that nothing happened that
 /// nobody asked for.
 pub async fn assert_agreement(pool: &PgPool, calls: &[Call]) {
+    until_nothing_waits(pool).await;
     until_quiet(pool).await;
     let disagreements: i64 = sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(pool).await.unwrap();
     assert_eq!(disagreements, 0, "rows and operations disagree");
@@ -66,9 +80,15 @@ impl Books {
     }
 
     fn check(&self, call: &Call) -> Result<(), &'static str> {
-        match &call.last().outcome {
+        let outcome = &call.last().outcome;
+        let unanswered = matches!(outcome, Outcome::Unavailable(_) | Outcome::Unanswered(_) | Outcome::Unexplained(_));
+        if !unanswered && call.work.later != matches!(outcome, Outcome::Accepted(_)) {
+            return Err("a preference that is not applied, or not sent");
+        }
+        match outcome {
             Outcome::Deleted(id) => self.check_deleted(call, *id)?,
             Outcome::Refused(id, code) => self.check_refused(call, *id, code)?,
+            Outcome::Accepted(id) => self.check_accepted(call, *id)?,
             Outcome::Unavailable(_) | Outcome::Unanswered(_) if call.work.key.is_some() => {
                 return Err("a call under a key is never decided");
             }
@@ -101,6 +121,19 @@ impl Books {
         if none_gone { Ok(()) } else { Err("a refusal that deleted rows") }
     }
 
+    /// It has ended as the same call would have been answered, and its status told so.
+    fn check_accepted(&self, call: &Call, id: Uuid) -> Result<(), &'static str> {
+        let end = call.end.as_ref().ok_or("a call was accepted, and nobody knows its end")?;
+        let expected = call.work.refusal().map_or(("SUCCESS", ""), |code| ("FAILURE", code));
+        if (end.status.as_str(), end.code.as_str()) != expected {
+            return Err("an accepted call did not end as it should");
+        }
+        match call.work.refusal() {
+            None => self.check_deleted(call, id),
+            Some(code) => self.check_refused(call, id, code),
+        }
+    }
+
     /// All or nothing; and where there is a Request-Id, its operation tells which.
     fn check_undecided(&self, call: &Call, request_id: Option<Uuid>) -> Result<(), &'static str> {
         let gone: Vec<_> = call.work.ids.iter().filter_map(|row| self.deleted_by.get(row)).collect();
@@ -122,7 +155,7 @@ impl Books {
     fn check_earlier(&self, call: &Call, attempt: &Attempt) -> Result<(), &'static str> {
         let Outcome::Unavailable(id) = attempt.outcome else { return Ok(()) };
         let decided = match call.last().outcome {
-            Outcome::Deleted(decided) | Outcome::Refused(decided, _) => decided,
+            Outcome::Deleted(decided) | Outcome::Refused(decided, _) | Outcome::Accepted(decided) => decided,
             Outcome::Unavailable(_) | Outcome::Unanswered(_) | Outcome::Unexplained(_) => return Ok(()),
         };
         let recorded = self.operations.contains_key(&id);

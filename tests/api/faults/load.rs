@@ -1,5 +1,7 @@
-//! Clients that delete as careful integrators do: under a key, again after a 503 or no answer, until it is decided.
+//! Clients that delete as careful integrators do: under a key, again after a 503 or no answer, until it is decided; or accepted,
+//! where they do not wait, and then they ask until it has ended.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +13,7 @@ use reqwest::{Client, RequestBuilder};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::follow::{End, Follower};
 use super::work::{Stock, Work};
 use crate::support::body;
 use crate::support::service::collection;
@@ -27,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub enum Outcome {
     Deleted(Uuid),
     Refused(Uuid, String),
+    /// 202: the operation is done later.
+    Accepted(Uuid),
     /// 503, with its Request-Id.
     Unavailable(Uuid),
     /// Why there was no answer.
@@ -47,7 +52,7 @@ pub struct Attempt {
 impl Attempt {
     /// Whether it has a documented outcome.
     pub fn is_good(&self) -> bool {
-        matches!(self.outcome, Outcome::Deleted(_) | Outcome::Refused(..))
+        matches!(self.outcome, Outcome::Deleted(_) | Outcome::Refused(..) | Outcome::Accepted(_))
     }
 }
 
@@ -57,6 +62,8 @@ pub struct Call {
     pub client: usize,
     pub work: Work,
     pub attempts: Vec<Attempt>,
+    /// What became of it, where it was accepted.
+    pub end: Option<End>,
 }
 
 impl Call {
@@ -107,15 +114,9 @@ impl Load {
         let clients = (0..clients).map(|number| {
             let (stock, address) = (Arc::clone(&stock), Arc::clone(&address));
             let (stop, pulses) = (Arc::clone(&stop), Arc::clone(&pulses));
-            let client = LoadClient { number, http: http.clone(), address, pulses };
-            tokio::spawn(async move {
-                let mut calls = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    calls.push(client.see_through(stock.take()).await);
-                    tokio::time::sleep(PAUSE).await;
-                }
-                calls
-            })
+            let follower = Follower::start(http.clone(), Arc::clone(&address), stock.family.requester);
+            let client = LoadClient { number, http: http.clone(), address, pulses, follower };
+            tokio::spawn(client.work(stock, stop))
         });
         let clients = clients.collect();
         Load { stock, address, stop, pulses, clients }
@@ -163,13 +164,33 @@ struct LoadClient {
     http: Client,
     address: Arc<Mutex<SocketAddr>>,
     pulses: Arc<Vec<Mutex<Instant>>>,
+    follower: Follower,
 }
 
 impl LoadClient {
+    async fn work(self, stock: Arc<Stock>, stop: Arc<AtomicBool>) -> Vec<Call> {
+        let mut calls = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let call = self.see_through(stock.take()).await;
+            if let Outcome::Accepted(operation) = call.last().outcome {
+                self.follower.follow(operation);
+            }
+            calls.push(call);
+            tokio::time::sleep(PAUSE).await;
+        }
+        let mut ends: HashMap<Uuid, End> = self.follower.end().await.into_iter().collect();
+        for call in &mut calls {
+            if let Outcome::Accepted(operation) = call.last().outcome {
+                call.end = ends.remove(&operation);
+            }
+        }
+        calls
+    }
+
     /// Without a key, nobody may send a call again.
     async fn see_through(&self, work: Work) -> Call {
         let began = Instant::now();
-        let mut call = Call { client: self.number, work, attempts: Vec::new() };
+        let mut call = Call { client: self.number, work, attempts: Vec::new(), end: None };
         loop {
             let address = *self.address.lock().unwrap();
             let attempt = attempt(request(&self.http, address, &call.work)).await;
@@ -197,6 +218,7 @@ pub fn request(http: &Client, address: SocketAddr, work: &Work) -> RequestBuilde
         http.delete(format!("http://{address}{collection}")).body(body(&listed))
     };
     let request = request.header("X-Requester-Id", work.requester.to_string());
+    let request = if work.later { request.header("Prefer", "respond-async") } else { request };
     match &work.key {
         Some(key) => request.header("Idempotency-Key", key),
         None => request,
@@ -226,6 +248,7 @@ async fn answer(request: RequestBuilder) -> Result<(Outcome, bool), reqwest::Err
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let outcome = match (status, id, json["errorCode"].as_str()) {
         (200, Some(id), Some(_)) => Outcome::Deleted(id),
+        (202, Some(id), Some(_)) => Outcome::Accepted(id),
         (404, Some(id), Some(code)) => Outcome::Refused(id, code.to_owned()),
         (503, Some(id), Some(_)) => Outcome::Unavailable(id),
         _ => Outcome::Unexplained(format!("{status} {id:?} {text}")),

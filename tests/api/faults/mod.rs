@@ -3,6 +3,7 @@
 //! `FAULT_ROUNDS` repeats each fault as often as it says.
 
 pub mod audit;
+pub mod follow;
 pub mod load;
 pub mod work;
 

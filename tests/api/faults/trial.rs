@@ -15,6 +15,9 @@ use crate::support::world::Family;
 /// How soon after the end of a fault every client must be served again.
 pub const LONGEST_RECOVERY: Duration = Duration::from_secs(5);
 
+/// How soon after the end of a fault everything has ended that was accepted before.
+const LONGEST_OPEN: Duration = Duration::from_secs(60);
+
 /// A 503 comes within 3 s of its call.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 
@@ -56,6 +59,8 @@ pub struct Seen {
     pub replayed: usize,
     /// Why calls had no answer, and how often.
     pub why: BTreeMap<String, usize>,
+    /// Calls whose clients did not wait.
+    pub accepted: usize,
 }
 
 impl Trial {
@@ -109,6 +114,7 @@ impl Trial {
         let recovery = faults.iter().enumerate().map(|(number, fault)| {
             let until = faults.get(number + 1).map(|next| next.injected);
             assert_served_since(&calls, fault.healed + LONGEST_RECOVERY + fault.allowance, until);
+            assert_ended_by(&calls, fault.healed, LONGEST_OPEN + fault.allowance);
             recovery(&calls, fault.healed)
         });
         let (first, all) = recovery
@@ -116,17 +122,20 @@ impl Trial {
         let allowance = faults.iter().map(|fault| fault.allowance).max().unwrap_or_default();
         assert_answered_in_time(&calls, LONGEST_ANSWER + allowance);
         let seen = Seen::by(&calls);
+        assert!(seen.accepted > 0, "every client has waited");
         // Written past the test harness, which would keep it to itself.
         let _ = writeln!(
             std::io::stderr(),
             "fault: {name}  repetitions {}  calls {}  503s {}  unanswered {}  lost 0  first good answer {:.2} s  \
-             longest until served {:.2} s",
+             longest until served {:.2} s  operations {}, open for {:.2} s at most",
             faults.len(),
             calls.len(),
             seen.unavailable,
             seen.unanswered,
             first.as_secs_f64(),
             all.as_secs_f64(),
+            seen.accepted,
+            longest_open(&calls).as_secs_f64(),
         );
         seen
     }
@@ -141,6 +150,7 @@ impl Seen {
             unanswered: seen.unanswered + usize::from(matches!(attempt.outcome, Outcome::Unanswered(_))),
             replayed: seen.replayed + usize::from(attempt.replayed),
             why: seen.why,
+            accepted: seen.accepted + usize::from(matches!(attempt.outcome, Outcome::Accepted(_))),
         })
     }
 }
@@ -197,6 +207,18 @@ fn assert_served_since(calls: &[Call], since: Instant, until: Option<Instant>) {
     let late = attempts(calls)
         .find(|attempt| attempt.began > since && until.is_none_or(|until| attempt.ended < until) && !attempt.is_good());
     assert!(late.is_none(), "a request fails long after the fault: {late:?}");
+}
+
+/// Asserts that what was accepted before a fault was mended ends soon afterwards.
+fn assert_ended_by(calls: &[Call], healed: Instant, longest: Duration) {
+    let late = calls
+        .iter()
+        .find(|call| call.end.as_ref().is_some_and(|end| end.accepted < healed && end.seen > healed + longest));
+    assert!(late.is_none(), "an operation is open for {longest:?} after the fault: {late:?}");
+}
+
+fn longest_open(calls: &[Call]) -> Duration {
+    calls.iter().filter_map(|call| call.end.as_ref()).map(|end| end.seen - end.accepted).max().unwrap_or_default()
 }
 
 fn assert_answered_in_time(calls: &[Call], longest: Duration) {

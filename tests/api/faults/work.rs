@@ -23,6 +23,8 @@ pub struct Work {
     /// An id that was never there, listed after the others: all of them are refused.
     pub unknown: Option<Uuid>,
     pub key: Option<String>,
+    /// Whether its caller does not wait for the outcome.
+    pub later: bool,
 }
 
 impl Work {
@@ -88,7 +90,8 @@ impl Stock {
     }
 }
 
-/// Every fourth call has no key, every seventh one is to be refused, and the lists have different lengths.
+/// Every fourth call has no key, every fifth one's caller does not wait, every seventh one is to be refused, and the lists have
+/// different lengths.
 fn work(family: Family, resource: Resource, ids: &[Uuid], number: usize) -> Work {
     let mut ids = ids[..1 + number % ids.len()].to_vec();
     let unknown = number.is_multiple_of(7).then(Uuid::now_v7);
@@ -96,7 +99,8 @@ fn work(family: Family, resource: Resource, ids: &[Uuid], number: usize) -> Work
         ids.clear();
     }
     let key = (!number.is_multiple_of(4)).then(|| Uuid::now_v7().to_string());
-    Work { requester: family.requester, customer: family.in_scope(resource), resource, ids, unknown, key }
+    let later = number % 5 == 1;
+    Work { requester: family.requester, customer: family.in_scope(resource), resource, ids, unknown, key, later }
 }
 
 /// Makes $2 rows of the customer $1.

@@ -33,7 +33,9 @@ fn first<'a>(sent: &[u8], received: &'a [u8]) -> Result<(u16, String, &'a [u8]),
     if status == 100 {
         return Ok((status, String::new(), rest));
     }
-    if !(400..500).contains(&status) {
+    // Accepted is what nobody has looked at yet, and only where it was asked for.
+    let accepted = status == 202 && sent.to_ascii_lowercase().windows(13).any(|window| window == b"respond-async");
+    if !accepted && !(400..500).contains(&status) {
         return Err(format!("status {status}"));
     }
     let headers: Vec<_> = lines.filter_map(|line| line.split_once(": ")).collect();
@@ -52,6 +54,15 @@ fn first<'a>(sent: &[u8], received: &'a [u8]) -> Result<(u16, String, &'a [u8]),
         return Ok((status, "HEAD".to_owned(), rest));
     }
     let body = rest.get(..length).ok_or("an answer that is cut off")?;
+    if accepted {
+        let envelope: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let same = envelope["content"][0]["requestId"] == id && header("preference-applied") == Some("respond-async");
+        return if same {
+            Ok((status, String::new(), &rest[length..]))
+        } else {
+            Err("not accepted as it should be".to_owned())
+        };
+    }
     Ok((status, code_of_envelope(body)?, &rest[length..]))
 }
 

@@ -167,7 +167,9 @@ pub const VERSIONS: [&str; 8] =
     ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9.9", "http/1.1"];
 
 /// Names of headers that something here looks at.
-pub const NAMES: [&str; 22] = [
+pub const NAMES: [&str; 24] = [
+    "Prefer",
+    "prefer",
     "Idempotency-Key",
     "Content-Type",
     "Content-Encoding",
@@ -192,7 +194,15 @@ pub const NAMES: [&str; 22] = [
     "Cookie",
 ];
 
-pub const VALUES: [&str; 46] = [
+pub const VALUES: [&str; 54] = [
+    "respond-async",
+    "Respond-Async, wait=10",
+    "respond-async=\"\"; x=\"",
+    "respond-async=1",
+    "wait=\"10, respond-async",
+    "x=\"\\\", respond-async\", respond-async;;=,,",
+    ",;=\"\\,respond-async\\",
+    "handling=lenient,\trespond-async\t;",
     "",
     " ",
     "\t",

@@ -74,8 +74,10 @@ async fn fuzz(mut target: Target, cases: u32, owner: (&str, &str)) {
     .await
     .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     target = target_back;
+    target.until_nothing_waits().await;
 
     assert_eq!(target.world.fingerprint().await, before, "something was deleted: FUZZ_SEED={seed}");
+    assert!(seen.contains(&(202, String::new())), "nothing was accepted: {seen:?}");
     let codes: BTreeSet<_> = seen.iter().map(|(_, code)| code.as_str()).collect();
     for code in MUST_BE_SEEN {
         assert!(codes.contains(code), "no case came to `{code}`: {seen:?}");

@@ -23,7 +23,7 @@ pub struct Target {
     pub world: World,
     pub family: Family,
     pub known: Known,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 impl Target {
@@ -48,7 +48,17 @@ impl Target {
         ];
         let process = Process::serve_with(&database.url, &[&waits, environment].concat());
         let known = Known { requester: family.sibling, rows, identity: identity(family) };
-        Target { process, world, family, known, _database: database }
+        Target { process, world, family, known, database }
+    }
+
+    /// Waits until everything is done that was accepted.
+    pub async fn until_nothing_waits(&self) {
+        let began = Instant::now();
+        let waiting = "select count(*) from operation_queue";
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&self.database.pool).await.unwrap() > 0 {
+            assert!(began.elapsed() < Duration::from_secs(60), "what was accepted is not done");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Resident memory in KiB, now and at its highest; none where the system does not tell.

@@ -1,7 +1,8 @@
 //! PgBouncer in transaction mode between the service and PostgreSQL, as `deploy/pgbouncer` has it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use customer_deletion::resource::Resource;
 use customer_deletion::schema;
 use sqlx::PgPool;
 use testcontainers::core::{IntoContainerPort, WaitFor};
@@ -11,8 +12,10 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::live::load::Load;
+use crate::queued::assert_accepted;
 use crate::support::process::Process;
-use crate::support::{World, client, postgres};
+use crate::support::service::{collection, send};
+use crate::support::{World, body, client, postgres};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/pgbouncer");
 const CONFIGURATION: &str = include_str!("../../../deploy/pgbouncer/pgbouncer.ini");
@@ -51,7 +54,8 @@ async fn pooled() -> Option<Pooled> {
     let pool = PgPool::connect(&url).await.unwrap();
     schema::migrate(&url.parse().unwrap()).await.unwrap();
     let role = "create role the_service login;
-        grant select, insert, update on all tables in schema public to the_service";
+        grant select, insert, update on all tables in schema public to the_service;
+        grant delete on operation_queue to the_service";
     sqlx::raw_sql(role).execute(&pool).await.unwrap();
 
     let host = postgres.get_bridge_ip_address().await.unwrap().to_string();
@@ -127,6 +131,50 @@ async fn two_replicas_behind_pgbouncer_serve_under_load_without_an_error() {
         let retries = replica.log().into_iter().filter(|line| line["level"] != "INFO").collect::<Vec<_>>();
         assert!(retries.is_empty(), "{retries:?}");
     }
+    let disagreements: i64 =
+        sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(&pooled.pool).await.unwrap();
+    assert_eq!(disagreements, 0);
+}
+
+/// What an operation sets for its transaction holds in it and not after it, whoever has the connection next: it has time for a
+/// statement that a call has no time for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_behind_pgbouncer_has_its_own_time_and_leaves_none_behind() {
+    let Some(pooled) = pooled().await else { return };
+    pooled.give_session_settings().await;
+    let world = World::new(pooled.pool.clone());
+    let family = world.family().await;
+    let rows = world.rows(Resource::Contact, family.sub_customer, 5).await;
+    sqlx::raw_sql(
+        "create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.7); return new; end $$;
+         create trigger slowly before update on contact for each row execute function slowly();",
+    )
+    .execute(&pooled.pool)
+    .await
+    .unwrap();
+    let service = Process::serve_with(&pooled.pooled_url, &[GIVEN]);
+    let call = |ids: &[Uuid]| {
+        let path = collection(family.sub_customer, Resource::Contact);
+        let call = client().delete(format!("http://{}{path}", service.address)).body(body(ids));
+        call.header("X-Requester-Id", family.requester.to_string())
+    };
+    let too_long = send(call(&rows)).await;
+    too_long.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+
+    let operation = assert_accepted(&send(call(&rows).header("Prefer", "respond-async")).await);
+    let began = Instant::now();
+    let status = "select status from operation where id = $1";
+    while sqlx::query_scalar::<_, String>(status).bind(operation).fetch_one(&pooled.pool).await.unwrap() != "SUCCESS" {
+        assert!(began.elapsed() < Duration::from_secs(60), "the operation does not succeed");
+        sleep(Duration::from_millis(50)).await;
+    }
+    let attempts =
+        service.log().into_iter().find(|line| line["message"] == "operation").map(|line| line["attempts"].clone());
+    assert_eq!(attempts, Some(1.into()));
+    assert_eq!(world.deleted(Resource::Contact, &rows).await.len(), rows.len());
+    // The connections are the same, and their limits those of calls again.
+    let rows = world.rows(Resource::Contact, family.sub_customer, 5).await;
+    send(call(&rows)).await.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     let disagreements: i64 =
         sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(&pooled.pool).await.unwrap();
     assert_eq!(disagreements, 0);

@@ -1,12 +1,14 @@
 //! Several replicas of the service side by side, on one database.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
 use crate::live::load::Load;
+use crate::queued::assert_accepted;
 use crate::support::process::Process;
 use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
@@ -93,5 +95,40 @@ async fn twins_under_one_key_have_one_effect_and_one_answer_whichever_replicas_t
         let other = replicas.delete(round + 1, &ids[..1], Some(&key)).await;
         assert_eq!(other.status, 422, "{}", other.text);
     }
+    replicas.assert_rows_and_operations_agree().await;
+}
+
+/// What one replica accepted is done by any of them, and told by any of them.
+#[tokio::test]
+async fn calls_that_do_not_wait_are_done_once_whichever_replica_accepted_them() {
+    const CALLS: usize = 60;
+    let replicas = Replicas::start().await;
+    let rows = replicas.world.rows(Resource::Contact, replicas.family.sub_customer, CALLS * 2).await;
+    let path = collection(replicas.family.sub_customer, Resource::Contact);
+    let accepted = rows.chunks(2).enumerate().map(async |(number, ids)| {
+        let call = client()
+            .delete(format!("http://{}{path}", replicas.processes[number % REPLICAS].address))
+            .header("X-Requester-Id", replicas.family.requester.to_string())
+            .header("Prefer", "respond-async");
+        assert_accepted(&send(call.body(body(ids))).await)
+    });
+    let accepted = join_all(accepted).await;
+
+    let began = Instant::now();
+    for (number, operation) in accepted.into_iter().enumerate() {
+        let path = format!("/api/v2/global/call/{operation}");
+        let ask = async || {
+            let call = client().get(format!("http://{}{path}", replicas.processes[(number + 1) % REPLICAS].address));
+            let answer = send(call.header("X-Requester-Id", replicas.family.requester.to_string())).await;
+            answer.json()["content"][0]["status"].as_str().unwrap().to_owned()
+        };
+        let mut status = ask().await;
+        while status == "OPEN" && began.elapsed() < Duration::from_secs(60) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            status = ask().await;
+        }
+        assert_eq!(status, "SUCCESS");
+    }
+    assert_eq!(replicas.world.deleted(Resource::Contact, &rows).await.len(), rows.len());
     replicas.assert_rows_and_operations_agree().await;
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::calls::{Call, read};
@@ -17,6 +19,10 @@ use super::plan::{AskPlan, Beforehand, Plan, Step, Who};
 use super::tables::{self, Tables};
 use crate::support::TestService;
 use crate::support::service::{self, Answer, validating};
+
+/// How long an accepted call may take on a machine that has much else to do, and how often it is asked for.
+const LONGEST_OPERATION: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(3);
 
 /// How often each answer was met.
 pub type Tally = Mutex<BTreeMap<String, usize>>;
@@ -87,6 +93,8 @@ impl History<'_> {
         let number = self.calls.len();
         self.lines.push(format!("call {number}: {call:?}"));
         let validated = match beforehand {
+            // Whose outcome is not in the answer.
+            _ if call.later => None,
             Beforehand::Nothing => None,
             Beforehand::Validation => Some(service::send(validating(call.request(self.service))).await),
         };
@@ -98,14 +106,32 @@ impl History<'_> {
             count(tally, "validated");
         }
         let (refusal, request_id) = read(&answer)?;
+        let refusal = if answer.status == 202 { self.end_of(&call, request_id).await? } else { refusal };
+        if call.later && answer.status == 200 {
+            return Err("a caller that does not wait was kept waiting".to_owned());
+        }
         let found = Answered { refusal, replay_of: self.replay_of(&answer, request_id)? };
         if found.replay_of.is_none() && self.numbers.insert(request_id, number).is_some() {
             return Err(format!("{request_id} was the Request-Id of another call already"));
         }
         self.calls.push(call);
         self.speaks_of.push(found.replay_of.unwrap_or(number));
-        count(tally, &name(&found));
+        count(tally, &name(&found, answer.status == 202));
         agree(&expected, &found)
+    }
+
+    /// The refusal that an accepted call has ended with.
+    async fn end_of(&self, call: &Call, request_id: Uuid) -> Result<Option<&'static str>, String> {
+        let began = Instant::now();
+        loop {
+            let details = self.service.details(call.requester, request_id).await.json()["content"][0].clone();
+            match (details["status"].as_str(), details["errorCode"].as_str().and_then(row_of)) {
+                (Some("OPEN"), None) if began.elapsed() < LONGEST_OPERATION => sleep(PAUSE).await,
+                (Some("SUCCESS"), None) => return Ok(None),
+                (Some("FAILURE"), Some((code, ..))) => return Ok(Some(code)),
+                _ => return Err(format!("an accepted call is {details} after {:?}", began.elapsed())),
+            }
+        }
     }
 
     fn replay_of(&self, answer: &Answer, request_id: Uuid) -> Result<Option<usize>, String> {
@@ -184,9 +210,10 @@ fn agree<T: PartialEq + Debug>(expected: &T, found: &T) -> Result<(), String> {
     if expected == found { Ok(()) } else { Err(format!("expected {expected:?}, found {found:?}")) }
 }
 
-fn name(answered: &Answered) -> String {
+fn name(answered: &Answered, accepted: bool) -> String {
+    let later = if accepted { ", later" } else { "" };
     let replayed = if answered.replay_of.is_some() { ", replayed" } else { "" };
-    format!("{}{replayed}", answered.refusal.unwrap_or("deleted"))
+    format!("{}{replayed}{later}", answered.refusal.unwrap_or("deleted"))
 }
 
 fn count(tally: &Tally, name: &str) {

@@ -19,6 +19,8 @@ pub struct Call {
     pub ids: Vec<Uuid>,
     pub form: Form,
     pub key: Option<String>,
+    /// Whether its caller does not wait for the outcome.
+    pub later: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +113,7 @@ impl Call {
             }
             Form::Wrong(wrong) => self.wrong_request(wrong, service, &collection, &one),
         };
+        let request = if self.later { request.header("Prefer", "respond-async") } else { request };
         match &self.key {
             Some(key) => request.header("Idempotency-Key", key),
             None => request,
@@ -164,12 +167,17 @@ impl Spelling {
     }
 }
 
-/// What an answer says. An error where it is not to the letter of the contract.
+/// What an answer says. An error where it is not to the letter of the contract. A call that is accepted has no refusal yet.
 pub fn read(answer: &Answer) -> Result<(Option<&'static str>, Uuid), String> {
     let wrong = |what: &str| format!("{what}: {} {} {:?}", answer.status, answer.text, answer.headers);
     let request_id = answer.header("Request-Id").and_then(|id| id.parse::<Uuid>().ok());
     let request_id = request_id.ok_or_else(|| wrong("no Request-Id"))?;
-    if answer.status == 200 {
+    let location = format!("/api/v3/global/call/{request_id}");
+    let expected = (answer.status == 202).then_some(("respond-async", location.as_str()));
+    if answer.header("Preference-Applied").zip(answer.header("Location")) != expected {
+        return Err(wrong("not marked as what it is"));
+    }
+    if matches!(answer.status, 200 | 202) {
         let pageable = json!({ "page": 0, "size": 10, "totalPages": 1, "totalElements": 1 });
         let success = json!({
             "errorCode": "", "errorMessage": "", "content": [{ "requestId": request_id }], "pageable": pageable

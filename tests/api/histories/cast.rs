@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::calls::{Call, Form, Spelling};
+use super::calls::{Call, Form, Spelling, Wrong};
 use super::contract::WORDS;
 use super::deeds::Deed;
 use super::model::{Allocation, Customer, Entity, Fate, Model, Row, SetOn, Word};
@@ -123,7 +123,13 @@ pub fn call(plan: &CallPlan, model: &Model, ids: &mut Ids, stranger: Uuid) -> Ca
         ids: listed,
         form: form(plan.form, word),
         key: plan.key.map(|key| format!("key-{key}")),
+        later: plan.later && may_be_later(plan.form),
     }
+}
+
+/// What is too large for a caller that waits is not for one that does not.
+fn may_be_later(form: FormPlan) -> bool {
+    !matches!(form, FormPlan::Wrong(Wrong::TooMany | Wrong::TooLarge))
 }
 
 fn who(plan: Who, right: Uuid, model: &Model, stranger: Uuid) -> Uuid {
@@ -164,6 +170,7 @@ pub fn repeat(plan: RepeatPlan, calls: &[Call], model: &Model) -> Option<Call> {
         call.ids = call.asked().ids.into_iter().collect();
         call.form = form(plan.form, call.word);
     }
+    call.later = plan.later && !matches!(call.form, Form::Wrong(Wrong::TooMany | Wrong::TooLarge));
     match plan.twist {
         Twist::None => {}
         Twist::NoKey => call.key = None,

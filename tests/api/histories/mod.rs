@@ -41,6 +41,12 @@ fn two_thousand_random_histories_go_as_the_model_says() {
         "validated",
         "deleted",
         "deleted, replayed",
+        "deleted, later",
+        "deleted, replayed, later",
+        "AUTH_1010, later",
+        "CUSTOMER_1002, later",
+        "CUSTOMER_1017, later",
+        "CUSTOMER_1046, later",
         "CUSTOMER_1002",
         "AUTH_1010",
         "AUTH_1011",
@@ -83,7 +89,8 @@ fn seed() -> u64 {
 fn histories_go_as_the_model_says(count: u32) -> BTreeMap<String, usize> {
     let seed = seed();
     let runtime = Runtime::new().unwrap();
-    let service = runtime.block_on(TestService::start());
+    let workers = SIDE_BY_SIDE as usize;
+    let service = runtime.block_on(TestService::start_with(|settings| settings.queue.workers = workers));
     let tally = Mutex::default();
     let failures: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..SIDE_BY_SIDE)

@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::option::weighted;
-use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 
 use super::calls::{Form, Spelling, Wrong};
 
@@ -72,6 +72,8 @@ pub struct CallPlan {
     pub customer: Who,
     pub form: FormPlan,
     pub key: Option<u8>,
+    /// Whether the caller does not wait.
+    pub later: bool,
 }
 
 /// Another id of a list.
@@ -103,6 +105,7 @@ pub struct RepeatPlan {
     pub call: u8,
     pub form: FormPlan,
     pub twist: Twist,
+    pub later: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -222,7 +225,8 @@ fn row_plans() -> impl Strategy<Value = RowPlan> {
 
 fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
-        10 => (call_plans(), beforehand()).prop_map(|(plan, beforehand)| Step::Call(plan, beforehand)),
+        10 => (call_plans(), prop::bool::weighted(0.25), beforehand())
+            .prop_map(|(plan, later, beforehand)| Step::Call(CallPlan { later, ..plan }, beforehand)),
         5 => deed_plans().prop_map(Step::Deed),
         4 => (repeat_plans(), beforehand()).prop_map(|(plan, beforehand)| Step::Repeat(plan, beforehand)),
         3 => (any::<u8>(), who(), any::<bool>())
@@ -234,6 +238,7 @@ fn beforehand() -> impl Strategy<Value = Beforehand> {
     prop_oneof![2 => Just(Beforehand::Nothing), 1 => Just(Beforehand::Validation)]
 }
 
+/// Of calls whose callers wait.
 pub fn call_plans() -> impl Strategy<Value = CallPlan> {
     let key = weighted(0.4, 0..3u8);
     (any::<u8>(), any::<u8>(), others(), vec(others(), 0..5), who(), who(), form_plans(), key).prop_map(
@@ -246,6 +251,7 @@ pub fn call_plans() -> impl Strategy<Value = CallPlan> {
             customer,
             form,
             key,
+            later: false,
         },
     )
 }
@@ -317,7 +323,12 @@ fn repeat_plans() -> impl Strategy<Value = RepeatPlan> {
         1 => any::<u8>().prop_map(Twist::OtherCustomer),
         1 => Just(Twist::OneIdLess),
     ];
-    (any::<u8>(), form_plans(), twist).prop_map(|(call, form, twist)| RepeatPlan { call, form, twist })
+    (any::<u8>(), form_plans(), twist, prop::bool::weighted(0.25)).prop_map(|(call, form, twist, later)| RepeatPlan {
+        call,
+        form,
+        twist,
+        later,
+    })
 }
 
 pub fn deed_plans() -> impl Strategy<Value = DeedPlan> {

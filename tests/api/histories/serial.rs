@@ -147,7 +147,7 @@ mod tests {
 
     fn deletion() -> Call {
         let form = Form::Url("");
-        Call { requester: CUSTOMER, customer: CUSTOMER, word: "zone", ids: vec![ZONE], form, key: None }
+        Call { requester: CUSTOMER, customer: CUSTOMER, word: "zone", ids: vec![ZONE], form, key: None, later: false }
     }
 
     /// Deletions of the zone, from one second to another, and their refusals.

@@ -5,6 +5,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::injector::{Fault, Injector};
+use crate::queued::{assert_accepted, ended};
 
 /// The statement sees no row of the table but its own, as if all were committed after it had looked. Constraints see them.
 async fn blind(injector: &Injector, statement: &str, table: &str) {
@@ -40,6 +41,26 @@ async fn the_allocation_of_a_product_that_the_deletion_did_not_see_is_customer_1
     assert_eq!(injector.statuses(id, "k").await, ["FAILURE"]);
     let details = injector.service.details(injector.family.requester, id).await.json();
     assert_eq!(details["content"][0]["failedIds"], serde_json::json!([product]));
+}
+
+/// What the foreign key says is found out within the attempt.
+#[tokio::test]
+async fn an_operation_that_did_not_see_the_allocation_of_its_product_is_customer_1046_at_the_first_attempt() {
+    let injector = Injector::start_with(|settings| settings.queue.workers = 1).await;
+    let world = &injector.service.world;
+    let product = world.product(injector.family.requester).await;
+    world.allocation(product, injector.family.sub_customer).await;
+    blind(&injector, "delete_products", "product_allocation").await;
+
+    let answer = injector.delete_later(Resource::Product, &[product], "k").await;
+
+    let id = assert_accepted(&answer);
+    let ended = ended(&injector.service, injector.family.requester, id).await;
+    assert_eq!((ended["status"].as_str(), ended["errorCode"].as_str()), (Some("FAILURE"), Some("CUSTOMER_1046")));
+    assert_eq!(ended["failedIds"], serde_json::json!([product]));
+    let attempts: i64 = sqlx::query_scalar("select attempts_at($1)").bind(id).fetch_one(injector.pool()).await.unwrap();
+    assert_eq!(attempts, 1);
+    assert!(world.deleted(Resource::Product, &[product]).await.is_empty());
 }
 
 /// The foreign key of the allocations is named; another one that is violated says nothing about them.

@@ -1,6 +1,8 @@
 //! A service whose database fails where and how a test wants it to.
 
+use customer_deletion::config::Settings;
 use customer_deletion::resource::Resource;
+use reqwest::RequestBuilder;
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -23,11 +25,13 @@ pub struct Fault {
     pub times: i64,
     /// How many seconds it takes to fail.
     pub delay: f64,
+    /// The operation whose attempts are counted, instead of how often the place is reached.
+    pub operation: Option<Uuid>,
 }
 
 impl Fault {
     pub fn new(place: impl Into<String>, sqlstate: &'static str) -> Fault {
-        Fault { place: place.into(), row: None, sqlstate, times: ALWAYS, delay: 0.0 }
+        Fault { place: place.into(), row: None, sqlstate, times: ALWAYS, delay: 0.0, operation: None }
     }
 
     pub fn at_row(self, row: Option<Uuid>) -> Fault {
@@ -36,6 +40,11 @@ impl Fault {
 
     pub fn times(self, times: i64) -> Fault {
         Fault { times, ..self }
+    }
+
+    /// In the first attempts at the operation.
+    pub fn in_attempts_at(self, operation: Uuid, times: i64) -> Fault {
+        Fault { operation: Some(operation), times, ..self }
     }
 }
 
@@ -47,9 +56,17 @@ pub struct Injector {
 
 impl Injector {
     pub async fn start() -> Injector {
+        Injector::start_with(|_| {}).await
+    }
+
+    pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Injector {
         let database = TestDatabase::migrated().await;
         sqlx::raw_sql(include_str!("injector.sql")).execute(&database.pool).await.unwrap();
-        let service = TestService::start_on(database, impatient).await;
+        let service = TestService::start_on(database, |settings| {
+            impatient(settings);
+            change(settings);
+        })
+        .await;
         let family = service.world.family().await;
         Injector { service, family }
     }
@@ -66,12 +83,13 @@ impl Injector {
 
     /// Beside the faults that are there.
     pub async fn inject_also(&self, fault: &Fault) {
-        sqlx::query("insert into fault (place, row_id, sqlstate, times, delay) values ($1, $2, $3, $4, $5)")
+        sqlx::query("insert into fault values ($1, $2, $3, $4, $5, $6)")
             .bind(&fault.place)
             .bind(fault.row)
             .bind(fault.sqlstate)
             .bind(fault.times)
             .bind(fault.delay)
+            .bind(fault.operation)
             .execute(self.pool())
             .await
             .unwrap();
@@ -91,6 +109,15 @@ impl Injector {
 
     /// A call about rows of the customer that a deletion of the resource must name, under a key.
     pub async fn delete(&self, resource: Resource, ids: &[Uuid], key: &str) -> Answer {
+        send(self.call(resource, ids, key)).await
+    }
+
+    /// The same by a caller that does not wait.
+    pub async fn delete_later(&self, resource: Resource, ids: &[Uuid], key: &str) -> Answer {
+        send(self.call(resource, ids, key).header("Prefer", "respond-async")).await
+    }
+
+    fn call(&self, resource: Resource, ids: &[Uuid], key: &str) -> RequestBuilder {
         let customer = self.family.in_scope(resource);
         let call = match (resource, ids) {
             (Resource::Product, [id]) => {
@@ -99,7 +126,7 @@ impl Injector {
             }
             _ => self.service.list_call(self.family.requester, customer, resource, ids),
         };
-        send(call.header("Idempotency-Key", key)).await
+        call.header("Idempotency-Key", key)
     }
 
     /// The statuses of the operations with this id, or under this key.

@@ -9,11 +9,33 @@ create table fault (
   -- How often the place fails before it goes through.
   times bigint not null,
   -- How many seconds it takes to fail.
-  delay double precision not null
+  delay double precision not null,
+  -- Where this is not null, the place fails in as many attempts at this operation, however often it is reached in one.
+  operation_id uuid
 );
 
 -- What a sequence has counted, no rollback takes back.
 create sequence reached;
+
+-- How many attempts at an operation there have been; also once it has left the queue.
+create table attempted (
+  operation_id uuid primary key,
+  attempts integer not null
+);
+
+create function count_attempts() returns trigger
+language plpgsql security definer as $$
+begin
+  insert into attempted values (new.operation_id, new.attempts)
+  on conflict (operation_id) do update set attempts = new.attempts;
+  return null;
+end
+$$;
+
+create trigger count_attempts after update of attempts on operation_queue for each row execute function count_attempts();
+
+create function attempts_at(operation uuid) returns bigint
+language sql security definer as 'select attempts from attempted where operation_id = operation';
 
 create function reach(doing text, of_table text, of_row uuid) returns boolean
 language plpgsql as $$
@@ -21,6 +43,7 @@ declare
   -- At the commit there is no statement any more.
   statement text := coalesce(substring(current_query() from '^-- ([a-z_]+):'), 'commit');
   injected fault;
+  failures bigint;
 begin
   select fault.*
   into injected
@@ -29,7 +52,8 @@ begin
     and (fault.row_id is null or fault.row_id = of_row);
   if found then
     perform pg_sleep(injected.delay);
-    if nextval('reached') <= injected.times then
+    failures := coalesce(attempts_at(injected.operation_id), nextval('reached'));
+    if failures <= injected.times then
       raise exception 'injected' using errcode = injected.sqlstate;
     end if;
   end if;
@@ -42,6 +66,14 @@ language plpgsql as $$
 begin
   perform reach(lower(tg_when) || ' ' || lower(tg_op) || ' of', tg_table_name, new.id);
   return new;
+end
+$$;
+
+create function reach_in_queue() returns trigger
+language plpgsql as $$
+begin
+  perform reach(lower(tg_when) || ' ' || lower(tg_op) || ' of', tg_table_name, coalesce(new.operation_id, old.operation_id));
+  return coalesce(new, old);
 end
 $$;
 
@@ -73,3 +105,30 @@ create trigger before_insert before insert on operation for each row execute fun
 create trigger after_insert after insert on operation for each row execute function reach_by_trigger();
 create constraint trigger at_the_commit after insert on operation
   deferrable initially deferred for each row execute function reach_by_trigger();
+
+create trigger before_update before update on operation for each row execute function reach_by_trigger();
+create trigger after_update after update on operation for each row execute function reach_by_trigger();
+create constraint trigger at_the_commit_of_an_update after update on operation
+  deferrable initially deferred for each row execute function reach_by_trigger();
+
+alter table operation_queue enable row level security;
+create policy reads on operation_queue using (reach('reads', 'operation_queue', operation_id)) with check (true);
+create trigger before_any before insert or update or delete on operation_queue
+  for each row execute function reach_in_queue();
+create trigger after_any after insert or update or delete on operation_queue
+  for each row execute function reach_in_queue();
+create constraint trigger at_the_commit after insert or update or delete on operation_queue
+  deferrable initially deferred for each row execute function reach_in_queue();
+
+-- Each end of an operation, however it came about.
+create table ends (operation_id uuid, status text);
+
+create function note_end() returns trigger
+language plpgsql security definer as $$
+begin
+  insert into ends values (new.id, new.status);
+  return null;
+end
+$$;
+
+create trigger note_end after update of status on operation for each row execute function note_end();

@@ -16,19 +16,28 @@ use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService};
 
 /// How PostgreSQL says that a deletion has ended, or the record of a refusal.
-const DELETION: &[u8] = b"SELECT 1\0";
-const RECORD: &[u8] = b"INSERT 0 1\0";
+pub const DELETION: &[u8] = b"SELECT 1\0";
+pub const RECORD: &[u8] = b"INSERT 0 1\0";
 
 /// That the server is ready for another statement: this one is committed.
 const READY: &[u8] = b"Z\0\0\0\x05I";
 
 /// Stands before the database, and loses the next answers of a kind together with their connections.
-struct Thief {
+pub struct Thief {
     address: SocketAddr,
-    to_lose: Arc<AtomicI64>,
+    pub to_lose: Arc<AtomicI64>,
 }
 
 impl Thief {
+    /// With the URL that leads to the database by way of it.
+    pub async fn before(url: &str, kind: &'static [u8]) -> (Thief, String) {
+        let (before, rest) = url.split_once('@').unwrap();
+        let (authority, rest) = rest.split_once('/').unwrap();
+        let thief = Thief::in_front_of(authority.to_owned(), kind).await;
+        let url = format!("{before}@{}/{rest}", thief.address);
+        (thief, url)
+    }
+
     async fn in_front_of(server: String, kind: &'static [u8]) -> Thief {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let thief = Thief { address: listener.local_addr().unwrap(), to_lose: Arc::default() };
@@ -68,12 +77,9 @@ fn is_committed(answer: &[u8], kind: &[u8]) -> bool {
     answer.ends_with(READY) && answer.windows(kind.len()).any(|window| window == kind)
 }
 
-async fn service_behind_a_thief(kind: &'static [u8]) -> (TestService, Thief, Family) {
+pub async fn service_behind_a_thief(kind: &'static [u8]) -> (TestService, Thief, Family) {
     let database = TestDatabase::migrated().await;
-    let (before, rest) = database.url.split_once('@').unwrap();
-    let (authority, rest) = rest.split_once('/').unwrap();
-    let thief = Thief::in_front_of(authority.to_owned(), kind).await;
-    let url = format!("{before}@{}/{rest}", thief.address);
+    let (thief, url) = Thief::before(&database.url, kind).await;
     let service =
         TestService::start_on(database, |settings| settings.database.url = Some(SecretString::from(url))).await;
     let family = service.world.family().await;
@@ -88,21 +94,21 @@ async fn delete(service: &TestService, family: Family, resource: Resource, id: U
     send(key.into_iter().fold(call, |call, key| call.header("Idempotency-Key", key))).await
 }
 
-async fn recorded(service: &TestService) -> Vec<(Uuid, String)> {
+pub async fn recorded(service: &TestService) -> Vec<(Uuid, String)> {
     sqlx::query_as("select id, status from operation order by created_at")
         .fetch_all(&service.database.pool)
         .await
         .unwrap()
 }
 
-async fn assert_rows_and_operations_agree(service: &TestService) {
+pub async fn assert_rows_and_operations_agree(service: &TestService) {
     let sql = include_str!("../disagreements.sql");
     let disagreements: i64 = sqlx::query_scalar(sql).fetch_one(&service.database.pool).await.unwrap();
     assert_eq!(disagreements, 0);
 }
 
 /// A call without a key is found again by the id of its operation.
-const KEYS: [Option<&str>; 2] = [None, Some("k")];
+pub const KEYS: [Option<&str>; 2] = [None, Some("k")];
 
 #[rstest]
 #[case::contact(Resource::Contact)]

@@ -1,10 +1,13 @@
 //! An error at every statement, and at every row of it: nothing is left behind, what passes is tried again at most twice and
 //! everything else never, and the answer is the documented one.
 
+mod acceptance;
 mod constraints;
 mod deletion;
 mod injector;
 mod lost_answer;
+mod lost_later;
+mod operation;
 mod refusal;
 mod validation;
 

@@ -6,6 +6,7 @@ mod fairness;
 mod keys;
 mod kills;
 mod large;
+mod leases;
 mod outcomes;
 mod plans;
 mod replicas;
@@ -25,12 +26,18 @@ use crate::support::{TestService, body};
 const SOON: Duration = Duration::from_secs(30);
 
 /// A service that does what it accepts.
-async fn at_work() -> TestService {
+pub async fn at_work() -> TestService {
     TestService::start_with(|settings| settings.queue.workers = 1).await
 }
 
 /// The call, by the URL where the resource takes no list.
-fn call(service: &TestService, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> RequestBuilder {
+pub fn call(
+    service: &TestService,
+    requester: Uuid,
+    customer: Uuid,
+    resource: Resource,
+    ids: &[Uuid],
+) -> RequestBuilder {
     let call = match (resource, ids) {
         (Resource::Product, [id]) => {
             service.call(Method::DELETE, &format!("{}/{id}", collection(customer, resource)), requester)
@@ -40,13 +47,13 @@ fn call(service: &TestService, requester: Uuid, customer: Uuid, resource: Resour
     call.header("Prefer", "respond-async")
 }
 
-async fn accept(service: &TestService, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> Uuid {
+pub async fn accept(service: &TestService, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> Uuid {
     assert_accepted(&send(call(service, requester, customer, resource, ids)).await)
 }
 
 /// Asserts the documented answer, to the letter, and gives its requestId.
 #[track_caller]
-fn assert_accepted(answer: &Answer) -> Uuid {
+pub fn assert_accepted(answer: &Answer) -> Uuid {
     assert_eq!(answer.status, 202, "{}", answer.text);
     let id = answer.request_id();
     let expected = format!(
@@ -58,12 +65,12 @@ fn assert_accepted(answer: &Answer) -> Uuid {
     id
 }
 
-async fn details(service: &TestService, requester: Uuid, operation: Uuid) -> Value {
+pub async fn details(service: &TestService, requester: Uuid, operation: Uuid) -> Value {
     service.details(requester, operation).await.json()["content"][0].clone()
 }
 
 /// The details of an operation that has ended.
-async fn ended(service: &TestService, requester: Uuid, operation: Uuid) -> Value {
+pub async fn ended(service: &TestService, requester: Uuid, operation: Uuid) -> Value {
     let began = Instant::now();
     loop {
         let details = details(service, requester, operation).await;
@@ -76,12 +83,12 @@ async fn ended(service: &TestService, requester: Uuid, operation: Uuid) -> Value
 }
 
 /// Rows and operations agree, and the queue has what is open and nothing else.
-async fn assert_agreement(pool: &sqlx::PgPool) {
+pub async fn assert_agreement(pool: &sqlx::PgPool) {
     let disagreements: i64 = sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(pool).await.unwrap();
     assert_eq!(disagreements, 0);
 }
 
-async fn waiting(pool: &sqlx::PgPool) -> i64 {
+pub async fn waiting(pool: &sqlx::PgPool) -> i64 {
     sqlx::query_scalar("select count(*) from operation_queue").fetch_one(pool).await.unwrap()
 }
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use customer_deletion::resource::Resource;
+use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::outcomes::until_somebody_waits_for_a_lock;
 use super::{accept, assert_agreement, at_work, call, details, ended, waiting};
 use crate::support::process::Process;
+use crate::support::proxy::Proxy;
 use crate::support::service::send;
 use crate::support::{TestDatabase, TestService};
 
@@ -163,6 +165,37 @@ async fn what_a_killed_replica_had_begun_is_done_by_another_within_a_minute() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+    assert_agreement(&service.database.pool).await;
+}
+
+/// Nobody tells the attempt that its session is gone, and PostgreSQL has long let go of the operation.
+#[tokio::test]
+async fn an_attempt_whose_session_went_silent_is_given_up_within_a_minute() {
+    let database = TestDatabase::migrated().await;
+    let proxy = Proxy::in_front_of(&database.url).await;
+    let url = proxy.url(&database.url);
+    let service = TestService::start_on(database, |settings| {
+        settings.database.url = Some(SecretString::from(url));
+        settings.queue.workers = 1;
+    })
+    .await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let holder = hold(&service.database.pool, contact).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    until_somebody_waits_for_a_lock(&service).await;
+    proxy.abandon_connections();
+    let silent = std::time::Instant::now();
+    holder.rollback().await.unwrap();
+    loop {
+        let sql = "select status from operation where id = $1";
+        let status = sqlx::query_scalar::<_, String>(sql).bind(operation).fetch_one(&service.database.pool).await;
+        match status.unwrap().as_str() {
+            "OPEN" => assert!(silent.elapsed() < Duration::from_secs(60), "it is open a minute after the fault"),
+            status => break assert_eq!(status, "SUCCESS"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert_agreement(&service.database.pool).await;
 }
 

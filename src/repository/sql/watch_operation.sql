@@ -1,0 +1,13 @@
+-- watch_operation: whether a transaction holds an operation that waits.
+--
+-- $1 operation
+with
+  free as materialized (
+    select operation_queue.operation_id
+    from operation_queue
+    where operation_queue.operation_id = $1
+    for key share skip locked
+  )
+select
+  exists (select from operation_queue where operation_queue.operation_id = $1)
+  and not exists (select from free) as "held!"
