@@ -10,7 +10,7 @@ create table operation_queue (
   operation_id uuid primary key,
   requester_id uuid not null,
   customer_id uuid not null,
-  turn bigint not null,
+  turn bigint not null check (turn >= 0),
   attempts integer not null default 0,
   lease_id uuid,
   free_at timestamptz not null default now(),
@@ -19,8 +19,9 @@ create table operation_queue (
 -- A queue is small and all its rows are new: vacuum follows what goes, not a share of what is there.
 with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, fillfactor = 70);
 
--- Whose turn it is.
-create index operation_queue_turn on operation_queue (turn, operation_id);
+-- Whose turn it is. The condition is true of every row. It keeps the index from statements about one operation: while the queue is
+-- empty, reading all of it looks as cheap as the primary key, and the plan is kept while the queue gets long.
+create index operation_queue_turn on operation_queue (turn, operation_id) where turn >= 0;
 
 -- Where a requester's next operation goes.
 create index operation_queue_requester on operation_queue (requester_id, turn);

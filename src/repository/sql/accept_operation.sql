@@ -17,7 +17,8 @@ with
   place as materialized (
     select greatest(
       (select max(operation_queue.turn) + 1 from operation_queue where operation_queue.requester_id = $2),
-      (select min(operation_queue.turn) from operation_queue),
+      -- Always true, and the condition of the index.
+      (select min(operation_queue.turn) from operation_queue where operation_queue.turn >= 0),
       0
     ) as turn
   ),

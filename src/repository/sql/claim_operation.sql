@@ -7,6 +7,8 @@ with
     select operation_queue.operation_id
     from operation_queue
     where operation_queue.free_at <= now()
+      -- Always true, and the condition of the index.
+      and operation_queue.turn >= 0
     order by operation_queue.turn, operation_queue.operation_id
     limit 1
     for update skip locked

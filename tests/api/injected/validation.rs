@@ -31,7 +31,7 @@ async fn an_error_on_the_way_to_a_validation_is_treated_like_one_in_a_deletion(#
     injector.delete(resource, &[Uuid::now_v7()], "k").await;
     let before = (world.fingerprint().await, world.operations().await);
 
-    for place in [format!("{}: reads customer", inspection(resource)), "find_operation: reads operation".to_owned()] {
+    for place in [format!("{}: reads customer", inspection(resource)), "replay_operation: reads operation".to_owned()] {
         let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
         for sqlstate in PASSING {
             let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
