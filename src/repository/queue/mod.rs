@@ -169,7 +169,8 @@ impl Queue {
         let ran = tokio::select! {
             ran = ran => ran?,
             () = self.until_nobody_holds(leased.deletion.operation_id) => {
-                return Err(Error::Unavailable("the session that did the operation is silent, and holds it no more".to_owned()));
+                let reason = "the session of the attempt is silent, and holds the operation no more";
+                return Err(Error::Unavailable(reason.to_owned()));
             }
         };
         match ran {

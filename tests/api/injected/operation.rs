@@ -81,32 +81,40 @@ async fn failing(
     turn: usize,
     sqlstate: &'static str,
 ) -> Failing {
-    let times = 1 + i64::from(turn.is_multiple_of(4));
     let mut rows = rows(injector, resource).await;
-    let of_rows: Vec<(String, Option<Uuid>)> =
-        places(resource, &rows).into_iter().filter(|(_, row)| row.is_some()).collect();
-    let places = OF_THE_OPERATION.len() + of_rows.len() + 1;
-    // Five is prime to the number of places, so that neighbours among the codes meet different ones.
-    let place = (turn * 5 + 2) % places;
-    let inspected = place == places - 1;
-    // One of them only: a look at one may come by the rows of another.
-    let refused = inspected && turn < places;
-    let turn = if inspected && !refused { 0 } else { place };
+    let of_rows = places(resource, &rows).into_iter().filter(|(_, row)| row.is_some()).collect::<Vec<_>>();
+    let places = OF_THE_OPERATION.len() + of_rows.len();
+    // Five is prime to the number of places, so that neighbours among the codes meet different ones. One of them only is to be
+    // refused: the look at one may come by the rows of another.
+    let place = (turn * 5 + 2) % (places + 1);
+    let refused = place == places && turn <= places;
     if refused {
-        // The row of a product would be deleted before anybody looks.
-        rows =
-            if resource == Resource::Product { vec![Uuid::now_v7()] } else { [&rows[..], &[Uuid::now_v7()]].concat() };
+        rows = with_an_unknown_one(resource, &rows);
     }
     let operation = accept(injector, resource, &rows).await;
-    let (place, row) = match turn {
-        turn if turn < OF_THE_OPERATION.len() => (OF_THE_OPERATION[turn].to_owned(), Some(operation)),
-        _ if refused && resource == Resource::Product => (format!("{}: reads customer", inspection(resource)), None),
-        _ if refused => (format!("{}: reads {}", inspection(resource), table(resource)), Some(rows[0])),
-        turn => of_rows[turn - OF_THE_OPERATION.len()].clone(),
+    let (place, row) = match place {
+        _ if refused => where_it_is_refused(resource, &rows),
+        place if place < OF_THE_OPERATION.len() => (OF_THE_OPERATION[place].to_owned(), Some(operation)),
+        place => of_rows[(place - OF_THE_OPERATION.len()) % of_rows.len()].clone(),
     };
+    let times = 1 + i64::from(turn.is_multiple_of(4));
     let fault = Fault::new(place, sqlstate).at_row(row).in_attempts_at(operation, times);
     injector.inject_also(&fault).await;
     Failing { operation, rows, refusal: refused.then_some(unknown_code), fault }
+}
+
+/// A product is deleted alone.
+fn with_an_unknown_one(resource: Resource, rows: &[Uuid]) -> Vec<Uuid> {
+    if resource == Resource::Product { vec![Uuid::now_v7()] } else { [rows, &[Uuid::now_v7()]].concat() }
+}
+
+fn where_it_is_refused(resource: Resource, rows: &[Uuid]) -> (String, Option<Uuid>) {
+    match resource {
+        Resource::Product => (format!("{}: reads customer", inspection(resource)), None),
+        Resource::Contact | Resource::Address | Resource::ExternalParams | Resource::Zone => {
+            (format!("{}: reads {}", inspection(resource), table(resource)), Some(rows[0]))
+        }
+    }
 }
 
 impl Failing {
