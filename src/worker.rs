@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::error::{Code, Error};
@@ -28,7 +29,7 @@ impl Workers {
         let mut tasks = JoinSet::new();
         for _ in 0..number {
             let worker = Worker { repository: repository.clone(), queue: queue.clone(), stop: stop.clone() };
-            tasks.spawn(worker.work());
+            tasks.spawn(worker.work_for_good());
         }
         Workers { queue, tasks, stop }
     }
@@ -51,6 +52,7 @@ impl Workers {
     }
 }
 
+#[derive(Clone)]
 struct Worker {
     repository: Repository,
     queue: Queue,
@@ -58,6 +60,14 @@ struct Worker {
 }
 
 impl Worker {
+    /// A defect that ends the work in the middle must not end it for ever: its operation has the next attempt, and so have others.
+    async fn work_for_good(self) {
+        while let Err(panic) = AbortOnDropHandle::new(tokio::spawn(self.clone().work())).await {
+            tracing::error!(%panic, "a worker broke off, and begins again");
+            sleep(POLL_INTERVAL).await;
+        }
+    }
+
     async fn work(self) {
         while !self.stop.is_cancelled() {
             match self.queue.claim().await {

@@ -8,8 +8,9 @@
 //! and for the record of the refusal. If by then nothing stands in the way any more, the deletion is tried again.
 //!
 //! When every session is busy, the calls that wait are done several at a time: see `sharing`. Calls whose callers do not wait are
-//! done later: see `queue`. A call that is only validated takes a way of its own: see `validation`.
+//! done later: see `acceptance` and `queue`. A call that is only validated takes a way of its own: see `validation`.
 
+mod acceptance;
 mod database;
 mod listing;
 mod observed;
@@ -23,7 +24,6 @@ mod trust;
 mod validation;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
@@ -40,7 +40,6 @@ pub use self::session_settings::PLANNING;
 pub use self::statements::check_schema;
 
 use self::database::Database;
-use self::queue::Enqueued;
 use self::role::Role;
 use self::session_settings::Wanted;
 use self::sharing::{Reached, Sharing};
@@ -51,13 +50,10 @@ use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, Details, Outcome, Status};
 use crate::schema;
-use crate::telemetry::metrics::{self, Limit};
+use crate::telemetry::metrics;
 
 /// How often one call may find, on its second look, that nothing stands in its way any more.
 const ATTEMPTS: u32 = 3;
-
-/// When a requester for whom too many operations wait may try again.
-const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
 
 /// What the handlers delegate to. Cheap to clone.
 #[derive(Clone)]
@@ -114,37 +110,6 @@ impl Repository {
             repository.delete_by(repository.database.deadline(), deletion).await
         })
         .await
-    }
-
-    /// Records the call as an open operation, which a worker does later. It is not looked at whether it may be done.
-    ///
-    /// # Errors
-    ///
-    /// As [`Repository::delete`], and [`Error::TooManyRequests`] when too many operations of the requester wait already. Holds the
-    /// place likewise.
-    pub async fn accept(&self, deletion: Deletion, place: impl Send + 'static) -> Result<Outcome, Error> {
-        let repository = self.clone();
-        self.in_own_task(async move {
-            let _place = place;
-            repository.accept_by(repository.database.deadline(), deletion).await
-        })
-        .await
-    }
-
-    /// What waits to be done.
-    pub async fn backlog(&self) -> Result<Backlog, Error> {
-        let repository = self.clone();
-        self.in_own_task(async move {
-            let deadline = repository.database.deadline();
-            repository.require_schema(deadline).await?;
-            repository.database.run(deadline, |connection| Box::pin(queue::measure(connection))).await
-        })
-        .await
-    }
-
-    /// Done when an operation was accepted here since this was last asked.
-    pub async fn something_was_accepted(&self) {
-        self.accepted.notified().await;
     }
 
     /// The requester's operation with this id; none for another's, and for one that never was. Holds the place like
@@ -208,37 +173,6 @@ impl Repository {
         }
         if let Ok(outcome) = &result {
             count(&deletion, outcome);
-        }
-        result
-    }
-
-    async fn accept_by(&self, deadline: Instant, deletion: Deletion) -> Result<Outcome, Error> {
-        self.require_schema(deadline).await?;
-        let (deletion, most_waiting) = (Arc::new(deletion), self.most_waiting);
-        let accepted = self.database.run(deadline, |connection| {
-            let deletion = Arc::clone(&deletion);
-            Box::pin(async move { accept_or_replay(connection, &deletion, most_waiting).await })
-        });
-        let result = match accepted.await {
-            Ok(Some(outcome)) => Ok(outcome),
-            Ok(None) => {
-                metrics::rejected(Limit::Waiting);
-                Err(Error::TooManyRequests(WAIT_FOR_ROOM))
-            }
-            Err(error) => Err(error),
-        };
-        match &result {
-            Ok(outcome) if outcome.replayed => metrics::replayed(deletion.resource),
-            Ok(Outcome { refusal: None, .. }) => {
-                metrics::accepted(deletion.resource);
-                self.accepted.notify_one();
-            }
-            Ok(_) => metrics::operation_ended(deletion.resource, Status::Failure, 0),
-            Err(Error::Defect(_)) => {
-                self.schema_fits.doubt();
-                self.record_internal_error(deadline, &deletion).await;
-            }
-            Err(_) => {}
         }
         result
     }
@@ -347,34 +281,6 @@ async fn delete_or_refuse(connection: &mut PgConnection, deletion: &Deletion) ->
         }
     }
     Ok(None)
-}
-
-/// None where too many operations of the requester wait already.
-async fn accept_or_replay(
-    connection: &mut PgConnection,
-    deletion: &Deletion,
-    most_waiting: i64,
-) -> Result<Option<Outcome>, sqlx::Error> {
-    loop {
-        let enqueued = queue::accept(connection, deletion, most_waiting).await?;
-        if enqueued == Enqueued::Accepted {
-            return Ok(Some(own_outcome(deletion, None)));
-        }
-        // Either an earlier call has its id or its key, or an earlier try of this very call went through after all.
-        match (statements::replay_operation(connection, deletion).await?, enqueued) {
-            (Some(recorded), _) if recorded.same_call => {
-                // What became of it is told by its status, as for the first of these calls. But an earlier try of this very call
-                // may have found its key taken.
-                let refusal = recorded.error_code.filter(|code| *code == Code::IDEMPOTENCY_KEY_REUSED);
-                let replayed = recorded.operation_id != deletion.operation_id;
-                return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal, replayed }));
-            }
-            (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Some),
-            (None, Enqueued::Full) => return Ok(None),
-            // It was purged in between.
-            (None, Enqueued::Taken | Enqueued::Accepted) => {}
-        }
-    }
 }
 
 fn own_outcome(deletion: &Deletion, refusal: Option<Code>) -> Outcome {

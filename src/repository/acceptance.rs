@@ -1,0 +1,108 @@
+//! Calls whose callers do not wait for the outcome: they are recorded as open, and stand in the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use super::queue::{self, Backlog, Enqueued};
+use super::{Repository, own_outcome, refuse_reused_key, statements};
+use crate::error::{Code, Error};
+use crate::operation::{Deletion, Outcome, Status};
+use crate::telemetry::metrics::{self, Limit};
+
+/// When a requester for whom too many operations wait may try again.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
+
+impl Repository {
+    /// Records the call as an open operation, which a worker does later. It is not looked at whether it may be done.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::delete`], and [`Error::TooManyRequests`] when too many operations of the requester wait already. Holds the
+    /// place likewise.
+    pub async fn accept(&self, deletion: Deletion, place: impl Send + 'static) -> Result<Outcome, Error> {
+        let repository = self.clone();
+        self.in_own_task(async move {
+            let _place = place;
+            repository.accept_by(repository.database.deadline(), deletion).await
+        })
+        .await
+    }
+
+    /// What waits to be done.
+    pub async fn backlog(&self) -> Result<Backlog, Error> {
+        let repository = self.clone();
+        self.in_own_task(async move {
+            let deadline = repository.database.deadline();
+            repository.require_schema(deadline).await?;
+            repository.database.run(deadline, |connection| Box::pin(queue::measure(connection))).await
+        })
+        .await
+    }
+
+    /// Done when an operation was accepted here since this was last asked.
+    pub async fn something_was_accepted(&self) {
+        self.accepted.notified().await;
+    }
+
+    async fn accept_by(&self, deadline: Instant, deletion: Deletion) -> Result<Outcome, Error> {
+        self.require_schema(deadline).await?;
+        let (deletion, most_waiting) = (Arc::new(deletion), self.most_waiting);
+        let accepted = self.database.run(deadline, |connection| {
+            let deletion = Arc::clone(&deletion);
+            Box::pin(async move { accept_or_replay(connection, &deletion, most_waiting).await })
+        });
+        let result = match accepted.await {
+            Ok(Some(outcome)) => Ok(outcome),
+            Ok(None) => {
+                metrics::rejected(Limit::Waiting);
+                Err(Error::TooManyRequests(WAIT_FOR_ROOM))
+            }
+            Err(error) => Err(error),
+        };
+        match &result {
+            Ok(outcome) if outcome.replayed => metrics::replayed(deletion.resource),
+            Ok(Outcome { refusal: None, .. }) => {
+                metrics::accepted(deletion.resource);
+                self.accepted.notify_one();
+            }
+            Ok(_) => metrics::operation_ended(deletion.resource, Status::Failure, 0),
+            Err(Error::Defect(_)) => {
+                self.schema_fits.doubt();
+                self.record_internal_error(deadline, &deletion).await;
+            }
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+/// None where too many operations of the requester wait already.
+async fn accept_or_replay(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    most_waiting: i64,
+) -> Result<Option<Outcome>, sqlx::Error> {
+    loop {
+        let enqueued = queue::accept(connection, deletion, most_waiting).await?;
+        if enqueued == Enqueued::Accepted {
+            return Ok(Some(own_outcome(deletion, None)));
+        }
+        // Either an earlier call has its id or its key, or an earlier try of this very call went through after all.
+        match (statements::replay_operation(connection, deletion).await?, enqueued) {
+            (Some(recorded), _) if recorded.same_call => {
+                // What became of it is told by its status, as for the first of these calls. But an earlier try of this very call
+                // may have found its key taken.
+                let refusal = recorded.error_code.filter(|code| *code == Code::IDEMPOTENCY_KEY_REUSED);
+                let replayed = recorded.operation_id != deletion.operation_id;
+                return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal, replayed }));
+            }
+            (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Some),
+            (None, Enqueued::Full) => return Ok(None),
+            // It was purged in between.
+            (None, Enqueued::Taken | Enqueued::Accepted) => {}
+        }
+    }
+}
