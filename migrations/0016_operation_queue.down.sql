@@ -1,4 +1,6 @@
 -- What waits would stay open for ever. Let the workers end it first.
+lock table operation_queue in access exclusive mode;
+
 do $$
 begin
   if exists (select from operation_queue) then

@@ -1,6 +1,7 @@
 //! Does the operations that wait in the queue, one after the other.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -10,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use crate::error::{Code, Error};
+use crate::operation::Status;
 use crate::repository::{End, Leased, Queue, Repository};
 use crate::telemetry::{metrics, traces};
 
@@ -21,17 +23,27 @@ pub struct Workers {
     queue: Queue,
     tasks: JoinSet<()>,
     stop: CancellationToken,
+    at_work: AtWork,
 }
+
+/// What each worker is doing, by its number.
+type AtWork = Arc<Mutex<HashMap<usize, Arc<Leased>>>>;
 
 impl Workers {
     pub fn start(number: usize, repository: &Repository, queue: Queue) -> Workers {
         let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        for _ in 0..number {
-            let worker = Worker { repository: repository.clone(), queue: queue.clone(), stop: stop.clone() };
+        let (mut tasks, at_work) = (JoinSet::new(), AtWork::default());
+        for number in 0..number {
+            let worker = Worker {
+                number,
+                repository: repository.clone(),
+                queue: queue.clone(),
+                stop: stop.clone(),
+                at_work: Arc::clone(&at_work),
+            };
             tasks.spawn(worker.work_for_good());
         }
-        Workers { queue, tasks, stop }
+        Workers { queue, tasks, stop, at_work }
     }
 
     /// No further operation is begun from now on.
@@ -47,16 +59,33 @@ impl Workers {
         if timeout(patience, ended).await.is_err() {
             tracing::warn!(?patience, "an operation takes longer, and is handed back to the queue");
             self.tasks.shutdown().await;
+            let broken_off: Vec<_> = lock(&self.at_work).drain().map(|(_, leased)| leased).collect();
+            for leased in broken_off {
+                hand_back(&self.queue, &leased).await;
+            }
         }
         self.queue.close().await;
     }
 }
 
+fn lock(at_work: &AtWork) -> MutexGuard<'_, HashMap<usize, Arc<Leased>>> {
+    at_work.lock().expect("nothing panics while it holds this lock")
+}
+
+/// Where it cannot be done, the lease ends by itself, and counts as an attempt.
+async fn hand_back(queue: &Queue, leased: &Arc<Leased>) {
+    if let Err(error) = queue.hand_back(leased).await {
+        tracing::warn!(request_id = %leased.deletion.operation_id, %error, "an operation could not be handed back");
+    }
+}
+
 #[derive(Clone)]
 struct Worker {
+    number: usize,
     repository: Repository,
     queue: Queue,
     stop: CancellationToken,
+    at_work: AtWork,
 }
 
 impl Worker {
@@ -71,7 +100,13 @@ impl Worker {
     async fn work(self) {
         while !self.stop.is_cancelled() {
             match self.queue.claim().await {
-                Ok(Some(leased)) => self.attempt(Arc::new(leased)).await,
+                Ok(Some(leased)) if self.stop.is_cancelled() => hand_back(&self.queue, &Arc::new(leased)).await,
+                Ok(Some(leased)) => {
+                    let leased = Arc::new(leased);
+                    lock(&self.at_work).insert(self.number, Arc::clone(&leased));
+                    self.attempt(leased).await;
+                    lock(&self.at_work).remove(&self.number);
+                }
                 Ok(None) => self.rest().await,
                 Err(error) => {
                     tracing::debug!(%error, "the queue cannot be asked");
@@ -127,6 +162,9 @@ impl Worker {
 /// The one line of an operation that ended.
 fn report(leased: &Leased, end: &End, took: Duration) {
     let deletion = &leased.deletion;
+    if end.status == Status::InternalError {
+        metrics::given_up(deletion.resource);
+    }
 
     macro_rules! line {
         ($level:ident) => {

@@ -139,7 +139,7 @@ grant update (status, error_code, failed_ids, deleted_rows, idempotency_key, com
   to customer_deletion_service;
 grant select, delete on operation_queue to customer_deletion_service;
 grant insert (operation_id, requester_id, customer_id, turn) on operation_queue to customer_deletion_service;
-grant update (attempts, lease_id, free_at) on operation_queue to customer_deletion_service;
+grant update (turn, attempts, lease_id, free_at) on operation_queue to customer_deletion_service;
 
 -- The maintenance: `restore` takes a deletion back, `purge` erases rows for good. Neither reads what is in the rows.
 grant select on schema_version to customer_deletion_maintenance;

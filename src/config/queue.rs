@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{SettingsError, seconds};
+use super::{SettingsError, milliseconds, seconds};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +20,9 @@ pub struct Queue {
     /// How long a statement of an operation may take; PostgreSQL ends it then.
     #[serde(rename = "run_timeout_seconds", deserialize_with = "seconds")]
     pub run_timeout: Duration,
+    /// How long an operation waits for one lock. Calls may wait for the rows that it holds meanwhile.
+    #[serde(rename = "lock_timeout_ms", deserialize_with = "milliseconds")]
+    pub lock_timeout: Duration,
     /// How long an operation belongs to an attempt that was not heard of again: the longest wait for another replica to take it.
     #[serde(rename = "lease_seconds", deserialize_with = "seconds")]
     pub lease: Duration,
@@ -35,6 +38,7 @@ impl Default for Queue {
             max_body_bytes: 8 * 1024 * 1024,
             max_waiting: 10_000,
             run_timeout: Duration::from_secs(120),
+            lock_timeout: Duration::from_millis(1000),
             lease: Duration::from_secs(15),
             max_attempts: 8,
         }
@@ -55,6 +59,10 @@ impl Queue {
             if !(least..=most).contains(&value) {
                 return Err(SettingsError::new(path, format!("must be {least} to {most}")));
             }
+        }
+        if self.lock_timeout.is_zero() || self.lock_timeout > self.run_timeout {
+            let problem = "must be more than 0 and no more than CUSTOMER_DELETION__QUEUE__RUN_TIMEOUT_SECONDS";
+            return Err(SettingsError::new("queue.lock_timeout_ms", problem));
         }
         Ok(())
     }

@@ -104,6 +104,18 @@ fn the_queue_has_bounds() {
 }
 
 #[test]
+fn an_operation_waits_for_a_lock_for_some_time_and_no_longer_than_it_may_take() {
+    let lock = "CUSTOMER_DELETION__QUEUE__LOCK_TIMEOUT_MS";
+    let problem = format!("{lock}: must be more than 0 and no more than CUSTOMER_DELETION__QUEUE__RUN_TIMEOUT_SECONDS");
+    for (wait, fits) in [("0", false), ("1", true), ("120000", true), ("120001", false)] {
+        assert_eq!(
+            load(&[(lock, wait)]).map(|_| ()).map_err(|error| error.to_string()),
+            if fits { Ok(()) } else { Err(problem.clone()) }
+        );
+    }
+}
+
+#[test]
 fn session_settings_are_sent_or_given() {
     let setting = "CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS";
     assert_eq!(load(&[]).unwrap().database.session_settings, SessionSettings::Sent);

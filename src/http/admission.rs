@@ -57,6 +57,8 @@ const LARGE_BODIES: usize = 4;
 pub struct Admission {
     in_flight: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
+    /// They take the time of many calls, on the same sessions.
+    long_validations: Arc<Semaphore>,
     rate: Option<Arc<DefaultKeyedRateLimiter<Uuid>>>,
 }
 
@@ -67,7 +69,12 @@ impl Admission {
             Arc::new(RateLimiter::dashmap(quota))
         });
         let in_flight = Arc::new(Semaphore::new(capacity.max_in_flight));
-        Admission { in_flight, large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)), rate }
+        Admission {
+            in_flight,
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
+            long_validations: Arc::new(Semaphore::new(1)),
+            rate,
+        }
     }
 
     /// Forgets the requesters whose next call would be let in as if it were their first.
@@ -89,6 +96,14 @@ impl Admission {
         Arc::clone(&self.large_bodies).try_acquire_owned().map_err(|_| {
             metrics::rejected(Limit::LargeBodies);
             Error::Unavailable("too many large bodies are being read".to_owned())
+        })
+    }
+
+    /// What the validation of a list needs that is too long for a call that waits for its outcome.
+    pub fn place_for_long_validation(&self) -> Result<OwnedSemaphorePermit, Error> {
+        Arc::clone(&self.long_validations).try_acquire_owned().map_err(|_| {
+            metrics::rejected(Limit::LongValidations);
+            Error::Unavailable("another long list is being validated".to_owned())
         })
     }
 

@@ -84,14 +84,15 @@ async fn delete(
     let validate_only = validate_only::is_asked(request.query_string())?;
     Notes::of(request, |notes| notes.validate_only.set(validate_only));
     let wanted = prefer::outcome(headers);
-    let large = target::may_be_longer_than(service.limits.awaited.max_bytes, headers);
-    let room =
-        (wanted == prefer::Outcome::Later && large).then(|| service.admission.place_for_large_body()).transpose()?;
-    let targets = target::target_ids(resource, id, headers, payload, service.limits.of(wanted)).await?;
+    let awaited = service.limits.awaited;
+    let mut room = target::Room::new(&service.admission, awaited.max_bytes);
+    let targets = target::target_ids(resource, id, headers, payload, service.limits.of(wanted), &mut room).await?;
+    let long = validate_only && targets.count() > awaited.max_ids;
+    let alone = long.then(|| service.admission.place_for_long_validation()).transpose()?;
 
     let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
     Notes::of(request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
-    let place = (place, room);
+    let place = (place, room.into_place(), alone);
     match wanted {
         // Whoever asks beforehand wants to know the outcome, also of a call that would not wait for it.
         _ if validate_only => service.repository.validate(deletion, place).await.map(answer),

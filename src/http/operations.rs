@@ -26,7 +26,7 @@ pub async fn status(
     call: (Requester, Place),
     request_id: Path<String>,
 ) -> Result<HttpResponse, Error> {
-    let Details { operation, .. } = find(&service, call, &request_id).await?;
+    let Details { operation, .. } = find(&service, call, &request_id, false).await?;
     Ok(envelope::success(StatusOnly { status: operation.status.name() }))
 }
 
@@ -61,7 +61,7 @@ impl From<Operation> for Call {
     }
 }
 
-/// The same with the ids that caused a refusal. They can be as many as a call has: a page of such lists would have no bound.
+/// The same with the ids that caused a refusal: the first 1,000. A page of such lists would have no bound.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CallDetails {
@@ -76,7 +76,7 @@ pub async fn details(
     call: (Requester, Place),
     request_id: Path<String>,
 ) -> Result<HttpResponse, Error> {
-    let Details { operation, failed_ids } = find(&service, call, &request_id).await?;
+    let Details { operation, failed_ids } = find(&service, call, &request_id, true).await?;
     Ok(envelope::success(CallDetails { call: operation.into(), failed_ids }))
 }
 
@@ -84,8 +84,9 @@ async fn find(
     service: &Service,
     (Requester(requester_id), place): (Requester, Place),
     request_id: &str,
+    with_failed_ids: bool,
 ) -> Result<Details, Error> {
     let id = target::path_id("requestId", request_id)?;
-    let found = service.repository.find_operation(requester_id, id, place).await?;
+    let found = service.repository.find_operation(requester_id, id, with_failed_ids, place).await?;
     found.ok_or(Error::Refused(Code::GLOBAL_1003))
 }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::web::{self, Bytes, Payload};
+use actix_web::web::{self, Bytes, BytesMut, Payload};
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::admission::Admission;
 use super::prefer;
 use crate::config::Settings;
 use crate::error::{Code, Error};
@@ -77,8 +80,9 @@ pub async fn target_ids(
     headers: &HeaderMap,
     payload: Payload,
     limits: BodyLimits,
+    room: &mut Room<'_>,
 ) -> Result<TargetIds, Error> {
-    let in_body = ids_of_body(headers, payload, limits).await?;
+    let in_body = ids_of_body(headers, payload, limits, room).await?;
     if in_path.is_none() && !resource.rules().takes_list {
         return Err(Error::bad_request(format!(
             "a {word} is deleted alone, by its id in the path: DELETE …/{word}/{{id}}",
@@ -98,8 +102,18 @@ pub async fn target_ids(
 }
 
 /// None where there is no body, or an empty list in it.
-async fn ids_of_body(headers: &HeaderMap, payload: Payload, limits: BodyLimits) -> Result<Option<TargetIds>, Error> {
-    let body = read_body(headers, payload, limits).await?;
+async fn ids_of_body(
+    headers: &HeaderMap,
+    payload: Payload,
+    limits: BodyLimits,
+    room: &mut Room<'_>,
+) -> Result<Option<TargetIds>, Error> {
+    let body = match timeout(limits.timeout, read_body(headers, payload, limits.max_bytes, room)).await {
+        Ok(body) => body?,
+        Err(_) => {
+            return Err(Error::bad_request(format!("the body did not come to its end in {:?}", limits.timeout)));
+        }
+    };
     if body.is_empty() {
         return Ok(None);
     }
@@ -113,25 +127,57 @@ async fn ids_of_body(headers: &HeaderMap, payload: Payload, limits: BodyLimits) 
     parse()
 }
 
-async fn read_body(headers: &HeaderMap, payload: Payload, limits: BodyLimits) -> Result<Bytes, Error> {
+async fn read_body(
+    headers: &HeaderMap,
+    mut payload: Payload,
+    max_bytes: usize,
+    room: &mut Room<'_>,
+) -> Result<Bytes, Error> {
     let too_large = || {
-        let message = format!("the body is larger than {} bytes", limits.max_bytes);
+        let message = format!("the body is larger than {max_bytes} bytes");
         Error::Malformed(Code::PAYLOAD_TOO_LARGE, message)
     };
-    if declared_length(headers).is_some_and(|length| length > limits.max_bytes) {
+    let declared = declared_length(headers).unwrap_or_default();
+    if declared > max_bytes {
         return Err(too_large());
     }
-    match timeout(limits.timeout, payload.to_bytes_limited(limits.max_bytes)).await {
-        Ok(Ok(Ok(body))) => Ok(body),
-        Ok(Ok(Err(_))) => Err(Error::bad_request("the body could not be read to its end")),
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => Err(Error::bad_request(format!("the body did not come to its end in {:?}", limits.timeout))),
+    room.make(declared)?;
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Error::bad_request("the body could not be read to its end"))?;
+        if body.len() + chunk.len() > max_bytes {
+            return Err(too_large());
+        }
+        room.make(body.len() + chunk.len())?;
+        body.extend_from_slice(&chunk);
     }
+    Ok(body.freeze())
 }
 
-/// Whether the body may be longer than so many bytes, as far as its head tells.
-pub fn may_be_longer_than(bytes: usize, headers: &HeaderMap) -> bool {
-    headers.contains_key(header::TRANSFER_ENCODING) || declared_length(headers).is_some_and(|length| length > bytes)
+/// What a body needs that gets longer than those of calls that wait for their outcome.
+pub struct Room<'a> {
+    admission: &'a Admission,
+    /// How long a body may be without it.
+    free_bytes: usize,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl<'a> Room<'a> {
+    pub fn new(admission: &'a Admission, free_bytes: usize) -> Room<'a> {
+        Room { admission, free_bytes, place: None }
+    }
+
+    fn make(&mut self, bytes: usize) -> Result<(), Error> {
+        if bytes > self.free_bytes && self.place.is_none() {
+            self.place = Some(self.admission.place_for_large_body()?);
+        }
+        Ok(())
+    }
+
+    /// The place that was taken, to be held until the work has ended.
+    pub fn into_place(self) -> Option<OwnedSemaphorePermit> {
+        self.place
+    }
 }
 
 /// None for a body in chunks, whose length shows at its end.

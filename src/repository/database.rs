@@ -38,6 +38,11 @@ impl Database {
         Database { sessions: self.sessions.without_counting_waits(), ..self }
     }
 
+    /// For work that may take another time in all.
+    pub fn with_longest_call(self, longest_call: Duration) -> Database {
+        Database { longest_call, ..self }
+    }
+
     /// When the work of a call that comes now must have ended.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.longest_call

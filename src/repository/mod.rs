@@ -118,6 +118,7 @@ impl Repository {
         &self,
         requester_id: Uuid,
         operation_id: Uuid,
+        with_failed_ids: bool,
         place: impl Send + 'static,
     ) -> Result<Option<Details>, Error> {
         let repository = self.clone();
@@ -126,7 +127,7 @@ impl Repository {
             let deadline = repository.database.deadline();
             repository.require_schema(deadline).await?;
             let found = repository.database.run(deadline, |connection| {
-                Box::pin(statements::find_operation(connection, requester_id, operation_id))
+                Box::pin(statements::find_operation(connection, requester_id, operation_id, with_failed_ids))
             });
             found.await
         })
@@ -210,7 +211,9 @@ impl Repository {
             })
         });
         match recorded.await {
-            Ok(_) => metrics::operation_ended(deletion.resource, Status::InternalError, 0),
+            Ok(true) => metrics::operation_ended(deletion.resource, Status::InternalError, 0),
+            // An earlier try is on record.
+            Ok(false) => {}
             Err(error) => {
                 tracing::error!(request_id = %deletion.operation_id, %error, "an internal error could not be recorded");
             }

@@ -211,13 +211,15 @@ pub async fn record_failure(
     Ok(result.rows_affected() == 1)
 }
 
-/// The requester's operation with the id.
+/// The requester's operation with the id; with the ids that caused a refusal, if they are asked for, and no more than 1,000.
 pub async fn find_operation(
     connection: &mut PgConnection,
     requester_id: Uuid,
     operation_id: Uuid,
+    with_failed_ids: bool,
 ) -> Result<Option<Details>, sqlx::Error> {
-    let statement = sqlx::query_file!("src/repository/sql/find_operation.sql", requester_id, operation_id);
+    let statement =
+        sqlx::query_file!("src/repository/sql/find_operation.sql", requester_id, operation_id, with_failed_ids);
     let Some(row) = observed("find_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
     let operation = Operation {
         id: row.id,

@@ -33,6 +33,7 @@ const STATEMENT_DURATION: &str = "customer_deletion_statement_duration_seconds";
 const JWKS_REFRESHES: &str = "customer_deletion_jwks_refreshes_total";
 const ACCEPTED: &str = "customer_deletion_queue_accepted_total";
 const FAILED_ATTEMPTS: &str = "customer_deletion_queue_failed_attempts_total";
+const GIVEN_UP: &str = "customer_deletion_queue_given_up_total";
 const BACKLOG: &str = "customer_deletion_queue_operations";
 const BACKLOG_AGE: &str = "customer_deletion_queue_oldest_age_seconds";
 const QUEUE_WAIT: &str = "customer_deletion_queue_wait_seconds";
@@ -124,6 +125,7 @@ fn describe() {
         FAILED_ATTEMPTS,
         "Attempts to do an accepted operation that failed; each is followed by another, or by an internal error."
     );
+    describe_counter!(GIVEN_UP, "Accepted operations that ended as an internal error, after their last attempt.");
     describe_gauge!(BACKLOG, "Accepted operations that have not ended, of all replicas.");
     describe_gauge!(BACKLOG_AGE, "How long the oldest of them has waited.");
     describe_histogram!(QUEUE_WAIT, "From the acceptance of an operation to its first attempt.");
@@ -142,6 +144,7 @@ fn start_at_zero() {
         counter!(SHARED_STATEMENTS, "resource" => resource).absolute(0);
         counter!(ACCEPTED, "resource" => resource).absolute(0);
         counter!(FAILED_ATTEMPTS, "resource" => resource).absolute(0);
+        counter!(GIVEN_UP, "resource" => resource).absolute(0);
         for outcome in ["done", "alone"] {
             counter!(SHARED_CALLS, "resource" => resource, "outcome" => outcome).absolute(0);
         }
@@ -149,7 +152,7 @@ fn start_at_zero() {
             counter!(OPERATIONS, "resource" => resource, "status" => status.name()).absolute(0);
         }
     }
-    for limit in [Limit::InFlight, Limit::Rate, Limit::Waiting, Limit::LargeBodies] {
+    for limit in [Limit::InFlight, Limit::Rate, Limit::Waiting, Limit::LargeBodies, Limit::LongValidations] {
         counter!(REJECTED, "limit" => limit.name()).absolute(0);
     }
     for sqlstate in ["", "25006", "40001", "40P01", "57P01", "57P02", "57P03"] {
@@ -214,6 +217,8 @@ pub enum Limit {
     Waiting,
     /// Too many large bodies.
     LargeBodies,
+    /// Too many long lists that are only validated.
+    LongValidations,
 }
 
 impl Limit {
@@ -223,6 +228,7 @@ impl Limit {
             Limit::Rate => "rate",
             Limit::Waiting => "waiting",
             Limit::LargeBodies => "large_bodies",
+            Limit::LongValidations => "long_validations",
         }
     }
 }
@@ -278,6 +284,11 @@ pub fn statement_ended(statement: &'static str, took: Duration) {
 /// A call was accepted, to be done later.
 pub fn accepted(resource: Resource) {
     counter!(ACCEPTED, "resource" => resource.word()).increment(1);
+}
+
+/// An accepted operation has had its last attempt.
+pub fn given_up(resource: Resource) {
+    counter!(GIVEN_UP, "resource" => resource.word()).increment(1);
 }
 
 /// Something waits, or nothing: so many operations, the oldest for so many seconds.

@@ -67,8 +67,8 @@ async fn a_call_that_succeeds_is_one_statement(#[case] resource: Resource, #[cas
 /// The plan of a deletion as the service runs it, with what it really read.
 async fn explain_deletion(pool: &PgPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
     let (operation, requester, customer) = (Uuid::now_v7(), family.requester, family.in_scope(resource));
-    let values = format!("'{operation}', '{requester}', '{customer}', '{}', null", list(ids));
-    explain(pool, sql, "uuid, uuid, uuid, uuid[], text", &values).await
+    let values = format!("'{operation}', '{requester}', '{customer}', '{}', null, false", list(ids));
+    explain(pool, sql, "uuid, uuid, uuid, uuid[], text, boolean", &values).await
 }
 
 fn list(ids: &[Uuid]) -> String {
@@ -227,11 +227,11 @@ async fn deleting_a_contact_writes_no_index() {
 
 /// A plan that was made while the tables were empty is kept while they grow, until somebody analyzes them.
 #[rstest]
-#[case(include_str!("../../src/repository/sql/delete_contacts.sql"), "uuid, uuid, uuid, uuid[], text")]
-#[case(include_str!("../../src/repository/sql/delete_addresses.sql"), "uuid, uuid, uuid, uuid[], text")]
-#[case(include_str!("../../src/repository/sql/delete_external_params.sql"), "uuid, uuid, uuid, uuid[], text")]
-#[case(include_str!("../../src/repository/sql/delete_zones.sql"), "uuid, uuid, uuid, uuid[], text")]
-#[case(include_str!("../../src/repository/sql/delete_products.sql"), "uuid, uuid, uuid, uuid[], text")]
+#[case(include_str!("../../src/repository/sql/delete_contacts.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
+#[case(include_str!("../../src/repository/sql/delete_addresses.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
+#[case(include_str!("../../src/repository/sql/delete_external_params.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
+#[case(include_str!("../../src/repository/sql/delete_zones.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
+#[case(include_str!("../../src/repository/sql/delete_products.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
 #[case(include_str!("../../src/repository/sql/share_contacts.sql"), "uuid[], uuid[], uuid[], uuid[], uuid[]")]
 #[case(include_str!("../../src/repository/sql/share_addresses.sql"), "uuid[], uuid[], uuid[], uuid[], uuid[]")]
 #[case(include_str!("../../src/repository/sql/share_external_params.sql"), "uuid[], uuid[], uuid[], uuid[], uuid[]")]
@@ -241,7 +241,7 @@ async fn deleting_a_contact_writes_no_index() {
 #[case(include_str!("../../src/repository/sql/inspect_external_params.sql"), "uuid, uuid, uuid[]")]
 #[case(include_str!("../../src/repository/sql/inspect_zones.sql"), "uuid, uuid, uuid[]")]
 #[case(include_str!("../../src/repository/sql/inspect_products.sql"), "uuid, uuid, uuid[]")]
-#[case(include_str!("../../src/repository/sql/find_operation.sql"), "uuid, uuid")]
+#[case(include_str!("../../src/repository/sql/find_operation.sql"), "uuid, uuid, boolean")]
 #[case(include_str!("../../src/repository/sql/replay_operation.sql"), "uuid, uuid, uuid, text, uuid[], text")]
 #[case(include_str!("../../src/repository/sql/list_operations.sql"), "uuid, text[], text[], bigint, bigint, bigint")]
 #[tokio::test]

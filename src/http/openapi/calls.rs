@@ -176,7 +176,8 @@ fn prefer() -> Parameter {
         .required(Required::False)
         .description(Some(
             "`respond-async` (RFC 7240): the call is recorded and answered 202 at once, and done afterwards; its status tells the outcome. \
-             A list may be longer then, and a body larger. Other preferences are ignored.",
+             A list may be longer then, and a body larger. A requester with too many operations waiting is answered 429. Other preferences are \
+             ignored.",
         ))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build()

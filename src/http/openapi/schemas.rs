@@ -144,7 +144,7 @@ fn call_status() -> Object {
 fn call_details() -> Object {
     let ids: Array = ArrayBuilder::new()
         .items(Ref::from_schema_name(ID))
-        .description(Some("The ids that the first failing rule said no to; none when it is about the customer."))
+        .description(Some("The ids that the first failing rule said no to, at most the first 1,000 of them; none when it is about the customer."))
         .build();
     call().property("failedIds", ids).required("failedIds").build()
 }

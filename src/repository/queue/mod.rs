@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 pub use self::statements::{Enqueued, accept, measure};
@@ -26,9 +26,6 @@ use crate::error::{Code, Error};
 use crate::operation::{Deletion, Status};
 use crate::telemetry::metrics;
 
-/// How long an operation waits for one lock. Nobody waits for its answer, but calls may wait for the rows that it holds meanwhile.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// What a transaction may take beside its longest statement.
 const REST_OF_A_RUN: Duration = Duration::from_secs(5);
 
@@ -39,11 +36,13 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The queue as a worker sees it, which has sessions of its own: so operations never take one from calls. Cheap to clone.
+/// The queue as a worker sees it, which has sessions of its own: so no operation is done on one of those of calls. Cheap to clone.
 #[derive(Clone)]
 pub struct Queue {
     repository: Repository,
     database: Database,
+    /// The same, for transactions that may take longer.
+    long: Database,
     settings: Arc<config::Queue>,
 }
 
@@ -107,11 +106,9 @@ impl Queue {
     ) -> Queue {
         let sessions = u32::try_from(settings.workers.max(1)).unwrap_or(u32::MAX);
         let database = config::Database { max_connections: sessions, ..database.clone() };
-        Queue {
-            repository,
-            database: Database::new(&database, options).in_background(),
-            settings: Arc::new(settings.clone()),
-        }
+        let database = Database::new(&database, options).in_background();
+        let long = database.clone().with_longest_call(settings.run_timeout + REST_OF_A_RUN);
+        Queue { repository, database, long, settings: Arc::new(settings.clone()) }
     }
 
     /// Leases the operation whose turn it is; none where nothing waits.
@@ -160,9 +157,8 @@ impl Queue {
     }
 
     async fn run(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
-        let longest = self.settings.run_timeout;
-        let deadline = Instant::now() + longest + REST_OF_A_RUN;
-        let ran = self.database.run_once(deadline, |connection| {
+        let longest = (self.settings.run_timeout, self.settings.lock_timeout);
+        let ran = self.long.run_once(self.long.deadline(), |connection| {
             let leased = Arc::clone(leased);
             Box::pin(async move { in_transaction(connection, &leased, longest, Work::Run).await })
         });
@@ -199,7 +195,7 @@ impl Queue {
 
     /// Ends the operation as an internal error.
     async fn give_up(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
-        let longest = self.settings.run_timeout;
+        let longest = (self.settings.run_timeout, self.settings.lock_timeout);
         let ran = self.database.run_once(self.database.deadline(), |connection| {
             let leased = Arc::clone(leased);
             Box::pin(async move { in_transaction(connection, &leased, longest, Work::GiveUp).await })
@@ -208,6 +204,15 @@ impl Queue {
             Ran::Ended(end) => Ok(Some(end)),
             Ran::LeaseIsLost | Ran::Dropped | Ran::Undecided => Ok(None),
         }
+    }
+
+    /// Ends the lease of an attempt that was not begun, or broken off.
+    pub async fn hand_back(&self, leased: &Arc<Leased>) -> Result<(), Error> {
+        let handed_back = self.database.run(self.database.deadline(), |connection| {
+            let leased = Arc::clone(leased);
+            Box::pin(async move { statements::hand_back(connection, &leased).await })
+        });
+        handed_back.await
     }
 
     /// Waits until every connection is closed.
@@ -238,11 +243,12 @@ enum Ran {
     Dropped,
 }
 
-/// One transaction, in which the operation is done and ended, or nothing is.
+/// One transaction, in which the operation is done and ended, or nothing is. A statement of it may take so long, and wait so long
+/// for a lock.
 async fn in_transaction(
     connection: &mut PgConnection,
     leased: &Leased,
-    longest: Duration,
+    longest: (Duration, Duration),
     work: Work,
 ) -> Result<Ran, sqlx::Error> {
     let mut transaction = connection.begin().await?;
@@ -260,10 +266,10 @@ async fn in_transaction(
 async fn in_held_transaction(
     connection: &mut PgConnection,
     leased: &Leased,
-    longest: Duration,
+    longest: (Duration, Duration),
     work: Work,
 ) -> Result<Ran, sqlx::Error> {
-    if !statements::hold(connection, leased, longest, LOCK_TIMEOUT).await? {
+    if !statements::hold(connection, leased, longest).await? {
         return Ok(Ran::LeaseIsLost);
     }
     let end = match work {

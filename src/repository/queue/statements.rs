@@ -73,8 +73,7 @@ pub async fn claim(
 pub async fn hold(
     connection: &mut PgConnection,
     leased: &Leased,
-    longest_statement: Duration,
-    longest_lock: Duration,
+    (longest_statement, longest_lock): (Duration, Duration),
 ) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file!(
         "src/repository/sql/hold_operation.sql",
@@ -115,6 +114,17 @@ pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Dur
         pause.as_secs_f64(),
     );
     observed("postpone_operation", statement.execute(connection)).await?;
+    Ok(())
+}
+
+/// Ends the lease of an attempt that does not count.
+pub async fn hand_back(connection: &mut PgConnection, leased: &Leased) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query_file!(
+        "src/repository/sql/hand_back_operation.sql",
+        leased.deletion.operation_id,
+        leased.lease.attempt,
+    );
+    observed("hand_back_operation", statement.execute(connection)).await?;
     Ok(())
 }
 

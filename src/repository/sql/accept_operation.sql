@@ -12,14 +12,35 @@ with
       limit $7
     ) as own
   ),
-  -- One turn after the requester's last, and no earlier than the turn that is being served: so requesters take turns, however
-  -- many operations each has waiting.
+  -- One turn after the requester's last, and after the lowest that nobody has begun: so requesters take turns, however many
+  -- operations each has waiting. Nobody joins the lowest turn itself, or those that come would keep a longer queue waiting for ever.
   place as materialized (
     select greatest(
       (select max(operation_queue.turn) + 1 from operation_queue where operation_queue.requester_id = $2),
-      -- Always true, and the condition of the index.
-      (select min(operation_queue.turn) from operation_queue where operation_queue.turn >= 0),
-      0
+      coalesce(
+        (
+          select lowest.turn + 1
+          from (
+            select operation_queue.turn, operation_queue.attempts
+            from operation_queue
+            -- Always true, and the condition of the index.
+            where operation_queue.turn >= 0
+            order by operation_queue.turn, operation_queue.operation_id
+            -- More than are begun at once. A condition in here, or more of them, would make the planner sort all that wait.
+            limit 64
+          ) as lowest
+          where lowest.attempts = 0
+          limit 1
+        ),
+        (
+          select operation_queue.turn
+          from operation_queue
+          where operation_queue.turn >= 0
+          order by operation_queue.turn desc, operation_queue.operation_id desc
+          limit 1
+        ),
+        0
+      )
     ) as turn
   ),
   -- Nothing is recorded where the id or the key is taken already.

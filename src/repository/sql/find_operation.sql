@@ -1,14 +1,14 @@
 -- find_operation: the requester's operation with an id. It is asked for again and again while an operation is open, so that
 -- the ids, which may be many, stay where they are.
 --
--- $1 requester  $2 operation
+-- $1 requester  $2 operation  $3 whether the ids that caused a refusal are asked for: the first 1,000
 select
   operation.id,
   operation.customer_id,
   operation.resource,
   operation.status,
   operation.error_code,
-  operation.failed_ids,
+  case when $3 then operation.failed_ids[1:1000] else '{}' end as "failed_ids!",
   operation.created_at,
   operation.completed_at
 from operation

@@ -97,7 +97,7 @@ async fn a_list_of_a_requester_with_200_000_operations_is_right() {
 #[case::external_params(include_str!("../../../src/repository/sql/delete_external_params.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
 #[case::zones(include_str!("../../../src/repository/sql/delete_zones.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
 #[case::products(include_str!("../../../src/repository/sql/delete_products.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
-#[case::find(include_str!("../../../src/repository/sql/find_operation.sql"), "uuid, uuid")]
+#[case::find(include_str!("../../../src/repository/sql/find_operation.sql"), "uuid, uuid, boolean")]
 #[case::replay(include_str!("../../../src/repository/sql/replay_operation.sql"), "uuid, uuid, uuid, text, uuid[], text")]
 #[tokio::test]
 async fn no_other_statement_goes_through_everything_of_a_requester(#[case] sql: &str, #[case] types: &str) {
@@ -153,7 +153,7 @@ async fn the_ids_of_a_call_are_read_neither_for_its_status_nor_for_a_list() {
     sqlx::query(long).bind(id).execute(pool).await.unwrap();
 
     let find = include_str!("../../../src/repository/sql/find_operation.sql");
-    let status = reads_of_long_values_by(pool, find, |query| query.bind(requester).bind(id)).await;
+    let status = reads_of_long_values_by(pool, find, |query| query.bind(requester).bind(id).bind(true)).await;
     let list = reads_of_long_values_by(pool, SQL, |query| {
         let query = query.bind(requester).bind(vec!["OPEN"]).bind(vec!["contact", "zone"]);
         query.bind(10_i64).bind(0_i64).bind(10_000_i64)

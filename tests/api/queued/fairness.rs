@@ -1,6 +1,10 @@
 //! Requesters take turns, however many operations each has waiting.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::{accept, ended};
@@ -31,12 +35,12 @@ async fn a_requester_with_many_operations_does_not_hold_up_anothers_first() {
     ended(&service, busy, last).await;
     let order = order(&service).await;
     let places: Vec<usize> = (0..order.len()).filter(|place| order[*place] == other).collect();
-    assert_eq!(places, [1, 3, 5], "the other's operations are done after those of the busy one");
+    assert_eq!(places, [2, 4, 6], "the other's operations are done after those of the busy one");
 }
 
 /// One that comes later is not behind everything that came before it, and not before those whose turn it is.
 #[tokio::test]
-async fn a_requester_that_comes_late_is_next_after_whoever_is_being_served() {
+async fn a_requester_that_comes_late_is_next_but_one() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let (busy, other) = (family.requester, family.parent);
@@ -53,7 +57,7 @@ async fn a_requester_that_comes_late_is_next_after_whoever_is_being_served() {
         .fetch_one(pool)
         .await
         .unwrap();
-    assert_eq!(turn, 8);
+    assert_eq!(turn, 9);
 
     let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
     ended(&service, busy, last).await;
@@ -62,5 +66,36 @@ async fn a_requester_that_comes_late_is_next_after_whoever_is_being_served() {
             .fetch_all(pool)
             .await
             .unwrap();
-    assert_eq!(order.iter().position(|requester| *requester == other), Some(1));
+    assert_eq!(order.iter().position(|requester| *requester == other), Some(2));
+}
+
+/// Each of them has nothing waiting whenever it comes, and none of them may come before what has waited longer, again and again.
+#[tokio::test]
+async fn many_requesters_with_one_operation_at_a_time_do_not_hold_up_one_with_many() {
+    const MANY: usize = 15;
+    let service = TestService::start_with(|settings| settings.queue.workers = 1).await;
+    let family = service.world.family().await;
+    let busy = family.requester;
+    let done = Arc::new(AtomicBool::new(false));
+    let others = (0..12).map(|_| {
+        let (service, done) = (&service, Arc::clone(&done));
+        async move {
+            let other = Uuid::now_v7();
+            while !done.load(Ordering::Relaxed) {
+                let operation = accept(service, other, busy, Resource::Contact, &[Uuid::now_v7()]).await;
+                ended(service, other, operation).await;
+            }
+        }
+    });
+    let backlog = async {
+        let mut accepted = Vec::new();
+        for _ in 0..MANY {
+            accepted.push(accept(&service, busy, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await);
+        }
+        for operation in accepted {
+            ended(&service, busy, operation).await;
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(backlog, join_all(others));
 }

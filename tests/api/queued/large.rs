@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use super::{assert_accepted, at_work, call, ended, many_contacts, waiting};
+use super::{assert_accepted, at_work, call, ended, list, many_contacts, waiting};
 use crate::support::TestService;
 use crate::support::service::{collection, send};
 
@@ -76,6 +76,11 @@ async fn large_bodies_have_few_places_and_small_ones_need_none() {
         connection.write_all(head.as_bytes()).await.unwrap();
         slow.push(connection);
     }
+    // A body of unknown length is not large before it is.
+    let chunked = call(&service, family.requester, family.sub_customer, Resource::Contact, &[]).body(
+        reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(list(&[Uuid::now_v7()]))])),
+    );
+    assert_accepted(&send(chunked).await);
     let ids: Vec<Uuid> = (0..30_000).map(|_| Uuid::now_v7()).collect();
     let large = || call(&service, family.requester, family.sub_customer, Resource::Contact, &ids);
     let began = Instant::now();

@@ -93,6 +93,36 @@ async fn an_operation_that_waits_before_its_next_attempt_lets_others_go_first() 
     assert_eq!(ended(&service, family.requester, first).await["status"], "SUCCESS");
 }
 
+/// An attempt costs a turn: what cannot be done is not in front of others' operations again and again.
+#[tokio::test]
+async fn operations_that_cannot_be_done_do_not_hold_up_those_of_others() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let held = service.world.contact(family.sub_customer).await;
+    let holder = hold(&service.database.pool, held).await;
+    for _ in 0..20 {
+        accept(&service, family.requester, family.sub_customer, Resource::Contact, &[held]).await;
+    }
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        others.push(accept(&service, family.parent, family.requester, Resource::Contact, &[Uuid::now_v7()]).await);
+    }
+    let _worker = TestService::beside(&service, |settings| {
+        settings.queue.workers = 1;
+        settings.queue.lock_timeout = Duration::from_millis(300);
+    })
+    .await;
+    for operation in others {
+        ended(&service, family.parent, operation).await;
+    }
+    let tried: i64 = sqlx::query_scalar("select count(*) from operation_queue where attempts > 0")
+        .fetch_one(&service.database.pool)
+        .await
+        .unwrap();
+    assert!(tried <= 12, "{tried} of those that cannot be done were tried before 8 of another's");
+    holder.rollback().await.unwrap();
+}
+
 /// The lease is long over, and still nobody else takes what is being done.
 #[tokio::test]
 async fn an_operation_that_is_being_done_is_not_taken_by_another() {
@@ -240,6 +270,9 @@ async fn sigterm_hands_back_what_takes_longer() {
     assert_eq!(details(&service, family.requester, operation).await["status"], "OPEN");
     let log = process.log();
     assert!(log.iter().any(|line| line["message"] == "an operation takes longer, and is handed back to the queue"));
+    let attempts: i32 =
+        sqlx::query_scalar("select attempts from operation_queue").fetch_one(&service.database.pool).await.unwrap();
+    assert_eq!(attempts, 0, "an attempt that was broken off counts");
 
     let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
     holder.rollback().await.unwrap();

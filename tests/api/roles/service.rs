@@ -33,7 +33,7 @@ const UPDATE: Columns = &[
     ("subscriber", &["held"]),
     ("sell_plan", &["held"]),
     ("operation", &["status", "error_code", "failed_ids", "deleted_rows", "idempotency_key", "completed_at"]),
-    ("operation_queue", &["attempts", "lease_id", "free_at"]),
+    ("operation_queue", &["turn", "attempts", "lease_id", "free_at"]),
 ];
 
 /// What it records.

@@ -51,6 +51,7 @@ impl Process {
             .env("CUSTOMER_DELETION__HTTP__PORT", "0")
             .env("CUSTOMER_DELETION__MANAGEMENT__HOST", "127.0.0.1")
             .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0")
+            .env("CUSTOMER_DELETION__QUEUE__LOCK_TIMEOUT_MS", "10000")
             .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
             .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
             .envs(environment.iter().copied())

@@ -68,6 +68,7 @@ impl TestService {
         settings.management.port = 0;
         // A test that has operations done says so; the others need no session for that.
         settings.queue.workers = 0;
+        settings.queue.lock_timeout = Duration::from_secs(10);
         settings.requester.source = Some("header".to_owned());
         settings.requester.header.trusted_peers = "127.0.0.0/8".to_owned();
         change(&mut settings);
