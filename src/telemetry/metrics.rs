@@ -145,6 +145,7 @@ fn start_at_zero() {
         counter!(ACCEPTED, "resource" => resource).absolute(0);
         counter!(FAILED_ATTEMPTS, "resource" => resource).absolute(0);
         counter!(GIVEN_UP, "resource" => resource).absolute(0);
+        drop(histogram!(RUN_DURATION, "resource" => resource));
         for outcome in ["done", "alone"] {
             counter!(SHARED_CALLS, "resource" => resource, "outcome" => outcome).absolute(0);
         }
@@ -166,6 +167,7 @@ fn start_at_zero() {
     counter!(DEFECTS).absolute(0);
     gauge!(IN_FLIGHT).set(0);
     gauge!(READY).set(0);
+    drop(histogram!(QUEUE_WAIT));
     gauge!(BACKLOG).set(0);
     gauge!(BACKLOG_AGE).set(0);
 }
