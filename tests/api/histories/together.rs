@@ -239,7 +239,9 @@ fn cast_crowd(plan: &CrowdPlan, model: &Model, ids: &mut Ids, stranger: Uuid) ->
         }
         ClientStep::Validation(number) => {
             let place = usize::from(*number) % calls.len().max(1);
-            calls.get(place).cloned().map(Act::Validation)
+            // Without its key: while a refusal is judged and not yet recorded, a validation under the same key may have an answer that
+            // the call itself would have had then, and that no order has room for, because it is recorded nowhere.
+            calls.get(place).cloned().map(|call| Act::Validation(Call { key: None, ..call }))
         }
         ClientStep::Deed(plan) if plan.kind == DeedKind::ReParent => Some(Act::Deed(re_parent(*plan, model))),
         ClientStep::Deed(plan) => cast::deed(*plan, model, ids).map(Act::Deed),
