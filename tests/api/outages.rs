@@ -16,9 +16,8 @@ use crate::support::service::{Answer, hang_up_while_waiting, impatient};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService};
 
-/// Twice that, for a machine that has much to do. What has no limit takes far longer.
-const LONGEST_ANSWER: Duration = Duration::from_secs(6);
-const LONGEST_RECOVERY: Duration = Duration::from_secs(4);
+const LONGEST_ANSWER: Duration = Duration::from_secs(3);
+const LONGEST_RECOVERY: Duration = Duration::from_secs(2);
 
 fn set_url(settings: &mut Settings, url: String) {
     settings.database.url = Some(SecretString::from(url));
