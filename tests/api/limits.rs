@@ -72,7 +72,7 @@ async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
     let answer = service.status(family.requester, Uuid::now_v7()).await;
     answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     assert_eq!(answer.header("Retry-After"), Some("1"));
-    assert!(began.elapsed() < Duration::from_secs(5), "it was made to wait");
+    assert!(began.elapsed() < Duration::from_secs(2), "it was made to wait");
     assert_eq!(service.management("/health/ready").await.status, 200, "health is not held up");
     a_body_that_comes_after_the_answer_is_no_request(service.address, &head).await;
 
@@ -245,8 +245,8 @@ async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_turned_away() {
         let (usual, slowest) = (times[times.len() / 2], times[times.len() - 1]);
         assert_eq!(answers.values().sum::<usize>(), CLIENTS * CALLS);
         assert!(answers.keys().all(|status| [200, 429, 503].contains(status)), "{answers:?}");
-        // The database's own deadline is 2.5 s; a machine that has much to do gets more.
-        assert!(slowest < Duration::from_secs(6).max(10 * usual), "{slowest:?}, and usually {usual:?}");
+        // The database's own deadline is 2.5 s.
+        assert!(slowest < Duration::from_secs(6), "{slowest:?}, and usually {usual:?}");
         let deleted = world.deleted(Resource::Contact, &contacts).await.len();
         assert_eq!(Some(&deleted), answers.get(&200), "{answers:?}");
         memory.push(resident_bytes(&process).await);

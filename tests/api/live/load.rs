@@ -73,7 +73,7 @@ impl Report {
 
     #[track_caller]
     pub fn assert_no_stall(&self) {
-        assert!(self.longest < Duration::from_secs(4), "a call took {:?}", self.longest);
+        assert!(self.longest < Duration::from_secs(2), "a call took {:?}", self.longest);
     }
 }
 
