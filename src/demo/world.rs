@@ -51,7 +51,7 @@ pub fn calls_to_paste(base_url: &str) -> String {
     let calls = calls(base_url).map(|call| format!("{} -> {}\n{}\n", call.about, call.answer, call.command));
     format!(
         "Calls to paste into another terminal. The requester is Nordlicht Telekom, a reseller one level below the platform.\n\n{}\n\
-         The last call works for the requestId of any answer. The page is where such calls can be tried out without a terminal:\n\
+         The call about how a call ended works for the requestId of any answer. The page is where such calls can be tried out without a terminal:\n\
          {base_url}/docs?requester={NORDLICHT_TELEKOM}",
         calls.join("\n")
     )
