@@ -1,5 +1,6 @@
 //! A fresh copy of the world with both services on it, and at its end the check of what they and pgbench have deleted.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::AnyError;
@@ -12,6 +13,8 @@ use crate::world::{Slice, Stock, World};
 /// What opens every connection of a pool and prepares its statements, before anything is measured.
 const WARM_UP_CALLS: u64 = 128;
 const WARM_UP_CONNECTIONS: usize = 32;
+
+const WARM_UP: &str = include_str!("warm_up.sql");
 
 pub struct Arena<'a> {
     pub cluster: &'a Cluster,
@@ -41,13 +44,43 @@ impl<'a> Arena<'a> {
             refusals: 0,
             deleted_before: world.deleted(),
         };
-        for address in [arena.service.address, arena.usual_way.address] {
-            let slice = arena.take(1, WARM_UP_CALLS).ok_or("there are too few contacts to warm up with")?;
-            let requests = arena.deletions(&slice)?;
-            arena.deleted(slice);
-            load::send(address, requests, WARM_UP_CONNECTIONS, load::DELETED)?;
-        }
+        arena.client.run(WARM_UP)?;
+        arena.warm_up()?;
         Ok(arena)
+    }
+
+    /// Sends calls until each session of both services has touched every page that deletions go through.
+    fn warm_up(&mut self) -> Result<(), AnyError> {
+        self.client.run(
+            "create trigger warm_up after insert on operation for each statement execute function bench.touch_more()",
+        )?;
+        for address in [self.service.address, self.usual_way.address] {
+            let mut sessions = -1;
+            // Until no call has come to a session that was not warm.
+            loop {
+                self.send_warm_up(address)?;
+                let known = self.client.number("select count(*) from bench.session")?;
+                let cold = self.client.number("select count(*) from bench.session where not is_warm")?;
+                if cold == 0 && known == sessions {
+                    break;
+                }
+                sessions = known;
+            }
+        }
+        self.client.run("drop trigger warm_up on operation")?;
+        // Plans were made for a table with a trigger.
+        for address in [self.service.address, self.usual_way.address] {
+            self.send_warm_up(address)?;
+        }
+        Ok(())
+    }
+
+    fn send_warm_up(&mut self, address: SocketAddr) -> Result<(), AnyError> {
+        let slice = self.take(1, WARM_UP_CALLS).ok_or("there are too few contacts to warm up with")?;
+        let requests = self.deletions(&slice)?;
+        self.deleted(slice);
+        load::send(address, requests, WARM_UP_CONNECTIONS, load::DELETED)?;
+        Ok(())
     }
 
     /// Fresh rows for so many calls; none when there are not enough left.

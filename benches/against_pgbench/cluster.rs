@@ -141,9 +141,11 @@ impl Cluster {
             "select pg_prewarm(oid::regclass) from pg_class
              where relkind in ('r', 'i', 't') and relnamespace = 'public'::regnamespace",
         )?;
-        // The first change of a page since the last checkpoint logs the whole page. Freezing changes every page, so that the
-        // turns find them as they are most of the time under such a load, and the first turn not another table than the last.
+        // The first change of a page since the last checkpoint logs the whole page. Freezing changes every page of the tables,
+        // and indexes that deletions write to are made anew, so that the turns find them as they are most of the time under such
+        // a load, and the first turn not another table than the last.
         client.run("vacuum (freeze)")?;
+        client.run("reindex table operation")?;
         client.run(&world.age_sql())
     }
 }

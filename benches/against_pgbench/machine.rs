@@ -8,8 +8,8 @@ use crate::AnyError;
 use crate::cluster::Cluster;
 use crate::world::World;
 
-/// Prints the machine, the versions and the size of the world.
-pub fn describe(cluster: &Cluster, world: &World) -> Result<(), AnyError> {
+/// Prints the machine, the versions and the size of the worlds.
+pub fn describe(cluster: &Cluster, worlds: &[World]) -> Result<(), AnyError> {
     let mut client = cluster.client("postgres")?;
     let cores = available_parallelism()?;
     println!("- Processor: {}, {cores} cores", field("/proc/cpuinfo", "model name"));
@@ -20,10 +20,9 @@ pub fn describe(cluster: &Cluster, world: &World) -> Result<(), AnyError> {
     for setting in ["fsync", "synchronous_commit", "full_page_writes", "shared_buffers"] {
         println!("- {setting}: {}", client.text(&format!("show {setting}"))?);
     }
-    println!(
-        "- World: {} contacts of {} customers, {} of whom are requesters; {} levels",
-        world.contacts, world.customers, world.requesters, world.depth
-    );
+    for world in worlds {
+        println!("- World: {world} of {} customers, {} of whom are requesters", world.customers, world.requesters);
+    }
     println!("- Revision: {}", revision().unwrap_or_else(|| "unknown".to_owned()));
     if cfg!(debug_assertions) {
         println!("- NOT OPTIMIZED: the figures of the services mean nothing");

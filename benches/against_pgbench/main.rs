@@ -21,10 +21,12 @@ mod usual_way;
 mod world;
 
 use std::env;
+use std::fs;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use self::cluster::Cluster;
+use self::measure::Bench;
 use self::options::Options;
 use self::world::World;
 
@@ -52,23 +54,38 @@ fn main() -> ExitCode {
 
 fn measure_all(options: &Options) -> Result<(), AnyError> {
     let began = Instant::now();
-    let world = World::new(options.contacts, options.customers(), options.depth)?;
-    let cluster = Cluster::start(&options.data_dir)?;
-    machine::describe(&cluster, &world)?;
-    cluster.load(&world)?;
-    let mut bench = measure::Bench::new(&cluster, &world)?;
+    let worlds = options.worlds()?;
+    // A server for each: a checkpoint in one makes the next writers log whole pages, and a copy of a world takes checkpoints.
+    let start = |world: &World| Cluster::start(&options.data_dir.join(world.name()));
+    let clusters = worlds.iter().map(start).collect::<Result<Vec<Cluster>, AnyError>>()?;
+    if let Some(cluster) = clusters.first() {
+        machine::describe(cluster, &worlds)?;
+    }
+    for (cluster, world) in clusters.iter().zip(&worlds) {
+        cluster.load(world)?;
+    }
+    let benches = clusters.iter().zip(&worlds).map(|(cluster, world)| Bench::new(cluster, world));
+    let mut benches = benches.collect::<Result<Vec<Bench>, AnyError>>()?;
     if options.measures_cells() {
         for ids_per_call in &options.ids {
-            let cells = measure::compare(&mut bench, options, *ids_per_call)?;
-            report::comparison(*ids_per_call, &cells);
+            let cells = measure::compare(&mut benches, options, *ids_per_call)?;
+            report::comparison(*ids_per_call, &worlds, &cells);
         }
     }
-    if options.growth {
-        growth::start_up(&mut bench)?;
-        growth::calls(&mut bench, options)?;
+    for bench in &mut benches {
+        if options.growth {
+            growth::start_up(bench)?;
+            growth::calls(bench, options)?;
+        }
     }
-    bench.end()?;
-    cluster.end(options.keep)?;
+    for bench in benches {
+        bench.end()?;
+    }
+    for cluster in clusters {
+        cluster.end(options.keep)?;
+    }
+    // Where nothing is kept in it.
+    let _ = fs::remove_dir(&options.data_dir);
     println!("\nEvery answer was as it must be, and exactly the rows that were asked for are deleted.");
     println!("The run took {:.0} s.", began.elapsed().as_secs_f64());
     Ok(())

@@ -1,5 +1,7 @@
 //! Turns: one program, one number of connections, one number of ids a call, fresh rows. They alternate, and repeat.
 
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::AnyError;
@@ -7,7 +9,7 @@ use crate::arena::Arena;
 use crate::cluster::Cluster;
 use crate::load::{self, DELETED, Expected, Request};
 use crate::options::Options;
-use crate::pgbench;
+use crate::pgbench::{self, Pgbench};
 use crate::samples::Samples;
 use crate::world::{Slice, World};
 
@@ -30,6 +32,7 @@ pub enum Contender {
 /// What a turn has shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Turn {
+    pub calls: f64,
     pub calls_a_second: f64,
     pub p50: Duration,
     pub p99: Duration,
@@ -44,8 +47,10 @@ pub struct Turn {
     pub share_of_fetching: f64,
 }
 
-/// All turns of one program with one number of clients.
+/// All turns of one program with one number of clients in one world.
 pub struct Cell {
+    /// The place of the world.
+    pub world: usize,
     pub contender: Contender,
     pub clients: usize,
     pub turns: Vec<Turn>,
@@ -101,17 +106,14 @@ impl<'a> Bench<'a> {
     fn turn(&mut self, contender: Contender, clients: usize, slice: Slice) -> Result<Turn, AnyError> {
         let arena = self.arena()?;
         arena.deleted(slice);
-        match contender {
-            Contender::Pgbench => {
-                pgbench::prepare(arena, &slice, clients)?;
-                let waiting = pgbench::start(arena, &slice, clients)?;
-                self.watch(contender, |arena| waiting.run(arena))
-            }
-            Contender::Service | Contender::UsualWay => {
-                let requests = arena.deletions(&slice)?;
-                self.send(contender, requests, clients, DELETED)
-            }
+        if contender != Contender::Pgbench {
+            let requests = arena.deletions(&slice)?;
+            return self.send(contender, requests, clients, DELETED);
         }
+        pgbench::prepare(arena, &slice, clients)?;
+        let mut pgbench = Pgbench::start(arena, &slice, clients)?;
+        let (used, ()) = self.watch(contender, |arena| pgbench.run(arena))?;
+        Ok(Turn::new(&used, &pgbench.end(self.arena()?)?))
     }
 
     /// Sends requests to one of the services.
@@ -122,73 +124,95 @@ impl<'a> Bench<'a> {
         connections: usize,
         expected: Expected,
     ) -> Result<Turn, AnyError> {
-        self.watch(contender, |arena| {
+        let (used, samples) = self.watch(contender, |arena| {
             let service = if contender == Contender::UsualWay { &arena.usual_way } else { &arena.service };
             load::send(service.address, requests, connections, expected)
-        })
+        })?;
+        Ok(Turn::new(&used, &samples))
     }
 
-    /// Lets a turn happen, and looks at what it costs.
-    fn watch(
+    /// Lets a turn happen, and looks at what it uses up.
+    fn watch<T>(
         &mut self,
         contender: Contender,
-        turn: impl FnOnce(&mut Arena) -> Result<Samples, AnyError>,
-    ) -> Result<Turn, AnyError> {
+        turn: impl FnOnce(&mut Arena) -> Result<T, AnyError>,
+    ) -> Result<(Used, T), AnyError> {
         let arena = self.arena()?;
-        let before = Meter::read(arena, contender)?;
-        let samples = turn(arena)?;
-        let after = Meter::read(arena, contender)?;
+        let before = Used::read(arena, contender)?;
+        let result = turn(arena)?;
+        let after = Used::read(arena, contender)?;
+        Ok((after.since(&before), result))
+    }
+}
+
+impl Turn {
+    fn new(used: &Used, samples: &Samples) -> Turn {
         let calls = samples.samples.len() as f64;
         let (p50, p99) = samples.percentiles();
-        Ok(Turn {
+        Turn {
+            calls,
             calls_a_second: samples.calls_a_second(),
             p50,
             p99,
-            service_cpu: (after.service_cpu - before.service_cpu) / calls * 1000.0,
-            postgres_cpu: (after.postgres_cpu - before.postgres_cpu) / calls * 1000.0,
+            service_cpu: used.service_cpu / calls * 1000.0,
+            postgres_cpu: used.postgres_cpu / calls * 1000.0,
             generator_cpu: samples.generator_cpu / calls * 1000.0,
-            wal: (after.wal - before.wal) / calls,
-            memory: after.memory,
+            wal: used.wal / calls,
+            memory: used.memory,
             share_of_fetching: samples.share_of_fetching,
-        })
+        }
     }
 }
 
 /// What has been used up so far.
-struct Meter {
+struct Used {
     service_cpu: f64,
     postgres_cpu: f64,
     wal: f64,
+    /// Not used up, but taken now.
     memory: f64,
 }
 
-impl Meter {
-    fn read(arena: &mut Arena, contender: Contender) -> Result<Meter, AnyError> {
+impl Used {
+    fn read(arena: &mut Arena, contender: Contender) -> Result<Used, AnyError> {
         let wal = arena.client.number("select (pg_current_wal_insert_lsn() - '0/0')::bigint")? as f64;
         let service = match contender {
             Contender::Pgbench => None,
             Contender::Service => Some(&arena.service),
             Contender::UsualWay => Some(&arena.usual_way),
         };
-        Ok(Meter {
+        Ok(Used {
             service_cpu: service.map_or(Ok(0.0), |service| service.cpu())?,
             postgres_cpu: arena.cluster.cpu()?,
             wal,
             memory: service.map_or(Ok(0.0), |service| service.memory())?,
         })
     }
+
+    fn since(&self, before: &Used) -> Used {
+        Used {
+            service_cpu: self.service_cpu - before.service_cpu,
+            postgres_cpu: self.postgres_cpu - before.postgres_cpu,
+            wal: self.wal - before.wal,
+            memory: self.memory,
+        }
+    }
 }
 
-/// Lets every program have its turns with calls of so many ids.
-pub fn compare(bench: &mut Bench, options: &Options, ids_per_call: u64) -> Result<Vec<Cell>, AnyError> {
-    let mut cells = cells(options, bench.world(), ids_per_call);
+/// Lets every program have its turns with calls of so many ids in every world.
+pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> Result<Vec<Cell>, AnyError> {
+    // Turns are of one length in all worlds, and as long as the smallest can bear.
+    let most = benches.iter().map(|bench| most_calls(bench.world(), ids_per_call)).min().unwrap_or_default();
+    let mut cells = cells(options, benches.len());
+    cells.retain(|cell| fewest_calls(cell, ids_per_call) <= most);
     let mut rates = vec![guessed_rate(ids_per_call); cells.len()];
     // The first round finds out how many calls the turns of the others must have.
     for round in 0..=options.rounds {
         eprintln!("{ids_per_call} ids a call, round {round} of {}", options.rounds);
-        for place in order(cells.len(), round, options.rounds) {
+        for place in order(cells.len(), round) {
             let cell = &mut cells[place];
-            let calls = calls(bench.world(), cell, ids_per_call, rates[place] * options.seconds);
+            let bench = &mut benches[cell.world];
+            let calls = calls(cell, ids_per_call, rates[place] * options.seconds, most);
             let slice = bench.take(ids_per_call, calls)?;
             let turn = bench.turn(cell.contender, cell.clients, slice)?;
             rates[place] = turn.calls_a_second;
@@ -200,36 +224,35 @@ pub fn compare(bench: &mut Bench, options: &Options, ids_per_call: u64) -> Resul
     Ok(cells)
 }
 
-/// Every round begins with another one.
-fn order(cells: usize, round: u32, rounds: u32) -> impl Iterator<Item = usize> {
-    let first = cells * round as usize / (rounds as usize + 1);
-    (first..cells).chain(0..first)
+/// Another one in every round, and the same ones in every run: nobody is always the one who comes after a certain other.
+fn order(cells: usize, round: u32) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..cells).collect();
+    places.sort_by_cached_key(|place| {
+        let mut hasher = DefaultHasher::new();
+        (round, place).hash(&mut hasher);
+        hasher.finish()
+    });
+    places
 }
 
-/// Who has turns with how many clients; not those for whom the world is too small.
-fn cells(options: &Options, world: &World, ids_per_call: u64) -> Vec<Cell> {
+/// Who has turns with how many clients.
+fn cells(options: &Options, worlds: usize) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for clients in options.pgbench_clients() {
-        let mut add = |contender| cells.push(Cell { contender, clients, turns: Vec::new() });
-        add(Contender::Pgbench);
-        if options.connections.contains(&clients) {
-            add(Contender::Service);
-            add(Contender::UsualWay);
+    for world in 0..worlds {
+        for clients in options.pgbench_clients() {
+            let mut add = |contender| cells.push(Cell { world, contender, clients, turns: Vec::new() });
+            add(Contender::Pgbench);
+            if options.connections.contains(&clients) {
+                add(Contender::Service);
+                add(Contender::UsualWay);
+            }
         }
     }
-    cells.retain(|cell| {
-        let enough = fewest_calls(cell, ids_per_call) <= most_calls(world, ids_per_call);
-        if !enough {
-            eprintln!("too few contacts for {ids_per_call} ids on {} connections", cell.clients);
-        }
-        enough
-    });
     cells
 }
 
-/// As many calls as are wanted, as the world has rows for, and as give every client of pgbench the same number.
-fn calls(world: &World, cell: &Cell, ids_per_call: u64, wanted: f64) -> u64 {
-    let most = most_calls(world, ids_per_call);
+/// As many calls as are wanted, as there are rows for, and as give every client of pgbench the same number.
+fn calls(cell: &Cell, ids_per_call: u64, wanted: f64, most: u64) -> u64 {
     let clients = cell.clients as u64;
     let warm_up = if cell.contender == Contender::Pgbench { clients * pgbench::calls_a_fetch(ids_per_call) } else { 0 };
     let calls = (wanted as u64 + warm_up).clamp(fewest_calls(cell, ids_per_call), most);
@@ -242,5 +265,5 @@ fn fewest_calls(cell: &Cell, ids_per_call: u64) -> u64 {
 
 /// Some of a fresh world goes into the warm-up.
 fn most_calls(world: &World, ids_per_call: u64) -> u64 {
-    world.most_calls(ids_per_call) * 9 / 10
+    world.most_calls(ids_per_call) * 4 / 5
 }

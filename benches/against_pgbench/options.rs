@@ -4,23 +4,24 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use crate::world::FEW;
+use crate::AnyError;
+use crate::world::{FEW, World};
 
 /// Measures the service against pgbench with the service's own statement.
 #[derive(Parser)]
 #[command(bin_name = "cargo bench --bench against_pgbench --")]
 pub struct Options {
-    /// Contacts in the table.
-    #[arg(long, value_name = "ROWS", default_value_t = 2_000_000)]
-    pub contacts: u64,
+    /// Contacts in the table. With several sizes, or depths, the programs have their turns with all of them in every round.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2000000")]
+    contacts: Vec<u64>,
 
     /// Customers in the tree. Without it, one for every 20 contacts.
     #[arg(long, value_name = "ROWS")]
     customers: Option<u64>,
 
     /// Levels of the tree of customers, from 2 to 50.
-    #[arg(long, value_name = "LEVELS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(2..=50))]
-    pub depth: u64,
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5", value_parser = clap::value_parser!(u64).range(2..=50))]
+    depth: Vec<u64>,
 
     /// Connections on which calls are sent at once.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,8,32,64")]
@@ -58,7 +59,7 @@ pub struct Options {
     #[arg(long)]
     pub keep: bool,
 
-    /// Where the private PostgreSQL and its data are.
+    /// Where the private PostgreSQL and its data are, in a folder for each world.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/against_pgbench"))]
     pub data_dir: PathBuf,
 
@@ -72,7 +73,7 @@ impl Options {
         let mut options = Options::parse();
         options.growth |= options.growth_only || options.quick;
         if options.quick {
-            options.contacts = 40_000;
+            options.contacts = vec![40_000];
             options.customers = None;
             options.connections = vec![1, 8];
             options.clients = vec![8];
@@ -83,8 +84,10 @@ impl Options {
         options
     }
 
-    pub fn customers(&self) -> u64 {
-        self.customers.unwrap_or(self.contacts / FEW)
+    /// A world of each size with each depth.
+    pub fn worlds(&self) -> Result<Vec<World>, AnyError> {
+        let sizes = self.contacts.iter().flat_map(|contacts| self.depth.iter().map(move |depth| (*contacts, *depth)));
+        sizes.map(|(contacts, depth)| World::new(contacts, self.customers.unwrap_or(contacts / FEW), depth)).collect()
     }
 
     pub fn measures_cells(&self) -> bool {

@@ -11,11 +11,13 @@
 //!
 //! A pool's sessions are old: their statements are planned, and the pages of the shared memory are known to their processes.
 //! pgbench's are new in every turn, and would spend up to a third of their time on that. So each of them first reads the tables
-//! and makes a few calls, and then waits for all the others. There the turn begins.
+//! and makes a few calls, and then waits for all the others. There the turn begins. It ends when all wait again: to end a process
+//! that has touched so much memory takes as long as many calls.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -54,21 +56,23 @@ const THREADS: usize = 2;
 /// The most ids that are sent as text.
 const LONGEST_TEXT: u64 = 10;
 
-/// The lock for which the clients wait before the turn begins.
-const BARRIER: u32 = 1;
+/// The locks for which the clients wait before the turn begins, and at its end.
+const BEGIN: u32 = 1;
+const END: u32 = 2;
 
-/// How long the clients may take until they all wait there.
-const LONGEST_WARM_UP: Duration = Duration::from_secs(600);
+/// How long the clients may take until they all wait for one of them.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// Touches every page of the tables and indexes that the statement goes through, as it is: a scan would tidy up the pages.
+/// Touches every page that the statement goes through.
 const WARM_UP: &str = "\
 begin;
 set local statement_timeout = 0;
-select count(octet_length(get_raw_page(relation, 'main', page)))
-from unnest(array['contact', 'contact_pkey', 'customer', 'customer_pkey']) relation,
-  generate_series(0, pg_relation_size(relation) / current_setting('block_size')::int - 1) page;
+select bench.touch(0, 1000000000000);
 end;
 ";
+
+/// How often it is looked whether they do.
+const POLL: Duration = Duration::from_millis(50);
 
 /// How many calls a client fetches at once. Each of them is a prepared statement of its own.
 pub fn calls_a_fetch(ids_per_call: u64) -> u64 {
@@ -108,77 +112,99 @@ pub fn prepare(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<(), A
     ))
 }
 
-/// A pgbench whose clients wait for the turn to begin.
-pub struct Waiting {
+/// A running pgbench.
+pub struct Pgbench {
     process: Child,
+    cpu_before: f64,
     logs: PathBuf,
+    clients: usize,
+    calls_a_client: u64,
     fetch: u64,
 }
 
-/// Starts pgbench with the calls that were prepared. Each client makes the first of them, and then waits.
-pub fn start(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<Waiting, AnyError> {
-    let calls = slice.calls / clients as u64;
-    let fetch = calls_a_fetch(slice.ids_per_call);
-    let logs = arena.cluster.file("pgbench-logs");
-    let _ = fs::remove_dir_all(&logs);
-    fs::create_dir(&logs)?;
-    arena.client.run(&format!("select pg_advisory_lock({BARRIER})"))?;
-    let process = Command::new(arena.cluster.pgbench()?)
-        .args(["--no-vacuum", "--protocol=prepared", "--log"])
-        .arg(format!("--log-prefix={}", logs.join("log").display()))
-        .arg(format!("--client={clients}"))
-        .arg(format!("--jobs={}", clients.min(THREADS)))
-        .arg(format!("--transactions={}", calls + calls.div_ceil(fetch) + LEAD_IN))
-        .args([
-            "--define=stage=0",
-            "--define=turn=0",
-            &format!("--define=place={fetch}"),
-            "--define=no_key=none",
-            "--define=recorded=false",
-        ])
-        .arg(format!("--file={}", arena.cluster.file("pgbench.sql").display()))
-        .arg(arena.cluster.url(COPY))
-        .env("PGOPTIONS", session())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut waiting = Waiting { process, logs, fetch };
-    waiting.until_all_wait(arena, clients)?;
-    Ok(waiting)
-}
+impl Pgbench {
+    /// Starts it with the calls that were prepared. Each client makes the first of them, and then waits for the turn to begin.
+    pub fn start(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<Pgbench, AnyError> {
+        let calls_a_client = slice.calls / clients as u64;
+        let fetch = calls_a_fetch(slice.ids_per_call);
+        let logs = arena.cluster.file("pgbench-logs");
+        let _ = fs::remove_dir_all(&logs);
+        fs::create_dir(&logs)?;
+        let cpu_before = process::cpu_of_ended_children()?;
+        arena.client.run(&format!("select pg_advisory_lock({BEGIN}), pg_advisory_lock({END})"))?;
+        let process = Command::new(arena.cluster.pgbench()?)
+            .args(["--no-vacuum", "--protocol=prepared", "--log"])
+            .arg(format!("--log-prefix={}", logs.join("log").display()))
+            .arg(format!("--client={clients}"))
+            .arg(format!("--jobs={}", clients.min(THREADS)))
+            .arg(format!("--transactions={}", transactions(calls_a_client, fetch) + LEAD_OUT))
+            .args([
+                "--define=stage=0",
+                "--define=turn=0",
+                &format!("--define=left={calls_a_client}"),
+                &format!("--define=place={fetch}"),
+                "--define=no_key=none",
+                "--define=recorded=false",
+            ])
+            .arg(format!("--file={}", arena.cluster.file("pgbench.sql").display()))
+            .arg(arena.cluster.url(COPY))
+            .env("PGOPTIONS", session())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut pgbench = Pgbench { process, cpu_before, logs, clients, calls_a_client, fetch };
+        pgbench.until_all_wait(arena, BEGIN)?;
+        Ok(pgbench)
+    }
 
-impl Waiting {
-    fn until_all_wait(&mut self, arena: &mut Arena, clients: usize) -> Result<(), AnyError> {
-        const WAITING: &str = "select count(*) from pg_locks where locktype = 'advisory' and not granted";
+    /// Lets the clients go, until they have made all their calls.
+    pub fn run(&mut self, arena: &mut Arena) -> Result<(), AnyError> {
+        arena.client.run(&format!("select pg_advisory_unlock({BEGIN})"))?;
+        self.until_all_wait(arena, END)
+    }
+
+    fn until_all_wait(&mut self, arena: &mut Arena, barrier: u32) -> Result<(), AnyError> {
+        let waiting =
+            format!("select count(*) from pg_locks where locktype = 'advisory' and objid = {barrier} and not granted");
         let began = Instant::now();
-        while arena.client.number(WAITING)? < i64::try_from(clients)? {
-            if self.process.try_wait()?.is_some() || began.elapsed() > LONGEST_WARM_UP {
-                arena.client.run(&format!("select pg_advisory_unlock({BARRIER})"))?;
-                return Err(format!("pgbench ended, or did not begin in {LONGEST_WARM_UP:?}").into());
+        while arena.client.number(&waiting)? < i64::try_from(self.clients)? {
+            if self.process.try_wait()?.is_some() || began.elapsed() > LONGEST_WAIT {
+                arena.client.run("select pg_advisory_unlock_all()")?;
+                let _ = self.process.kill();
+                let mut errors = String::new();
+                self.process.stderr.take().map_or(Ok(0), |mut stderr| stderr.read_to_string(&mut errors))?;
+                return Err(format!("pgbench ended, or took more than {LONGEST_WAIT:?}:\n{errors}").into());
             }
-            sleep(Duration::from_millis(50));
+            sleep(POLL);
         }
         Ok(())
     }
 
-    /// Lets the clients go, and waits until they have made all their calls.
-    pub fn run(self, arena: &mut Arena) -> Result<Samples, AnyError> {
-        let cpu_before = process::cpu_of_ended_children()?;
-        arena.client.run(&format!("select pg_advisory_unlock({BARRIER})"))?;
+    /// Lets it end, and reads what it wrote down.
+    pub fn end(self, arena: &mut Arena) -> Result<Samples, AnyError> {
+        arena.client.run(&format!("select pg_advisory_unlock({END})"))?;
         let output = self.process.wait_with_output()?;
         if !output.status.success() {
             return Err(format!("pgbench failed:\n{}", String::from_utf8_lossy(&output.stderr)).into());
         }
-        let cpu = process::cpu_of_ended_children()? - cpu_before;
-        let log = Log::read(&self.logs, self.fetch)?;
+        let cpu = process::cpu_of_ended_children()? - self.cpu_before;
+        let log = Log::read(&self.logs, self.fetch, transactions(self.calls_a_client, self.fetch))?;
         let share_of_fetching = log.fetching.as_secs_f64() / log.all.as_secs_f64();
         Ok(Samples { samples: log.samples, generator_cpu: cpu, share_of_fetching })
     }
 }
 
+/// Transactions of a client, up to the last of its calls.
+fn transactions(calls: u64, fetch: u64) -> u64 {
+    LEAD_IN + calls + calls.div_ceil(fetch)
+}
+
 /// Transactions of a client that are no calls: reading the tables, and waiting.
 const LEAD_IN: u64 = 2;
+
+/// Waiting at the end.
+const LEAD_OUT: u64 = 1;
 
 /// The settings of a session of the service.
 fn session() -> String {
@@ -197,24 +223,33 @@ fn script(ids_per_call: u64) -> Result<String, AnyError> {
         .collect();
     let mut script = format!(
         "\\if :stage = 0\n{WARM_UP}\\set stage 1\n\
-         \\elif :stage = 1 and :turn = 1 and :place = {fetch}\n\
-         set lock_timeout = 0;\nset statement_timeout = 0;\n\
-         select pg_advisory_lock_shared({BARRIER});\nselect pg_advisory_unlock_shared({BARRIER});\n\
-         reset lock_timeout;\nreset statement_timeout;\n\\set stage 2\n\
+         \\elif :stage = 1 and :turn = 1 and :place = {fetch}\n{}\\set stage 2\n\
+         \\elif :left = 0\n{}\
          \\elif :place = {fetch}\n\
          with next as materialized (\n  select parameters || '{{}}' as parameters from bench.fetch \
          where client = :client_id and turn = :turn\n)\n\
          select {} from next \\gset\n\\set turn :turn + 1\n\\set place 0\n",
+        wait_for(BEGIN),
+        wait_for(END),
         columns.join(", ")
     );
     for place in places {
         let statement = PARAMETERS.iter().fold(statement.clone(), |statement, (parameter, name, kind)| {
             statement.replace(parameter, &format!(":{name}_{place}{kind}"))
         });
-        write!(script, "\\elif :place = {place}\n{statement};\n\\set place {}\n", place + 1)?;
+        write!(script, "\\elif :place = {place}\n{statement};\n\\set place {}\n\\set left :left - 1\n", place + 1)?;
     }
     script.push_str("\\endif\n");
     Ok(script)
+}
+
+/// Waits until the benchmark gives the lock back.
+fn wait_for(barrier: u32) -> String {
+    format!(
+        "set lock_timeout = 0;\nset statement_timeout = 0;\n\
+         select pg_advisory_lock_shared({barrier});\nselect pg_advisory_unlock_shared({barrier});\n\
+         reset lock_timeout;\nreset statement_timeout;\n"
+    )
 }
 
 /// The service's statement without an idempotency key; with a number as its fourth parameter where the list is long.
@@ -248,17 +283,20 @@ struct Log {
 }
 
 impl Log {
-    fn read(folder: &Path, fetch: u64) -> Result<Log, AnyError> {
+    fn read(folder: &Path, fetch: u64, transactions: u64) -> Result<Log, AnyError> {
         let mut log = Log { samples: Vec::new(), fetching: Duration::ZERO, all: Duration::ZERO };
-        let mut transactions: BTreeMap<usize, u64> = BTreeMap::new();
+        let mut ended: BTreeMap<usize, u64> = BTreeMap::new();
         let mut lines = String::new();
         for file in fs::read_dir(folder)? {
             lines.push_str(&fs::read_to_string(file?.path())?);
         }
         for line in lines.lines() {
             let (client, took, end) = parse(line).ok_or_else(|| format!("pgbench logged `{line}`"))?;
-            let transaction = transactions.entry(client).or_default();
+            let transaction = ended.entry(client).or_default();
             *transaction += 1;
+            if *transaction > transactions {
+                continue;
+            }
             // Up to here it warmed up: the lead-in, and one fetch with its calls.
             let Some(place) = transaction.checked_sub(LEAD_IN + fetch + 2) else { continue };
             if place.is_multiple_of(fetch + 1) {

@@ -1,6 +1,7 @@
 //! The customers and contacts that are loaded, and which of them a run uses up.
 
 use std::collections::hash_map::DefaultHasher;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use customer_deletion::schema::MIGRATOR;
@@ -49,12 +50,17 @@ impl World {
         Ok(World { customers, contacts, depth, requesters, leaves_with_few, leaves })
     }
 
+    /// Tells it from other worlds.
+    pub fn name(&self) -> String {
+        format!("world_{}_{}_{}", self.customers, self.contacts, self.depth)
+    }
+
     /// The database that it is kept in. Another schema, or other contents, make another name.
     pub fn database(&self) -> String {
         let mut contents = DefaultHasher::new();
         SQL.hash(&mut contents);
         MIGRATOR.iter().for_each(|migration| migration.checksum.hash(&mut contents));
-        format!("world_{}_{}_{}_{:08x}", self.customers, self.contacts, self.depth, contents.finish() as u32)
+        format!("{}_{:08x}", self.name(), contents.finish() as u32)
     }
 
     /// What loads it into a migrated database.
@@ -113,6 +119,12 @@ impl World {
 
     fn leaves_for(&self, ids_per_call: u64) -> u64 {
         if ids_per_call <= FEW { self.leaves_with_few } else { self.leaves - self.leaves_with_few }
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} contacts, {} levels", self.contacts, self.depth)
     }
 }
 

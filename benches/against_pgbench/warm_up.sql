@@ -1,0 +1,47 @@
+-- Makes new sessions as old ones are: each page of the shared memory that a process has not touched before costs it a fault,
+-- and a session that is a few thousand calls old has touched few of the pages of a large table.
+
+-- Touches some pages of the tables and indexes that the deletion goes through, counted over all of them, as they are: a scan
+-- would tidy them up. Answers how many there were.
+create function bench.touch(first_page bigint, pages bigint) returns bigint
+language sql
+as $$
+  select count(octet_length(get_raw_page(relation.name, 'main', page)))
+  from (
+    select name, pages, sum(pages) over (order by name)::bigint - pages as first_page
+    from (
+      select name, pg_relation_size(name) / current_setting('block_size')::bigint as pages
+      from unnest(array['contact', 'contact_pkey', 'customer', 'customer_pkey', 'operation_by_requester']) as name
+    ) as relation
+  ) as relation
+  cross join lateral generate_series(
+    greatest(touch.first_page - relation.first_page, 0),
+    least(touch.first_page + touch.pages - relation.first_page, relation.pages) - 1
+  ) as page
+$$;
+
+-- How far the sessions are that have deleted something.
+create unlogged table bench.session (
+  process integer primary key,
+  touched bigint not null default 0,
+  is_warm boolean not null default false
+);
+
+-- A deletion touches as many pages as it has time for, and the next of the same session goes on.
+create function bench.touch_more() returns trigger
+language plpgsql
+as $$
+declare
+  step constant bigint := 20000;
+  current bench.session;
+begin
+  insert into bench.session (process) values (pg_backend_pid()) on conflict do nothing;
+  select * into current from bench.session where process = pg_backend_pid();
+  if not current.is_warm then
+    update bench.session
+    set touched = touched + step, is_warm = bench.touch(current.touched, step) = 0
+    where process = current.process;
+  end if;
+  return null;
+end
+$$;
