@@ -1,10 +1,9 @@
 //! Whether the process runs, and whether it should be sent calls.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::Identification;
 use crate::repository::Repository;
@@ -14,7 +13,7 @@ use crate::telemetry::metrics;
 pub struct Health {
     repository: Repository,
     identification: Identification,
-    draining: AtomicBool,
+    draining: CancellationToken,
 }
 
 #[derive(Serialize)]
@@ -26,12 +25,12 @@ struct State {
 
 impl Health {
     pub fn new(repository: Repository, identification: Identification) -> Health {
-        Health { repository, identification, draining: AtomicBool::new(false) }
+        Health { repository, identification, draining: CancellationToken::new() }
     }
 
     /// From now on no new calls should be sent here.
     pub fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
         metrics::ready(false);
     }
 
@@ -52,11 +51,13 @@ impl Health {
     }
 
     async fn check(&self) -> Result<(), String> {
-        if self.draining.load(Ordering::Relaxed) {
-            return Err("the service is shutting down".to_owned());
-        }
-        self.identification.check()?;
-        self.repository.check().await.map_err(|error| error.to_string())
+        let checked = async {
+            self.identification.check()?;
+            self.repository.check().await.map_err(|error| error.to_string())
+        };
+        // Also in the middle of a check, which may wait for the calls that are in flight.
+        let ended = self.draining.run_until_cancelled(checked).await;
+        ended.unwrap_or_else(|| Err("the service is shutting down".to_owned()))
     }
 }
 
