@@ -151,7 +151,7 @@ grant select (sub_customer_id, subscriber_id, sell_plan_id) on external_params t
 -- Whether it is taken.
 grant select (name) on zone to customer_deletion_maintenance;
 grant select (id, product_id, customer_id, live) on product_allocation to customer_deletion_maintenance;
-grant select (id, requester_id, customer_id, resource, target_ids, status, created_at) on operation
+grant select (id, requester_id, customer_id, resource, target_ids, deleted_rows, status, created_at) on operation
   to customer_deletion_maintenance;
 grant select (operation_id, restored_ids, restored_by, restored_at, transaction_id) on restoration
   to customer_deletion_maintenance;

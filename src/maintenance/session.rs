@@ -17,6 +17,8 @@ pub async fn open(name: &str, lock_timeout: Duration) -> Result<PgConnection, Ma
         .options(PLANNING)
         .options([
             ("lock_timeout", lock_timeout.as_millis().to_string()),
+            // A long list takes its time, whatever the role or the database is set to.
+            ("statement_timeout", "0".to_owned()),
             // What waits for a lock acts on what is there then.
             ("default_transaction_isolation", "read committed".to_owned()),
         ])

@@ -15,6 +15,9 @@ use crate::resource::Resource;
 /// How many operations are looked at together.
 const PAGE: i64 = 500;
 
+/// How many ids they may have together, beside those of the last. A list of ids can be long, and a page is in memory.
+const PAGE_IDS: i64 = 10_000;
+
 /// How many blocks of a table are read together: 2 MiB.
 const BLOCKS: i64 = 256;
 
@@ -52,7 +55,7 @@ async fn go_through_operations(eraser: &mut Eraser, ages: Ages) -> Result<(), Ma
     let (mut last, mut oldest) = (Uuid::nil(), None);
     loop {
         let began = Instant::now();
-        let page = statements::page_of_operations(&mut eraser.session, last, until, PAGE).await?;
+        let page = statements::page_of_operations(&mut eraser.session, last..until, PAGE, ages.rows, PAGE_IDS).await?;
         let Some(end) = page.last() else { break };
         last = end.id;
         let oldest = *oldest.get_or_insert(page[0].created_at);
@@ -69,7 +72,7 @@ async fn erase_page(eraser: &mut Eraser, page: &[Operation], ages: Ages) -> Resu
     // A dry run that reads the tables finds these rows there.
     if ages.recorded_only || !eraser.dry_run {
         for resource in Resource::ALL {
-            let ids = rows_of(page, resource, ages.rows);
+            let ids = rows_of(page, resource);
             eraser.erase(resource, &ids, Due { before: ages.rows, customer: None }).await?;
         }
     }
@@ -81,12 +84,8 @@ async fn erase_page(eraser: &mut Eraser, page: &[Operation], ages: Ages) -> Resu
 }
 
 /// The rows of a resource that the operations deleted long ago.
-fn rows_of(page: &[Operation], resource: Resource, before: OffsetDateTime) -> Vec<Uuid> {
-    let deletions = page.iter().filter(|operation| {
-        operation.resource == resource.word()
-            && operation.status == Status::Success.name()
-            && operation.created_at < before
-    });
+fn rows_of(page: &[Operation], resource: Resource) -> Vec<Uuid> {
+    let deletions = page.iter().filter(|operation| operation.resource == resource.word());
     deletions.flat_map(|operation| operation.target_ids.iter().copied()).collect()
 }
 

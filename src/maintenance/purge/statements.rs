@@ -1,5 +1,7 @@
 //! One function for each statement of a purge.
 
+use std::ops::Range;
+
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -19,20 +21,30 @@ pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::
 pub struct Operation {
     pub id: Uuid,
     pub resource: String,
+    /// Of the rows that it deleted long enough ago.
     pub target_ids: Vec<Uuid>,
     pub status: String,
     pub created_at: OffsetDateTime,
 }
 
+/// The operations after the first id, up to the last; so many of them, or fewer with as many ids.
 pub async fn page_of_operations(
     connection: &mut PgConnection,
-    after: Uuid,
-    until: Uuid,
+    Range { start, end }: Range<Uuid>,
     count: i64,
+    deleted_before: OffsetDateTime,
+    ids: i64,
 ) -> Result<Vec<Operation>, sqlx::Error> {
-    sqlx::query_file_as!(Operation, "src/maintenance/sql/page_of_operations.sql", after, until, count)
-        .fetch_all(connection)
-        .await
+    let sql = sqlx::query_file_as!(
+        Operation,
+        "src/maintenance/sql/page_of_operations.sql",
+        start,
+        end,
+        count,
+        deleted_before,
+        ids,
+    );
+    sql.fetch_all(connection).await
 }
 
 /// Those of the operations that are older than `before` and explain no row that is kept: one deleted at `kept_from` or

@@ -5,9 +5,10 @@ use rstest::rstest;
 use uuid::Uuid;
 
 use super::{age_operation, age_rows, present, rows, run, told};
+use crate::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::TestService;
 use crate::support::process::{command, output};
-use crate::support::service::word;
+use crate::support::service::{send, word};
 use crate::support::world::table;
 
 #[rstest]
@@ -51,6 +52,33 @@ async fn old_deletions_are_erased_and_young_ones_and_live_rows_stay(#[case] reso
     assert!(others.into_iter().all(|other| told(&said, word(other)) == 0), "{said}");
     let again = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
     assert_eq!(told(&again, word(resource)), 0);
+}
+
+/// Operations with long lists are looked at a few at a time, and none is left out.
+#[tokio::test]
+async fn all_rows_of_operations_with_long_lists_are_erased() {
+    let service = TestService::start_with(|settings| settings.queue.workers = 1).await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let mut ids = many_contacts(pool, family.sub_customer, 16_000).await;
+    let young = ids.split_off(15_000);
+    for (list, days) in ids.chunks(6_000).map(|list| (list, 91)).chain([(young.as_slice(), 89)]) {
+        let call = call(&service, family.requester, family.sub_customer, Resource::Contact, list);
+        let operation = assert_accepted(&send(call).await);
+        assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+        age_operation(pool, operation, days).await;
+        age_rows(pool, Resource::Contact, list, days).await;
+    }
+    // With ids of that time.
+    let old = "update operation set id = ('00000000-0000-7000-8000-' || right(id::text, 12))::uuid";
+    let sql = format!("alter table operation disable trigger operation_ends_once; {old}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(pool).await.unwrap();
+
+    let arguments = ["purge", "--older-than", "90d", "--recorded-only", "--batch-size", "5000", "--pause", "0"];
+    let said = run(&service.database, &arguments).await.done();
+
+    assert_eq!(told(&said, "contact"), 15_000, "{said}");
+    assert_eq!(rows(pool, "contact").await, 1_000);
 }
 
 #[tokio::test]

@@ -181,7 +181,7 @@ async fn operations_and_rows_are_found_through_indexes() {
     for (sql, (types, values)) in [
         (
             include_str!("../../../src/maintenance/sql/page_of_operations.sql"),
-            ("uuid, uuid, bigint", "gen_random_uuid(), gen_random_uuid(), 500"),
+            ("uuid, uuid, bigint, timestamptz, bigint", "gen_random_uuid(), gen_random_uuid(), 500, now(), 10000"),
         ),
         (
             include_str!("../../../src/maintenance/sql/erasable_operations.sql"),

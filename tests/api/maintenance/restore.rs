@@ -6,9 +6,11 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::{maintenance, run};
+use crate::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::TestService;
 use crate::support::database::MAINTENANCE;
 use crate::support::process::output;
+use crate::support::service::send;
 
 #[rstest]
 #[case::contact(Resource::Contact)]
@@ -33,6 +35,31 @@ async fn a_thousand_rows_come_back_as_they_were_to_the_byte(#[case] resource: Re
     // They are as live as before.
     service.delete(family.requester, customer, resource, &ids).await.assert_deleted();
     assert_eq!(service.world.deleted(resource, &ids).await.len(), 1000);
+}
+
+/// No limit of the database's ends a long restore.
+#[tokio::test]
+async fn a_long_list_comes_back_however_long_it_takes() {
+    const MANY: i32 = 20_000;
+    let service = TestService::start_with(|settings| settings.queue.workers = 1).await;
+    let family = service.world.family().await;
+    let pool = &service.database.pool;
+    let contacts = many_contacts(pool, family.sub_customer, MANY).await;
+    let call = call(&service, family.requester, family.sub_customer, Resource::Contact, &contacts);
+    let operation = assert_accepted(&send(call).await);
+    assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+
+    let limit =
+        "do $$ begin execute format('alter database %I set statement_timeout = 100', current_database()); end $$";
+    sqlx::raw_sql(limit).execute(pool).await.unwrap();
+    run(&service.database, &["restore", "--operation", &operation.to_string()]).await.done();
+
+    let live: i64 = sqlx::query_scalar("select count(*) from live_contact where customer_id = $1")
+        .bind(family.sub_customer)
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    assert_eq!(live, i64::from(MANY));
 }
 
 #[tokio::test]

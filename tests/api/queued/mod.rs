@@ -93,7 +93,7 @@ pub async fn waiting(pool: &sqlx::PgPool) -> i64 {
 }
 
 /// Contacts of a customer, made by the server itself.
-async fn many_contacts(pool: &sqlx::PgPool, customer: Uuid, count: i32) -> Vec<Uuid> {
+pub async fn many_contacts(pool: &sqlx::PgPool, customer: Uuid, count: i32) -> Vec<Uuid> {
     sqlx::query_scalar(
         "insert into contact (id, customer_id, email, mobile)
          select gen_random_uuid(), $1, 'a@example.com', '+491510000' from generate_series(1, $2)

@@ -22,7 +22,10 @@ const SELECT: Columns = &[
     ("zone", &["id", "customer_id", "name", "deleted_at", "deleted_by"]),
     ("product", &["id", "customer_id", "deleted_at", "deleted_by"]),
     ("product_allocation", &["id", "product_id", "customer_id", "live"]),
-    ("operation", &["id", "requester_id", "customer_id", "resource", "target_ids", "status", "created_at"]),
+    (
+        "operation",
+        &["id", "requester_id", "customer_id", "resource", "target_ids", "deleted_rows", "status", "created_at"],
+    ),
     ("restoration", &["operation_id", "restored_ids", "restored_by", "restored_at", "transaction_id"]),
 ];
 
