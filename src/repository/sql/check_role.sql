@@ -13,7 +13,7 @@ select
     select
     from unnest(array[
       'schema_version', 'customer', 'contact', 'address', 'subscriber', 'sell_plan', 'external_params', 'zone', 'product',
-      'product_allocation', 'operation'
+      'product_allocation', 'operation', 'operation_queue'
     ]) as own (name)
     join pg_class on pg_class.oid = to_regclass(own.name)
     where pg_has_role(session_user, pg_class.relowner, 'member')
@@ -31,7 +31,12 @@ select
         ('zone', 'select'), ('zone', 'update'),
         ('product', 'select'), ('product', 'update'),
         ('product_allocation', 'select'),
-        ('operation', 'select'), ('operation', 'insert')
+        ('operation', 'select'), ('operation', 'insert'), ('operation', 'update'),
+        ('operation_queue', 'select'), ('operation_queue', 'insert'), ('operation_queue', 'update'), ('operation_queue', 'delete')
     ) as needed (name, privilege)
-    where not has_any_column_privilege(to_regclass(needed.name), needed.privilege)
+    where not case needed.privilege
+      -- A privilege of whole rows.
+      when 'delete' then has_table_privilege(to_regclass(needed.name), needed.privilege)
+      else has_any_column_privilege(to_regclass(needed.name), needed.privilege)
+    end
   ) as "missing!"

@@ -79,7 +79,10 @@ async fn a_build_is_not_ready_on_a_schema_from_before_migrations_named_builds() 
     schema::migrate(&service.database.url.parse().unwrap()).await.unwrap();
     let (status, reason) = readiness(&service).await;
     assert_eq!(status, 503);
-    assert!(reason.contains("is not granted update on subscriber, update on sell_plan; "), "{reason}");
+    assert!(
+        reason.contains("is not granted update on subscriber, update on sell_plan, select on operation_queue, "),
+        "{reason}"
+    );
     service.database.grant().await;
     assert_eq!(readiness(&service).await.0, 200);
 }

@@ -104,6 +104,26 @@ async fn a_running_service_does_nothing_as_the_owner() {
 }
 
 #[rstest]
+#[case::to_accept("insert on operation_queue")]
+#[case::to_lease("update on operation_queue")]
+#[case::to_end("update on operation")]
+#[case::to_take_away("delete on operation_queue")]
+#[tokio::test]
+async fn a_privilege_that_only_the_queue_needs_is_named_too(#[case] privilege: &str) {
+    let service = TestService::start().await;
+    assert_eq!(service.management("/health/ready").await.status, 200);
+    let revoke = format!("revoke {privilege} from customer_deletion_service");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(revoke)).execute(&service.database.pool).await.unwrap();
+
+    let ready = service.management("/health/ready").await;
+    assert_eq!(ready.status, 503, "{}", ready.text);
+    assert!(ready.text.contains(privilege) && ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
+
+    service.database.grant().await;
+    assert_eq!(service.management("/health/ready").await.status, 200);
+}
+
+#[rstest]
 #[case::the_version("select on schema_version", "permission denied")]
 #[case::the_records("insert on operation", "insert on operation")]
 #[case::the_rows("update on zone", "update on zone")]

@@ -28,7 +28,7 @@ impl Stopped {
         let role = format!("stopped_{}", Uuid::now_v7().simple());
         let sql = format!(
             "create role {role} login password 'stopped';
-             grant select, insert, update on all tables in schema public to {role};
+             grant select, insert, update, delete on all tables in schema public to {role};
              create function may_pass() returns boolean language plpgsql as $$
              begin
                while not pg_try_advisory_lock_shared({GATE}) loop
