@@ -142,24 +142,31 @@ struct Upkeep {
 impl Upkeep {
     /// Never ends.
     async fn run(self, keep_alive: Duration) {
-        let mut counted = tokio::time::interval(UPKEEP_INTERVAL);
+        // Apart, because the database may be slow to answer.
+        tokio::join!(self.look_after_callers(keep_alive), self.look_at_the_database());
+    }
+
+    async fn look_after_callers(&self, keep_alive: Duration) {
         let mut requesters = tokio::time::interval(FORGET_INTERVAL);
         let mut connections = tokio::time::interval(WATCH_INTERVAL);
         loop {
             tokio::select! {
-                _ = counted.tick() => {
-                    metrics::upkeep();
-                    self.health.ask().await;
-                    self.measure_backlog().await;
-                }
                 _ = requesters.tick() => self.admission.forget_idle_requesters(),
                 _ = connections.tick() => self.connections.close_idle(keep_alive + HEAD_TIMEOUT),
             }
         }
     }
-}
 
-impl Upkeep {
+    async fn look_at_the_database(&self) {
+        let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+        loop {
+            interval.tick().await;
+            metrics::upkeep();
+            self.health.ask().await;
+            self.measure_backlog().await;
+        }
+    }
+
     /// What waits is the same for all replicas. While the database is away, the last that was seen stays.
     async fn measure_backlog(&self) {
         if let Ok(backlog) = self.repository.backlog().await {

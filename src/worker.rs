@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use tracing::Instrument;
 use crate::error::{Code, Error};
 use crate::operation::Status;
 use crate::repository::{End, Leased, Queue, Repository};
+use crate::telemetry::outage::Outage;
 use crate::telemetry::{metrics, traces};
 
 /// How often a worker that has nothing to do looks for what other replicas accepted. What its own replica accepts wakes it.
@@ -60,9 +62,7 @@ impl Workers {
             tracing::warn!(?patience, "an operation takes longer, and is handed back to the queue");
             self.tasks.shutdown().await;
             let broken_off: Vec<_> = lock(&self.at_work).drain().map(|(_, leased)| leased).collect();
-            for leased in broken_off {
-                hand_back(&self.queue, &leased).await;
-            }
+            join_all(broken_off.iter().map(|leased| hand_back(&self.queue, leased))).await;
         }
         self.queue.close().await;
     }
@@ -79,6 +79,17 @@ async fn hand_back(queue: &Queue, leased: &Arc<Leased>) {
     }
 }
 
+/// A defect that ends the work in the middle must not end it for ever: its operation has the next attempt, and so have others.
+async fn again_after_panics<W>(work: impl Fn() -> W)
+where
+    W: Future<Output = ()> + Send + 'static,
+{
+    while let Err(panic) = AbortOnDropHandle::new(tokio::spawn(work())).await {
+        tracing::error!(%panic, "a worker broke off, and begins again");
+        sleep(POLL_INTERVAL).await;
+    }
+}
+
 #[derive(Clone)]
 struct Worker {
     number: usize,
@@ -89,17 +100,16 @@ struct Worker {
 }
 
 impl Worker {
-    /// A defect that ends the work in the middle must not end it for ever: its operation has the next attempt, and so have others.
     async fn work_for_good(self) {
-        while let Err(panic) = AbortOnDropHandle::new(tokio::spawn(self.clone().work())).await {
-            tracing::error!(%panic, "a worker broke off, and begins again");
-            sleep(POLL_INTERVAL).await;
-        }
+        again_after_panics(|| self.clone().work()).await;
     }
 
     async fn work(self) {
+        let mut outage = Outage::default();
         while !self.stop.is_cancelled() {
-            match self.queue.claim().await {
+            let claimed = self.queue.claim().await;
+            let is_news = outage.note(claimed.is_ok(), Instant::now());
+            match claimed {
                 Ok(Some(leased)) if self.stop.is_cancelled() => hand_back(&self.queue, &Arc::new(leased)).await,
                 Ok(Some(leased)) => {
                     let leased = Arc::new(leased);
@@ -109,7 +119,9 @@ impl Worker {
                 }
                 Ok(None) => self.rest().await,
                 Err(error) => {
-                    tracing::debug!(%error, "the queue cannot be asked");
+                    if is_news {
+                        tracing::warn!(%error, "the queue cannot be asked; accepted operations wait");
+                    }
                     self.rest().await;
                 }
             }
@@ -184,4 +196,39 @@ fn report(leased: &Leased, end: &End, took: Duration) {
         };
     }
     if end.code == Some(Code::GLOBAL_1001) { line!(error) } else { line!(info) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_begins_again_until_it_has_ended() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        again_after_panics(|| {
+            let begun = Arc::clone(&begun);
+            async move { assert_ne!(begun.fetch_add(1, Ordering::SeqCst), 0, "a defect") }
+        })
+        .await;
+        assert_eq!(begun.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn work_ends_when_nobody_waits_for_it_any_more() {
+        let (held_by_the_work, dropped) = oneshot::channel::<()>();
+        let held_by_the_work = Mutex::new(Some(held_by_the_work));
+        let waiting = again_after_panics(move || {
+            let held = held_by_the_work.lock().unwrap().take();
+            async move {
+                let _held = held;
+                std::future::pending::<()>().await;
+            }
+        });
+        assert!(timeout(Duration::from_millis(50), waiting).await.is_err());
+        assert!(dropped.await.is_err());
+    }
 }

@@ -101,11 +101,11 @@ impl Database {
     where
         W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
     {
-        let mut lease = self.sessions.lend().await?;
-        let result = work(lease.session()).await;
+        let mut borrowed = self.sessions.lend().await?;
+        let result = work(borrowed.session()).await;
         match &result {
             Err(error) if breaks_connection(error) => self.sessions.distrust(),
-            Ok(_) | Err(_) => lease.give_back(),
+            Ok(_) | Err(_) => borrowed.give_back(),
         }
         result
     }

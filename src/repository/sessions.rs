@@ -63,14 +63,14 @@ impl Sessions {
     }
 
     /// A session, for a while.
-    pub async fn lend(&self) -> Result<Lease, sqlx::Error> {
+    pub async fn lend(&self) -> Result<Borrowed, sqlx::Error> {
         let began = Instant::now();
         let lent = timeout(self.acquire_timeout, self.pool.get()).await;
         if self.counts_waits {
             metrics::waited_for_connection(began.elapsed(), lent.is_err());
         }
         match lent {
-            Ok(Ok(session)) => Ok(Lease(Some(session))),
+            Ok(Ok(session)) => Ok(Borrowed(Some(session))),
             Ok(Err(PoolError::Backend(error))) => Err(error),
             Ok(Err(PoolError::Closed)) => Err(sqlx::Error::PoolClosed),
             Ok(Err(PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_))) | Err(_) => {
@@ -103,11 +103,11 @@ impl Sessions {
 
 /// A borrowed session that goes back to the pool only when told to. Dropped in the middle of its work, by a deadline or an error,
 /// it is closed: a session with half an answer in it must not be lent again.
-pub struct Lease(Option<Object<Maker>>);
+pub struct Borrowed(Option<Object<Maker>>);
 
-impl Lease {
+impl Borrowed {
     pub fn session(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect("a lease has its session until it ends")
+        self.0.as_mut().expect("a borrowed session is there until it is given back")
     }
 
     pub fn give_back(mut self) {
@@ -115,7 +115,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for Borrowed {
     fn drop(&mut self) {
         if let Some(session) = self.0.take() {
             drop(Object::take(session));

@@ -49,7 +49,7 @@ struct Inner {
     tasks: TaskTracker,
     longest_wait: Duration,
     longest_statement: Duration,
-    queue: Mutex<Queue>,
+    calls: Mutex<WaitingCalls>,
 }
 
 /// What a call gets by waiting.
@@ -66,14 +66,14 @@ pub struct Turn(Arc<Inner>);
 impl Sharing {
     /// Shared statements are done in the runtime, as tasks of their own.
     pub fn new(settings: &config::Database, database: Database, runtime: Handle, tasks: TaskTracker) -> Sharing {
-        let queue = Queue { free_turns: settings.max_connections, waiting: VecDeque::new() };
+        let calls = WaitingCalls { free_turns: settings.max_connections, waiting: VecDeque::new() };
         Sharing(Arc::new(Inner {
             database,
             runtime,
             tasks,
             longest_wait: settings.acquire_timeout,
             longest_statement: settings.statement_timeout / 2,
-            queue: Mutex::new(queue),
+            calls: Mutex::new(calls),
         }))
     }
 
@@ -98,15 +98,15 @@ impl Sharing {
 
     /// None where a turn was free: it is the call's now.
     fn enqueue(&self, deletion: &Arc<Deletion>) -> Option<oneshot::Receiver<Reached>> {
-        let mut queue = self.0.lock();
-        if let Some(rest) = queue.free_turns.checked_sub(1) {
-            queue.free_turns = rest;
+        let mut calls = self.0.lock();
+        if let Some(rest) = calls.free_turns.checked_sub(1) {
+            calls.free_turns = rest;
             return None;
         }
         let (reached, receiver) = oneshot::channel();
         let shares = may_share(deletion);
         let deletion = Arc::clone(deletion);
-        queue.waiting.push_back(Waiting { deletion, since: Instant::now(), shares, reached, span: Span::current() });
+        calls.waiting.push_back(Waiting { deletion, since: Instant::now(), shares, reached, span: Span::current() });
         Some(receiver)
     }
 
@@ -129,8 +129,8 @@ impl Drop for Turn {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().expect("nothing panics while it holds this lock")
+    fn lock(&self) -> MutexGuard<'_, WaitingCalls> {
+        self.calls.lock().expect("nothing panics while it holds this lock")
     }
 
     /// Gives a turn to the call, or to a statement for all of them.
@@ -168,7 +168,7 @@ impl Turn {
 }
 
 /// The calls that wait, in the order in which they came. Nobody waits while a turn is free.
-struct Queue {
+struct WaitingCalls {
     free_turns: u32,
     waiting: VecDeque<Waiting>,
 }
@@ -182,7 +182,7 @@ struct Waiting {
     span: Span,
 }
 
-impl Queue {
+impl WaitingCalls {
     /// The call that has waited longest, with those that share its statement. When there is none, the turn is free.
     fn next(&mut self) -> Vec<Waiting> {
         self.waiting.retain(|call| !call.reached.is_closed());

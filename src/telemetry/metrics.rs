@@ -98,13 +98,16 @@ fn describe() {
     describe_gauge!(IN_FLIGHT, "Calls under /api/ that are being worked on.");
     describe_counter!(
         REJECTED,
-        "Calls turned away at a limit, before any work: too many in flight, or too many of one requester."
+        "Calls turned away at a limit, before any work: in_flight, large_bodies, long_validations (503), rate, waiting (429)."
     );
     describe_counter!(DELETED_ROWS, "Rows that were deleted.");
     describe_counter!(OPERATIONS, "Operations by how they ended, without replays.");
     describe_counter!(REPLAYS, "Calls answered again under their idempotency key.");
-    describe_gauge!(CONNECTIONS, "Connections to PostgreSQL that are open.");
-    describe_gauge!(CONNECTIONS_MAX, "The most connections to PostgreSQL that may be open.");
+    describe_gauge!(
+        CONNECTIONS,
+        "Connections to PostgreSQL that are open for calls; each worker of the queue has one more."
+    );
+    describe_gauge!(CONNECTIONS_MAX, "The most connections to PostgreSQL that may be open for calls.");
     describe_histogram!(WAIT, "How long work waited for a connection.");
     describe_counter!(WAIT_TIMEOUTS, "Work that got no connection in time.");
     describe_counter!(

@@ -1,6 +1,7 @@
 //! Logs, traces and metrics: how operators see the service.
 
 pub mod metrics;
+pub mod outage;
 pub mod traces;
 
 use std::io::IsTerminal;

@@ -7,7 +7,7 @@
 
 mod statements;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use self::statements::{Enqueued, accept, measure};
 
 use super::database::Database;
-use super::statements::{Attempt, Record, delete, inspect};
+use super::statements::{Attempt, Record, delete, find_operation, inspect};
 use super::{ATTEMPTS, Repository};
 use crate::config;
 use crate::eligibility::judge;
@@ -61,6 +61,8 @@ pub struct Leased {
     pub deletion: Deletion,
     /// From its being accepted to this lease.
     pub waited: Duration,
+    /// What this attempt has asked PostgreSQL to commit.
+    outcome: OnceLock<End>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -130,7 +132,7 @@ impl Queue {
             self.run(leased).await
         };
         if let Ok(Some(end)) = &result {
-            metrics::operation_ended(leased.deletion.resource, end.status, end.deleted_rows.unsigned_abs() as usize);
+            count(leased, end);
         }
         if let Err(Error::Defect(_)) = &result {
             self.repository.schema_fits.doubt();
@@ -138,22 +140,42 @@ impl Queue {
         result
     }
 
-    /// After an attempt that failed: another one later, or the end.
+    /// After an attempt that failed: another one later, or the end. It was the end where only the answer to its commit is missing.
     pub async fn attempt_failed(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
+        let mut end = None;
         if leased.attempts() >= self.settings.max_attempts {
-            let end = self.give_up(leased).await?;
-            if end.is_some() {
-                metrics::operation_ended(leased.deletion.resource, Status::InternalError, 0);
-            }
-            return Ok(end);
+            end = self.give_up(leased).await?;
+        } else {
+            self.postpone(leased).await?;
         }
+        if end.is_none()
+            && let Some(outcome) = leased.outcome.get()
+            && self.has_ended(leased, outcome).await?
+        {
+            end = Some(outcome.clone());
+        }
+        if let Some(end) = &end {
+            count(leased, end);
+        }
+        Ok(end)
+    }
+
+    async fn postpone(&self, leased: &Arc<Leased>) -> Result<(), Error> {
         let pause = pause_after(leased.attempts());
         let postponed = self.database.run(self.database.deadline(), |connection| {
             let leased = Arc::clone(leased);
             Box::pin(async move { statements::postpone(connection, &leased, pause).await })
         });
-        postponed.await?;
-        Ok(None)
+        postponed.await
+    }
+
+    /// Whether this is how the operation has ended.
+    async fn has_ended(&self, leased: &Leased, outcome: &End) -> Result<bool, Error> {
+        let Deletion { requester_id, operation_id, .. } = leased.deletion;
+        let found = self.database.run(self.database.deadline(), |connection| {
+            Box::pin(find_operation(connection, requester_id, operation_id, false))
+        });
+        Ok(found.await?.is_some_and(|details| details.operation.status == outcome.status))
     }
 
     async fn run(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
@@ -221,6 +243,10 @@ impl Queue {
     }
 }
 
+fn count(leased: &Leased, end: &End) {
+    metrics::operation_ended(leased.deletion.resource, end.status, end.deleted_rows.unsigned_abs() as usize);
+}
+
 /// How long an operation waits after so many attempts.
 fn pause_after(attempts: i32) -> Duration {
     let doublings = attempts.saturating_sub(1).clamp(0, 16).unsigned_abs();
@@ -253,7 +279,12 @@ async fn in_transaction(
 ) -> Result<Ran, sqlx::Error> {
     let mut transaction = connection.begin().await?;
     match in_held_transaction(&mut transaction, leased, longest, work).await {
-        Ok(done @ (Ran::Ended(_) | Ran::Dropped)) => transaction.commit().await.map(|()| done),
+        Ok(Ran::Ended(end)) => {
+            // Of a run, if there was one: nobody asks how giving up has ended.
+            let _ = leased.outcome.set(end.clone());
+            transaction.commit().await.map(|()| Ran::Ended(end))
+        }
+        Ok(Ran::Dropped) => transaction.commit().await.map(|()| Ran::Dropped),
         // Not left to the next use of the connection: until then the operation would be held.
         Ok(nothing @ (Ran::Undecided | Ran::LeaseIsLost)) => transaction.rollback().await.map(|()| nothing),
         Err(error) => {

@@ -1,5 +1,6 @@
 //! One function for each statement about the queue.
 
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -9,6 +10,7 @@ use super::{Backlog, End, Lease, Leased};
 use crate::operation::{Deletion, IdempotencyKey, TargetIds};
 use crate::repository::observed::observed;
 use crate::repository::statements::decode;
+use crate::resource::Resource;
 
 /// What came of a try to put a call into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,13 +46,18 @@ pub async fn accept(
     })
 }
 
+/// An operation about another resource was accepted by a newer build, and waits for one.
+static KNOWN_RESOURCES: LazyLock<Vec<String>> =
+    LazyLock::new(|| Resource::ALL.iter().map(|resource| resource.word().to_owned()).collect());
+
 /// Leases the operation whose turn it is; none where nothing waits.
 pub async fn claim(
     connection: &mut PgConnection,
     attempt: Uuid,
     lease: Duration,
 ) -> Result<Option<Leased>, sqlx::Error> {
-    let statement = sqlx::query_file!("src/repository/sql/claim_operation.sql", attempt, lease.as_secs_f64());
+    let statement =
+        sqlx::query_file!("src/repository/sql/claim_operation.sql", attempt, lease.as_secs_f64(), &*KNOWN_RESOURCES);
     let Some(row) = observed("claim_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
     let deletion = Deletion {
         operation_id: row.id,
@@ -65,6 +72,7 @@ pub async fn claim(
         lease: Lease { attempt, attempts: row.attempts },
         deletion,
         waited: Duration::from_millis(row.waited_ms.max(0).cast_unsigned()),
+        outcome: OnceLock::new(),
     }))
 }
 

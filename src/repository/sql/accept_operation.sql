@@ -12,8 +12,9 @@ with
       limit $7
     ) as own
   ),
-  -- One turn after the requester's last, and after the lowest that nobody has begun: so requesters take turns, however many
+  -- One turn after the requester's last, and after the lowest that could be begun now: so requesters take turns, however many
   -- operations each has waiting. Nobody joins the lowest turn itself, or those that come would keep a longer queue waiting for ever.
+  -- Where nothing in front could be begun, because it is being done or waits after an attempt that failed, after the lowest of all.
   place as materialized (
     select greatest(
       (select max(operation_queue.turn) + 1 from operation_queue where operation_queue.requester_id = $2),
@@ -21,7 +22,7 @@ with
         (
           select lowest.turn + 1
           from (
-            select operation_queue.turn, operation_queue.attempts
+            select operation_queue.turn, operation_queue.lease_id, operation_queue.free_at
             from operation_queue
             -- Always true, and the condition of the index.
             where operation_queue.turn >= 0
@@ -29,14 +30,15 @@ with
             -- More than are begun at once. A condition in here, or more of them, would make the planner sort all that wait.
             limit 64
           ) as lowest
-          where lowest.attempts = 0
+          where lowest.lease_id is null
+            and lowest.free_at <= now()
           limit 1
         ),
         (
-          select operation_queue.turn
+          select operation_queue.turn + 1
           from operation_queue
           where operation_queue.turn >= 0
-          order by operation_queue.turn desc, operation_queue.operation_id desc
+          order by operation_queue.turn, operation_queue.operation_id
           limit 1
         ),
         0

@@ -1,6 +1,6 @@
 -- claim_operation: leases the operation whose turn it is to this attempt.
 --
--- $1 attempt  $2 seconds of the lease
+-- $1 attempt  $2 seconds of the lease  $3 resources that this build knows
 with
   -- What others are doing is locked, and passed over.
   next as materialized (
@@ -9,6 +9,8 @@ with
     where operation_queue.free_at <= now()
       -- Always true, and the condition of the index.
       and operation_queue.turn >= 0
+      -- One look-up for each row: as a join, it could be planned as a pass over all operations.
+      and (select operation.resource from operation where operation.id = operation_queue.operation_id) = any($3)
     order by operation_queue.turn, operation_queue.operation_id
     limit 1
     for update skip locked

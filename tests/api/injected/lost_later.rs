@@ -2,11 +2,12 @@
 //! done once.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
 use secrecy::SecretString;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::lost_answer::{
@@ -14,6 +15,7 @@ use super::lost_answer::{
 };
 use crate::queued::{accept, assert_accepted, call, ended, waiting};
 use crate::support::TestService;
+use crate::support::process::Process;
 use crate::support::service::send;
 use crate::support::world::Family;
 
@@ -121,4 +123,42 @@ async fn an_operation_is_done_once_whatever_answer_is_lost(#[case] kind: &'stati
     assert_rows_and_operations_agree(&service).await;
     assert_eq!(waiting(&service.database.pool).await, 0);
     drop(worker);
+}
+
+/// The attempt sees an error, and finds out that it has ended the operation all the same.
+#[tokio::test]
+async fn an_operation_whose_commit_is_not_answered_has_its_line_and_is_counted() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let (thief, url) = Thief::before(&service.database.url, COMMIT).await;
+    let worker = Process::serve(&url);
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 2).await;
+    for (contact, to_lose) in contacts.iter().zip([0, 1]) {
+        thief.to_lose.store(to_lose, Ordering::SeqCst);
+        let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[*contact]).await;
+        assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
+        assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
+
+        let is_its_line = |line: &Value| line["message"] == "operation" && line["request_id"] == operation.to_string();
+        until(|| worker.log().iter().any(is_its_line)).await;
+        let lines: Vec<Value> = worker.log().into_iter().filter(is_its_line).collect();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert_eq!((&lines[0]["operation_status"], &lines[0]["attempts"]), (&"SUCCESS".into(), &1.into()));
+    }
+    let page = reqwest::get(format!("http://{}/metrics", worker.management_address)).await.unwrap();
+    let page = page.text().await.unwrap();
+    for line in [
+        r#"customer_deletion_operations_total{resource="contact",status="SUCCESS"} 2"#,
+        r#"customer_deletion_deleted_rows_total{resource="contact"} 2"#,
+    ] {
+        assert!(page.contains(line), "{line} is not in\n{page}");
+    }
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it did not become so");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -69,6 +69,31 @@ async fn a_requester_that_comes_late_is_next_but_one() {
     assert_eq!(order.iter().position(|requester| *requester == other), Some(2));
 }
 
+/// Also when all that is in front was tried once: it waits, but nobody has to wait for it.
+#[tokio::test]
+async fn a_requester_that_comes_after_a_round_of_failures_is_next_but_one() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let (busy, other, third) = (family.requester, family.parent, Uuid::now_v7());
+    let pool = &service.database.pool;
+    for _ in 0..70 {
+        accept(&service, busy, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
+    }
+    let turn_of = async |requester: Uuid| -> i64 {
+        let sql = "select max(turn) from operation_queue where requester_id = $1";
+        sqlx::query_scalar(sql).bind(requester).fetch_one(pool).await.unwrap()
+    };
+    let failed = "update operation_queue set attempts = 1, turn = turn + 100, free_at = now()";
+    sqlx::raw_sql(failed).execute(pool).await.unwrap();
+    accept(&service, other, busy, Resource::Contact, &[Uuid::now_v7()]).await;
+    assert_eq!(turn_of(other).await, 101);
+
+    // The pause before the next attempt.
+    sqlx::raw_sql("update operation_queue set free_at = now() + interval '30 s'").execute(pool).await.unwrap();
+    accept(&service, third, busy, Resource::Contact, &[Uuid::now_v7()]).await;
+    assert_eq!(turn_of(third).await, 101);
+}
+
 /// Each of them has nothing waiting whenever it comes, and none of them may come before what has waited longer, again and again.
 #[tokio::test]
 async fn many_requesters_with_one_operation_at_a_time_do_not_hold_up_one_with_many() {

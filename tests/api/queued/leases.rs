@@ -14,7 +14,8 @@ use crate::support::process::Process;
 async fn lease(pool: &PgPool, seconds: f64) -> Option<(Uuid, i32)> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/repository/sql/claim_operation.sql");
     let sql = std::fs::read_to_string(file).unwrap();
-    let leased = sqlx::query(AssertSqlSafe(sql)).bind(Uuid::now_v7()).bind(seconds).fetch_optional(pool).await.unwrap();
+    let lease = sqlx::query(AssertSqlSafe(sql)).bind(Uuid::now_v7()).bind(seconds).bind(vec!["contact"]);
+    let leased = lease.fetch_optional(pool).await.unwrap();
     leased.map(|row| (row.get("id"), row.get("attempts!")))
 }
 

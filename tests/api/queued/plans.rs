@@ -11,7 +11,7 @@ const FULL: &str = "
     select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), number from generate_series(1, 20000) as number";
 
 #[rstest]
-#[case::claim(include_str!("../../../src/repository/sql/claim_operation.sql"), "uuid, float8", "operation_queue_turn")]
+#[case::claim(include_str!("../../../src/repository/sql/claim_operation.sql"), "uuid, float8, text[]", "operation_queue_turn")]
 #[case::accept(
     include_str!("../../../src/repository/sql/accept_operation.sql"),
     "uuid, uuid, uuid, text, uuid[], text, bigint",

@@ -39,3 +39,24 @@ async fn what_one_replica_accepts_another_does() {
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[row]).await;
     assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
 }
+
+/// While a newer build is rolled out beside this one.
+#[tokio::test]
+async fn an_operation_about_what_only_a_newer_build_knows_is_left_to_that() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let rows = service.world.rows(Resource::Contact, family.sub_customer, 2).await;
+    let mut accepted = Vec::new();
+    for row in &rows {
+        accepted.push(accept(&service, family.requester, family.sub_customer, Resource::Contact, &[*row]).await);
+    }
+    sqlx::raw_sql("alter table operation drop constraint operation_resource_is_known").execute(pool).await.unwrap();
+    let newer = "update operation set resource = 'voucher' where id = $1";
+    sqlx::query(newer).bind(accepted[0]).execute(pool).await.unwrap();
+
+    let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    assert_eq!(ended(&service, family.requester, accepted[1]).await["status"], "SUCCESS");
+    let attempts: Vec<i32> = sqlx::query_scalar("select attempts from operation_queue").fetch_all(pool).await.unwrap();
+    assert_eq!(attempts, [0]);
+}
