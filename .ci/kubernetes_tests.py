@@ -61,6 +61,7 @@ def main():
         (service, ["spec", "selector"]),
         (by_kind["NetworkPolicy"], ["spec", "policyTypes"]),
         (by_kind["Job"], ["spec", "ttlSecondsAfterFinished"]),
+        (by_kind["CronJob"], ["spec", "jobTemplate", "spec", "backoffLimit"]),
     ):
         assert is_refused(misspelt(manifest, path)), f"a typo in {path} is not seen"
 
@@ -74,7 +75,7 @@ def main():
 
     # The selectors meet the pods they mean, and only those.
     labels = pod["metadata"]["labels"]
-    job_labels = by_kind["Job"]["spec"]["template"]["metadata"]["labels"]
+    jobs = [by_kind["Job"], by_kind["CronJob"]["spec"]["jobTemplate"]]
     selectors = {
         "the deployment": deployment["spec"]["selector"]["matchLabels"],
         "the service": service["spec"]["selector"],
@@ -84,9 +85,11 @@ def main():
     }
     for name, selector in selectors.items():
         assert selector.items() <= labels.items(), f"{name} selects other pods"
-        assert not selector.items() <= job_labels.items(), f"{name} selects the migrate job"
+        for job in jobs:
+            assert not selector.items() <= job["spec"]["template"]["metadata"]["labels"].items(), f"{name} selects a job"
     everything = by_kind["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"]
-    assert everything.items() <= labels.items() and everything.items() <= job_labels.items()
+    for workload in deployment, *jobs:
+        assert everything.items() <= workload["spec"]["template"]["metadata"]["labels"].items()
     target = by_kind["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]
     assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
     assert "replicas" not in deployment["spec"], "the autoscaler and the deployment both say how many"
@@ -103,7 +106,7 @@ def main():
     assert ingress == list(ports), "the network policy names other ports"
 
     # What is referred to is there.
-    for workload in deployment, by_kind["Job"]:
+    for workload in deployment, *jobs:
         template = workload["spec"]["template"]["spec"]
         assert template["serviceAccountName"] == by_kind["ServiceAccount"]["metadata"]["name"]
         assert template["containers"][0]["image"] == kustomization["images"][0]["name"]
@@ -114,7 +117,7 @@ def main():
                 assert source["secretRef"]["name"] in secrets
 
     # Nothing runs with a privilege.
-    for workload in deployment, by_kind["Job"]:
+    for workload in deployment, *jobs:
         template = workload["spec"]["template"]["spec"]
         confinement = template["containers"][0]["securityContext"]
         assert template["securityContext"]["runAsNonRoot"] and template["securityContext"]["runAsUser"] == 65532

@@ -192,7 +192,7 @@ fn id_list(words: &Words) -> RequestBody {
 
 fn get_status(limits: Limits) -> Operation {
     let example = json!({ "status": "SUCCESS" });
-    about_a_call(GET_STATUS, "How a call ended", answers::success(ENDED, schemas::CALL_STATUS, example, &[]), limits)
+    about_a_call(GET_STATUS, "How a call ended", answers::success(FOUND, schemas::CALL_STATUS, example, &[]), limits)
 }
 
 fn get_details(limits: Limits) -> Operation {
@@ -210,12 +210,13 @@ fn get_details(limits: Limits) -> Operation {
     about_a_call(
         GET_DETAILS,
         "How a call ended, and why",
-        answers::success(ENDED, schemas::CALL_DETAILS, example, &[]),
+        answers::success(FOUND, schemas::CALL_DETAILS, example, &[]),
         limits,
     )
 }
 
-const ENDED: &str = "Everything was deleted";
+const FOUND: &str =
+    "The operation was found; `status` tells how it stands. That something was deleted is only said by SUCCESS";
 
 fn about_a_call(operation_id: &str, summary: &str, success: Response, limits: Limits) -> Operation {
     let responses = ResponsesBuilder::new()
@@ -228,8 +229,8 @@ fn about_a_call(operation_id: &str, summary: &str, success: Response, limits: Li
         .operation_id(Some(operation_id))
         .summary(Some(summary))
         .description(Some(
-            "Every well-formed deletion is recorded as an operation, a refused one too, and kept for 30 days; one that is only validated is \
-             none. Only the requester's own operations are found; another's and one that never was answer alike.",
+            "Every well-formed deletion is recorded as an operation, a refused one too, and kept for at least 30 days, unless whoever runs \
+             the service sets another time, and as long as a row that it deleted; one that is only validated is none. Only the requester's own operations are found; another's and one that never was answer alike.",
         ))
         .parameter(path_id("requestId", "The `requestId` of an answer, or its `Request-Id` header.", OPERATION))
         .responses(responses.build())

@@ -26,7 +26,7 @@ pub fn list(limits: Limits) -> Operation {
         .operation_id(Some("listCalls"))
         .summary(Some("The requester's own calls, newest first"))
         .description(Some(format!(
-            "Every well-formed deletion of the requester, a refused one too, for 30 days. It goes back as far as the newest {} that \
+            "Every well-formed deletion of the requester, a refused one too, for as long as it is kept. It goes back as far as the newest {} that \
              were asked for: older ones are neither listed nor counted, and a page beyond them is refused. Narrow it by status or \
              resource then. The ids that caused a refusal are told for one call at a time, at its own address.",
             Listing::FARTHEST

@@ -95,7 +95,8 @@ fn shared(limits: Limits) -> [Shared; 8] {
         Shared {
             name: "Unavailable",
             status: StatusCode::SERVICE_UNAVAILABLE,
-            description: "The database is away, slow, or out of connections, or the first call under the `Idempotency-Key` has no \
+            description: "The database is away, slow, or out of connections, too many calls, large bodies or long validations are in \
+                          progress, there are no keys yet to verify tokens with, or the first call under the `Idempotency-Key` has no \
                           outcome yet. Send the same call again, under the same key.",
             headers: &[RETRY_AFTER],
             case: case(Error::Unavailable(String::new()), "The call can be sent again"),
