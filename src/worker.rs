@@ -108,7 +108,11 @@ impl Worker {
         let mut outage = Outage::default();
         while !self.stop.is_cancelled() {
             let claimed = self.queue.claim().await;
-            let is_news = outage.note(claimed.is_ok(), Instant::now());
+            match (&claimed, outage.note(claimed.is_ok(), Instant::now())) {
+                (Err(error), true) => tracing::warn!(%error, "the queue cannot be asked, and accepted operations wait"),
+                (Ok(_), true) => tracing::info!("the queue can be asked again"),
+                (_, false) => {}
+            }
             match claimed {
                 Ok(Some(leased)) if self.stop.is_cancelled() => hand_back(&self.queue, &Arc::new(leased)).await,
                 Ok(Some(leased)) => {
@@ -117,13 +121,7 @@ impl Worker {
                     self.attempt(leased).await;
                     lock(&self.at_work).remove(&self.number);
                 }
-                Ok(None) => self.rest().await,
-                Err(error) => {
-                    if is_news {
-                        tracing::warn!(%error, "the queue cannot be asked; accepted operations wait");
-                    }
-                    self.rest().await;
-                }
+                Ok(None) | Err(_) => self.rest().await,
             }
         }
     }

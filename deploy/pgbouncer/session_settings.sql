@@ -10,7 +10,6 @@
 -- How statements are planned: once, for a few rows by way of an index, whatever the tables held at that time.
 alter role :"role" set plan_cache_mode = 'force_generic_plan';
 alter role :"role" set enable_seqscan = 'off';
-alter role :"role" set enable_bitmapscan = 'off';
 alter role :"role" set jit = 'off';
 
 -- How long they wait: DATABASE__STATEMENT_TIMEOUT_MS, DATABASE__LOCK_TIMEOUT_MS, and the first again.

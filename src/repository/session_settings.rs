@@ -7,13 +7,11 @@ use sqlx::postgres::PgConnectOptions;
 use crate::config::{self, SessionSettings};
 
 /// How a session plans its statements.
-pub const PLANNING: [(&str, &str); 4] = [
+pub const PLANNING: [(&str, &str); 3] = [
     // Planning anew for each list of ids would cost a third of the throughput.
     ("plan_cache_mode", "force_generic_plan"),
     // A plan that is made while a table is new, and small, is kept while it grows.
     ("enable_seqscan", "off"),
-    // A bitmap of many pages forgets which rows were meant, and each row of a page is then compared with the whole list.
-    ("enable_bitmapscan", "off"),
     // Every statement is about a few rows, whatever the planner may guess.
     ("jit", "off"),
 ];

@@ -126,7 +126,7 @@ fn describe() {
     describe_counter!(ACCEPTED, "Calls that were accepted to be done later.");
     describe_counter!(
         FAILED_ATTEMPTS,
-        "Attempts to do an accepted operation that failed; each is followed by another, or by an internal error."
+        "Attempts to do an accepted operation that failed; each is followed by another, by an internal error, or by finding it done."
     );
     describe_counter!(GIVEN_UP, "Accepted operations that ended as an internal error, after their last attempt.");
     describe_gauge!(BACKLOG, "Accepted operations that have not ended, of all replicas.");

@@ -234,7 +234,7 @@ async fn a_server_that_takes_no_more_connections_is_503() {
     let role = format!("crowded_{}", Uuid::now_v7().simple());
     let sql = format!(
         "create role {role} login password 'crowded' connection limit 0;
-         grant select, insert, update on all tables in schema public to {role};"
+         grant select, insert, update, delete on all tables in schema public to {role};"
     );
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
     let options: PgConnectOptions = database.url.parse().unwrap();

@@ -17,8 +17,9 @@ const TABLES: [&str; 9] = [
 ];
 
 /// Where a statement does not say so, in the order of the files: the README tells what is keyed anew or split there.
-const EXCEPTIONS: [(&str, &str); 11] = [
+const EXCEPTIONS: [(&str, &str); 12] = [
     // Whose turn it is in the queue concerns all customers.
+    ("claim_operation.sql", "operation"),
     ("claim_operation.sql", "operation"),
     // An answer under a key is looked for by requester, as is the status of a call.
     ("delete_addresses.sql", "operation"),
