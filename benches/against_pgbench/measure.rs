@@ -204,7 +204,13 @@ pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> R
     // Turns are of one length in all worlds, and as long as the smallest can bear.
     let most = benches.iter().map(|bench| most_calls(bench.world(), ids_per_call)).min().unwrap_or_default();
     let mut cells = cells(options, benches.len());
-    cells.retain(|cell| fewest_calls(cell, ids_per_call) <= most);
+    cells.retain(|cell| {
+        let enough = fewest_calls(cell, ids_per_call) <= most;
+        if !enough {
+            eprintln!("too few contacts for {ids_per_call} ids on {} connections", cell.clients);
+        }
+        enough
+    });
     let mut rates = vec![guessed_rate(ids_per_call); cells.len()];
     // The first round finds out how many calls the turns of the others must have.
     for round in 0..=options.rounds {
