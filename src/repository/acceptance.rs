@@ -35,9 +35,9 @@ impl Repository {
     pub async fn backlog(&self) -> Result<Backlog, Error> {
         let repository = self.clone();
         self.in_own_task(async move {
-            let deadline = repository.database.deadline();
-            repository.require_schema(deadline).await?;
-            repository.database.run(deadline, |connection| Box::pin(queue::measure(connection))).await
+            let deadline = repository.upkeep.deadline();
+            repository.require_schema_on(&repository.upkeep, deadline).await?;
+            repository.upkeep.run(deadline, |connection| Box::pin(queue::measure(connection))).await
         })
         .await
     }

@@ -59,6 +59,8 @@ const ATTEMPTS: u32 = 3;
 #[derive(Clone)]
 pub struct Repository {
     database: Database,
+    /// The same sessions, for what no call waits for.
+    upkeep: Database,
     /// Where deletions queue; none where each waits for a session by itself.
     sharing: Option<Sharing>,
     session_settings: Arc<Wanted>,
@@ -83,6 +85,7 @@ impl Repository {
         let sharing =
             settings.share_statements.then(|| Sharing::new(settings, database.clone(), runtime.clone(), tasks.clone()));
         Repository {
+            upkeep: database.clone().in_background(),
             database,
             sharing,
             session_settings: Arc::new(Wanted::new(settings)),
@@ -138,7 +141,8 @@ impl Repository {
     /// build is made for.
     pub async fn check(&self) -> Result<(), Error> {
         let repository = self.clone();
-        self.in_own_task(async move { repository.check_by(repository.database.deadline()).await }).await
+        self.in_own_task(async move { repository.check_on(&repository.upkeep, repository.upkeep.deadline()).await })
+            .await
     }
 
     /// Puts the state of the connections into the metrics.
@@ -221,13 +225,17 @@ impl Repository {
     }
 
     async fn require_schema(&self, deadline: Instant) -> Result<(), Error> {
-        if self.schema_fits.is_there() { Ok(()) } else { self.check_by(deadline).await }
+        self.require_schema_on(&self.database, deadline).await
     }
 
-    async fn check_by(&self, deadline: Instant) -> Result<(), Error> {
+    async fn require_schema_on(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
+        if self.schema_fits.is_there() { Ok(()) } else { self.check_on(database, deadline).await }
+    }
+
+    async fn check_on(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
         let look = self.schema_fits.look();
         let names = self.session_settings.names();
-        let looked = self.database.run(deadline, |connection| Box::pin(look_around(connection, names.clone())));
+        let looked = database.run(deadline, |connection| Box::pin(look_around(connection, names.clone())));
         let (found, role) = match looked.await {
             Ok(found) => found,
             Err(Error::Defect(error)) => {

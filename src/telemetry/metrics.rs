@@ -108,8 +108,8 @@ fn describe() {
         "Connections to PostgreSQL that are open for calls; each worker of the queue has one more."
     );
     describe_gauge!(CONNECTIONS_MAX, "The most connections to PostgreSQL that may be open for calls.");
-    describe_histogram!(WAIT, "How long work waited for a connection.");
-    describe_counter!(WAIT_TIMEOUTS, "Work that got no connection in time.");
+    describe_histogram!(WAIT, "How long calls waited for a connection.");
+    describe_counter!(WAIT_TIMEOUTS, "Calls that got no connection in time.");
     describe_counter!(
         SHARED_STATEMENTS,
         "Statements that did several calls together, because these waited for a connection."

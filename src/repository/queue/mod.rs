@@ -116,7 +116,7 @@ impl Queue {
     /// Leases the operation whose turn it is; none where nothing waits.
     pub async fn claim(&self) -> Result<Option<Leased>, Error> {
         let deadline = self.database.deadline();
-        self.repository.require_schema(deadline).await?;
+        self.repository.require_schema_on(&self.repository.upkeep, deadline).await?;
         let (attempt, lease) = (Uuid::now_v7(), self.settings.lease);
         let claimed =
             self.database.run_once(deadline, |connection| Box::pin(statements::claim(connection, attempt, lease)));

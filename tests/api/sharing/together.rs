@@ -5,6 +5,7 @@ use rstest::rstest;
 use uuid::Uuid;
 
 use super::{Stage, answers, code};
+use crate::support::client;
 use crate::support::service::word;
 
 #[rstest]
@@ -191,4 +192,18 @@ async fn a_call_that_waits_too_long_leaves_the_queue_and_is_not_done() {
     answers(last).await[0].assert_deleted();
     assert_eq!(stage.world.deleted(Resource::Contact, &contacts).await, contacts[2..]);
     assert_eq!(stage.world.operations().await, 2);
+}
+
+/// Neither the probes nor what the service looks after by itself: both use the connections of the calls.
+#[tokio::test]
+async fn only_waits_of_calls_are_counted() {
+    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "1000")]).await;
+    let occupied = stage.occupy().await;
+    let counted = stage.metric("customer_deletion_database_wait_seconds_count").await;
+
+    let ready = client().get(format!("http://{}/health/ready", stage.process.management_address)).send().await.unwrap();
+    assert_eq!(ready.status(), 503);
+    assert_eq!(stage.metric("customer_deletion_database_wait_timeouts_total").await, 0.0);
+    assert_eq!(stage.metric("customer_deletion_database_wait_seconds_count").await, counted);
+    occupied.let_go().await;
 }

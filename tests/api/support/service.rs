@@ -162,7 +162,7 @@ impl Drop for TestService {
 }
 
 /// Waits that are no reason for a 503 on a machine that has much to do. Tests of the waits themselves have the defaults.
-fn patient() -> Database {
+pub fn patient() -> Database {
     Database {
         lock_timeout: Duration::from_secs(7),
         statement_timeout: Duration::from_secs(8),

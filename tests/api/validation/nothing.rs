@@ -1,5 +1,8 @@
 //! What a validation does not do: write, lock, wait for rows, share a statement, or believe a replica.
 
+use customer_deletion::config::{Database, Queue};
+use customer_deletion::operation::{Deletion, TargetIds};
+use customer_deletion::repository::Repository;
 use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Row};
@@ -7,7 +10,8 @@ use uuid::Uuid;
 
 use super::deletion;
 use super::everything::everything;
-use crate::support::service::{Answer, send, validating};
+use crate::support::database::as_service;
+use crate::support::service::{Answer, patient, send, validating};
 use crate::support::world::Family;
 use crate::support::{TestService, postgres};
 
@@ -77,17 +81,35 @@ async fn it_waits_for_no_row_and_no_writer() {
     others.rollback().await.unwrap();
 }
 
-/// Also a lock of a row is a right to update.
+/// Also a lock of a row is a right to update. The repository is asked by itself: a service looks every few seconds whether its
+/// role may do everything, and where it may not, it reads nothing either.
 #[tokio::test]
 async fn it_needs_no_right_but_to_read() {
     let service = TestService::start().await;
     let rows = Rows::of(&service).await;
+    let settings = Database { url: Some(as_service(&service.database.url).into()), ..patient() };
+    let repository = Repository::new(&settings, &Queue::default(), settings.connect_options().unwrap());
+    repository.check().await.unwrap();
     sqlx::raw_sql("revoke insert, update, delete on all tables in schema public from customer_deletion_service")
         .execute(&service.database.pool)
         .await
         .unwrap();
 
-    rows.assert_validated().await;
+    for (resource, id) in &rows.rows {
+        for (id, refused) in [(*id, false), (Uuid::now_v7(), true)] {
+            let deletion = Deletion {
+                operation_id: Uuid::now_v7(),
+                requester_id: rows.family.requester,
+                customer_id: rows.family.in_scope(*resource),
+                resource: *resource,
+                targets: TargetIds::one(id),
+                idempotency_key: Some(id.to_string().parse().unwrap()),
+            };
+            let outcome = repository.validate(deletion, ()).await.unwrap();
+            assert_eq!(outcome.refusal.is_some(), refused, "{resource:?}: {outcome:?}");
+        }
+    }
+    repository.close().await;
     rows.assert_all_deletions_are_unavailable().await;
     assert_eq!(service.world.operations().await, 0);
 }
