@@ -194,7 +194,10 @@ class Answer:
         return length is not None and len(self.rest) >= int(length)
 
     def header(self, name):
+        """The value of a header that is there once, if at all: two of them would be read in two ways."""
         values = headers(self.head, name)
+        if len(values) > 1:
+            raise AssertionError(f"{name} is there {len(values)} times: {values}")
         return values[0] if values else None
 
     def __repr__(self):

@@ -59,6 +59,16 @@ class Behind:
         for contact in contacts:
             self.assertFalse(is_live(contact))
             self.assertEqual(requesters(contact), [RESELLER])
+        self.assert_names_its_operation(answer, "SUCCESS")
+
+    def assert_names_its_operation(self, answer, status):
+        """What was answered for the service is told apart from what the gateway answers by itself."""
+        self.assertEqual(sql(f"select status from operation where id = '{answer.header('Request-Id')}'"), status, answer)
+
+    def test_a_refusal_names_its_operation(self):
+        answer = self.send(request("DELETE", CONTACTS, KEY, body=ids(str(uuid.uuid4()))))
+        self.assertEqual(answer.status, 404, answer)
+        self.assert_names_its_operation(answer, "FAILURE")
 
     def test_a_list_deletion_by_delete(self):
         contacts = new_contact(), new_contact()
