@@ -29,7 +29,10 @@ impl Settings {
         refuse_misspelt_prefix(&environment)?;
         let file = environment.get(FILE_VARIABLE).cloned();
         let empty_checks: Vec<_> = CHECKS.into_iter().filter(|path| is_empty(&environment, path)).collect();
-        let url = environment.get("DATABASE_URL").filter(|url| !url.is_empty()).cloned();
+        let own_url = environment.iter().any(|(name, url)| {
+            !url.is_empty() && name.eq_ignore_ascii_case(&variable("database.url"))
+        });
+        let url = environment.get("DATABASE_URL").filter(|url| !own_url && !url.is_empty()).cloned();
         let variables = Environment::with_prefix(PREFIX)
             .prefix_separator("__")
             .separator("__")
@@ -38,7 +41,8 @@ impl Settings {
 
         let mut builder = Config::builder();
         if let Some(url) = url {
-            builder = builder.set_default("database.url", url).map_err(unreadable)?;
+            // Of the environment too, and so stronger than the file.
+            builder = builder.set_override("database.url", url).map_err(unreadable)?;
         }
         if let Some(file) = &file {
             builder = builder.add_source(File::new(file, FileFormat::Toml));

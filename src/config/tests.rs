@@ -246,6 +246,15 @@ fn database_url_is_another_name_and_gives_way() {
     };
     assert_eq!(database(&[common]), "common");
     assert_eq!(database(&[common, own]), "own");
+    assert_eq!(database(&[common, (own.0, "")]), "common");
+
+    let file = std::env::temp_dir().join(format!("customer-deletion-{}.toml", uuid::Uuid::now_v7()));
+    std::fs::write(&file, "[database]\nurl = \"postgres://file@localhost/file\"\n").unwrap();
+    let file = ("CUSTOMER_DELETION_CONFIG", file.to_str().unwrap());
+    assert_eq!(database(&[file]), "file");
+    assert_eq!(database(&[file, common]), "common", "the environment wins");
+    assert_eq!(database(&[file, common, own]), "own");
+    std::fs::remove_file(file.1).unwrap();
 }
 
 #[test]

@@ -35,8 +35,10 @@ pub struct Keyring {
 struct State {
     /// None until the issuer answered once.
     keys: Option<Arc<KeySet>>,
-    /// How many refreshes have ended, well or not.
-    refreshes: u64,
+    /// How many refreshes have begun.
+    begun: u64,
+    /// How many have ended, well or not.
+    ended: u64,
     failure: Option<Failure>,
 }
 
@@ -50,13 +52,14 @@ struct Failure {
 #[derive(Clone, Copy)]
 struct Ask {
     at: Instant,
-    refreshes_before: u64,
+    /// How many refreshes have ended when it has.
+    ended: u64,
 }
 
 impl Keyring {
     pub fn open(source: &KeySource, interval: Duration) -> Result<Keyring, SettingsError> {
         let (reader, keys) = Reader::open(source)?;
-        let state = State { keys: keys.map(Arc::new), refreshes: 0, failure: None };
+        let state = State { keys: keys.map(Arc::new), begun: 0, ended: 0, failure: None };
         Ok(Keyring {
             reader,
             interval,
@@ -87,7 +90,7 @@ impl Keyring {
         let mut updates = self.state.subscribe();
         let Some(ask) = self.ask_for_refresh() else { return false };
         // Whether it ends in time does not matter: what is there then is looked at.
-        let _ = timeout(WAIT_FOR_KEY, updates.wait_for(|state| state.refreshes > ask.refreshes_before)).await;
+        let _ = timeout(WAIT_FOR_KEY, updates.wait_for(|state| state.ended >= ask.ended)).await;
         true
     }
 
@@ -95,11 +98,15 @@ impl Keyring {
     /// last one is too recent.
     fn ask_for_refresh(&self) -> Option<Ask> {
         let mut last_ask = self.last_ask.lock().expect("nothing panics while it holds this lock");
-        let refreshes_before = self.state.borrow().refreshes;
+        let (begun, ended) = {
+            let state = self.state.borrow();
+            (state.begun, state.ended)
+        };
         match *last_ask {
-            Some(ask) if ask.at.elapsed() < PAUSE => (ask.refreshes_before == refreshes_before).then_some(ask),
+            Some(ask) if ask.at.elapsed() < PAUSE => (ended < ask.ended).then_some(ask),
             _ => {
-                let ask = Ask { at: Instant::now(), refreshes_before };
+                // One that has begun may have read what was there before.
+                let ask = Ask { at: Instant::now(), ended: begun + 1 };
                 *last_ask = Some(ask);
                 self.wanted.notify_one();
                 Some(ask)
@@ -120,11 +127,12 @@ impl Keyring {
 
     /// Whether it went well.
     async fn refresh(&self) -> bool {
+        self.state.send_modify(|state| state.begun += 1);
         let read = self.reader.read().await;
         let went_well = read.is_ok();
         metrics::jwks_refreshed(went_well);
         self.state.send_modify(|state| {
-            state.refreshes += 1;
+            state.ended += 1;
             match read {
                 Ok(keys) => state.replace(keys),
                 Err(reason) => state.keep(reason),

@@ -54,8 +54,8 @@ impl Issuer {
         let (fetches, manner) = (Arc::clone(&self.fetches), Arc::clone(&self.manner));
         self.serving = Some(tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                fetches.fetch_add(1, Ordering::SeqCst);
                 let manner = manner.lock().unwrap().clone();
+                fetches.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(answer(client, manner));
             }
         }));

@@ -93,6 +93,21 @@ async fn a_rotated_key_is_known_at_its_first_token() {
     assert_eq!(ask_with(&service, &RSA).await, 401, "a key that the issuer took back");
 }
 
+/// The fetch that is under way brings the old keys; the one that the token asks for begins after it.
+#[tokio::test]
+async fn a_key_that_is_rotated_during_a_fetch_is_known_at_its_first_token() {
+    let issuer = Issuer::with(&[&RSA]).await;
+    let service = start_with_keys(&issuer, 1).await;
+
+    issuer.set(Manner::Late(jwks(&[&RSA])));
+    let fetches = issuer.fetches();
+    until(|| async { issuer.fetches() > fetches }).await;
+    issuer.publish(&[&P256]);
+
+    let twins = tokio::join!(ask_with(&service, &P256), ask_with(&service, &P256));
+    assert_eq!(twins, (404, 404));
+}
+
 /// The public half under another name, or none.
 fn renamed(key: &SigningKey, name: Option<&str>) -> Value {
     let mut jwk = key.bare_jwk();
