@@ -29,9 +29,9 @@ impl Settings {
         refuse_misspelt_prefix(&environment)?;
         let file = environment.get(FILE_VARIABLE).cloned();
         let empty_checks: Vec<_> = CHECKS.into_iter().filter(|path| is_empty(&environment, path)).collect();
-        let own_url = environment.iter().any(|(name, url)| {
-            !url.is_empty() && name.eq_ignore_ascii_case(&variable("database.url"))
-        });
+        let own_url = environment
+            .iter()
+            .any(|(name, url)| !url.is_empty() && name.eq_ignore_ascii_case(&variable("database.url")));
         let url = environment.get("DATABASE_URL").filter(|url| !own_url && !url.is_empty()).cloned();
         let variables = Environment::with_prefix(PREFIX)
             .prefix_separator("__")

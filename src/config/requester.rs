@@ -157,6 +157,10 @@ impl Header {
         let mut trusted_peers = Vec::new();
         for peer in self.trusted_peers.split(',').map(str::trim).filter(|peer| !peer.is_empty()) {
             match IpNet::from_str(peer).or_else(|error| IpAddr::from_str(peer).map(IpNet::from).map_err(|_| error)) {
+                // A peer that comes so is looked at as the IPv4 address that it is.
+                Ok(IpNet::V6(network)) if network.network().to_ipv4_mapped().is_some() => {
+                    return refuse(format!("`{peer}` is a network of IPv4: write it like 10.0.0.0/8"));
+                }
                 Ok(network) => trusted_peers.push(network),
                 Err(_) => return refuse(format!("`{peer}` is not a network like 10.0.0.0/8")),
             }

@@ -286,6 +286,12 @@ fn the_header_source_needs_its_trusted_peers() {
         "{error}"
     );
 
+    let peers = ("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "::1, ::ffff:10.0.0.0/104");
+    let error = load(&[source, peers]).unwrap().requester.source().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS: `::ffff:10.0.0.0/104` is a network of IPv4: write it like 10.0.0.0/8"
+    );
     let peers = ("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "10.0.0.0/8, ::1, nonsense");
     let error = load(&[source, peers]).unwrap().requester.source().unwrap_err();
     assert_eq!(

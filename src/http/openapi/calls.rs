@@ -163,7 +163,8 @@ fn idempotency_key() -> Parameter {
         .required(Required::False)
         .description(Some(
             "Visible ASCII characters, your own choice for each call. The same call sent again under the same key gets the recorded \
-             answer, and deletes nothing. Keys belong to their requester, and are kept for at least 24 hours.",
+             answer, and deletes nothing. Keys belong to their requester, and are kept for at least 24 hours; a call that ended in a defect of the service (500, or \
+             accepted and then `INTERNAL_ERROR`) leaves its key free.",
         ))
         .schema(Some(key))
         .build()
