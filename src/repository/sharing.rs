@@ -107,6 +107,7 @@ impl Sharing {
         let shares = may_share(deletion);
         let deletion = Arc::clone(deletion);
         calls.waiting.push_back(Waiting { deletion, since: Instant::now(), shares, reached, span: Span::current() });
+        tracing::trace!(waiting = calls.waiting.len(), "a call waits for a connection");
         Some(receiver)
     }
 

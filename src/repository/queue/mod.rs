@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 pub use self::statements::{Enqueued, accept, measure};
@@ -35,6 +35,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// The pause after the first attempt that failed; each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The pause before an operation is handed back once more.
+const HAND_BACK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The queue as a worker sees it, which has sessions of its own: so no operation is done on one of those of calls. Cheap to clone.
 #[derive(Clone)]
@@ -204,7 +207,7 @@ impl Queue {
     /// has let go of the operation long before the longest run is over, which an attempt would wait for otherwise. One look does
     /// not tell: the transaction may not have come to hold it yet, or may have ended just now.
     async fn until_nobody_holds(&self, operation_id: Uuid) {
-        let database = &self.repository.database;
+        let database = &self.repository.upkeep;
         let mut unheld = 0;
         while unheld < 2 {
             sleep(LOOK_INTERVAL).await;
@@ -229,12 +232,24 @@ impl Queue {
     }
 
     /// Ends the lease of an attempt that was not begun, or broken off.
+    ///
+    /// PostgreSQL looks once in a second whether the client of a statement is gone, and until then the broken-off attempt holds its
+    /// operation. That may be longer than one wait for a lock.
     pub async fn hand_back(&self, leased: &Arc<Leased>) -> Result<(), Error> {
-        let handed_back = self.database.run(self.database.deadline(), |connection| {
-            let leased = Arc::clone(leased);
-            Box::pin(async move { statements::hand_back(connection, &leased).await })
-        });
-        handed_back.await
+        let deadline = self.database.deadline();
+        loop {
+            let handed_back = self.database.run(deadline, |connection| {
+                let leased = Arc::clone(leased);
+                Box::pin(async move { statements::hand_back(connection, &leased).await })
+            });
+            match handed_back.await {
+                Err(Error::Unavailable(reason)) if Instant::now() < deadline => {
+                    tracing::debug!(reason, "an operation is handed back once more");
+                    sleep(HAND_BACK_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Waits until every connection is closed.

@@ -1,8 +1,8 @@
 //! A connection that breaks between a commit and its answer: what was done is found again, and not done twice.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
@@ -26,6 +26,8 @@ const READY: &[u8] = b"Z\0\0\0\x05I";
 pub struct Thief {
     address: SocketAddr,
     pub to_lose: Arc<AtomicI64>,
+    /// Where there is an id, only answers to statements that name it are lost: the service asks for other things by itself.
+    pub about: Arc<Mutex<Option<Uuid>>>,
 }
 
 impl Thief {
@@ -40,29 +42,38 @@ impl Thief {
 
     async fn in_front_of(server: String, kind: &'static [u8]) -> Thief {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let thief = Thief { address: listener.local_addr().unwrap(), to_lose: Arc::default() };
-        let to_lose = Arc::clone(&thief.to_lose);
+        let thief = Thief { address: listener.local_addr().unwrap(), to_lose: Arc::default(), about: Arc::default() };
+        let (to_lose, about) = (Arc::clone(&thief.to_lose), Arc::clone(&thief.about));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(forward(client, server.clone(), kind, Arc::clone(&to_lose)));
+                tokio::spawn(forward(client, server.clone(), kind, Arc::clone(&to_lose), Arc::clone(&about)));
             }
         });
         thief
     }
 }
 
-async fn forward(mut client: TcpStream, server: String, kind: &'static [u8], to_lose: Arc<AtomicI64>) {
+async fn forward(
+    mut client: TcpStream,
+    server: String,
+    kind: &'static [u8],
+    to_lose: Arc<AtomicI64>,
+    about: Arc<Mutex<Option<Uuid>>>,
+) {
+    let mut wanted = false;
     let mut server = TcpStream::connect(server).await.unwrap();
     let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         tokio::select! {
             length = client.read(&mut asked) => {
                 let Ok(length @ 1..) = length else { return };
+                let about = *about.lock().unwrap();
+                wanted = about.is_none_or(|id| asked[..length].windows(16).any(|part| part == id.as_bytes()));
                 server.write_all(&asked[..length]).await.unwrap();
             }
             length = server.read(&mut answered) => {
                 let Ok(length @ 1..) = length else { return };
-                if is_committed(&answered[..length], kind) && to_lose.fetch_sub(1, Ordering::SeqCst) > 0 {
+                if wanted && is_committed(&answered[..length], kind) && to_lose.fetch_sub(1, Ordering::SeqCst) > 0 {
                     return;
                 }
                 if client.write_all(&answered[..length]).await.is_err() {
@@ -162,6 +173,7 @@ async fn a_deletion_whose_every_answer_is_lost_is_found_under_its_key() {
     let (service, thief, family) = service_behind_a_thief(DELETION).await;
     let contact = service.world.contact(family.sub_customer).await;
 
+    *thief.about.lock().unwrap() = Some(contact);
     thief.to_lose.store(3, Ordering::SeqCst);
     let first = delete(&service, family, Resource::Contact, contact, Some("k")).await;
     first.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");

@@ -63,7 +63,7 @@ async fn one_foreign_id_in_the_middle_fails_a_hundred_thousand() {
 #[tokio::test]
 async fn large_bodies_have_few_places_and_small_ones_need_none() {
     const PLACES: usize = 4;
-    let service = TestService::start().await;
+    let service = TestService::start_with(|settings| settings.http.body_timeout = Duration::from_secs(30)).await;
     let family = service.world.family().await;
     let mut slow = Vec::new();
     for _ in 0..PLACES {

@@ -85,11 +85,11 @@ async fn what_is_held_is_passed_over_also_when_its_lease_is_over() {
     let slow = accept(contacts[0]).await;
     let _workers = TestService::beside(&service, |settings| {
         settings.queue.workers = 2;
-        settings.queue.lease = Duration::from_secs(1);
+        settings.queue.lease = Duration::from_secs(3);
     })
     .await;
     until_at_the_gate(pool, 1).await;
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(3500)).await;
 
     for contact in &contacts[1..] {
         let operation = accept(*contact).await;

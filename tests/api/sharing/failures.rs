@@ -6,14 +6,14 @@ use customer_deletion::resource::Resource;
 use rstest::rstest;
 use uuid::Uuid;
 
-use super::{Stage, answers, code, until_queued};
+use super::{Stage, answers, code};
 use crate::support::TestDatabase;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::{hang_up, send_deletion};
 
-/// Each row takes a tenth of a second, so that a test can act in the middle of a statement.
+/// Each row takes half a second, so that a test can act in the middle of a statement.
 const SLOWLY: &str = "
-    create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.1); return new; end $$;
+    create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.5); return new; end $$;
     create trigger slowly before update on contact for each row execute function slowly();";
 
 #[tokio::test]
@@ -107,10 +107,9 @@ async fn a_call_whose_client_is_gone_is_done_with_the_others() {
 
     let occupied = stage.occupy().await;
     let mut waiting = stage.queue([stage.own_call(Resource::Contact, &contacts[..1])]).await;
-    let in_flight = stage.in_flight().await;
+    let queued = stage.queued();
     let client = send_deletion(stage.process.address, stage.family, contacts[1]).await;
-    stage.until_more_than(in_flight).await;
-    until_queued().await;
+    stage.until_more_than(queued).await;
     hang_up(client).await;
     waiting.extend(stage.queue([stage.own_call(Resource::Contact, &contacts[2..])]).await);
     occupied.let_go().await;
@@ -129,7 +128,7 @@ async fn other_work_gets_its_connection_while_calls_keep_coming() {
     let waiting = stage.queue(contacts.iter().map(|id| stage.own_call(Resource::Contact, &[*id]))).await;
     let status = format!("http://{}/api/v2/global/call/{}", stage.process.address, Uuid::now_v7());
     let status = crate::support::client().get(status).header("X-Requester-Id", stage.family.requester.to_string());
-    let status = stage.queue([status]).await;
+    let status = stage.let_wait([status]).await;
     occupied.let_go().await;
 
     assert_eq!(answers(status).await[0].status, 404);

@@ -22,7 +22,8 @@ use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
 
 /// One connection, and time enough for a test to prepare what happens while it is busy, however busy the machine is.
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 8] = [
+    ("CUSTOMER_DELETION__LOG__LEVEL", "info,customer_deletion::repository::sharing=trace"),
     ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
     ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "1"),
     ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "15000"),
@@ -100,31 +101,39 @@ impl Stage {
     async fn queue(&self, calls: impl IntoIterator<Item = RequestBuilder>) -> Vec<JoinHandle<Answer>> {
         let mut sent = Vec::new();
         for call in calls {
-            let in_flight = self.in_flight().await;
+            let queued = self.queued();
             sent.push(tokio::spawn(send(call)));
-            self.until_more_than(in_flight).await;
+            self.until_more_than(queued).await;
         }
-        until_queued().await;
         sent
     }
 
-    async fn in_flight(&self) -> f64 {
-        self.metric("customer_deletion_requests_in_flight").await
+    /// How many calls have begun to wait for a turn so far, as the log tells.
+    fn queued(&self) -> usize {
+        self.process.log().iter().filter(|line| line["message"] == "a call waits for a connection").count()
     }
 
-    /// Waits until more than so many calls are in flight.
-    async fn until_more_than(&self, in_flight: f64) {
+    /// Waits until more than so many calls have begun to wait.
+    async fn until_more_than(&self, queued: usize) {
         let began = Instant::now();
-        while self.in_flight().await <= in_flight {
-            assert!(began.elapsed() < Duration::from_secs(30), "a call is not let in, or ends too soon");
+        while self.queued() <= queued {
+            assert!(began.elapsed() < Duration::from_secs(30), "a call does not queue");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Sends calls that do not queue, but wait for a session each by itself. Nothing tells when they do.
+    async fn let_wait(&self, calls: impl IntoIterator<Item = RequestBuilder>) -> Vec<JoinHandle<Answer>> {
+        let sent = calls.into_iter().map(|call| tokio::spawn(send(call))).collect();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        sent
     }
 
     /// Waits until a statement of the service whose text begins so waits for what PostgreSQL calls this, and gives the backend's
     /// number.
     async fn until_waiting(&self, comment: &str, wait_event_type: &str) -> i32 {
-        for _ in 0..2000 {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(30) {
             let pid: Option<i32> = sqlx::query_scalar(
                 "select pid from pg_stat_activity
                  where datname = current_database() and starts_with(query, $1) and wait_event_type = $2",
@@ -179,11 +188,6 @@ impl Stage {
             sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(&self.database.pool).await.unwrap();
         assert_eq!(disagreements, 0);
     }
-}
-
-/// From the count of calls in flight to the queue there is nothing left to wait for but the processor.
-async fn until_queued() {
-    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 /// The only connection is busy until this is let go of.

@@ -167,7 +167,7 @@ async fn a_service_that_is_told_not_to_share_does_not() {
     let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
 
     let occupied = stage.occupy().await;
-    let waiting = stage.queue(contacts.iter().map(|id| stage.own_call(Resource::Contact, &[*id]))).await;
+    let waiting = stage.let_wait(contacts.iter().map(|id| stage.own_call(Resource::Contact, &[*id]))).await;
     occupied.let_go().await;
 
     let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();

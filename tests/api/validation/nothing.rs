@@ -126,6 +126,7 @@ async fn it_reads_with_three_statements_at_most_and_logs_nothing_to_the_wal() {
         where dbid = (select oid from pg_database where datname = current_database()) and query like '-- %'
           -- The service looks at these by itself, again and again.
           and query not like '-- check_schema:%' and query not like '-- check_role:%'
+          and query not like '-- measure_queue:%'
         order by name";
     let _ = sqlx::raw_sql("create extension pg_stat_statements").execute(pool).await;
     let reset =
