@@ -37,7 +37,8 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "customer")]
     recorded_only: bool,
 
-    /// Erases what this customer has deleted, of any age; if the customer is deleted, everything that it has.
+    /// Erases the deleted rows that belong to this customer, whoever deleted them and whatever their age, but not those that
+    /// it deleted of its sub-customers; if the customer is deleted, everything that it has.
     #[arg(long, value_name = "ID")]
     customer: Option<Uuid>,
 

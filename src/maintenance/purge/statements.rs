@@ -115,7 +115,7 @@ pub async fn expired(
     }
 }
 
-/// The deleted rows of a customer; with `live_too`, all of them.
+/// The deleted rows of a customer; with `live_too`, all of them, and the external params that others have set on it.
 pub async fn of_customer(
     connection: &mut PgConnection,
     resource: Resource,
