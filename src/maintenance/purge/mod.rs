@@ -29,7 +29,8 @@ pub struct Arguments {
     #[arg(long, value_name = "AGE", required_unless_present = "customer", conflicts_with = "customer")]
     older_than: Option<Age>,
 
-    /// Erases operations that are older than this, at least 24h, if none of what they deleted is left.
+    /// Erases operations that are older than this, at least 24h. Those that deleted something are kept for --older-than too,
+    /// where that is longer, and as long as a row that they deleted is there.
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with = "customer")]
     operations_older_than: Age,
 
