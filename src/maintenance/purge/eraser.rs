@@ -52,15 +52,21 @@ impl Eraser {
     }
 
     async fn erase_batch(&mut self, resource: Resource, ids: &[Uuid], due: Due) -> Result<(), MaintenanceError> {
-        match statements::erase(&mut self.session, resource, ids, due, self.dry_run).await {
-            Ok(batch) if self.dry_run => self.tally.add(resource.word(), batch.due.unsigned_abs()),
-            Ok(batch) => {
-                self.tally.add(resource.word(), batch.erased.unsigned_abs());
-                self.tally.add(Belonging::Allocation.word(), batch.allocations.unsigned_abs());
-                self.tally.in_use += (batch.due - batch.erased).unsigned_abs();
+        let batch = match statements::erase(&mut self.session, resource, ids, due, self.dry_run).await {
+            Ok(batch) => batch,
+            Err(error) if has_sqlstate(&error, &IN_USE) => {
+                self.tally.in_use += ids.len() as u64;
+                return Ok(());
             }
-            Err(error) if has_sqlstate(&error, &IN_USE) => self.tally.in_use += ids.len() as u64,
             Err(error) => return Err(error.into()),
+        };
+        self.tally.attached += batch.attached.unsigned_abs();
+        if self.dry_run {
+            self.tally.add(resource.word(), batch.due.unsigned_abs());
+        } else {
+            self.tally.add(resource.word(), batch.erased.unsigned_abs());
+            self.tally.add(Belonging::Allocation.word(), batch.allocations.unsigned_abs());
+            self.tally.in_use += (batch.due - batch.erased).unsigned_abs();
         }
         Ok(())
     }

@@ -150,6 +150,8 @@ pub struct Batch {
     pub erased: i64,
     /// How many allocations went with their products.
     pub allocations: i64,
+    /// How many products were not to be erased, because a live customer still has them.
+    pub attached: i64,
 }
 
 macro_rules! erase {
