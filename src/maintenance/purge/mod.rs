@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ID")]
     customer: Option<Uuid>,
 
-    /// Erases nothing, and counts what would be erased.
+    /// Erases nothing, counts what would be erased if nobody held a row, and ends as that would.
     #[arg(long)]
     dry_run: bool,
 

@@ -26,7 +26,7 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
     if customer.live {
         return require_all(&eraser.tally, 0);
     }
-    if eraser.dry_run { count_the_rest(eraser, id).await } else { erase_the_rest(eraser, id, customer.below).await }
+    erase_the_rest(eraser, id, customer.below).await
 }
 
 /// Somebody asked for the erasure, and is told that it is done. So what is left is an error, which says what would help.
@@ -48,15 +48,6 @@ fn require_all(tally: &Tally, below: i64) -> Result<(), MaintenanceError> {
     };
     let reasons: Vec<String> = [in_use, attached, own_row].into_iter().flatten().collect();
     if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
-}
-
-async fn count_the_rest(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
-    for kind in Belonging::ALL {
-        let count = statements::count_belongings(&mut eraser.session, kind, id).await?;
-        eraser.tally.add(kind.word(), count.unsigned_abs());
-    }
-    eraser.tally.add("customer", 1);
-    Ok(())
 }
 
 async fn erase_the_rest(eraser: &mut Eraser, id: Uuid, below: i64) -> Result<(), MaintenanceError> {

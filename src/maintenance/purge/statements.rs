@@ -148,7 +148,7 @@ pub struct Batch {
     pub due: i64,
     /// How many of them were, and nobody held them.
     pub erased: i64,
-    /// How many allocations went with their products.
+    /// How many allocations went with their products, or would.
     pub allocations: i64,
     /// How many products were not to be erased, because a live customer still has them.
     pub attached: i64,
@@ -209,6 +209,7 @@ impl Belonging {
     }
 }
 
+/// How many there are, once what the customer has of the five resources is gone.
 pub async fn count_belongings(
     connection: &mut PgConnection,
     kind: Belonging,

@@ -52,5 +52,12 @@ with
 select
   (select count(*) from due) as "due!",
   (select count(*) from erased) as "erased!",
-  (select count(*) from detached) as "allocations!",
+  case
+    when $4 then (
+      select count(*)
+      from product_allocation
+      where product_allocation.product_id = any(array(select due.id from due))
+    )
+    else (select count(*) from detached)
+  end as "allocations!",
   (select count(*) from attached) as "attached!"

@@ -209,8 +209,10 @@ async fn a_deleted_customer_with_customers_below_it_stays_without_its_data() {
     let id = family.sub_customer.to_string();
 
     let reason = ["the customer's own row stays, because 1 customer is below it"];
+    let dry = run(&service.database, &["purge", "--customer", &id, "--dry-run"]).await.refused(&reason);
     let said = run(&service.database, &["purge", "--customer", &id]).await.refused(&reason);
 
+    assert_eq!(figures(&dry.out), figures(&said.out));
     assert_eq!(told(&said.out, "contact"), 1);
     assert_eq!(counts(pool).await, [0, 0, 0, 0, 0, 0, 0, 0, 6]);
     service.world.kill_customer(family.grandchild).await;
@@ -239,6 +241,47 @@ async fn a_product_that_a_live_customer_has_stays_and_is_told() {
     service.world.execute("update product_allocation set detached_at = now() where id = $1", allocation).await;
     run(&service.database, &["purge", "--customer", &id]).await.done();
     assert_eq!((rows(pool, "product").await, rows(pool, "product_allocation").await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_the_run_erases_and_why_not_all() {
+    let service = TestService::start().await;
+    let (pool, world) = (&service.database.pool, &service.world);
+    let family = world.family().await;
+    let owner = world.customer(Some(family.parent)).await;
+    for _ in 0..2 {
+        world.customer(Some(owner)).await;
+    }
+    one_of_each(world, owner).await;
+    let attached = world.rows(Resource::Product, owner, 2).await;
+    let loose = world.product(owner).await;
+    let foreign = world.product(family.parent).await;
+    for (product, customer) in [
+        (attached[0], family.sub_customer),
+        (attached[1], family.sibling),
+        (attached[1], owner),
+        (loose, owner),
+        (foreign, owner),
+        (foreign, family.sibling),
+    ] {
+        world.allocation(product, customer).await;
+    }
+    world.kill_customer(owner).await;
+    let id = owner.to_string();
+    let before = counts(pool).await;
+    let reasons = [
+        "2 products stay, because a live customer still has them: detach them first",
+        "the customer's own row stays, because 2 customers are below it",
+    ];
+
+    let dry = run(&service.database, &["purge", "--customer", &id, "--dry-run"]).await.refused(&reasons);
+    assert_eq!(counts(pool).await, before);
+    let said = run(&service.database, &["purge", "--customer", &id]).await.refused(&reasons);
+
+    assert_eq!((figures(&dry.out), &dry.err), (figures(&said.out), &said.err));
+    let gone: Vec<i64> = before.iter().zip(counts(pool).await).map(|(before, after)| before - after).collect();
+    assert_eq!(gone, [1, 1, 1, 1, 2, 3, 1, 0, 0], "{TABLES:?} {said:?}");
+    assert_eq!((told(&said.out, "product"), told(&said.out, "allocation")), (2, 3), "{said:?}");
 }
 
 #[tokio::test]

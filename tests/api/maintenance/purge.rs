@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use rstest::rstest;
 use uuid::Uuid;
 
-use super::{age_operation, age_rows, present, rows, run, told};
+use super::{age_operation, age_rows, figures, present, rows, run, told};
 use crate::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::TestService;
 use crate::support::process::{command, output};
@@ -123,9 +123,11 @@ async fn a_product_goes_with_what_is_left_of_its_allocations() {
     service.delete_one(family.requester, family.requester, Resource::Product, product).await.assert_deleted();
     age_rows(pool, Resource::Product, &[product], 91).await;
 
+    let dry = run(&service.database, &["purge", "--older-than", "90d", "--dry-run"]).await.done();
     let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
 
     assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 2));
+    assert_eq!(figures(&dry), figures(&said));
     assert_eq!(present(pool, Resource::Product, &products).await, [products[1]]);
     assert_eq!(rows(pool, "product_allocation").await, 1);
 }
