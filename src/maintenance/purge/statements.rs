@@ -21,7 +21,7 @@ pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::
 pub struct Operation {
     pub id: Uuid,
     pub resource: String,
-    /// Of the rows that it deleted long enough ago.
+    /// Of the rows that it deleted long enough ago, unless a restore put them back.
     pub target_ids: Vec<Uuid>,
     pub status: String,
     pub created_at: OffsetDateTime,
