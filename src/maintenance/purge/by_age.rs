@@ -31,10 +31,18 @@ pub struct Ages {
     pub now: OffsetDateTime,
     /// Rows that were deleted before this go.
     pub rows: OffsetDateTime,
-    /// Operations that were made before this go.
+    /// Operations that were made before this go, and those that deleted something if `rows` has passed too.
     pub operations: OffsetDateTime,
     /// Whether only the rows are wanted that an operation deleted: they are found without reading the tables.
     pub recorded_only: bool,
+}
+
+impl Ages {
+    /// Operations that deleted something, and the records of restores, which are read with them, go from before this. Rows are
+    /// no older than their operation: before their age, nobody need look whether they are there.
+    fn deletions(self) -> OffsetDateTime {
+        self.operations.min(self.rows)
+    }
 }
 
 /// Erases what is old enough.
@@ -76,11 +84,14 @@ async fn erase_page(eraser: &mut Eraser, page: &[Operation], ages: Ages) -> Resu
             eraser.erase(resource, &ids, Due { before: ages.rows, customer: None }).await?;
         }
     }
-    let old = page
-        .iter()
-        .filter(|operation| operation.created_at < ages.operations && operation.status != Status::Open.name());
-    let old: Vec<Uuid> = old.map(|operation| operation.id).collect();
-    eraser.erase_operations(&old, ages.operations, ages.rows).await
+    let old = page.iter().filter(|operation| is_old(operation, ages)).map(|operation| operation.id);
+    eraser.erase_operations(&old.collect::<Vec<Uuid>>(), ages.operations, ages.rows).await
+}
+
+fn is_old(operation: &Operation, ages: Ages) -> bool {
+    let deleted = operation.status == Status::Success.name();
+    let before = if deleted { ages.deletions() } else { ages.operations };
+    operation.created_at < before && operation.status != Status::Open.name()
 }
 
 /// The rows of a resource that the operations deleted long ago.
@@ -111,8 +122,8 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, ages: Ages) -
 async fn erase_restorations(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
     let session = &mut eraser.session;
     let erased = match eraser.dry_run {
-        true => statements::count_restorations(session, ages.operations).await?.unsigned_abs(),
-        false => statements::erase_restorations(session, ages.operations).await?,
+        true => statements::count_restorations(session, ages.deletions()).await?.unsigned_abs(),
+        false => statements::erase_restorations(session, ages.deletions()).await?,
     };
     eraser.tally.add("restoration", erased);
     Ok(())

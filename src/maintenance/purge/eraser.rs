@@ -52,16 +52,20 @@ impl Eraser {
     }
 
     async fn erase_batch(&mut self, resource: Resource, ids: &[Uuid], due: Due) -> Result<(), MaintenanceError> {
-        match statements::erase(&mut self.session, resource, ids, due, self.dry_run).await {
-            Ok(batch) if self.dry_run => self.tally.add(resource.word(), batch.due.unsigned_abs()),
-            Ok(batch) => {
-                self.tally.add(resource.word(), batch.erased.unsigned_abs());
-                self.tally.add(Belonging::Allocation.word(), batch.allocations.unsigned_abs());
-                self.tally.in_use += (batch.due - batch.erased).unsigned_abs();
+        let batch = match statements::erase(&mut self.session, resource, ids, due, self.dry_run).await {
+            Ok(batch) => batch,
+            Err(error) if has_sqlstate(&error, &IN_USE) => {
+                self.tally.in_use += ids.len() as u64;
+                return Ok(());
             }
-            Err(error) if has_sqlstate(&error, &IN_USE) => self.tally.in_use += ids.len() as u64,
             Err(error) => return Err(error.into()),
-        }
+        };
+        // What somebody holds is only known once it is tried.
+        let erased = if self.dry_run { batch.due } else { batch.erased };
+        self.tally.add(resource.word(), erased.unsigned_abs());
+        self.tally.add(Belonging::Allocation.word(), batch.allocations.unsigned_abs());
+        self.tally.in_use += (batch.due - erased).unsigned_abs();
+        self.tally.attached += batch.attached.unsigned_abs();
         Ok(())
     }
 
@@ -89,12 +93,21 @@ impl Eraser {
 
     /// Erases what a deleted customer has besides the five resources. False where something is held.
     pub async fn erase_belongings(&mut self, kind: Belonging, customer_id: Uuid) -> Result<bool, MaintenanceError> {
+        if self.dry_run {
+            let count = statements::count_belongings(&mut self.session, kind, customer_id).await?;
+            self.tally.add(kind.word(), count.unsigned_abs());
+            return Ok(true);
+        }
         let batch_size = self.pace.batch_size as i64;
         loop {
             let began = Instant::now();
             match statements::erase_belongings(&mut self.session, kind, customer_id, batch_size).await {
-                Ok(0) => return Ok(true),
-                Ok(erased) => self.tally.add(kind.word(), erased),
+                Ok(erased) => {
+                    self.tally.add(kind.word(), erased);
+                    if erased == 0 {
+                        return Ok(true);
+                    }
+                }
                 Err(error) if has_sqlstate(&error, &IN_USE) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
@@ -104,6 +117,10 @@ impl Eraser {
 
     /// Erases a deleted customer. False where something still refers to it.
     pub async fn erase_customer(&mut self, id: Uuid) -> Result<bool, MaintenanceError> {
+        if self.dry_run {
+            self.tally.add("customer", 1);
+            return Ok(true);
+        }
         match statements::erase_customer(&mut self.session, id).await {
             Ok(erased) => {
                 self.tally.add("customer", erased);

@@ -29,7 +29,8 @@ pub struct Arguments {
     #[arg(long, value_name = "AGE", required_unless_present = "customer", conflicts_with = "customer")]
     older_than: Option<Age>,
 
-    /// Erases operations that are older than this, at least 24h, if none of what they deleted is left.
+    /// Erases operations that are older than this, at least 24h. Those that deleted something are kept for --older-than too,
+    /// where that is longer, and as long as a row that they deleted is there.
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with = "customer")]
     operations_older_than: Age,
 
@@ -37,11 +38,12 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "customer")]
     recorded_only: bool,
 
-    /// Erases what this customer has deleted, of any age; if the customer is deleted, everything that it has.
+    /// Erases the deleted rows that belong to this customer, whoever deleted them and whatever their age, but not those that
+    /// it deleted of its sub-customers; if the customer is deleted, everything that it has.
     #[arg(long, value_name = "ID")]
     customer: Option<Uuid>,
 
-    /// Erases nothing, and counts what would be erased.
+    /// Erases nothing, counts what would be erased if nobody held a row, and ends as that would.
     #[arg(long)]
     dry_run: bool,
 

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::eraser::Eraser;
 use super::statements::{self, Belonging, Due};
+use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
 use crate::resource::Resource;
 
@@ -23,26 +24,30 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
         eraser.erase(resource, &ids, due).await?;
     }
     if customer.live {
-        return require_all(eraser);
+        return require_all(&eraser.tally, 0);
     }
-    if eraser.dry_run { count_the_rest(eraser, id).await } else { erase_the_rest(eraser, id, customer.below).await }
+    erase_the_rest(eraser, id, customer.below).await
 }
 
-/// Somebody asked for the erasure, and is told that it is done. So what is left is an error.
-fn require_all(eraser: &Eraser) -> Result<(), MaintenanceError> {
-    match eraser.tally.in_use {
-        0 => Ok(()),
-        rows => Err(MaintenanceError::Incomplete(format!("{rows} rows are in use; purge the customer again later"))),
-    }
-}
-
-async fn count_the_rest(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
-    for kind in Belonging::ALL {
-        let count = statements::count_belongings(&mut eraser.session, kind, id).await?;
-        eraser.tally.add(kind.word(), count.unsigned_abs());
-    }
-    eraser.tally.add("customer", 1);
-    Ok(())
+/// Somebody asked for the erasure, and is told that it is done. So what is left is an error, which says what would help.
+fn require_all(tally: &Tally, below: i64) -> Result<(), MaintenanceError> {
+    let in_use = match tally.in_use {
+        0 => None,
+        1 => Some("1 row is in use: purge the customer again later".to_owned()),
+        rows => Some(format!("{rows} rows are in use: purge the customer again later")),
+    };
+    let attached = match tally.attached {
+        0 => None,
+        1 => Some("1 product stays, because a live customer still has it: detach it first".to_owned()),
+        rows => Some(format!("{rows} products stay, because a live customer still has them: detach them first")),
+    };
+    let own_row = match below {
+        0 => None,
+        1 => Some("the customer's own row stays, because 1 customer is below it".to_owned()),
+        rows => Some(format!("the customer's own row stays, because {rows} customers are below it")),
+    };
+    let reasons: Vec<String> = [in_use, attached, own_row].into_iter().flatten().collect();
+    if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
 }
 
 async fn erase_the_rest(eraser: &mut Eraser, id: Uuid, below: i64) -> Result<(), MaintenanceError> {
@@ -51,14 +56,10 @@ async fn erase_the_rest(eraser: &mut Eraser, id: Uuid, below: i64) -> Result<(),
             eraser.tally.in_use += 1;
         }
     }
-    require_all(eraser)?;
-    if below > 0 {
-        let problem = format!("customer {id} itself stays, because {below} customers are below it; its data is erased");
-        return Err(MaintenanceError::Incomplete(problem));
-    }
+    require_all(&eraser.tally, below)?;
     if !eraser.erase_customer(id).await? {
-        let problem = format!("customer {id} itself stays, because something still refers to it");
-        return Err(MaintenanceError::Incomplete(problem));
+        let problem = "the customer's own row stays, because something still refers to it";
+        return Err(MaintenanceError::Incomplete(problem.to_owned()));
     }
     Ok(())
 }

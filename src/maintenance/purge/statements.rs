@@ -21,7 +21,7 @@ pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::
 pub struct Operation {
     pub id: Uuid,
     pub resource: String,
-    /// Of the rows that it deleted long enough ago.
+    /// Of the rows that it deleted long enough ago, unless a restore put them back.
     pub target_ids: Vec<Uuid>,
     pub status: String,
     pub created_at: OffsetDateTime,
@@ -115,7 +115,7 @@ pub async fn expired(
     }
 }
 
-/// The deleted rows of a customer; with `live_too`, all of them.
+/// The deleted rows of a customer; with `live_too`, all of them, and the external params that others have set on it.
 pub async fn of_customer(
     connection: &mut PgConnection,
     resource: Resource,
@@ -148,8 +148,10 @@ pub struct Batch {
     pub due: i64,
     /// How many of them were, and nobody held them.
     pub erased: i64,
-    /// How many allocations went with their products.
+    /// How many allocations went with their products, or would.
     pub allocations: i64,
+    /// How many products were not to be erased, because a live customer still has them.
+    pub attached: i64,
 }
 
 macro_rules! erase {
@@ -207,6 +209,7 @@ impl Belonging {
     }
 }
 
+/// How many there are, once what the customer has of the five resources is gone.
 pub async fn count_belongings(
     connection: &mut PgConnection,
     kind: Belonging,

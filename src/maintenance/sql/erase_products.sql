@@ -1,5 +1,5 @@
 -- erase_products: erases rows for good, if they were deleted long enough ago or their customer is to go with all it has.
--- Rows that somebody holds are left for another time, and so are products that a live customer has.
+-- Rows that somebody holds are left for another time, and products that a live customer has until it has them no more.
 --
 -- $1 ids  $2 their age  $3 the deleted customer that goes, or null  $4 whether only to count
 with
@@ -9,11 +9,23 @@ with
     where customer.id = $3
       and customer.deleted_at is not null
   ),
-  due as materialized (
+  wanted as materialized (
     select product.id
     from product
     where product.id = any($1)
       and (product.deleted_at < $2 or product.customer_id = (select gone.id from gone))
+  ),
+  -- Only a live product of a deleted customer can be among them.
+  attached as materialized (
+    select distinct product_allocation.product_id as id
+    from product_allocation
+    where product_allocation.product_id = any(array(select wanted.id from wanted))
+      and product_allocation.live
+  ),
+  due as materialized (
+    select wanted.id
+    from wanted
+    where wanted.id <> all(array(select attached.id from attached))
   ),
   -- Nobody waits for a batch, and a batch waits for nobody.
   target as materialized (
@@ -22,13 +34,6 @@ with
     where not $4
       and product.id = any(array(select due.id from due))
       and (product.deleted_at < $2 or product.customer_id = (select gone.id from gone))
-      -- Only a live product of a deleted customer can have one.
-      and not exists (
-        select
-        from product_allocation
-        where product_allocation.product_id = product.id
-          and product_allocation.live
-      )
     order by product.id
     for update skip locked
   ),
@@ -47,4 +52,12 @@ with
 select
   (select count(*) from due) as "due!",
   (select count(*) from erased) as "erased!",
-  (select count(*) from detached) as "allocations!"
+  case
+    when $4 then (
+      select count(*)
+      from product_allocation
+      where product_allocation.product_id = any(array(select due.id from due))
+    )
+    else (select count(*) from detached)
+  end as "allocations!",
+  (select count(*) from attached) as "attached!"

@@ -1,14 +1,26 @@
--- external_params_of_customer: the deleted rows of a customer, and the live ones too if the customer itself is deleted: those
--- that it keeps, and those that are set on it or on something of its own.
+-- external_params_of_customer: the deleted rows that a customer keeps, whatever they are set on. If the customer itself is deleted, the
+-- live ones too, and what others have set on it or on something of its own. Each part is found by an index.
 --
 -- $1 customer  $2 whether live ones too
+select external_params.id as "id!"
+from external_params
+where external_params.customer_id = $1
+  and ($2 or external_params.deleted_at is not null)
+union
 select external_params.id
 from external_params
-where (
-    external_params.customer_id = $1
-    or external_params.sub_customer_id = $1
-    or external_params.subscriber_id in (select subscriber.id from subscriber where subscriber.customer_id = $1)
-    or external_params.sell_plan_id in (select sell_plan.id from sell_plan where sell_plan.customer_id = $1)
-  )
-  and ($2 or external_params.deleted_at is not null)
-order by external_params.id
+where $2
+  and external_params.sub_customer_id = $1
+union
+select external_params.id
+from external_params
+join subscriber on subscriber.id = external_params.subscriber_id
+where $2
+  and subscriber.customer_id = $1
+union
+select external_params.id
+from external_params
+join sell_plan on sell_plan.id = external_params.sell_plan_id
+where $2
+  and sell_plan.customer_id = $1
+order by 1

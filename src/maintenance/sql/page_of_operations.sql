@@ -1,5 +1,5 @@
 -- page_of_operations: the next operations in the order of their ids, which is the order in which they were made; with the ids
--- of those whose rows were deleted long enough ago.
+-- of those whose rows were deleted long enough ago, and were not put back.
 --
 -- $1 the last id of the page before  $2 where to stop  $3 how many  $4 the age of rows  $5 after how many ids the page ends
 with
@@ -9,7 +9,17 @@ with
       operation.resource,
       operation.status,
       operation.created_at,
-      case when operation.status = 'SUCCESS' and operation.created_at < $4 then operation.deleted_rows else 0 end as rows
+      case
+        when operation.status = 'SUCCESS'
+          and operation.created_at < $4
+          and not exists (
+            select
+            from restoration
+            where restoration.operation_id = operation.id
+          )
+        then operation.deleted_rows
+        else 0
+      end as rows
     from operation
     where operation.id > $1
       and operation.id < $2

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{present, rows, run, told};
+use super::{figures, present, rows, run, told};
 use crate::support::world::{Family, table};
 use crate::support::{TestDatabase, TestService, World};
 
@@ -62,14 +62,57 @@ async fn of_a_live_customer_the_deleted_rows_go_whatever_their_age() {
     assert_eq!(counts(pool).await, before);
     let said = run(&service.database, &["purge", "--customer", &id]).await.done();
 
+    assert_eq!(figures(&dry), figures(&said));
     for (index, resource) in Resource::ALL.into_iter().enumerate() {
-        assert_eq!((told(&dry, resource.word()), told(&said, resource.word())), (1, 1), "{said}");
+        assert_eq!(told(&said, resource.word()), 1, "{said}");
         let all = [deleted[index], live[index], others[index]];
         let mut kept = vec![live[index], others[index]];
         kept.sort();
         assert_eq!(present(pool, resource, &all).await, kept, "{resource:?}");
     }
     assert_eq!(counts(pool).await[6..], before[6..]);
+}
+
+/// What a customer set on another is its own, and it can have it back.
+#[tokio::test]
+async fn of_a_live_customer_the_external_params_that_others_keep_on_it_stay() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let (keeper, customer, params) = (family.requester, family.sub_customer, Resource::ExternalParams);
+    let subscriber = service.world.subscriber(customer).await;
+    let plan = service.world.sell_plan(customer).await;
+    let own = service.world.external_params(customer, "subscriber_id", subscriber).await;
+    delete_directly(&service.database.pool, params, own).await;
+    let mut others = vec![service.world.external_params(keeper, "sub_customer_id", customer).await];
+    let operation = service.delete_one(keeper, keeper, params, others[0]).await.assert_deleted();
+    for (column, entity) in [("subscriber_id", subscriber), ("sell_plan_id", plan)] {
+        let id = service.world.external_params(keeper, column, entity).await;
+        delete_directly(&service.database.pool, params, id).await;
+        others.push(id);
+    }
+
+    let arguments = ["purge", "--customer", &customer.to_string()];
+    let dry = run(&service.database, &[&arguments[..], &["--dry-run"]].concat()).await.done();
+    let said = run(&service.database, &arguments).await.done();
+
+    assert_eq!(figures(&dry), figures(&said));
+    assert_eq!(told(&said, "external-params"), 1, "{said}");
+    assert_eq!(present(&service.database.pool, params, &[&others[..], &[own]].concat()).await, others);
+    run(&service.database, &["restore", "--operation", &operation.to_string()]).await.done();
+}
+
+#[tokio::test]
+async fn a_row_that_the_customer_above_deleted_goes_with_the_customer_whose_row_it_is() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let contact = [service.world.contact(family.sub_customer).await];
+    service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact[0]).await.assert_deleted();
+
+    run(&service.database, &["purge", "--customer", &family.requester.to_string()]).await.done();
+    assert_eq!(present(pool, Resource::Contact, &contact).await, contact);
+    run(&service.database, &["purge", "--customer", &family.sub_customer.to_string()]).await.done();
+    assert_eq!(present(pool, Resource::Contact, &contact).await, Vec::<Uuid>::new());
 }
 
 /// A customer with everything that one can have, and a neighbour with as much.
@@ -106,10 +149,9 @@ async fn of_a_deleted_customer_everything_goes_and_nothing_of_others() {
     // Two contacts, one of them deleted; three external params, one of them kept by the customer above; all else once.
     let gone: Vec<i64> = before.iter().zip(counts(pool).await).map(|(before, after)| before - after).collect();
     assert_eq!(gone, [2, 1, 3, 1, 1, 1, 1, 1, 1], "{TABLES:?} {said}");
-    for summary in [&dry, &said] {
-        assert_eq!((told(summary, "contact"), told(summary, "external-params")), (2, 3), "{summary}");
-        assert_eq!((told(summary, "allocation"), told(summary, "customer")), (1, 1), "{summary}");
-    }
+    assert_eq!((told(&said, "contact"), told(&said, "external-params")), (2, 3), "{said}");
+    assert_eq!((told(&said, "allocation"), told(&said, "customer")), (1, 1), "{said}");
+    assert_eq!(figures(&dry), figures(&said));
     // Operations have ids in them and nothing else, and go at their own age.
     assert_eq!(service.world.operations().await, 1);
     let again = run(&service.database, &["purge", "--customer", &id]).await;
@@ -136,7 +178,7 @@ async fn no_statement_erases_anything_of_a_live_customer() {
         let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(ids)).fetch_all(&database.pool).await.unwrap();
         assert!(!ids.is_empty());
         let erase = sqlx::query_as(sql).bind(ids).bind(OffsetDateTime::UNIX_EPOCH).bind(customer).bind(false);
-        let (due, _, _): (i64, i64, i64) = erase.fetch_one(&database.pool).await.unwrap();
+        let (due, _, _, _): (i64, i64, i64, i64) = erase.fetch_one(&database.pool).await.unwrap();
         erased.push((table, due));
     }
     for (table, sql) in [
@@ -166,9 +208,11 @@ async fn a_deleted_customer_with_customers_below_it_stays_without_its_data() {
     service.world.kill_customer(family.sub_customer).await;
     let id = family.sub_customer.to_string();
 
-    let said =
-        run(&service.database, &["purge", "--customer", &id]).await.refused(&["because 1 customers are below it"]);
+    let reason = ["the customer's own row stays, because 1 customer is below it"];
+    let dry = run(&service.database, &["purge", "--customer", &id, "--dry-run"]).await.refused(&reason);
+    let said = run(&service.database, &["purge", "--customer", &id]).await.refused(&reason);
 
+    assert_eq!(figures(&dry.out), figures(&said.out));
     assert_eq!(told(&said.out, "contact"), 1);
     assert_eq!(counts(pool).await, [0, 0, 0, 0, 0, 0, 0, 0, 6]);
     service.world.kill_customer(family.grandchild).await;
@@ -188,12 +232,56 @@ async fn a_product_that_a_live_customer_has_stays_and_is_told() {
     service.world.kill_customer(owner).await;
     let id = owner.to_string();
 
-    run(&service.database, &["purge", "--customer", &id]).await.refused(&["1 rows are in use"]);
+    let reason = ["1 product stays, because a live customer still has it: detach it first"];
+    let said = run(&service.database, &["purge", "--customer", &id]).await.refused(&reason);
 
+    assert!(said.out.ends_with("products left, because a live customer still has them: 1\n"), "{said:?}");
+    assert!(!said.out.contains("somebody holds") && !said.err.contains("in use"), "{said:?}");
     assert_eq!((rows(pool, "product").await, rows(pool, "product_allocation").await), (1, 1));
     service.world.execute("update product_allocation set detached_at = now() where id = $1", allocation).await;
     run(&service.database, &["purge", "--customer", &id]).await.done();
     assert_eq!((rows(pool, "product").await, rows(pool, "product_allocation").await), (0, 0));
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_the_run_erases_and_why_not_all() {
+    let service = TestService::start().await;
+    let (pool, world) = (&service.database.pool, &service.world);
+    let family = world.family().await;
+    let owner = world.customer(Some(family.parent)).await;
+    for _ in 0..2 {
+        world.customer(Some(owner)).await;
+    }
+    one_of_each(world, owner).await;
+    let attached = world.rows(Resource::Product, owner, 2).await;
+    let loose = world.product(owner).await;
+    let foreign = world.product(family.parent).await;
+    for (product, customer) in [
+        (attached[0], family.sub_customer),
+        (attached[1], family.sibling),
+        (attached[1], owner),
+        (loose, owner),
+        (foreign, owner),
+        (foreign, family.sibling),
+    ] {
+        world.allocation(product, customer).await;
+    }
+    world.kill_customer(owner).await;
+    let id = owner.to_string();
+    let before = counts(pool).await;
+    let reasons = [
+        "2 products stay, because a live customer still has them: detach them first",
+        "the customer's own row stays, because 2 customers are below it",
+    ];
+
+    let dry = run(&service.database, &["purge", "--customer", &id, "--dry-run"]).await.refused(&reasons);
+    assert_eq!(counts(pool).await, before);
+    let said = run(&service.database, &["purge", "--customer", &id]).await.refused(&reasons);
+
+    assert_eq!((figures(&dry.out), &dry.err), (figures(&said.out), &said.err));
+    let gone: Vec<i64> = before.iter().zip(counts(pool).await).map(|(before, after)| before - after).collect();
+    assert_eq!(gone, [1, 1, 1, 1, 2, 3, 1, 0, 0], "{TABLES:?} {said:?}");
+    assert_eq!((told(&said.out, "product"), told(&said.out, "allocation")), (2, 3), "{said:?}");
 }
 
 #[tokio::test]
@@ -210,7 +298,8 @@ async fn a_row_that_somebody_holds_makes_it_incomplete() {
     sqlx::query(hold).bind(contacts[0]).execute(&mut *holding).await.unwrap();
     let id = family.sub_customer.to_string();
 
-    run(&service.database, &["purge", "--customer", &id]).await.refused(&["1 rows are in use"]);
+    let said = run(&service.database, &["purge", "--customer", &id]).await;
+    said.refused(&["1 row is in use: purge the customer again later"]);
 
     assert_eq!(present(pool, Resource::Contact, &contacts).await, [contacts[0]]);
     holding.rollback().await.unwrap();

@@ -70,6 +70,12 @@ fn told(summary: &str, word: &str) -> u64 {
     line.unwrap_or_else(|| panic!("{word}: {summary}"))
 }
 
+/// All that the summary of a purge tells, without saying whether it was done or counted.
+#[track_caller]
+fn figures(summary: &str) -> &str {
+    summary.split_once('\n').unwrap().1
+}
+
 /// Makes rows look as if they had been deleted so many days ago, by a DBA who may switch off the guard.
 async fn age_rows(pool: &PgPool, resource: Resource, ids: &[Uuid], days: i32) {
     let table = table(resource);

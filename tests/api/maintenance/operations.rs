@@ -7,25 +7,36 @@ use super::{age_operation, age_rows, rows, run, told};
 use crate::support::TestService;
 
 #[tokio::test]
-async fn an_operation_is_kept_thirty_days_and_as_long_as_a_row_needs_it() {
+async fn an_operation_is_kept_for_its_age_or_that_of_the_rows_it_deleted_and_as_long_as_one_is_there() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    let zones = service.world.rows(Resource::Zone, family.requester, 4).await;
+    let zones = service.world.rows(Resource::Zone, family.requester, 5).await;
     let delete = |id| service.delete_one(family.requester, family.requester, Resource::Zone, id);
-    let [young, with_row, restored, row_goes] = [
+    let [young, with_row, restored, restored_long_ago, row_goes] = [
         delete(zones[0]).await.assert_deleted(),
         delete(zones[1]).await.assert_deleted(),
         delete(zones[2]).await.assert_deleted(),
         delete(zones[3]).await.assert_deleted(),
+        delete(zones[4]).await.assert_deleted(),
     ];
     let old_refusal = delete(Uuid::now_v7()).await.request_id();
     let young_refusal = delete(Uuid::now_v7()).await.request_id();
-    run(&service.database, &["restore", "--operation", &restored.to_string()]).await.done();
-    for (operation, days) in [(young, 29), (with_row, 31), (restored, 31), (row_goes, 91), (old_refusal, 31)] {
+    for operation in [restored, restored_long_ago] {
+        run(&service.database, &["restore", "--operation", &operation.to_string()]).await.done();
+    }
+    for (operation, days) in [
+        (young, 29),
+        (with_row, 91),
+        (restored, 89),
+        (restored_long_ago, 91),
+        (row_goes, 91),
+        (old_refusal, 31),
+        (young_refusal, 29),
+    ] {
         age_operation(pool, operation, days).await;
     }
-    age_rows(pool, Resource::Zone, &[zones[3]], 91).await;
+    age_rows(pool, Resource::Zone, &[zones[4]], 91).await;
     let open = Uuid::now_v7();
     service
         .world
@@ -38,7 +49,7 @@ async fn an_operation_is_kept_thirty_days_and_as_long_as_a_row_needs_it() {
 
     let dry = run(&service.database, &["purge", "--older-than", "90d", "--dry-run"]).await.done();
     assert_eq!(told(&dry, "operation"), 3, "{dry}");
-    assert_eq!(service.world.operations().await, 7);
+    assert_eq!(service.world.operations().await, 8);
     let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
     assert_eq!(told(&said, "operation"), 3, "{said}");
 
@@ -46,7 +57,8 @@ async fn an_operation_is_kept_thirty_days_and_as_long_as_a_row_needs_it() {
     for (operation, expected) in [
         (young, true),
         (with_row, true),
-        (restored, false),
+        (restored, true),
+        (restored_long_ago, false),
         (row_goes, false),
         (old_refusal, false),
         (young_refusal, true),
@@ -54,12 +66,27 @@ async fn an_operation_is_kept_thirty_days_and_as_long_as_a_row_needs_it() {
     ] {
         assert_eq!(kept.contains(&operation), expected, "{operation}: {kept:?}");
     }
-    // The record of the restore is younger than its operation, and still there.
-    assert_eq!(rows(pool, "restoration").await, 1);
+    // The records of the restores are younger than their operations, and still there.
+    assert_eq!(rows(pool, "restoration").await, 2);
     // What still has its operation can still come back.
     run(&service.database, &["restore", "--operation", &with_row.to_string()]).await.done();
     let purged = run(&service.database, &["restore", "--operation", &row_goes.to_string()]).await;
     purged.refused(&["no operation has the id"]);
+}
+
+#[tokio::test]
+async fn an_operation_that_deleted_is_kept_for_its_own_age_where_that_is_the_longer() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let (requester, zone) = (family.requester, service.world.zone(family.requester).await);
+    let operation = service.delete_one(requester, requester, Resource::Zone, zone).await.assert_deleted();
+    age_operation(&service.database.pool, operation, 29).await;
+
+    let said = run(&service.database, &["purge", "--older-than", "0d"]).await.done();
+    assert_eq!((told(&said, "zone"), service.world.operations().await), (1, 1), "{said}");
+    age_operation(&service.database.pool, operation, 2).await;
+    let said = run(&service.database, &["purge", "--older-than", "0d"]).await.done();
+    assert_eq!(told(&said, "operation"), 1, "{said}");
 }
 
 #[tokio::test]
@@ -111,18 +138,24 @@ async fn an_idempotency_key_lives_as_long_as_its_operation() {
     assert_ne!(call().await.request_id(), first.request_id());
 }
 
+/// A restore that is not known any more could be asked for again, while its operation is.
 #[tokio::test]
-async fn records_of_restores_go_at_the_age_of_operations() {
+async fn records_of_restores_are_kept_as_long_as_operations_that_deleted() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
     let zone = service.world.zone(family.requester).await;
     let operation = service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
     run(&service.database, &["restore", "--operation", &operation.to_string()]).await.done();
-    sqlx::raw_sql("update restoration set restored_at = now() - interval '31 days'").execute(pool).await.unwrap();
+    let purge = ["purge", "--older-than", "90d"];
+    let dry_run = [&purge[..], &["--dry-run"]].concat();
+    for (days, expected) in [(89, 0), (91, 1)] {
+        let sql = format!("update restoration set restored_at = now() - interval '{days} days'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(pool).await.unwrap();
 
-    let dry = run(&service.database, &["purge", "--older-than", "90d", "--dry-run"]).await.done();
-    assert_eq!((told(&dry, "restoration"), rows(pool, "restoration").await), (1, 1));
-    let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
-    assert_eq!((told(&said, "restoration"), rows(pool, "restoration").await), (1, 0));
+        let dry = run(&service.database, &dry_run).await.done();
+        assert_eq!((told(&dry, "restoration"), rows(pool, "restoration").await), (expected, 1));
+        let said = run(&service.database, &purge).await.done();
+        assert_eq!((told(&said, "restoration"), rows(pool, "restoration").await), (expected, 1 - expected as i64));
+    }
 }

@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use rstest::rstest;
 use uuid::Uuid;
 
-use super::{age_operation, age_rows, present, rows, run, told};
+use super::{age_operation, age_rows, figures, present, rows, run, told};
 use crate::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::TestService;
 use crate::support::process::{command, output};
@@ -123,9 +123,11 @@ async fn a_product_goes_with_what_is_left_of_its_allocations() {
     service.delete_one(family.requester, family.requester, Resource::Product, product).await.assert_deleted();
     age_rows(pool, Resource::Product, &[product], 91).await;
 
+    let dry = run(&service.database, &["purge", "--older-than", "90d", "--dry-run"]).await.done();
     let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
 
     assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 2));
+    assert_eq!(figures(&dry), figures(&said));
     assert_eq!(present(pool, Resource::Product, &products).await, [products[1]]);
     assert_eq!(rows(pool, "product_allocation").await, 1);
 }
@@ -199,6 +201,34 @@ async fn a_row_that_was_restored_and_deleted_again_counts_from_the_second_time()
     assert_eq!((told(&said, "contact"), told(&said, "operation")), (0, 1));
     assert_eq!(present(pool, Resource::Contact, &[contact]).await, [contact]);
     assert_eq!(present_operations(pool, first).await, 0);
+}
+
+/// Its row is found through the second operation alone: a dry run does not count it twice.
+#[tokio::test]
+async fn an_operation_that_was_restored_leads_to_no_row() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let delete = || service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact);
+    let first = delete().await.assert_deleted();
+    run(&service.database, &["restore", "--operation", &first.to_string()]).await.done();
+    let second = delete().await.assert_deleted();
+    for operation in [first, second] {
+        age_operation(pool, operation, 91).await;
+    }
+    age_rows(pool, Resource::Contact, &[contact], 91).await;
+    let old = "update operation set id = ('00000000-0000-7000-8000-' || right(id::text, 12))::uuid;
+        update restoration set operation_id = ('00000000-0000-7000-8000-' || right(operation_id::text, 12))::uuid";
+    let sql = format!("alter table operation disable trigger operation_ends_once; {old}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(pool).await.unwrap();
+
+    let purge = ["purge", "--older-than", "90d", "--recorded-only", "--batch-size", "1"];
+    let dry = run(&service.database, &[&purge[..], &["--dry-run"]].concat()).await.done();
+    let said = run(&service.database, &purge).await.done();
+
+    assert_eq!((told(&said, "contact"), told(&said, "operation")), (1, 2), "{said}");
+    assert_eq!(figures(&dry), figures(&said));
 }
 
 async fn present_operations(pool: &sqlx::PgPool, id: Uuid) -> i64 {
