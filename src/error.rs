@@ -147,6 +147,10 @@ pub enum Error {
     #[error("more calls than the requester may send; the next may come in {0:?}")]
     TooManyRequests(Duration),
 
+    /// Try again after this long, or wait for the outcome: as many accepted operations of the requester wait as may.
+    #[error("as many accepted operations of the requester wait as may")]
+    TooManyWaiting(Duration),
+
     /// Try again: the database is away, slow, or out of connections.
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -166,7 +170,7 @@ impl Error {
         match self {
             Error::Malformed(code, _) | Error::Refused(code) => *code,
             Error::Unauthenticated(_) => Code::UNAUTHORIZED,
-            Error::TooManyRequests(_) => Code::TOO_MANY_REQUESTS,
+            Error::TooManyRequests(_) | Error::TooManyWaiting(_) => Code::TOO_MANY_REQUESTS,
             Error::Unavailable(_) | Error::Defect(_) => Code::GLOBAL_1001,
         }
     }
@@ -175,6 +179,9 @@ impl Error {
     pub fn message(&self) -> &str {
         match self {
             Error::Malformed(_, message) => message,
+            Error::TooManyWaiting(_) => {
+                "Too many accepted operations are waiting. The Retry-After header tells when to try again; some must have ended by then."
+            }
             Error::Unauthenticated(_)
             | Error::Refused(_)
             | Error::TooManyRequests(_)

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use actix_web::body::{MessageBody, SizedStream};
 use actix_web::http::header;
 use actix_web::web::{Bytes, Data, Path};
-use actix_web::{HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::stream;
 use utoipa_swagger_ui::Config;
 
@@ -44,9 +44,13 @@ pub async fn page() -> HttpResponse {
 }
 
 /// `GET /docs/{file}`: what the page is made of.
-pub async fn file(file: Path<String>) -> Result<HttpResponse, Error> {
+pub async fn file(request: HttpRequest, file: Path<String>) -> Result<HttpResponse, Error> {
     match file.as_str() {
-        "" => Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "../docs")).finish()),
+        "" => {
+            let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+            let page = format!("../docs{query}");
+            Ok(HttpResponse::PermanentRedirect().insert_header((header::LOCATION, page)).finish())
+        }
         "start.js" => Ok(answer("text/javascript; charset=utf-8").body(include_str!("docs/start.js"))),
         part if PART_NAMES.contains(&part) => swagger_ui(part),
         _ => no_such_route().await,

@@ -98,6 +98,7 @@ impl ResponseError for Error {
             | Error::Unauthenticated(_)
             | Error::Refused(_)
             | Error::TooManyRequests(_)
+            | Error::TooManyWaiting(_)
             | Error::Unavailable(_) => self.code().status(),
         }
     }
@@ -109,7 +110,7 @@ impl ResponseError for Error {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             // In whole seconds, and never before the time.
-            Error::TooManyRequests(wait) => {
+            Error::TooManyRequests(wait) | Error::TooManyWaiting(wait) => {
                 response.insert_header((header::RETRY_AFTER, wait.as_secs() + 1));
             }
             Error::Malformed(..) | Error::Unauthenticated(_) | Error::Refused(_) | Error::Defect(_) => {}

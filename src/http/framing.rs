@@ -43,7 +43,8 @@ pub async fn guard(
     }
     // The library reads over what ends the chunks, whatever it is, so the end of such a call is not a certain one.
     let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
-    if !in_chunks && request.head().connection_type() != ConnectionType::Close {
+    // Nor does the library keep a connection that was to be upgraded, and would not say so.
+    if !in_chunks && request.head().connection_type() == ConnectionType::KeepAlive {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
     end_connection(&request);

@@ -21,7 +21,7 @@ mod validate_only;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Resource as Route};
+use actix_web::{HttpResponse, Resource as Route, guard};
 
 use crate::error::{Code, Error};
 use crate::repository::Repository;
@@ -60,16 +60,16 @@ pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
             .service(api_route(delete::BATCH_DELETE, "POST").route(web::post().to(delete::batch_delete)))
             .service(api_route(delete::DELETE_ONE, "DELETE").route(web::delete().to(delete::delete_one)))
             .service(api_route(delete::DELETE_LIST, "DELETE").route(web::delete().to(delete::delete_list)))
-            .service(api_route(operations::STATUS, "GET").route(web::get().to(operations::status)))
-            .service(api_route(operations::DETAILS, "GET").route(web::get().to(operations::details)))
-            .service(api_route(listing::LIST, "GET").route(web::get().to(listing::list)))
+            .service(api_route(operations::STATUS, GET).route(get().to(operations::status)))
+            .service(api_route(operations::DETAILS, GET).route(get().to(operations::details)))
+            .service(api_route(listing::LIST, GET).route(get().to(listing::list)))
             .default_service(web::to(no_such_route));
         config
             .app_data(web::Data::new(service))
             .service(api)
-            .service(route("/openapi.json", "GET").route(web::get().to(docs::document)))
-            .service(route("/docs", "GET").route(web::get().to(docs::page)))
-            .service(route("/docs/{file:.*}", "GET").route(web::get().to(docs::file)))
+            .service(route("/openapi.json", GET).route(get().to(docs::document)))
+            .service(route("/docs", GET).route(get().to(docs::page)))
+            .service(route("/docs/{file:.*}", GET).route(get().to(docs::file)))
             .default_service(web::to(no_such_route));
     }
 }
@@ -79,9 +79,9 @@ pub fn management(health: web::Data<Health>) -> impl FnOnce(&mut ServiceConfig) 
     move |config| {
         config
             .app_data(health)
-            .service(route("/health/live", "GET").route(web::get().to(health::live)))
-            .service(route("/health/ready", "GET").route(web::get().to(health::ready)))
-            .service(route("/metrics", "GET").route(web::get().to(metrics_page)))
+            .service(route("/health/live", GET).route(get().to(health::live)))
+            .service(route("/health/ready", GET).route(get().to(health::ready)))
+            .service(route("/metrics", GET).route(get().to(metrics_page)))
             .default_service(web::to(no_such_route));
     }
 }
@@ -95,6 +95,14 @@ async fn metrics_page(health: web::Data<Health>) -> HttpResponse {
 /// The part of a route that stands for one of the five words.
 fn resource_pattern() -> String {
     format!("{{resource:{}}}", Resource::ALL.map(Resource::word).join("|"))
+}
+
+/// What a route has that answers `GET`.
+const GET: &str = "GET, HEAD";
+
+/// `GET`, and `HEAD`, whose answer the library sends without its body.
+fn get() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// A route inside `/api`, whose `{resource}` is one of the five words.

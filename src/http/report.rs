@@ -262,7 +262,11 @@ fn milliseconds(duration: Duration) -> f64 {
 /// What the log tells and the answer does not. A malformed call's message may quote what the caller sent, and stays out.
 fn reason(error: &Error) -> Option<&Error> {
     match error {
-        Error::Unauthenticated(_) | Error::TooManyRequests(_) | Error::Unavailable(_) | Error::Defect(_) => Some(error),
+        Error::Unauthenticated(_)
+        | Error::TooManyRequests(_)
+        | Error::TooManyWaiting(_)
+        | Error::Unavailable(_)
+        | Error::Defect(_) => Some(error),
         Error::Malformed(..) | Error::Refused(_) => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::{self, Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -194,17 +194,21 @@ fn require_json(headers: &HeaderMap) -> Result<(), Error> {
     if headers.get_all(header::CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return refuse();
     }
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
-        return Ok(());
-    };
-    let Some(media_type) = value.to_str().ok().and_then(|text| text.parse::<mime::Mime>().ok()) else {
-        return refuse();
-    };
-    if media_type.essence_str() == mime::APPLICATION_JSON || media_type.suffix() == Some(mime::JSON) {
-        Ok(())
-    } else {
-        refuse()
+    let mut values = headers.get_all(header::CONTENT_TYPE);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(()),
+        (Some(value), None) if is_json(value) => Ok(()),
+        (Some(_), _) => refuse(),
     }
+}
+
+/// White space may stand before the parameters, which is more than the parser takes.
+fn is_json(content_type: &HeaderValue) -> bool {
+    let essence = content_type.to_str().ok().and_then(|text| text.split(';').next());
+    let media_type = essence.and_then(|essence| essence.trim().parse::<mime::Mime>().ok());
+    media_type.is_some_and(|media_type| {
+        media_type.essence_str() == mime::APPLICATION_JSON || media_type.suffix() == Some(mime::JSON)
+    })
 }
 
 /// The body of a list deletion. Unknown members are ignored.

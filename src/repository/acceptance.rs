@@ -20,7 +20,7 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// As [`Repository::delete`], and [`Error::TooManyRequests`] when too many operations of the requester wait already. Holds the
+    /// As [`Repository::delete`], and [`Error::TooManyWaiting`] when too many operations of the requester wait already. Holds the
     /// place likewise.
     pub async fn accept(&self, deletion: Deletion, place: impl Send + 'static) -> Result<Outcome, Error> {
         let repository = self.clone();
@@ -58,7 +58,7 @@ impl Repository {
             Ok(Some(outcome)) => Ok(outcome),
             Ok(None) => {
                 metrics::rejected(Limit::Waiting);
-                Err(Error::TooManyRequests(WAIT_FOR_ROOM))
+                Err(Error::TooManyWaiting(WAIT_FOR_ROOM))
             }
             Err(error) => Err(error),
         };

@@ -3,8 +3,8 @@
 use customer_deletion::resource::Resource;
 use reqwest::Method;
 
-use crate::support::TestService;
 use crate::support::service::{Answer, send};
+use crate::support::{TestService, client};
 
 async fn get(service: &TestService, path: &str) -> Answer {
     send(service.anonymous(Method::GET, path)).await
@@ -50,6 +50,8 @@ async fn the_address_with_a_slash_leads_to_the_page() {
     let answer = client.get(format!("http://{}/docs/", service.address)).send().await.unwrap();
 
     assert_eq!((answer.status().as_u16(), answer.headers()["Location"].to_str().unwrap()), (308, "../docs"));
+    let answer = client.get(format!("http://{}/docs/?requester=1", service.address)).send().await.unwrap();
+    assert_eq!(answer.headers()["Location"], "../docs?requester=1");
     assert_eq!(get(&service, "/docs/").await.text, get(&service, "/docs").await.text);
 }
 
@@ -65,7 +67,7 @@ async fn other_files_and_methods_have_the_envelope() {
         for method in [Method::POST, Method::DELETE] {
             let answer = send(service.anonymous(method, path)).await;
             answer.assert_malformed(405, "METHOD_NOT_ALLOWED", "Allow");
-            assert_eq!(answer.header("Allow"), Some("GET"));
+            assert_eq!(answer.header("Allow"), Some("GET, HEAD"));
         }
     }
 }
@@ -80,5 +82,20 @@ async fn the_ids_that_the_page_fills_in_name_what_they_should() {
             let filled_in = parameter["in"] == "path";
             assert_eq!(parameter["example"].is_string(), filled_in, "{parameter}");
         }
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let service = TestService::start().await;
+    let requester = service.world.family().await.requester;
+    let status = format!("/api/v3/global/call/{requester}");
+    let page = send(service.anonymous(Method::HEAD, "/docs")).await;
+    assert_eq!((page.status, page.header("Content-Type")), (200, Some("text/html; charset=utf-8")));
+    assert_eq!(send(service.anonymous(Method::HEAD, "/openapi.json")).await.status, 200);
+    assert_eq!(send(service.call(Method::HEAD, &status, requester)).await.status, 404);
+    for path in ["/health/live", "/health/ready", "/metrics"] {
+        let url = format!("http://{}{path}", service.management_address);
+        assert_eq!(send(client().head(url)).await.status, 200, "{path}");
     }
 }

@@ -97,9 +97,9 @@ async fn an_unknown_route_is_not_found_and_another_method_not_allowed() {
         (Method::POST, collection(customer, Resource::Contact), "DELETE"),
         (Method::PUT, format!("{}/{customer}", collection(customer, Resource::Zone)), "DELETE"),
         (Method::DELETE, format!("{}:batchDelete", collection(customer, Resource::Zone)), "POST"),
-        (Method::DELETE, format!("/api/v2/global/call/{customer}"), "GET"),
-        (Method::POST, format!("/api/v3/global/call/{customer}"), "GET"),
-        (Method::DELETE, "/api/v3/global/call".to_owned(), "GET"),
+        (Method::DELETE, format!("/api/v2/global/call/{customer}"), "GET, HEAD"),
+        (Method::POST, format!("/api/v3/global/call/{customer}"), "GET, HEAD"),
+        (Method::DELETE, "/api/v3/global/call".to_owned(), "GET, HEAD"),
     ] {
         let answer = send(service.call(method.clone(), &path, requester)).await;
         assert_eq!(answer.status, 405, "{method} {path}");

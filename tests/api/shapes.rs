@@ -203,6 +203,11 @@ async fn another_content_type_than_json_is_unsupported(#[case] resource: Resourc
             .body(body(&[row]));
         malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "JSON");
     }
+    for [first, second] in [["application/json", "text/plain"], ["text/plain", "application/json"]] {
+        let call = service.call(Method::DELETE, &path, family.requester);
+        let call = call.header("Content-Type", first).header("Content-Type", second).body(body(&[row]));
+        malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "JSON");
+    }
     let call =
         service.call(Method::DELETE, &path, family.requester).header("Content-Encoding", "gzip").body(body(&[row]));
     malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "content coding");
@@ -214,9 +219,13 @@ async fn json_under_its_names_and_under_none_is_read() {
     let family = service.world.family().await;
     let path = collection(family.sub_customer, Resource::Contact);
 
-    for content_type in
-        [None, Some("application/json"), Some("Application/JSON; charset=utf-8"), Some("application/problem+json")]
-    {
+    for content_type in [
+        None,
+        Some("application/json"),
+        Some("Application/JSON; charset=utf-8"),
+        Some("application/json \t;\tcharset=utf-8"),
+        Some("application/problem+json"),
+    ] {
         let contact = service.world.contact(family.sub_customer).await;
         let mut call = service.call(Method::DELETE, &path, family.requester).body(body(&[contact]));
         if let Some(content_type) = content_type {

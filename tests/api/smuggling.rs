@@ -280,6 +280,20 @@ async fn a_call_that_asks_to_close_is_the_last_of_its_connection() {
     target.assert_nothing_happened(&answers).await;
 }
 
+/// The library would say that the connection is upgraded, and close it.
+#[tokio::test]
+async fn a_call_that_asks_for_another_protocol_is_the_last_of_its_connection() {
+    let target = Target::new().await;
+    let lines = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 2\r\n";
+
+    let answers = target.send(&format!("{}{{}}", target.head(lines))).await;
+
+    assert_eq!(statuses(&answers).first(), Some(&"400"), "{answers}");
+    let heads = answers.to_lowercase();
+    assert!(heads.contains("\r\nconnection: close\r\n") && !heads.contains("upgrade"), "{answers}");
+    target.assert_nothing_happened(&answers).await;
+}
+
 #[tokio::test]
 async fn the_body_of_a_get_is_not_a_call() {
     let target = Target::new().await;

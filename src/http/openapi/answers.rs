@@ -122,6 +122,14 @@ pub fn headers() -> [(&'static str, Header); 7] {
         ),
         (RETRY_AFTER, header(seconds.into(), "How many seconds to wait.").extensions(always()).build()),
         (ALLOW, header(text(), "The methods that the route has.").extensions(always()).build()),
-        (AUTHENTICATE, header(text(), "How to authenticate, where the service asks for a token itself.").build()),
+        (
+            AUTHENTICATE,
+            header(
+                text(),
+                "How to authenticate: `Bearer` where the service asks for a token, `Gateway` where its gateway does.",
+            )
+            .extensions(always())
+            .build(),
+        ),
     ]
 }

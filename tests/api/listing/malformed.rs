@@ -54,7 +54,7 @@ async fn who_asks_comes_before_how_and_what() {
     for method in [Method::POST, Method::DELETE, Method::PUT] {
         let answer = send(service.call(method, &format!("{LIST}?size=0"), Uuid::now_v7())).await;
         answer.assert_malformed(405, "METHOD_NOT_ALLOWED", "Allow");
-        assert_eq!(answer.header("Allow"), Some("GET"));
+        assert_eq!(answer.header("Allow"), Some("GET, HEAD"));
     }
     let no_route = send(service.call(Method::GET, &format!("{LIST}/?size=0"), Uuid::now_v7())).await;
     no_route.assert_malformed(404, "NOT_FOUND", "");

@@ -123,7 +123,7 @@ async fn a_requester_with_too_many_operations_waiting_is_told_to_come_later_and_
     }
 
     let answer = send(call(family.requester)).await;
-    answer.assert_malformed(429, "TOO_MANY_REQUESTS", "Retry-After");
+    answer.assert_malformed(429, "TOO_MANY_REQUESTS", "accepted operations are waiting. The Retry-After");
     assert!(answer.header("Retry-After").is_some());
     assert_accepted(&send(call(family.parent)).await);
     assert_eq!((service.world.operations().await, waiting(&service.database.pool).await), (4, 4));
