@@ -9,7 +9,7 @@ use crate::support::TestDatabase;
 use crate::support::database::ROLES;
 
 /// Who may do what with everything in the database, and whose it is.
-async fn privileges(database: &TestDatabase) -> Vec<String> {
+pub async fn privileges(database: &TestDatabase) -> Vec<String> {
     sqlx::query_scalar(
         "select concat_ws(' ', pg_class.relname, pg_class.relowner::regrole, pg_class.relacl) from pg_class
          where pg_class.relnamespace = 'public'::regnamespace and pg_class.relkind in ('r', 'v')
@@ -29,21 +29,26 @@ async fn privileges(database: &TestDatabase) -> Vec<String> {
     .unwrap()
 }
 
-#[tokio::test]
-async fn everything_in_the_schema_is_the_owners() {
-    let database = granted().await;
-    let others: Vec<String> = sqlx::query_scalar(
+/// What is in the schema and is somebody else's.
+pub async fn not_the_owners(database: &TestDatabase, owner: &str) -> Vec<String> {
+    sqlx::query_scalar(
         "select relname::text from pg_class
-         where relnamespace = 'public'::regnamespace and relowner <> 'customer_deletion_owner'::regrole
+         where relnamespace = 'public'::regnamespace and relowner <> $1::text::regrole
          union all
          select proname::text from pg_proc
-         where pronamespace = 'public'::regnamespace and proowner <> 'customer_deletion_owner'::regrole
+         where pronamespace = 'public'::regnamespace and proowner <> $1::text::regrole
          union all
-         select pubname::text from pg_publication where pubowner <> 'customer_deletion_owner'::regrole",
+         select pubname::text from pg_publication where pubowner <> $1::text::regrole",
     )
+    .bind(owner)
     .fetch_all(&database.pool)
     .await
-    .unwrap();
+    .unwrap()
+}
+
+#[tokio::test]
+async fn everything_in_the_schema_is_the_owners() {
+    let others = not_the_owners(&granted().await, "customer_deletion_owner").await;
     assert!(others.is_empty(), "{others:?} are not in deploy/postgres/roles.sql");
 }
 

@@ -1,6 +1,7 @@
 //! Who may do what in the database: the roles of `deploy/postgres/roles.sql`.
 
 mod grants;
+mod installation;
 mod maintenance;
 mod power;
 mod rights;
