@@ -4,8 +4,11 @@
 --
 -- Run it after every `customer-deletion migrate`, in the database of the service: the first time as a superuser, or as whoever
 -- owns the database and may create roles; then any member of customer_deletion_owner will do. Who owns a second database of the
--- cluster, and did not make its roles, is made a member first. It can be run at any time, also under load: it leaves these
--- roles with what stands below, and takes whatever else somebody granted them.
+-- cluster, and did not make its roles, is made a member first. It can be run at any time, also under load: of rights on the
+-- tables and views of the service, on their schema, and to create and to make temporary tables in the database, it leaves the
+-- last three of these roles with what stands below, and takes whatever else was granted them. What was granted on the schema or
+-- the database only a superuser takes, or who owns the database: run by others, the file warns that it revoked nothing there.
+-- It takes no membership in other roles, and no right to anything else.
 --
 -- The roles are groups, and nobody logs in as one of them. Whoever logs in is made a member:
 --
@@ -56,7 +59,11 @@ declare
   publication name;
 begin
   execute format('grant create, temporary on database %I to customer_deletion_owner', current_database());
-  execute format('revoke create, temporary on database %I from public', current_database());
+  execute format(
+    'revoke create, temporary on database %I
+     from public, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
+    current_database()
+  );
   execute format(
     'grant connect on database %I
      to customer_deletion_owner, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
@@ -64,6 +71,10 @@ begin
   );
   execute format('grant create on schema %I to customer_deletion_owner', current_schema());
   execute format('revoke create on schema %I from public', current_schema());
+  execute format(
+    'revoke all on schema %I from customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
+    current_schema()
+  );
   execute format(
     'grant usage on schema %I
      to customer_deletion_owner, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',

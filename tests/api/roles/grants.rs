@@ -1,8 +1,9 @@
 //! The file that a DBA runs after every migration.
 
 use customer_deletion::schema::{self, MIGRATOR};
-use sqlx::Connection;
+use rstest::rstest;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection};
 
 use super::{granted, refusal, session_as};
 use crate::support::TestDatabase;
@@ -69,6 +70,25 @@ async fn run_again_by_the_owner_it_changes_nothing_and_takes_back_what_was_added
 
     let mut owner = session_as(&database, "customer_deletion_owner").await;
     assert_eq!(refusal(&mut owner, ROLES).await, None);
+    assert_eq!(privileges(&database).await, before);
+}
+
+#[rstest]
+#[case::the_service("customer_deletion_service")]
+#[case::the_maintenance("customer_deletion_maintenance")]
+#[case::support("customer_deletion_support")]
+#[tokio::test]
+async fn run_again_it_takes_back_what_was_added_on_the_schema_and_the_database(#[case] role: &str) {
+    let database = granted().await;
+    let before = privileges(&database).await;
+    let added = format!(
+        "grant all on schema public to {role} with grant option;
+         do $$ begin execute format('grant create, temporary on database %I to {role}', current_database()); end $$"
+    );
+    sqlx::raw_sql(AssertSqlSafe(added)).execute(&database.pool).await.unwrap();
+    assert_ne!(privileges(&database).await, before);
+
+    database.grant().await;
     assert_eq!(privileges(&database).await, before);
 }
 
