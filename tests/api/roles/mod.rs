@@ -3,7 +3,7 @@
 mod grants;
 mod installation;
 mod maintenance;
-mod power;
+pub mod power;
 mod rights;
 mod service;
 mod support;
