@@ -3,8 +3,12 @@
 --   psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$DATABASE_URL"
 --
 -- Run it after every `customer-deletion migrate`, in the database of the service: the first time as a superuser, or as whoever
--- owns the database and may create roles; then any member of customer_deletion_owner will do. It can be run at any time, also
--- under load: it leaves these roles with what stands below, and takes whatever else somebody granted them.
+-- owns the database and may create roles; then any member of customer_deletion_owner will do. Who owns a second database of the
+-- cluster, and did not make its roles, is made a member first. It can be run at any time, also under load: of rights on the
+-- tables and views of the service, on their schema, and to create and to make temporary tables in the database, it leaves the
+-- last three of these roles with what stands below, and takes whatever else was granted them. What was granted on the schema or
+-- the database only a superuser takes, or who owns the database: run by others, the file warns that it revoked nothing there.
+-- It takes no membership in other roles, and no right to anything else.
 --
 -- The roles are groups, and nobody logs in as one of them. Whoever logs in is made a member:
 --
@@ -32,11 +36,57 @@ begin
   ] loop
     if to_regrole(wanted) is null then
       execute format('create role %I nologin', wanted);
-      -- Only a member can hand the tables over. A superuser needs no membership.
-      if wanted = 'customer_deletion_owner' and current_setting('is_superuser') = 'off' then
-        execute format('grant %I to current_user', wanted);
-      end if;
     end if;
+  end loop;
+
+  -- Only a member can hand the tables over, and grant what stands below. Who made a role is in PostgreSQL 16 and newer not one
+  -- that may become it, and older ones do not tell these apart. A superuser is a member of every role.
+  if not pg_has_role('customer_deletion_owner', 'usage')
+    or not pg_has_role(
+      'customer_deletion_owner', case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end
+    )
+  then
+    grant customer_deletion_owner to current_user;
+  end if;
+end
+$$;
+
+-- The owner makes what migrations make: tables in the schema, and publications in the database. Nobody else makes anything: not
+-- even temporary tables, which a role may otherwise have in any database. Who needs some is granted that by name. This comes
+-- first, because what is handed over below goes only to a role that may create in the schema.
+do $$
+declare
+  publication name;
+begin
+  execute format('grant create, temporary on database %I to customer_deletion_owner', current_database());
+  execute format(
+    'revoke create, temporary on database %I
+     from public, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
+    current_database()
+  );
+  execute format(
+    'grant connect on database %I
+     to customer_deletion_owner, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
+    current_database()
+  );
+  execute format('grant create on schema %I to customer_deletion_owner', current_schema());
+  execute format('revoke create on schema %I from public', current_schema());
+  execute format(
+    'revoke all on schema %I from customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
+    current_schema()
+  );
+  execute format(
+    'grant usage on schema %I
+     to customer_deletion_owner, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
+    current_schema()
+  );
+  for publication in
+    select pg_publication.pubname
+    from pg_publication
+    where pg_publication.pubname in ('customer_deletion', 'customer_deletion_restorations')
+      and pg_publication.pubowner <> 'customer_deletion_owner'::regrole
+  loop
+    execute format('alter publication %I owner to customer_deletion_owner', publication);
   end loop;
 end
 $$;
@@ -76,37 +126,6 @@ begin
     where pg_proc.proowner <> 'customer_deletion_owner'::regrole
   loop
     execute format('alter function %s owner to customer_deletion_owner', routine);
-  end loop;
-end
-$$;
-
--- The owner makes what migrations make: tables in the schema, and publications in the database. Nobody else makes anything: not
--- even temporary tables, which a role may otherwise have in any database. Who needs some is granted that by name.
-do $$
-declare
-  publication name;
-begin
-  execute format('grant create, temporary on database %I to customer_deletion_owner', current_database());
-  execute format('revoke create, temporary on database %I from public', current_database());
-  execute format(
-    'grant connect on database %I
-     to customer_deletion_owner, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
-    current_database()
-  );
-  execute format('grant create on schema %I to customer_deletion_owner', current_schema());
-  execute format('revoke create on schema %I from public', current_schema());
-  execute format(
-    'grant usage on schema %I
-     to customer_deletion_owner, customer_deletion_service, customer_deletion_maintenance, customer_deletion_support',
-    current_schema()
-  );
-  for publication in
-    select pg_publication.pubname
-    from pg_publication
-    where pg_publication.pubname in ('customer_deletion', 'customer_deletion_restorations')
-      and pg_publication.pubowner <> 'customer_deletion_owner'::regrole
-  loop
-    execute format('alter publication %I owner to customer_deletion_owner', publication);
   end loop;
 end
 $$;

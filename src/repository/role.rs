@@ -4,6 +4,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection};
 use tokio::time::timeout;
 
 use super::observed::observed;
+use super::session_settings;
 use crate::config::{self, SettingsError};
 
 /// What helps where the database says that something is not permitted.
@@ -57,7 +58,7 @@ pub async fn refuse_owner(settings: &config::Database) -> Result<(), SettingsErr
     if settings.allow_owner {
         return Ok(());
     }
-    let options = settings.connect_options()?.disable_statement_logging();
+    let options = session_settings::set(settings, settings.connect_options()?).disable_statement_logging();
     let asked = timeout(settings.deadline, async {
         let mut connection = options.connect().await?;
         let role = check_role(&mut connection).await?;

@@ -1,5 +1,7 @@
 //! PgBouncer in transaction mode between the service and PostgreSQL, as `deploy/pgbouncer` has it.
 
+mod owner;
+
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;

@@ -1,15 +1,16 @@
 //! The file that a DBA runs after every migration.
 
 use customer_deletion::schema::{self, MIGRATOR};
-use sqlx::Connection;
+use rstest::rstest;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection};
 
 use super::{granted, refusal, session_as};
 use crate::support::TestDatabase;
 use crate::support::database::ROLES;
 
 /// Who may do what with everything in the database, and whose it is.
-async fn privileges(database: &TestDatabase) -> Vec<String> {
+pub async fn privileges(database: &TestDatabase) -> Vec<String> {
     sqlx::query_scalar(
         "select concat_ws(' ', pg_class.relname, pg_class.relowner::regrole, pg_class.relacl) from pg_class
          where pg_class.relnamespace = 'public'::regnamespace and pg_class.relkind in ('r', 'v')
@@ -29,21 +30,26 @@ async fn privileges(database: &TestDatabase) -> Vec<String> {
     .unwrap()
 }
 
-#[tokio::test]
-async fn everything_in_the_schema_is_the_owners() {
-    let database = granted().await;
-    let others: Vec<String> = sqlx::query_scalar(
+/// What is in the schema and is somebody else's.
+pub async fn not_the_owners(database: &TestDatabase, owner: &str) -> Vec<String> {
+    sqlx::query_scalar(
         "select relname::text from pg_class
-         where relnamespace = 'public'::regnamespace and relowner <> 'customer_deletion_owner'::regrole
+         where relnamespace = 'public'::regnamespace and relowner <> $1::text::regrole
          union all
          select proname::text from pg_proc
-         where pronamespace = 'public'::regnamespace and proowner <> 'customer_deletion_owner'::regrole
+         where pronamespace = 'public'::regnamespace and proowner <> $1::text::regrole
          union all
-         select pubname::text from pg_publication where pubowner <> 'customer_deletion_owner'::regrole",
+         select pubname::text from pg_publication where pubowner <> $1::text::regrole",
     )
+    .bind(owner)
     .fetch_all(&database.pool)
     .await
-    .unwrap();
+    .unwrap()
+}
+
+#[tokio::test]
+async fn everything_in_the_schema_is_the_owners() {
+    let others = not_the_owners(&granted().await, "customer_deletion_owner").await;
     assert!(others.is_empty(), "{others:?} are not in deploy/postgres/roles.sql");
 }
 
@@ -64,6 +70,25 @@ async fn run_again_by_the_owner_it_changes_nothing_and_takes_back_what_was_added
 
     let mut owner = session_as(&database, "customer_deletion_owner").await;
     assert_eq!(refusal(&mut owner, ROLES).await, None);
+    assert_eq!(privileges(&database).await, before);
+}
+
+#[rstest]
+#[case::the_service("customer_deletion_service")]
+#[case::the_maintenance("customer_deletion_maintenance")]
+#[case::support("customer_deletion_support")]
+#[tokio::test]
+async fn run_again_it_takes_back_what_was_added_on_the_schema_and_the_database(#[case] role: &str) {
+    let database = granted().await;
+    let before = privileges(&database).await;
+    let added = format!(
+        "grant all on schema public to {role} with grant option;
+         do $$ begin execute format('grant create, temporary on database %I to {role}', current_database()); end $$"
+    );
+    sqlx::raw_sql(AssertSqlSafe(added)).execute(&database.pool).await.unwrap();
+    assert_ne!(privileges(&database).await, before);
+
+    database.grant().await;
     assert_eq!(privileges(&database).await, before);
 }
 

@@ -1,8 +1,9 @@
 //! Who may do what in the database: the roles of `deploy/postgres/roles.sql`.
 
 mod grants;
+mod installation;
 mod maintenance;
-mod power;
+pub mod power;
 mod rights;
 mod service;
 mod support;

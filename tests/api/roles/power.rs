@@ -1,6 +1,6 @@
 //! The service refuses a role that may do more than it needs, and says what is missing of one that may do less.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
@@ -23,16 +23,7 @@ async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
     let database = TestDatabase::migrated().await;
     let (superuser, _) = create_role(&database, "superuser").await;
     let (role, url) = create_role(&database, &attributes.replace("postgres_like", &superuser)).await;
-    let (code, message) = end_of(
-        command(&["serve"])
-            .env("DATABASE_URL", &url)
-            .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
-            .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
-            .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")
-            .env("CUSTOMER_DELETION__HTTP__PORT", "0")
-            .env("CUSTOMER_DELETION__MANAGEMENT__HOST", "127.0.0.1")
-            .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0"),
-    );
+    let (code, message) = end_of_service(&url, &[]);
 
     assert_eq!(code, Some(1), "{message}");
     assert!(message.starts_with(&format!("customer-deletion: {SETTING}: ")), "{message}");
@@ -45,8 +36,20 @@ async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
 }
 
 /// The exit status, and what it says on standard error. One that starts all the same is ended, and has no status.
-fn end_of(command: &mut Command) -> (Option<i32>, String) {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+pub fn end_of_service(database_url: &str, environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut child = command(&["serve"])
+        .env("DATABASE_URL", database_url)
+        .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
+        .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
+        .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")
+        .env("CUSTOMER_DELETION__HTTP__PORT", "0")
+        .env("CUSTOMER_DELETION__MANAGEMENT__HOST", "127.0.0.1")
+        .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0")
+        .envs(environment.iter().copied())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
     let began = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if began.elapsed() > Duration::from_secs(20) {
