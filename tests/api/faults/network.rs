@@ -200,8 +200,9 @@ async fn backends_that_are_terminated_one_by_one_are_not_noticed() {
     let mut scene = Scene::begin("backends terminated one by one").await;
     let pool = scene.pool();
     for _ in 0..rounds(2) {
-        // A call is tried three times, so one that met three of these would rightly be a 503.
-        let pause = Duration::from_millis(400).max(scene.trial.allowance().await);
+        // A call is tried three times, so one that met three of these would rightly be a 503. A slow machine is given more time,
+        // but hardly more than half of what a call has in all: none lasts from one of these to the next but one.
+        let pause = scene.trial.allowance().await.clamp(Duration::from_millis(400), Duration::from_millis(1300));
         let fault = async || {
             for _ in 0..5 {
                 terminate_a_backend(&pool).await;
@@ -209,7 +210,7 @@ async fn backends_that_are_terminated_one_by_one_are_not_noticed() {
             }
             Instant::now()
         };
-        scene.trial.disturb(&pool, fault).await;
+        scene.trial.disturb_for(&pool, 5 * pause, fault).await;
     }
     let seen = scene.trial.end(&pool).await;
     seen.assert_not_noticed(&scene.process);
