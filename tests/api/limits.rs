@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::support::process::Process;
-use crate::support::service::{collection, hang_up_while_waiting, send};
+use crate::support::service::{Answer, collection, hang_up_while_waiting, send};
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService, World, body, client};
+use crate::support::{StallWatch, TestDatabase, TestService, World, body, client};
 
 #[tokio::test]
 async fn a_requester_over_its_rate_is_told_when_to_come_again_and_others_are_not_held_up() {
@@ -22,27 +22,47 @@ async fn a_requester_over_its_rate_is_told_when_to_come_again_and_others_are_not
         settings.requester.rate_burst = NonZeroU32::new(3);
     })
     .await;
-    let family = service.world.family().await;
-    let contact = service.world.contact(family.sub_customer).await;
-    let before = service.world.fingerprint().await;
-    for _ in 0..3 {
-        service.status(family.requester, Uuid::now_v7()).await.assert_failed(
-            404,
-            "GLOBAL_1003",
-            "Provided request ID does not exist for your account.",
-        );
-    }
-    let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    let OneTooMany { family, contact, before, answer } = one_call_too_many(&service).await;
     answer.assert_malformed(429, "TOO_MANY_REQUESTS", "Retry-After");
     let wait: u64 = answer.header("Retry-After").unwrap().parse().unwrap();
     assert!((1..=2).contains(&wait), "{wait} s");
-    assert_eq!(service.world.fingerprint().await, before);
-    assert_eq!(service.world.operations().await, 0);
+    assert_eq!((service.world.fingerprint().await, service.world.operations().await), before);
 
     assert_eq!(service.status(family.parent, Uuid::now_v7()).await.status, 404, "another requester");
     tokio::time::sleep(Duration::from_secs(wait)).await;
     let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
     answer.assert_deleted();
+}
+
+/// The call of a requester after those that may come at once.
+struct OneTooMany {
+    family: Family,
+    contact: Uuid,
+    /// The rows, and how many operations there are.
+    before: (String, i64),
+    answer: Answer,
+}
+
+/// On a machine on which these four calls take a second, the fourth is not one too many: then it is another requester's turn.
+async fn one_call_too_many(service: &TestService) -> OneTooMany {
+    for _ in 0..10 {
+        let family = service.world.family().await;
+        let contact = service.world.contact(family.sub_customer).await;
+        let before = (service.world.fingerprint().await, service.world.operations().await);
+        let began = Instant::now();
+        for _ in 0..3 {
+            service.status(family.requester, Uuid::now_v7()).await.assert_failed(
+                404,
+                "GLOBAL_1003",
+                "Provided request ID does not exist for your account.",
+            );
+        }
+        let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+        if began.elapsed() < Duration::from_secs(1) {
+            return OneTooMany { family, contact, before, answer };
+        }
+    }
+    panic!("four calls take more than a second, ten times");
 }
 
 /// A deletion of contacts whose body is still to come.
@@ -68,11 +88,12 @@ async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
     let head = head_of_a_deletion(family, 9);
     let mut slow = until_full(&service, family, &head).await;
 
-    let began = Instant::now();
+    let watch = StallWatch::start();
     let answer = service.status(family.requester, Uuid::now_v7()).await;
+    let took = watch.took();
     answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     assert_eq!(answer.header("Retry-After"), Some("1"));
-    assert!(began.elapsed() < Duration::from_secs(2), "it was made to wait");
+    assert!(took < Duration::from_secs(2), "it was made to wait: {took:?}");
     assert_eq!(service.management("/health/ready").await.status, 200, "health is not held up");
     a_body_that_comes_after_the_answer_is_no_request(service.address, &head).await;
 
@@ -202,7 +223,8 @@ async fn a_call_at_work_is_not_idle() {
     assert_eq!(&answer, b"HTTP/1.1 200");
 }
 
-#[tokio::test]
+/// The clients have threads of their own, so that they measure the service and not each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_turned_away() {
     const CLIENTS: usize = 200;
     const CALLS: usize = 20;
@@ -229,6 +251,7 @@ async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_turned_away() {
         .await
         .unwrap();
         let url = format!("http://{}{}", process.address, collection(family.sub_customer, Resource::Contact));
+        let watch = StallWatch::start();
         let clients =
             contacts.chunks(CALLS).map(|own| tokio::spawn(call_in_turn(url.clone(), family.requester, own.to_vec())));
         let clients: Vec<_> = clients.collect();
@@ -241,12 +264,13 @@ async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_turned_away() {
                 times.push(took);
             }
         }
+        let longest = Duration::from_secs(6) + watch.allowance();
         times.sort();
         let (usual, slowest) = (times[times.len() / 2], times[times.len() - 1]);
         assert_eq!(answers.values().sum::<usize>(), CLIENTS * CALLS);
         assert!(answers.keys().all(|status| [200, 429, 503].contains(status)), "{answers:?}");
         // The database's own deadline is 2.5 s.
-        assert!(slowest < Duration::from_secs(6), "{slowest:?}, and usually {usual:?}");
+        assert!(slowest < longest, "{slowest:?}, and usually {usual:?}");
         let deleted = world.deleted(Resource::Contact, &contacts).await.len();
         assert_eq!(Some(&deleted), answers.get(&200), "{answers:?}");
         memory.push(resident_bytes(&process).await);

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::support::process::Process;
-use crate::support::service::{collection, send};
+use crate::support::service::{collection, send, until_somebody_waits};
 use crate::support::{TestDatabase, World, body, client};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -37,7 +37,7 @@ async fn every_call_has_one_line_with_what_for_whom_and_its_outcome() {
     let world = World::new(database.pool.clone());
     let family = world.family().await;
     let contacts = world.rows(Resource::Contact, family.sub_customer, 2).await;
-    let process = Process::serve(&database.url);
+    let process = Process::serve_patiently(&database.url);
     let path = collection(family.sub_customer, Resource::Contact);
     let call = |path: &str| -> RequestBuilder {
         let url = format!("http://{}{path}", process.address);
@@ -92,7 +92,7 @@ async fn the_line_of_a_call_that_is_only_validated_says_so() {
     let world = World::new(database.pool.clone());
     let family = world.family().await;
     let contact = world.contact(family.sub_customer).await;
-    let process = Process::serve(&database.url);
+    let process = Process::serve_patiently(&database.url);
     let path = format!("{}/{contact}", collection(family.sub_customer, Resource::Contact));
     let call = |query: &str| {
         let url = format!("http://{}{path}{query}", process.address);
@@ -118,19 +118,18 @@ async fn the_line_of_a_validation_whose_client_hangs_up_promises_no_operation() 
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
     let family = world.family().await;
-    let process = Process::serve(&database.url);
-    // Nobody can read, so that the call is at work when its client goes.
-    let mut holding = database.pool.begin().await.unwrap();
-    sqlx::raw_sql("lock table zone in access exclusive mode").execute(&mut *holding).await.unwrap();
-
+    let process = Process::serve_patiently(&database.url);
     for (query, expected) in
         [("?validateOnly=true", "the client hung up"), ("", "the client hung up; the operation tells how it ended")]
     {
+        // Nobody can read, so that the call is at work when its client goes.
+        let mut holding = database.pool.begin().await.unwrap();
+        sqlx::raw_sql("lock table zone in access exclusive mode").execute(&mut *holding).await.unwrap();
         let mut client = TcpStream::connect(process.address).await.unwrap();
         let path = format!("{}/{}{query}", collection(family.requester, Resource::Zone), Uuid::now_v7());
         let head = format!("DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\n\r\n", family.requester);
         client.write_all(head.as_bytes()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        until_somebody_waits(&database.pool).await;
         client.set_zero_linger().unwrap();
         drop(client);
 
@@ -145,8 +144,8 @@ async fn the_line_of_a_validation_whose_client_hangs_up_promises_no_operation() 
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         assert_eq!(line["reason"], expected, "{line}");
+        holding.rollback().await.unwrap();
     }
-    holding.rollback().await.unwrap();
 }
 
 #[tokio::test]
@@ -155,7 +154,7 @@ async fn what_a_caller_sends_in_any_place_is_in_no_line() {
 
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;
-    let process = Process::serve(&database.url);
+    let process = Process::serve_patiently(&database.url);
     let url = format!("http://{}{}", process.address, collection(family.sub_customer, Resource::Contact));
     let identified = |url: &str| client().delete(url).header("X-Requester-Id", family.requester.to_string());
     for call in [
@@ -182,7 +181,7 @@ async fn what_a_caller_sends_in_any_place_is_in_no_line() {
 async fn a_client_that_hangs_up_in_the_middle_of_its_body_has_a_line_too() {
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;
-    let process = Process::serve(&database.url);
+    let process = Process::serve_patiently(&database.url);
     let mut client = TcpStream::connect(process.address).await.unwrap();
     let head = format!(
         "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nX-Request-Id: gateway-18\r\nContent-Length: 9\r\n\r\n",

@@ -9,12 +9,13 @@ use rstest::rstest;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::support::proxy::{Proxy, Weather};
-use crate::support::service::{Answer, hang_up_while_waiting, impatient};
+use crate::support::service::{Answer, hang_up_while_waiting, impatient, until_so_many_wait};
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService};
+use crate::support::{StallWatch, TestDatabase, TestService};
 
 const LONGEST_ANSWER: Duration = Duration::from_secs(3);
 const LONGEST_RECOVERY: Duration = Duration::from_secs(2);
@@ -34,11 +35,11 @@ async fn service_behind_a_proxy() -> (TestService, Proxy) {
     (service.await, proxy)
 }
 
-/// A call about a contact, and how long its answer took.
+/// A call about a contact, and how long its answer took, but for stalls of the machine.
 async fn delete(service: &TestService, family: Family, contact: Uuid) -> (Answer, Duration) {
-    let began = Instant::now();
+    let watch = StallWatch::start();
     let answer = service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await;
-    (answer, began.elapsed())
+    (answer, watch.took())
 }
 
 #[track_caller]
@@ -51,10 +52,10 @@ fn assert_unavailable((answer, took): &(Answer, Duration)) {
 /// Asks until a deletion goes through, and asserts that this is soon.
 async fn assert_recovers(service: &TestService, family: Family) {
     let contact = service.world.contact(family.sub_customer).await;
-    let began = Instant::now();
+    let watch = StallWatch::start();
     loop {
         let (answer, _) = delete(service, family, contact).await;
-        assert!(began.elapsed() < LONGEST_RECOVERY, "{}", answer.text);
+        assert!(watch.took() < LONGEST_RECOVERY, "{}", answer.text);
         if answer.status == 200 {
             return;
         }
@@ -87,8 +88,8 @@ async fn a_database_that_goes_away_is_503_until_it_returns(#[case] weather: Weat
     assert_rows_and_operations_agree(&service).await;
 }
 
-/// With so few connections that one which is lost is missed, and time for each to come back to the pool.
-async fn service_with_connections_at_rest(count: u32) -> (TestService, Proxy, Family) {
+/// With so few connections that one which is lost is missed.
+async fn service_with_connections(count: u32) -> (TestService, Proxy, Family) {
     let database = TestDatabase::migrated().await;
     let proxy = Proxy::in_front_of(&database.url).await;
     let url = proxy.url(&database.url);
@@ -99,17 +100,40 @@ async fn service_with_connections_at_rest(count: u32) -> (TestService, Proxy, Fa
     })
     .await;
     let family = service.world.family().await;
-    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 10).await;
-    join_all(contacts.iter().map(|contact| delete(&service, family, *contact))).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
     (service, proxy, family)
+}
+
+/// So long after its last use a connection is still lent without a question, with a little less than the second to be sure.
+const LONGEST_REST: Duration = Duration::from_millis(700);
+
+/// Has every connection used a moment ago, and back in the pool. A machine that takes its time for that does it again.
+async fn use_every_connection(service: &TestService, family: Family, count: i64) {
+    for _ in 0..10 {
+        // Who waits for this row has a connection, and those who wait for a connection are more than there are.
+        let contact = service.world.contact(family.sub_customer).await;
+        let mut holding = service.database.pool.begin().await.unwrap();
+        sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+        let began = Instant::now();
+        let calls = join_all((0..10).map(|_| delete(service, family, contact)));
+        let release = async {
+            let _ = timeout(LONGEST_REST, until_so_many_wait(&service.database.pool, count)).await;
+            holding.rollback().await.unwrap();
+        };
+        tokio::join!(calls, release);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if began.elapsed() < LONGEST_REST {
+            return;
+        }
+    }
+    panic!("this machine is too slow to use a connection twice in a second");
 }
 
 #[tokio::test]
 async fn connections_that_go_silent_for_ever_are_replaced() {
-    let (service, proxy, family) = service_with_connections_at_rest(2).await;
+    let (service, proxy, family) = service_with_connections(2).await;
     let contacts = service.world.rows(Resource::Contact, family.sub_customer, 10).await;
 
+    use_every_connection(&service, family, 2).await;
     proxy.abandon_connections();
     join_all(contacts.iter().map(|contact| delete(&service, family, *contact)))
         .await
@@ -122,9 +146,10 @@ async fn connections_that_go_silent_for_ever_are_replaced() {
 /// One call waits for an answer that does not come. The connections that went silent with its own do not cost a call each.
 #[tokio::test]
 async fn connections_beside_one_that_went_silent_are_asked_before_they_are_lent() {
-    let (service, proxy, family) = service_with_connections_at_rest(8).await;
+    let (service, proxy, family) = service_with_connections(8).await;
     let contacts = service.world.rows(Resource::Contact, family.sub_customer, 3).await;
 
+    use_every_connection(&service, family, 8).await;
     proxy.abandon_connections();
     assert_unavailable(&delete(&service, family, contacts[0]).await);
     for contact in &contacts[1..] {
@@ -164,9 +189,9 @@ async fn a_row_that_somebody_holds_for_long_is_503_and_changes_nothing() {
     sqlx::query("select from contact where id = $1 for update").bind(contacts[1]).execute(&mut *holding).await.unwrap();
     let before = service.world.fingerprint().await;
 
-    let began = Instant::now();
+    let watch = StallWatch::start();
     let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &contacts).await;
-    assert_unavailable(&(answer, began.elapsed()));
+    assert_unavailable(&(answer, watch.took()));
     assert_eq!(service.world.fingerprint().await, before);
 
     holding.rollback().await.unwrap();

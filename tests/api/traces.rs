@@ -14,7 +14,7 @@ use prost::Message;
 use reqwest::RequestBuilder;
 use rstest::rstest;
 
-use crate::support::process::{Process, command, output};
+use crate::support::process::{PATIENT, Process, command, output};
 use crate::support::service::{collection, send};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
@@ -109,7 +109,7 @@ async fn the_callers_trace_goes_on_with_a_span_for_the_call_and_one_for_its_stat
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
     ];
-    let process = Process::serve_with(&database.url, &environment);
+    let process = Process::serve_with(&database.url, &[&PATIENT[..], &environment].concat());
     let path = collection(family.sub_customer, Resource::Contact);
     let answer = send(traced_call(&process, family, &path).body(body(&[contact]))).await;
     let request_id = answer.assert_deleted();
@@ -137,7 +137,7 @@ async fn a_collector_that_is_away_holds_up_no_call_and_no_end() {
     let family = world.family().await;
     let contact = world.contact(family.sub_customer).await;
     let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
-    let mut process = Process::serve_with(&database.url, &environment);
+    let mut process = Process::serve_with(&database.url, &[&PATIENT[..], &environment].concat());
     let path = collection(family.sub_customer, Resource::Contact);
     send(traced_call(&process, family, &path).body(body(&[contact]))).await.assert_deleted();
     assert_eq!(process.terminate().await, Some(0));

@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::follow::{End, Follower};
 use super::work::{Stock, Work};
-use crate::support::body;
 use crate::support::service::collection;
+use crate::support::{StallWatch, body};
 
 /// How long a client waits between two calls, and before it sends one again. An integrator waits longer; a short pause tells
 /// more exactly when the service is back.
@@ -129,11 +129,11 @@ impl Load {
 
     /// Waits until every client has had a good answer to something that it wanted since then.
     pub async fn until_all_are_served(&self, since: Instant, longest: Duration) {
-        let began = Instant::now();
+        let watch = StallWatch::start();
         while self.pulses.iter().any(|pulse| *pulse.lock().unwrap() <= since) {
             let ended = self.clients.iter().any(JoinHandle::is_finished);
             assert!(!ended, "a client gave up");
-            assert!(began.elapsed() < longest, "not every client is served within {longest:?}");
+            assert!(watch.took() < longest, "not every client is served within {longest:?}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }

@@ -51,5 +51,5 @@ async fn a_service_that_is_told_to_end_answers_what_it_has_begun() {
         trial.disturb(&database.pool, fault).await;
     }
     let seen = trial.end(&database.pool).await;
-    assert_eq!(seen.replayed, 0, "an effect without its answer: {seen:?}");
+    assert_eq!(seen.replayed_unanswered, 0, "an effect without its answer: {seen:?}");
 }

@@ -6,7 +6,7 @@ use reqwest::RequestBuilder;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::service::{Answer, collection, impatient, send};
+use crate::support::service::{Answer, collection, send};
 use crate::support::world::{Family, table};
 use crate::support::{TestDatabase, TestService};
 
@@ -62,11 +62,7 @@ impl Injector {
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> Injector {
         let database = TestDatabase::migrated().await;
         sqlx::raw_sql(include_str!("injector.sql")).execute(&database.pool).await.unwrap();
-        let service = TestService::start_on(database, |settings| {
-            impatient(settings);
-            change(settings);
-        })
-        .await;
+        let service = TestService::start_on(database, change).await;
         let family = service.world.family().await;
         Injector { service, family }
     }

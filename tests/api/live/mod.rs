@@ -7,13 +7,14 @@ mod runner;
 mod under_load;
 
 use std::path::Path;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use customer_deletion::config;
 use customer_deletion::schema::{MIGRATOR, Runner, SchemaError};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use tokio::time::sleep;
 
 use crate::support::TestDatabase;
 
@@ -37,9 +38,37 @@ async fn migrate(
     migrator: &Migrator,
     patience: Duration,
 ) -> (Result<(i64, i64), SchemaError>, Vec<String>) {
-    let told = Mutex::new(Vec::new());
-    let tell = |line: &str| told.lock().unwrap().push(line.to_owned());
+    let told = Told::default();
+    let result = migrate_and_tell(database, migrator, patience, &told).await;
+    (result, told.lines())
+}
+
+/// The same for who waits meanwhile for what it tells.
+async fn migrate_and_tell(
+    database: &TestDatabase,
+    migrator: &Migrator,
+    patience: Duration,
+    told: &Told,
+) -> Result<(i64, i64), SchemaError> {
+    let tell = |line: &str| told.0.lock().unwrap().push(line.to_owned());
     let settings = config::Migration { patience, ..config::Migration::default() };
-    let result = Runner { migrator, settings, tell: &tell }.run(&database.url.parse().unwrap()).await;
-    (result, told.into_inner().unwrap())
+    Runner { migrator, settings, tell: &tell }.run(&database.url.parse().unwrap()).await
+}
+
+/// What migrations have told so far. Cheap to clone.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<String>>>);
+
+impl Told {
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    async fn until(&self, beginning: &str) {
+        let began = Instant::now();
+        while !self.lines().iter().any(|line| line.starts_with(beginning)) {
+            assert!(began.elapsed() < Duration::from_secs(50), "no line {beginning:?}: {:?}", self.lines());
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
 }

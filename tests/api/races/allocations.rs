@@ -5,8 +5,9 @@ use std::time::Duration;
 use customer_deletion::resource::Resource;
 use sqlx::PgPool;
 
-use super::{begin, code_of, in_background, run, until_waiting};
+use super::{begin, code_of, in_background, run};
 use crate::support::TestService;
+use crate::support::service::until_so_many_wait;
 
 async fn assert_no_deleted_product_is_allocated(pool: &PgPool) {
     let broken: i64 = sqlx::query_scalar(
@@ -41,7 +42,7 @@ async fn a_product_that_is_just_being_allocated_stays() {
 
     let allocating = begin(pool, ALLOCATE, &[product, family.sub_customer]).await;
     let call = in_background(&service, family, Resource::Product, &[product]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     allocating.commit().await.unwrap();
 
     call.await.unwrap().assert_failed(ALLOCATED.0, ALLOCATED.1, ALLOCATED.2);
@@ -58,7 +59,7 @@ async fn an_allocation_that_is_committed_after_the_deletion_looked_is_still_seen
     // The deletion takes its snapshot, and waits for its customer before it comes to the product.
     let holding = begin(pool, "select from customer where id = $1 for update", &[family.requester]).await;
     let call = in_background(&service, family, Resource::Product, &[product]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     service.world.allocation(product, family.sub_customer).await;
     holding.rollback().await.unwrap();
 
@@ -85,13 +86,13 @@ async fn a_product_that_is_just_being_deleted_cannot_be_allocated() {
     run(&mut holding, "select pg_advisory_xact_lock(1)", &[]).await.unwrap();
 
     let call = in_background(&service, family, Resource::Product, &[product]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     let allocator = pool.clone();
     let allocation = tokio::spawn(async move {
         let mut connection = allocator.acquire().await.unwrap();
         run(&mut connection, ALLOCATE, &[product, family.sub_customer]).await
     });
-    until_waiting(pool, 2).await;
+    until_so_many_wait(pool, 2).await;
     holding.rollback().await.unwrap();
 
     call.await.unwrap().assert_deleted();

@@ -5,8 +5,9 @@ use rstest::rstest;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{begin, code_of, in_background, run, until_waiting};
+use super::{begin, code_of, in_background, run};
 use crate::support::TestService;
+use crate::support::service::until_so_many_wait;
 use crate::support::world::{Family, table};
 
 const RE_PARENT: &str = "update customer set parent_id = $2 where id = $1";
@@ -37,7 +38,7 @@ async fn a_customer_cannot_be_re_parented_while_a_deletion_waits_for_a_row(#[cas
 
     let holding = begin(pool, &hold(resource), &[row]).await;
     let call = in_background(&service, family, resource, &[row]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     assert_waits(pool, RE_PARENT, &[family.sub_customer, family.sibling]).await;
     holding.rollback().await.unwrap();
 
@@ -59,7 +60,7 @@ async fn neither_requester_nor_customer_can_be_deleted_while_a_deletion_waits_fo
 
     let holding = begin(pool, &hold(resource), &[row]).await;
     let call = in_background(&service, family, resource, &[row]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     for customer in [family.requester, family.in_scope(resource)] {
         assert_waits(pool, DELETE, &[customer, family.sibling]).await;
     }
@@ -112,7 +113,7 @@ async fn a_deletion_that_waited_for_its_customer_acts_on_what_it_finds_then(
 
     let moving = begin(pool, sql, &[family.sub_customer, family.sibling]).await;
     let call = in_background(&service, family, resource, &[row]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     moving.commit().await.unwrap();
 
     let answer = call.await.unwrap();
@@ -135,7 +136,7 @@ async fn a_requester_that_is_deleted_while_its_call_waits_deletes_nothing(#[case
 
     let dying = begin(pool, DELETE, &[family.requester, family.sibling]).await;
     let call = in_background(&service, family, resource, &[row]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     dying.commit().await.unwrap();
 
     call.await.unwrap().assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
@@ -163,7 +164,7 @@ async fn a_row_that_moves_to_another_customer_while_a_deletion_waits_for_it_stay
     let sql = format!("update {} set customer_id = $2 where id = $1", table(resource));
     let moving = begin(pool, &sql, &[rows[count / 2], family.second_sub_customer]).await;
     let call = in_background(&service, family, resource, &rows);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     moving.commit().await.unwrap();
 
     call.await.unwrap().assert_failed(404, code, message);
@@ -187,7 +188,7 @@ async fn external_params_stay_when_their_entity_moves_while_the_deletion_waits(
 
     let moving = begin(pool, sql, &[entity, family.sibling]).await;
     let call = in_background(&service, family, Resource::ExternalParams, &[params]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     moving.commit().await.unwrap();
 
     call.await.unwrap().assert_failed(404, "CUSTOMER_1026", "Failed to delete external params item");
@@ -211,7 +212,7 @@ async fn an_entity_cannot_move_while_a_deletion_waits_for_its_external_params(
 
     let holding = begin(pool, &hold(Resource::ExternalParams), &[params]).await;
     let call = in_background(&service, family, Resource::ExternalParams, &[params]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     assert_waits(pool, sql, &[entity, family.sibling]).await;
     holding.rollback().await.unwrap();
 

@@ -9,9 +9,9 @@ use rstest::rstest;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{begin, until_waiting};
+use super::begin;
 use crate::support::process::Process;
-use crate::support::service::{collection, send};
+use crate::support::service::{collection, send, until_so_many_wait};
 use crate::support::world::table;
 use crate::support::{TestDatabase, TestService, body, client};
 
@@ -132,7 +132,7 @@ async fn rows_are_locked_in_the_order_of_their_ids_whatever_the_plan(
     let url = database.url.split('?').next().unwrap().to_owned();
     let with = |options: &str| format!("{url}?options={options}%20-c%20enable_bitmapscan%3Doff");
     // A planner that reads by the index, in the order of the ids, and one that reads the table as it is stored.
-    let by_heap = Process::serve(&with("-c%20enable_indexscan%3Doff"));
+    let by_heap = Process::serve_patiently(&with("-c%20enable_indexscan%3Doff"));
     let by_index = TestService::start_on(database, |settings| {
         settings.database.url = Some(with("-c%20enable_seqscan%3Doff").into());
     })
@@ -152,9 +152,9 @@ async fn rows_are_locked_in_the_order_of_their_ids_whatever_the_plan(
     let hold = format!("select from {} where id in ($1, $2) for update", table(resource));
     let holding = begin(pool, &hold, &held).await;
     let one = call(by_index.address, [rows.first, rows.only_by_index, rows.last]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     let other = call(by_heap.address, [rows.last, rows.only_by_heap, rows.first]);
-    until_waiting(pool, 2).await;
+    until_so_many_wait(pool, 2).await;
     holding.rollback().await.unwrap();
 
     one.await.unwrap().assert_deleted();

@@ -7,8 +7,6 @@ mod hierarchy;
 mod lists;
 mod order;
 
-use std::time::Duration;
-
 use customer_deletion::resource::Resource;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::task::JoinHandle;
@@ -41,23 +39,6 @@ async fn begin(pool: &PgPool, sql: &str, ids: &[Uuid]) -> Transaction<'static, P
 async fn run(connection: &mut PgConnection, sql: &str, ids: &[Uuid]) -> Result<u64, sqlx::Error> {
     let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |query, id| query.bind(*id));
     query.execute(connection).await.map(|result| result.rows_affected())
-}
-
-/// Waits until so many backends of the test's database wait for a lock.
-async fn until_waiting(pool: &PgPool, count: i64) {
-    for _ in 0..1000 {
-        let waiting: i64 = sqlx::query_scalar(
-            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-        )
-        .fetch_one(pool)
-        .await
-        .unwrap();
-        if waiting >= count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    panic!("nobody waits for a lock");
 }
 
 fn code_of(error: &sqlx::Error) -> String {

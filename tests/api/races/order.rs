@@ -7,7 +7,8 @@ use rstest::rstest;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{begin, in_background, until_waiting};
+use super::{begin, in_background};
+use crate::support::service::until_so_many_wait;
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService};
 
@@ -45,7 +46,7 @@ async fn customers_are_held_in_the_order_of_their_ids(
 
     let holding = begin(pool, "select from customer where id = $1 for update", &[LOW]).await;
     let call = in_background(&service, family, resource, &[row]);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     assert_free(pool, "customer", HIGH).await;
     holding.rollback().await.unwrap();
 
@@ -86,7 +87,7 @@ async fn what_external_params_are_set_on_is_held_in_the_order_of_its_ids(
 
     let holding = begin(pool, &format!("select from {table} where id = $1 for update"), &[LOW]).await;
     let call = in_background(&service, family, Resource::ExternalParams, &rows);
-    until_waiting(pool, 1).await;
+    until_so_many_wait(pool, 1).await;
     assert_free(pool, table, HIGH).await;
     holding.rollback().await.unwrap();
 

@@ -6,10 +6,12 @@ pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod service;
+pub mod stall;
 pub mod world;
 
 pub use self::database::TestDatabase;
 pub use self::service::{Answer, TestService};
+pub use self::stall::StallWatch;
 pub use self::world::World;
 
 use std::sync::LazyLock;

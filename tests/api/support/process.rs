@@ -10,6 +10,16 @@ use super::client;
 use super::database::as_service;
 use super::service::send;
 
+/// Waits that are no reason for a 503 on a machine that has much to do, as those of a service in this process are. For tests whose
+/// calls must succeed, and that test no wait.
+pub const PATIENT: [(&str, &str); 5] = [
+    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "5000"),
+    ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "7000"),
+    ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "8000"),
+    ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "8000"),
+    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "9000"),
+];
+
 /// The built binary, or that of `TEST_BINARY`, with nothing of this process's settings.
 pub fn command(arguments: &[&str]) -> Command {
     let built = || env!("CARGO_BIN_EXE_customer-deletion").into();
@@ -35,6 +45,11 @@ impl Process {
     /// Starts on free ports, and waits until it listens.
     pub fn serve(database_url: &str) -> Process {
         Process::serve_with(database_url, &[])
+    }
+
+    /// With waits that a busy machine does not use up.
+    pub fn serve_patiently(database_url: &str) -> Process {
+        Process::serve_with(database_url, &PATIENT)
     }
 
     /// With variables of its environment beside those of the tests. It works as the service's role, also where the URL names the

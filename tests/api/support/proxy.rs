@@ -1,9 +1,9 @@
 //! A network between the service and its database, that breaks when it is told to.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,6 +22,9 @@ pub enum Weather {
     Away = 3,
 }
 
+/// How often it is looked whether something has changed.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// Forwards to the database. Ends with the runtime of its test.
 pub struct Proxy {
     pub address: SocketAddr,
@@ -33,6 +36,9 @@ struct State {
     /// `host:port`, for new connections.
     target: Mutex<String>,
     weather: AtomicU8,
+    /// Whether anybody is to listen for new connections, and whether nobody does.
+    shut: AtomicBool,
+    nobody_listens: AtomicBool,
     delay_ms: AtomicU64,
     connections: AtomicU64,
     /// Connections up to this one are silent for ever.
@@ -77,7 +83,16 @@ impl Proxy {
     }
 
     pub fn set(&self, weather: Weather) {
+        self.state.shut.store(weather == Weather::Away, Ordering::SeqCst);
         self.state.weather.store(weather as u8, Ordering::SeqCst);
+    }
+
+    /// The same as with [`Weather::Away`], but connections are cut only when nobody listens any more: whoever connects again at once
+    /// is refused, as by a server that is not there, and not cut off by one that is about to go.
+    pub async fn go_away(&self) {
+        self.state.shut.store(true, Ordering::SeqCst);
+        until(|| self.state.nobody_listens.load(Ordering::SeqCst)).await;
+        self.set(Weather::Away);
     }
 }
 
@@ -88,22 +103,28 @@ fn authority(url: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 async fn listen(mut listener: TcpListener, address: SocketAddr, state: Arc<State>) {
-    let sky = |number| Sky { state: Arc::clone(&state), number };
     loop {
-        let nobody = sky(u64::MAX);
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = nobody.until(|weather| weather == Weather::Away) => {
+            () = until(|| state.shut.load(Ordering::SeqCst)) => {
                 drop(listener);
-                nobody.until(|weather| weather != Weather::Away).await;
+                state.nobody_listens.store(true, Ordering::SeqCst);
+                until(|| !state.shut.load(Ordering::SeqCst)).await;
                 listener = TcpListener::bind(address).await.expect("nobody else took the port");
+                state.nobody_listens.store(false, Ordering::SeqCst);
                 continue;
             }
         };
         let Ok((client, _)) = accepted else { return };
         let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
-        tokio::spawn(forward(client, sky(number)));
+        tokio::spawn(forward(client, Sky { state: Arc::clone(&state), number }));
     }
 }
 
@@ -126,24 +147,18 @@ impl Sky {
         }
     }
 
-    async fn until(&self, wanted: impl Fn(Weather) -> bool) {
-        while !wanted(self.weather()) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
     async fn until_cut(&self) {
-        self.until(|weather| matches!(weather, Weather::Cut | Weather::Away)).await;
+        until(|| matches!(self.weather(), Weather::Cut | Weather::Away)).await;
     }
 
     async fn until_reset(&self) {
-        while self.number > self.state.reset.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until(|| self.number <= self.state.reset.load(Ordering::SeqCst)).await;
     }
 
-    fn delay(&self) -> Duration {
-        Duration::from_millis(self.state.delay_ms.load(Ordering::SeqCst))
+    /// As long as the network takes now: what is under way is there at once when it becomes fast again.
+    async fn until_carried(&self) {
+        let sent = Instant::now();
+        until(|| sent.elapsed() >= Duration::from_millis(self.state.delay_ms.load(Ordering::SeqCst))).await;
     }
 }
 
@@ -171,8 +186,8 @@ async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
-        tokio::time::sleep(sky.delay()).await;
-        sky.until(|weather| weather == Weather::Fair).await;
+        sky.until_carried().await;
+        until(|| sky.weather() == Weather::Fair).await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }

@@ -187,13 +187,20 @@ pub async fn hang_up_while_waiting(address: SocketAddr, family: Family, contact:
 
 /// Waits until a backend of the database waits for a lock.
 pub async fn until_somebody_waits(pool: &PgPool) {
-    let sql = "select exists (
-        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-    )";
+    until_so_many_wait(pool, 1).await;
+}
+
+/// Waits until so many backends of the database wait for a lock.
+pub async fn until_so_many_wait(pool: &PgPool, count: i64) {
+    let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let began = Instant::now();
-    while !sqlx::query_scalar::<_, bool>(sql).fetch_one(pool).await.unwrap() {
-        assert!(began.elapsed() < Duration::from_secs(30), "nobody waits for a lock");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+    loop {
+        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(pool).await.unwrap();
+        if waiting >= count {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{waiting} wait for a lock, and not {count}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
