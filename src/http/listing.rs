@@ -1,13 +1,13 @@
 //! The list of the requester's operations.
 
-use actix_web::web::{Data, Query};
+use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::admission::Place;
 use super::envelope::Pageable;
 use super::operations::Call;
 use super::requester::Requester;
-use super::{Service, envelope};
+use super::{Service, envelope, target};
 use crate::error::Error;
 use crate::operation::{Listing, Status};
 use crate::resource::Resource;
@@ -26,6 +26,7 @@ pub async fn list(
     service: Data<Service>,
     request: HttpRequest,
     (Requester(requester_id), place): (Requester, Place),
+    body: Payload,
 ) -> Result<HttpResponse, Error> {
     let wanted = Wanted::parse(request.query_string())?;
     let listing = Listing {
@@ -36,7 +37,8 @@ pub async fn list(
         // What is not counted is not listed either.
         size: wanted.size.min(Listing::FARTHEST - wanted.offset()),
     };
-    let listed = service.repository.list_operations(listing, place).await?;
+    let listed = service.repository.list_operations(listing, place);
+    let listed = target::beside_body(body, listed).await?;
     let calls: Vec<Call> = listed.operations.into_iter().map(Call::from).collect();
     Ok(envelope::page(calls, Pageable::new(wanted.page, wanted.size, listed.total)))
 }

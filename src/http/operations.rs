@@ -1,7 +1,7 @@
 //! The status of a recorded call.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Path, Payload};
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -25,8 +25,10 @@ pub async fn status(
     service: Data<Service>,
     call: (Requester, Place),
     request_id: Path<String>,
+    body: Payload,
 ) -> Result<HttpResponse, Error> {
-    let Details { operation, .. } = find(&service, call, &request_id, false).await?;
+    let found = find(&service, call, &request_id, false);
+    let Details { operation, .. } = target::beside_body(body, found).await?;
     Ok(envelope::success(StatusOnly { status: operation.status.name() }))
 }
 
@@ -75,8 +77,10 @@ pub async fn details(
     service: Data<Service>,
     call: (Requester, Place),
     request_id: Path<String>,
+    body: Payload,
 ) -> Result<HttpResponse, Error> {
-    let Details { operation, failed_ids } = find(&service, call, &request_id, true).await?;
+    let found = find(&service, call, &request_id, true);
+    let Details { operation, failed_ids } = target::beside_body(body, found).await?;
     Ok(envelope::success(CallDetails { call: operation.into(), failed_ids }))
 }
 

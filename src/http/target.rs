@@ -144,7 +144,7 @@ async fn read_body(
     room.make(declared)?;
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Error::bad_request("the body could not be read to its end"))?;
+        let chunk = chunk.map_err(|_| unreadable())?;
         if body.len() + chunk.len() > max_bytes {
             return Err(too_large());
         }
@@ -152,6 +152,28 @@ async fn read_body(
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+/// Does the work of a call that has no use for a body, unless its body turns out to be malformed meanwhile. The library then
+/// closes the connection, and an answer that is not there at once never is.
+pub async fn beside_body<T>(mut payload: Payload, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let malformed = async {
+        while let Some(chunk) = payload.next().await {
+            if chunk.is_err() {
+                return;
+            }
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = malformed => Err(unreadable()),
+    }
+}
+
+fn unreadable() -> Error {
+    Error::bad_request("the body could not be read to its end")
 }
 
 /// What a body needs that gets longer than those of calls that wait for their outcome.

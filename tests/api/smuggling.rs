@@ -310,6 +310,25 @@ async fn the_body_of_a_get_is_not_a_call() {
     target.assert_nothing_happened(&answers).await;
 }
 
+/// The library takes the connection for broken, whatever is being done for the call.
+#[rstest]
+#[case::status("/api/v2/global/call/01a204a8-66b2-716a-b4e6-6df977a9d5ec")]
+#[case::details("/api/v3/global/call/01a204a8-66b2-716a-b4e6-6df977a9d5ec")]
+#[case::list("/api/v3/global/call")]
+#[tokio::test]
+async fn a_get_with_malformed_chunks_is_refused(
+    #[case] path: &str,
+    #[values("\0", "zz\r\n", "1\r\n{}\r\n")] chunks: &str,
+) {
+    let target = Target::new().await;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\n{}", target.requester());
+
+    let answers = target.send(&format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}")).await;
+
+    assert_eq!(statuses(&answers).first(), Some(&"400"), "{answers}");
+    target.assert_nothing_happened(&answers).await;
+}
+
 /// The rest of such a body may never come, or never end.
 #[tokio::test]
 async fn chunks_that_nobody_reads_do_not_keep_their_connection() {
