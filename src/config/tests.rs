@@ -223,12 +223,19 @@ fn a_missing_file_is_named() {
     assert!(message.starts_with("CUSTOMER_DELETION_CONFIG: /nowhere/settings.toml"), "{message}");
 }
 
+/// A file that is there while the test looks at the variable that names it.
+fn with_file<T>(text: &str, look: impl FnOnce((&str, &str)) -> T) -> T {
+    let file = std::env::temp_dir().join(format!("customer-deletion-{}.toml", uuid::Uuid::now_v7()));
+    std::fs::write(&file, text).unwrap();
+    let seen = look(("CUSTOMER_DELETION_CONFIG", file.to_str().unwrap()));
+    std::fs::remove_file(&file).unwrap();
+    seen
+}
+
 #[test]
 fn a_line_of_the_file_that_is_not_understood_is_not_shown() {
-    let file = std::env::temp_dir().join(format!("customer-deletion-{}.toml", uuid::Uuid::now_v7()));
-    std::fs::write(&file, "[database]\nurl = \"postgres://me:hunter2@here/there\" x\n").unwrap();
-    let message = refusal(&[("CUSTOMER_DELETION_CONFIG", file.to_str().unwrap())]);
-    std::fs::remove_file(&file).unwrap();
+    let text = "[database]\nurl = \"postgres://me:hunter2@here/there\" x\n";
+    let message = with_file(text, |file| refusal(&[file]));
     assert!(message.contains("line 2") && !message.contains("hunter2"), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
 
@@ -240,7 +247,7 @@ fn a_line_of_the_file_that_is_not_understood_is_not_shown() {
 fn database_url_is_another_name_and_gives_way() {
     let own = ("CUSTOMER_DELETION__DATABASE__URL", "postgres://own@localhost/own");
     let common = ("DATABASE_URL", "postgres://common@localhost/common");
-    let database = |variables: &[_]| {
+    let database = |variables: &[(&str, &str)]| {
         let options = load(variables).unwrap().database.connect_options().unwrap();
         options.get_database().unwrap().to_owned()
     };
@@ -248,13 +255,9 @@ fn database_url_is_another_name_and_gives_way() {
     assert_eq!(database(&[common, own]), "own");
     assert_eq!(database(&[common, (own.0, "")]), "common");
 
-    let file = std::env::temp_dir().join(format!("customer-deletion-{}.toml", uuid::Uuid::now_v7()));
-    std::fs::write(&file, "[database]\nurl = \"postgres://file@localhost/file\"\n").unwrap();
-    let file = ("CUSTOMER_DELETION_CONFIG", file.to_str().unwrap());
-    assert_eq!(database(&[file]), "file");
-    assert_eq!(database(&[file, common]), "common", "the environment wins");
-    assert_eq!(database(&[file, common, own]), "own");
-    std::fs::remove_file(file.1).unwrap();
+    let text = "[database]\nurl = \"postgres://file@localhost/file\"\n";
+    let seen = with_file(text, |file| [database(&[file]), database(&[file, common]), database(&[file, common, own])]);
+    assert_eq!(seen, ["file", "common", "own"], "the environment wins");
 }
 
 #[test]
