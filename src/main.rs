@@ -14,7 +14,7 @@ type AnyError = Box<dyn std::error::Error>;
 
 /// Deletes what a customer manages: contacts, addresses, external params, zones and products.
 ///
-/// Settings come from the environment, as CUSTOMER_DELETION__SECTION__KEY; the README lists them.
+/// Settings come from the environment, as CUSTOMER_DELETION__SECTION__KEY; docs/operating.md lists them.
 #[derive(Parser)]
 #[command(version)]
 struct CommandLine {

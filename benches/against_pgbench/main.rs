@@ -1,7 +1,7 @@
 //! Measures the service against PostgreSQL itself: `pgbench` with the service's own statement is 1.00.
 //!
 //! One run starts a private PostgreSQL, loads a world, and lets three programs delete contacts in turn: pgbench, the service
-//! over HTTP, and "the usual way", a service with a statement for every step. It prints tables for the README, and fails where
+//! over HTTP, and "the usual way", a service with a statement for every step. It prints tables for docs/speed.md, and fails where
 //! an answer was no success or other rows were deleted than were asked for.
 
 mod arena;

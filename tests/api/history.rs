@@ -9,12 +9,12 @@ use crate::support::service::word;
 use crate::support::world::table;
 use crate::support::{TestDatabase, TestService, World};
 
-const README: &str = include_str!("../../README.md");
+const DBA_PAGE: &str = include_str!("../../docs/dba.md");
 
-/// The statement of the README that asks about this contact of the demo's world, about another row.
+/// The statement of the page for DBAs that asks about this contact of the demo's world, about another row.
 fn documented_question(row: Uuid) -> String {
-    let begin = README.find("select *\nfrom deletion_history").expect("the README has the question");
-    let question = README[begin..].split(';').next().unwrap();
+    let begin = DBA_PAGE.find("select *\nfrom deletion_history").expect("the page for DBAs has the question");
+    let question = DBA_PAGE[begin..].split(';').next().unwrap();
     assert!(question.contains("3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098"), "{question}");
     question.replace("3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098", &row.to_string())
 }

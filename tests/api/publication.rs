@@ -57,7 +57,7 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    /// With what the README says that a subscriber needs: a role of its own, and tables of its own.
+    /// With what docs/dba.md says that a subscriber needs: a role of its own, and tables of its own.
     async fn of(publisher: &TestDatabase, publications: &str) -> Subscriber {
         let name = format!("test_events_{}", Uuid::now_v7().simple());
         let sql = format!(

@@ -16,7 +16,7 @@ const TABLES: [&str; 9] = [
     "operation",
 ];
 
-/// Where a statement does not say so, in the order of the files: the README tells what is keyed anew or split there.
+/// Where a statement does not say so, in the order of the files: docs/dba.md tells what is keyed anew or split there.
 const EXCEPTIONS: [(&str, &str); 12] = [
     // Whose turn it is in the queue concerns all customers.
     ("claim_operation.sql", "operation"),
