@@ -1,6 +1,5 @@
-//! A fresh copy of the world with both services on it, and at its end the check of what they and pgbench have deleted.
+//! A fresh copy of the world with the program that deletes from it, and at the end the check of what was deleted.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::AnyError;
@@ -8,7 +7,7 @@ use crate::client::Client;
 use crate::cluster::{COPY, Cluster};
 use crate::load::{self, Request};
 use crate::program::Program;
-use crate::world::{Slice, Stock, World};
+use crate::world::{Leaves, Slice, Stock, World};
 
 /// What opens every connection of a pool and prepares its statements, before anything is measured.
 const WARM_UP_CALLS: u64 = 128;
@@ -19,8 +18,8 @@ const WARM_UP: &str = include_str!("warm_up.sql");
 pub struct Arena<'a> {
     pub cluster: &'a Cluster,
     pub client: Client,
-    pub service: Program,
-    pub usual_way: Program,
+    /// The service on its own tables, the usual way on the lean ones.
+    pub program: Program,
     stock: Stock,
     deleted: Vec<Slice>,
     refusals: u64,
@@ -32,13 +31,19 @@ impl<'a> Arena<'a> {
     pub fn open(cluster: &'a Cluster, world: &World) -> Result<Arena<'a>, AnyError> {
         let began = Instant::now();
         cluster.copy(world)?;
-        eprintln!("a fresh copy of the world, in {:.1} s", began.elapsed().as_secs_f64());
+        eprintln!(
+            "a fresh copy of the world, {} tables, in {:.1} s",
+            cluster.tables.name,
+            began.elapsed().as_secs_f64()
+        );
         let url = cluster.url(COPY);
         let mut arena = Arena {
             cluster,
             client: cluster.client(COPY)?,
-            service: Program::service(&url, &cluster.file("service.log"))?,
-            usual_way: Program::usual_way(&url)?,
+            program: match cluster.tables.create {
+                Some(_) => Program::usual_way(&url)?,
+                None => Program::service(&url, &cluster.file("service.log"))?,
+            },
             stock: Stock::of(world),
             deleted: Vec::new(),
             refusals: 0,
@@ -49,43 +54,39 @@ impl<'a> Arena<'a> {
         Ok(arena)
     }
 
-    /// Sends calls until each session of both services has touched every page that deletions go through.
+    /// Sends calls until each session of the program has touched every page.
     fn warm_up(&mut self) -> Result<(), AnyError> {
-        self.client.run(
-            "create trigger warm_up after insert on operation for each statement execute function bench.touch_more()",
-        )?;
-        for address in [self.service.address, self.usual_way.address] {
-            let mut sessions = -1;
-            // Until no call has come to a session that was not warm.
-            loop {
-                self.send_warm_up(address)?;
-                let known = self.client.number("select count(*) from bench.session")?;
-                let cold = self.client.number("select count(*) from bench.session where not is_warm")?;
-                if cold == 0 && known == sessions {
-                    break;
-                }
-                sessions = known;
+        let record = self.cluster.tables.record;
+        self.client.run(&format!(
+            "create trigger warm_up after insert on {record} for each statement execute function bench.touch_more()"
+        ))?;
+        let mut sessions = -1;
+        // Until no call has come to a session that was not warm.
+        loop {
+            self.send_warm_up()?;
+            let known = self.client.number("select count(*) from bench.session")?;
+            let cold = self.client.number("select count(*) from bench.session where not is_warm")?;
+            if cold == 0 && known == sessions {
+                break;
             }
+            sessions = known;
         }
-        self.client.run("drop trigger warm_up on operation")?;
+        self.client.run(&format!("drop trigger warm_up on {record}"))?;
         // Plans were made for a table with a trigger.
-        for address in [self.service.address, self.usual_way.address] {
-            self.send_warm_up(address)?;
-        }
-        Ok(())
+        self.send_warm_up()
     }
 
-    fn send_warm_up(&mut self, address: SocketAddr) -> Result<(), AnyError> {
-        let slice = self.take(1, WARM_UP_CALLS).ok_or("there are too few contacts to warm up with")?;
+    fn send_warm_up(&mut self) -> Result<(), AnyError> {
+        let slice = self.take(Leaves::WithFew, 1, WARM_UP_CALLS).ok_or("there are too few contacts to warm up with")?;
         let requests = self.deletions(&slice)?;
         self.deleted(slice);
-        load::send(address, requests, WARM_UP_CONNECTIONS, load::DELETED)?;
+        load::send(self.program.address, requests, WARM_UP_CONNECTIONS, load::DELETED)?;
         Ok(())
     }
 
     /// Fresh rows for so many calls; none when there are not enough left.
-    pub fn take(&mut self, ids_per_call: u64, calls: u64) -> Option<Slice> {
-        self.stock.take(ids_per_call, calls)
+    pub fn take(&mut self, leaves: Leaves, ids_per_call: u64, calls: u64) -> Option<Slice> {
+        self.stock.take(leaves, ids_per_call, calls)
     }
 
     /// Notes that every call of a slice must have deleted its rows.
@@ -112,28 +113,28 @@ impl<'a> Arena<'a> {
         Ok(self.calls(slice)?.iter().map(|call| call.request("")).collect())
     }
 
-    /// Ends both services and looks at what is deleted.
+    /// Ends the program and looks at what is deleted.
     pub fn close(mut self) -> Result<(), AnyError> {
         let began = Instant::now();
-        self.service.stop()?;
-        self.usual_way.stop()?;
+        self.program.stop()?;
+        let tables = self.cluster.tables;
         let slices: Vec<String> = self.deleted.iter().map(|slice| format!("select * from {}", slice.sql())).collect();
         self.client.run(&format!(
-            "create temporary table asked as {}; analyze asked, contact, operation",
-            slices.join(" union all ")
+            "create temporary table asked as {}; analyze asked, contact, {}",
+            slices.join(" union all "),
+            tables.record
         ))?;
         let calls: u64 = self.deleted.iter().map(|slice| slice.calls).sum();
         let contacts: u64 = self.deleted.iter().map(|slice| slice.calls * slice.ids_per_call).sum();
-        for (what, sql, expected) in [
-            ("recorded successes", SUCCESSES, calls),
-            ("recorded refusals", REFUSALS, self.refusals),
+        for (name, sql, expected) in [
+            ("recorded successes", tables.successes, calls),
+            ("recorded refusals", tables.refusals, self.refusals),
             ("deleted contacts", DELETED, self.deleted_before + contacts),
-            ("calls without a record of their own", UNRECORDED, 0),
-            ("records whose rows are not those that it deleted", MISRECORDED, 0),
+            ("calls that are not recorded with what they deleted", tables.faults, 0),
         ] {
             let found = self.client.number(sql)?;
             if u64::try_from(found)? != expected {
-                return Err(format!("{what}: there are {found}, and must be {expected}").into());
+                return Err(format!("{name}: there are {found}, and must be {expected}").into());
             }
         }
         eprintln!("what is deleted was checked, in {:.1} s", began.elapsed().as_secs_f64());
@@ -141,31 +142,7 @@ impl<'a> Arena<'a> {
     }
 }
 
-const SUCCESSES: &str = "select count(*) from operation where resource = 'contact' and status = 'SUCCESS'";
-const REFUSALS: &str = "select count(*) from operation where resource = 'contact' and status <> 'SUCCESS'";
 const DELETED: &str = "select count(*) from contact where deleted_at is not null";
-
-const UNRECORDED: &str = "
-    select count(*)
-    from asked
-    left join operation
-      on operation.target_ids = asked.ids
-      and operation.customer_id = asked.customer_id
-      and operation.requester_id = asked.requester_id
-      and operation.status = 'SUCCESS'
-    where operation.id is null";
-
-const MISRECORDED: &str = "
-    with deleted as (
-      select contact.deleted_by, array_agg(contact.id order by contact.id) as ids
-      from contact
-      where contact.deleted_by is not null
-      group by contact.deleted_by
-    )
-    select count(*)
-    from (select * from operation where resource = 'contact' and status = 'SUCCESS') as operation
-    full join deleted on deleted.deleted_by = operation.id
-    where operation.target_ids is distinct from deleted.ids";
 
 /// A deletion call.
 #[derive(Clone)]

@@ -12,6 +12,7 @@ use tokio::runtime::Builder;
 use crate::AnyError;
 use crate::client::Client;
 use crate::process;
+use crate::tables::Tables;
 use crate::world::World;
 
 /// The database that the programs work in: a copy of the world.
@@ -36,6 +37,7 @@ const SHARE_OF_MEMORY: u64 = 4;
 const MOST_BUFFERS_MB: u64 = 8192;
 
 pub struct Cluster {
+    pub tables: &'static Tables,
     postgres: PrivatePostgres,
     folder: PathBuf,
     process: u32,
@@ -44,7 +46,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts the server with its settings.
-    pub fn start(folder: &Path) -> Result<Cluster, AnyError> {
+    pub fn start(folder: &Path, tables: &'static Tables) -> Result<Cluster, AnyError> {
         process::require_linux()?;
         let postgres = PrivatePostgres::start(folder, Durability::Durable)?;
         let mut client = Client::connect(&postgres.url("postgres"))?;
@@ -61,7 +63,7 @@ impl Cluster {
         let process = notes.lines().next().unwrap_or_default().parse()?;
         let program = fs::read_link(format!("/proc/{process}/exe"))?;
         let programs = program.parent().ok_or("a server without a folder")?.to_owned();
-        Ok(Cluster { postgres, folder: folder.to_owned(), process, programs })
+        Ok(Cluster { tables, postgres, folder: folder.to_owned(), process, programs })
     }
 
     /// Stops the server, and deletes its data unless they are to be kept.
@@ -108,11 +110,12 @@ impl Cluster {
     /// Loads the world, unless an earlier run has.
     pub fn load(&self, world: &World) -> Result<(), AnyError> {
         let mut client = self.client("postgres")?;
-        let name = world.database();
+        let name = world.database(self.tables);
         if client.number(&format!("select count(*) from pg_database where datname = '{name}'"))? == 1 {
             return Ok(());
         }
-        eprintln!("loading {} customers and {} contacts", world.customers, world.contacts);
+        let World { customers, contacts, .. } = world;
+        eprintln!("loading {customers} customers and {contacts} contacts, {} tables", self.tables.name);
         client.run(&format!("drop database if exists {UNFINISHED} with (force)"))?;
         client.run(&format!("create database {UNFINISHED}"))?;
         self.fill(world)?;
@@ -120,11 +123,16 @@ impl Cluster {
     }
 
     fn fill(&self, world: &World) -> Result<(), AnyError> {
-        let options = PgConnectOptions::from_str(&self.url(UNFINISHED))?;
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(schema::migrate(&options))?;
         let mut client = self.client(UNFINISHED)?;
-        client.run(&world.sql())?;
+        match self.tables.create {
+            Some(sql) => client.run(sql)?,
+            None => {
+                let options = PgConnectOptions::from_str(&self.url(UNFINISHED))?;
+                let runtime = Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(schema::migrate(&options))?;
+            }
+        }
+        client.run(&world.sql(self.tables))?;
         if client.run("create extension pg_prewarm; create extension pageinspect").is_err() {
             return Err("PostgreSQL lacks pg_prewarm or pageinspect (Debian: in the package of the server)".into());
         }
@@ -135,7 +143,7 @@ impl Cluster {
     pub fn copy(&self, world: &World) -> Result<(), AnyError> {
         let mut client = self.client("postgres")?;
         client.run(&format!("drop database if exists {COPY} with (force)"))?;
-        client.run(&format!("create database {COPY} template {} strategy file_copy", world.database()))?;
+        client.run(&format!("create database {COPY} template {} strategy file_copy", world.database(self.tables)))?;
         let mut client = self.client(COPY)?;
         client.run(
             "select pg_prewarm(oid::regclass) from pg_class
@@ -145,7 +153,7 @@ impl Cluster {
         // and indexes that deletions write to are made anew, so that the turns find them as they are most of the time under such
         // a load, and the first turn not another table than the last.
         client.run("vacuum (freeze)")?;
-        client.run("reindex table operation")?;
+        client.run(&format!("reindex table {}", self.tables.record))?;
         client.run(&world.age_sql())
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! With the size of the table and the depth of the tree it is compared by runs with other `--contacts` and `--depth`.
 
-use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
@@ -12,18 +11,26 @@ use crate::AnyError;
 use crate::arena::Call;
 use crate::cluster::COPY;
 use crate::load::{self, DELETED, Expected, Request};
-use crate::measure::{Bench, Contender, Turn};
+use crate::measure::Bench;
 use crate::options::Options;
 use crate::program::Program;
-use crate::report::{self, Kind, median};
+use crate::report::{self, DELETION, Kind, median};
+use crate::turn::Turn;
+use crate::world::Leaves;
 
 const STARTS: usize = 5;
 
 /// How long a service is left alone before its memory is looked at.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// The beginning of the names of refusals.
+pub const REFUSAL: &str = "refusal";
+
 /// How many ids the calls have, where that is not what is measured.
 const IDS: u64 = 10;
+
+/// Longer lists, of which some ids are refused.
+const MANY_IDS: u64 = 100;
 
 /// Calls in the turn of each kind, for a turn of a second.
 const CALLS: f64 = 1500.0;
@@ -55,7 +62,7 @@ pub fn start_up(bench: &mut Bench) -> Result<(), AnyError> {
 }
 
 /// Lets the service answer calls of every kind, in turn.
-pub fn calls(bench: &mut Bench, options: &Options) -> Result<(), AnyError> {
+pub fn calls(bench: &mut Bench, options: &Options) -> Result<Vec<Kind>, AnyError> {
     let connections = options.connections.iter().copied().max_by_key(|number| (*number <= 32, *number)).unwrap_or(32);
     let mut kinds: Vec<Kind> = Vec::new();
     for round in 0..=options.rounds {
@@ -68,58 +75,58 @@ pub fn calls(bench: &mut Bench, options: &Options) -> Result<(), AnyError> {
         }
     }
     if let Some(measure) = kinds.iter().find(|kind| kind.ids_per_call == IDS && kind.connections == connections) {
-        report::growth(&kinds, measure);
+        report::costs(&kinds, measure);
     }
-    Ok(())
+    Ok(kinds)
 }
 
 fn round_of_kinds(bench: &mut Bench, options: &Options, connections: usize) -> Result<Vec<Kind>, AnyError> {
     let mut kinds = Vec::new();
     let calls = ((CALLS * options.seconds) as u64).max(20);
+    let calls_with = |ids: u64, connections: usize| {
+        (calls * (IDS + 9) / (ids + 9)).max(connections as u64 * FEWEST_CALLS_A_CONNECTION)
+    };
     for ids_per_call in &options.ids {
         for connections in [1, connections] {
-            let calls = (calls * 10 / (ids_per_call + 9)).max(connections as u64 * FEWEST_CALLS_A_CONNECTION);
-            let turn = success(bench, *ids_per_call, calls, connections)?;
-            kinds.push(Kind { name: "deletion", ids_per_call: *ids_per_call, connections, turns: vec![turn] });
+            let calls = calls_with(*ids_per_call, connections);
+            let slice = bench.take(Leaves::of_calls(*ids_per_call), *ids_per_call, calls)?;
+            let turns = vec![bench.delete(&slice, connections)?];
+            kinds.push(Kind { name: DELETION, ids_per_call: *ids_per_call, connections, turns });
         }
     }
-    let mut add = |name, turn| kinds.push(Kind { name, ids_per_call: IDS, connections, turns: vec![turn] });
-    add("refusal: one unknown id", refusal(bench, calls, connections, UNKNOWN, with_unknown_id)?);
-    add("refusal: one id is another customer's", refusal(bench, calls, connections, NOT_YOURS, with_foreign_id)?);
-    add("refusal: a customer outside the tree", refusal(bench, calls, connections, NO_CUSTOMER, of_another_requester)?);
-    if bench.world().depth > 2 {
-        add("refusal: the root asks", from_root(bench, calls, connections)?);
+    let mut add = |name, ids_per_call, turn| kinds.push(Kind { name, ids_per_call, connections, turns: vec![turn] });
+    let slice = bench.take(Leaves::OfLargeRequester, IDS, calls_with(IDS, connections))?;
+    add("deletion: one requester asks for all", IDS, bench.delete(&slice, connections)?);
+    for ids in [IDS, MANY_IDS] {
+        let calls = calls_with(ids, connections);
+        add("refusal: one id is unknown", ids, refusal(bench, (ids, calls), connections, UNKNOWN, with_unknown_id)?);
+        add("refusal: one id is foreign", ids, refusal(bench, (ids, calls), connections, NOT_YOURS, with_foreign_id)?);
     }
+    let calls = calls_with(IDS, connections);
+    let foreign_customer = refusal(bench, (IDS, calls), connections, NO_CUSTOMER, of_another_requester)?;
+    add("refusal: a customer outside the tree", IDS, foreign_customer);
     let (replay, status, details) = repeated(bench, calls, connections)?;
-    add("replay", replay);
-    add("status, v2", status);
-    add("status, v3", details);
+    add("replay", IDS, replay);
+    add("status, v2", IDS, status);
+    add("status, v3", IDS, details);
     Ok(kinds)
-}
-
-fn success(bench: &mut Bench, ids_per_call: u64, calls: u64, connections: usize) -> Result<Turn, AnyError> {
-    let slice = bench.take(ids_per_call, calls)?;
-    let arena = bench.arena()?;
-    arena.deleted(slice);
-    let requests = arena.deletions(&slice)?;
-    bench.send(Contender::Service, requests, connections, DELETED)
 }
 
 /// Calls that each have something wrong with them; the next call lends its parts for that.
 fn refusal(
     bench: &mut Bench,
-    calls: u64,
+    (ids, calls): (u64, u64),
     connections: usize,
     expected: Expected,
     spoil: fn(&Call, &Call) -> Call,
 ) -> Result<Turn, AnyError> {
-    let slice = bench.take(IDS, calls)?;
+    let slice = bench.take(Leaves::of_calls(ids), ids, calls)?;
     let arena = bench.arena()?;
     let calls = arena.calls(&slice)?;
     let requests: Vec<Request> =
         (calls.iter().zip(calls.iter().cycle().skip(1))).map(|(call, next)| spoil(call, next).request("")).collect();
     arena.refused(requests.len() as u64);
-    bench.send(Contender::Service, requests, connections, expected)
+    bench.send(requests, connections, expected)
 }
 
 fn with_unknown_id(call: &Call, _: &Call) -> Call {
@@ -141,29 +148,16 @@ fn of_another_requester(call: &Call, next: &Call) -> Call {
     Call { requester: next.requester.clone(), ..call.clone() }
 }
 
-/// The root of the tree asks for a deletion that is only its lowest requester's to ask for.
-fn from_root(bench: &mut Bench, calls: u64, connections: usize) -> Result<Turn, AnyError> {
-    let slice = bench.take(IDS, calls)?;
-    let roots = bench.world().roots_sql();
-    let arena = bench.arena()?;
-    let roots: HashMap<String, String> = arena.client.rows::<(String, String)>(&roots)?.into_iter().collect();
-    let requests: Vec<Request> = (arena.calls(&slice)?.into_iter())
-        .map(|call| Call { requester: roots[&call.requester].clone(), ..call }.request(""))
-        .collect();
-    arena.refused(requests.len() as u64);
-    bench.send(Contender::Service, requests, connections, NOT_YOURS)
-}
-
 /// Calls that are sent a second time under their idempotency keys, and the status of the operations, asked for in both ways.
 fn repeated(bench: &mut Bench, calls: u64, connections: usize) -> Result<(Turn, Turn, Turn), AnyError> {
-    let slice = bench.take(IDS, calls)?;
+    let slice = bench.take(Leaves::WithFew, IDS, calls)?;
     let arena = bench.arena()?;
     arena.deleted(slice);
     let calls = arena.calls(&slice)?;
     let requests: Vec<Request> =
         (calls.iter()).map(|call| call.request(&format!("Idempotency-Key: {}\r\n", call.ids[0]))).collect();
-    bench.send(Contender::Service, requests.clone(), connections, DELETED)?;
-    let replay = bench.send(Contender::Service, requests, connections, REPLAYED)?;
+    bench.send(requests.clone(), connections, DELETED)?;
+    let replay = bench.send(requests, connections, REPLAYED)?;
 
     let operations: Vec<(String, String)> = bench.arena()?.client.rows(
         "select id::text, requester_id::text from operation
@@ -173,7 +167,7 @@ fn repeated(bench: &mut Bench, calls: u64, connections: usize) -> Result<(Turn, 
         let requests = (operations.iter())
             .map(|(id, requester)| load::status(&format!("/api/{version}/global/call/{id}"), requester))
             .collect();
-        bench.send(Contender::Service, requests, connections, Expected { status: 200, contains })
+        bench.send(requests, connections, Expected { status: 200, contains })
     };
     Ok((
         replay,

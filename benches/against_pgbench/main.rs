@@ -1,12 +1,14 @@
-//! Measures the service against PostgreSQL itself: `pgbench` with the service's own statement is 1.00.
+//! Measures the service against PostgreSQL itself: pgbench with the leanest deletion on the leanest tables is 1.00.
 //!
-//! One run starts a private PostgreSQL, loads a world, and lets three programs delete contacts in turn: pgbench, the service
-//! over HTTP, and "the usual way", a service with a statement for every step. It prints tables for docs/speed.md, and fails where
-//! an answer was no success or other rows were deleted than were asked for.
+//! One run starts two private PostgreSQL servers, one with the lean tables and one with the service's, and loads the same rows into
+//! both. Then programs delete contacts in turn: pgbench with the statement of each, the service over HTTP, and "the usual
+//! way", a service with a statement for every step on the lean tables. The run prints tables for docs/speed.md. It fails if an
+//! answer was no success or if other rows were deleted than were asked for.
 
 mod arena;
 mod client;
 mod cluster;
+mod goals;
 mod growth;
 mod load;
 mod machine;
@@ -17,6 +19,9 @@ mod process;
 mod program;
 mod report;
 mod samples;
+mod script;
+mod tables;
+mod turn;
 mod usual_way;
 mod world;
 
@@ -26,8 +31,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use self::cluster::Cluster;
+use self::goals::Goals;
 use self::measure::Bench;
-use self::options::Options;
+use self::options::{Options, Part};
+use self::tables::Tables;
 use self::world::World;
 
 /// Anything that ends the benchmark, with a text for people.
@@ -55,29 +62,35 @@ fn main() -> ExitCode {
 fn measure_all(options: &Options) -> Result<(), AnyError> {
     let began = Instant::now();
     let worlds = options.worlds()?;
+    let placed: Vec<_> = worlds.iter().flat_map(|world| tables::ALL.map(|tables| (world, tables))).collect();
     // A server for each: a checkpoint in one makes the next writers log whole pages, and a copy of a world takes checkpoints.
-    let start = |world: &World| Cluster::start(&options.data_dir.join(world.name()));
-    let clusters = worlds.iter().map(start).collect::<Result<Vec<Cluster>, AnyError>>()?;
+    let start = |(world, tables): &(&World, &'static Tables)| {
+        Cluster::start(&options.data_dir.join(format!("{}_{}", world.name(), tables.name)), tables)
+    };
+    let clusters = placed.iter().map(start).collect::<Result<Vec<Cluster>, AnyError>>()?;
     if let Some(cluster) = clusters.first() {
         machine::describe(cluster, &worlds)?;
     }
-    for (cluster, world) in clusters.iter().zip(&worlds) {
+    for (cluster, (world, _)) in clusters.iter().zip(&placed) {
         cluster.load(world)?;
     }
-    let benches = clusters.iter().zip(&worlds).map(|(cluster, world)| Bench::new(cluster, world));
+    let benches = clusters.iter().zip(&placed).map(|(cluster, (world, _))| Bench::new(cluster, world));
     let mut benches = benches.collect::<Result<Vec<Bench>, AnyError>>()?;
-    if options.measures_cells() {
+    let mut goals = Goals::default();
+    if options.measures(Part::Comparison) {
         for ids_per_call in &options.ids {
             let cells = measure::compare(&mut benches, options, *ids_per_call)?;
             report::comparison(*ids_per_call, &worlds, &cells);
+            goals.compared(*ids_per_call, &cells);
         }
     }
-    for bench in &mut benches {
-        if options.growth {
+    if options.measures(Part::Costs) {
+        for bench in benches.iter_mut().skip(1).step_by(tables::ALL.len()) {
             growth::start_up(bench)?;
-            growth::calls(bench, options)?;
+            goals.costs(&growth::calls(bench, options)?);
         }
     }
+    goals.print();
     for bench in benches {
         bench.end()?;
     }

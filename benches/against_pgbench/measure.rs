@@ -2,16 +2,17 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::time::Duration;
 
 use crate::AnyError;
 use crate::arena::Arena;
 use crate::cluster::Cluster;
 use crate::load::{self, DELETED, Expected, Request};
 use crate::options::Options;
-use crate::pgbench::{self, Pgbench};
-use crate::samples::Samples;
-use crate::world::{Slice, World};
+use crate::pgbench::Pgbench;
+use crate::script;
+use crate::tables;
+use crate::turn::{Turn, Used};
+use crate::world::{Leaves, Slice, World};
 
 /// Calls that every client makes in a turn, at least, beside those that prepare the statements of pgbench.
 const FEWEST_CALLS_A_CLIENT: u64 = 4;
@@ -24,27 +25,27 @@ fn guessed_rate(ids_per_call: u64) -> f64 {
 /// Who deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
-    Pgbench,
+    /// pgbench with the lean statement on the lean tables: 1.00.
+    Lean,
+    /// pgbench with the service's statement on the service's tables.
+    OwnStatement,
     Service,
+    /// On the lean tables.
     UsualWay,
 }
 
-/// What a turn has shown.
-#[derive(Clone, Copy, Debug)]
-pub struct Turn {
-    pub calls: f64,
-    pub calls_a_second: f64,
-    pub p50: Duration,
-    pub p99: Duration,
-    /// Seconds of processor time for 1,000 calls: of the service, of PostgreSQL, of whatever sent the calls.
-    pub service_cpu: f64,
-    pub postgres_cpu: f64,
-    pub generator_cpu: f64,
-    /// Bytes of write-ahead log for a call.
-    pub wal: f64,
-    /// Megabytes of memory of the service, after the turn.
-    pub memory: f64,
-    pub share_of_fetching: f64,
+impl Contender {
+    pub fn is_pgbench(self) -> bool {
+        matches!(self, Contender::Lean | Contender::OwnStatement)
+    }
+
+    /// The place of its tables among all.
+    fn tables(self) -> usize {
+        match self {
+            Contender::Lean | Contender::UsualWay => 0,
+            Contender::OwnStatement | Contender::Service => 1,
+        }
+    }
 }
 
 /// All turns of one program with one number of clients in one world.
@@ -81,12 +82,12 @@ impl<'a> Bench<'a> {
     }
 
     /// Fresh rows, and a fresh copy of the world where the old one has not enough of them left.
-    pub fn take(&mut self, ids_per_call: u64, calls: u64) -> Result<Slice, AnyError> {
-        if let Some(slice) = self.arena()?.take(ids_per_call, calls) {
+    pub fn take(&mut self, leaves: Leaves, ids_per_call: u64, calls: u64) -> Result<Slice, AnyError> {
+        if let Some(slice) = self.arena()?.take(leaves, ids_per_call, calls) {
             return Ok(slice);
         }
         self.renew()?;
-        let taken = self.arena()?.take(ids_per_call, calls);
+        let taken = self.arena()?.take(leaves, ids_per_call, calls);
         taken.ok_or_else(|| format!("the world has no rows for {calls} calls of {ids_per_call} ids").into())
     }
 
@@ -104,106 +105,45 @@ impl<'a> Bench<'a> {
     }
 
     fn turn(&mut self, contender: Contender, clients: usize, slice: Slice) -> Result<Turn, AnyError> {
+        if !contender.is_pgbench() {
+            return self.delete(&slice, clients);
+        }
         let arena = self.arena()?;
         arena.deleted(slice);
-        if contender != Contender::Pgbench {
-            let requests = arena.deletions(&slice)?;
-            return self.send(contender, requests, clients, DELETED);
-        }
-        pgbench::prepare(arena, &slice, clients)?;
         let mut pgbench = Pgbench::start(arena, &slice, clients)?;
-        let (used, ()) = self.watch(contender, |arena| pgbench.run(arena))?;
+        let (used, ()) = self.watch(|arena| pgbench.run(arena))?;
         Ok(Turn::new(&used, &pgbench.end(self.arena()?)?))
     }
 
-    /// Sends requests to one of the services.
-    pub fn send(
-        &mut self,
-        contender: Contender,
-        requests: Vec<Request>,
-        connections: usize,
-        expected: Expected,
-    ) -> Result<Turn, AnyError> {
-        let (used, samples) = self.watch(contender, |arena| {
-            let service = if contender == Contender::UsualWay { &arena.usual_way } else { &arena.service };
-            load::send(service.address, requests, connections, expected)
-        })?;
+    /// Sends the calls of the slice to the program.
+    pub fn delete(&mut self, slice: &Slice, connections: usize) -> Result<Turn, AnyError> {
+        let arena = self.arena()?;
+        arena.deleted(*slice);
+        let requests = arena.deletions(slice)?;
+        self.send(requests, connections, DELETED)
+    }
+
+    /// Sends requests to the program.
+    pub fn send(&mut self, requests: Vec<Request>, connections: usize, expected: Expected) -> Result<Turn, AnyError> {
+        let (used, samples) = self.watch(|arena| load::send(arena.program.address, requests, connections, expected))?;
         Ok(Turn::new(&used, &samples))
     }
 
     /// Lets a turn happen, and looks at what it uses up.
-    fn watch<T>(
-        &mut self,
-        contender: Contender,
-        turn: impl FnOnce(&mut Arena) -> Result<T, AnyError>,
-    ) -> Result<(Used, T), AnyError> {
+    fn watch<T>(&mut self, turn: impl FnOnce(&mut Arena) -> Result<T, AnyError>) -> Result<(Used, T), AnyError> {
         let arena = self.arena()?;
-        let before = Used::read(arena, contender)?;
+        let before = Used::read(arena)?;
         let result = turn(arena)?;
-        let after = Used::read(arena, contender)?;
+        let after = Used::read(arena)?;
         Ok((after.since(&before), result))
     }
 }
 
-impl Turn {
-    fn new(used: &Used, samples: &Samples) -> Turn {
-        let calls = samples.samples.len() as f64;
-        let (p50, p99) = samples.percentiles();
-        Turn {
-            calls,
-            calls_a_second: samples.calls_a_second(),
-            p50,
-            p99,
-            service_cpu: used.service_cpu / calls * 1000.0,
-            postgres_cpu: used.postgres_cpu / calls * 1000.0,
-            generator_cpu: samples.generator_cpu / calls * 1000.0,
-            wal: used.wal / calls,
-            memory: used.memory,
-            share_of_fetching: samples.share_of_fetching,
-        }
-    }
-}
-
-/// What has been used up so far.
-struct Used {
-    service_cpu: f64,
-    postgres_cpu: f64,
-    wal: f64,
-    /// Not used up, but taken now.
-    memory: f64,
-}
-
-impl Used {
-    fn read(arena: &mut Arena, contender: Contender) -> Result<Used, AnyError> {
-        let wal = arena.client.number("select (pg_current_wal_insert_lsn() - '0/0')::bigint")? as f64;
-        let service = match contender {
-            Contender::Pgbench => None,
-            Contender::Service => Some(&arena.service),
-            Contender::UsualWay => Some(&arena.usual_way),
-        };
-        Ok(Used {
-            service_cpu: service.map_or(Ok(0.0), |service| service.cpu())?,
-            postgres_cpu: arena.cluster.cpu()?,
-            wal,
-            memory: service.map_or(Ok(0.0), |service| service.memory())?,
-        })
-    }
-
-    fn since(&self, before: &Used) -> Used {
-        Used {
-            service_cpu: self.service_cpu - before.service_cpu,
-            postgres_cpu: self.postgres_cpu - before.postgres_cpu,
-            wal: self.wal - before.wal,
-            memory: self.memory,
-        }
-    }
-}
-
-/// Lets every program have its turns with calls of so many ids in every world.
+/// Lets every program have its turns with calls of so many ids in every world. Each world has a bench for each kind of tables.
 pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> Result<Vec<Cell>, AnyError> {
     // Turns are of one length in all worlds, and as long as the smallest can bear.
     let most = benches.iter().map(|bench| most_calls(bench.world(), ids_per_call)).min().unwrap_or_default();
-    let mut cells = cells(options, benches.len());
+    let mut cells = cells(options, benches.len() / tables::ALL.len());
     cells.retain(|cell| {
         let enough = fewest_calls(cell, ids_per_call) <= most;
         if !enough {
@@ -217,9 +157,9 @@ pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> R
         eprintln!("{ids_per_call} ids a call, round {round} of {}", options.rounds);
         for place in order(cells.len(), round) {
             let cell = &mut cells[place];
-            let bench = &mut benches[cell.world];
+            let bench = &mut benches[cell.world * tables::ALL.len() + cell.contender.tables()];
             let calls = calls(cell, ids_per_call, rates[place] * options.seconds, most);
-            let slice = bench.take(ids_per_call, calls)?;
+            let slice = bench.take(Leaves::of_calls(ids_per_call), ids_per_call, calls)?;
             let turn = bench.turn(cell.contender, cell.clients, slice)?;
             rates[place] = turn.calls_a_second;
             if round > 0 {
@@ -245,9 +185,12 @@ fn order(cells: usize, round: u32) -> Vec<usize> {
 fn cells(options: &Options, worlds: usize) -> Vec<Cell> {
     let mut cells = Vec::new();
     for world in 0..worlds {
-        for clients in options.pgbench_clients() {
+        for clients in options.all_clients() {
             let mut add = |contender| cells.push(Cell { world, contender, clients, turns: Vec::new() });
-            add(Contender::Pgbench);
+            add(Contender::Lean);
+            if options.clients.contains(&clients) {
+                add(Contender::OwnStatement);
+            }
             if options.connections.contains(&clients) {
                 add(Contender::Service);
                 add(Contender::UsualWay);
@@ -260,13 +203,13 @@ fn cells(options: &Options, worlds: usize) -> Vec<Cell> {
 /// As many calls as are wanted, as there are rows for, and as give every client of pgbench the same number.
 fn calls(cell: &Cell, ids_per_call: u64, wanted: f64, most: u64) -> u64 {
     let clients = cell.clients as u64;
-    let warm_up = if cell.contender == Contender::Pgbench { clients * pgbench::calls_a_fetch(ids_per_call) } else { 0 };
+    let warm_up = if cell.contender.is_pgbench() { clients * script::calls_a_fetch(ids_per_call) } else { 0 };
     let calls = (wanted as u64 + warm_up).clamp(fewest_calls(cell, ids_per_call), most);
     calls / clients * clients
 }
 
 fn fewest_calls(cell: &Cell, ids_per_call: u64) -> u64 {
-    cell.clients as u64 * (pgbench::calls_a_fetch(ids_per_call) + FEWEST_CALLS_A_CLIENT)
+    cell.clients as u64 * (script::calls_a_fetch(ids_per_call) + FEWEST_CALLS_A_CLIENT)
 }
 
 /// Some of a fresh world goes into the warm-up.

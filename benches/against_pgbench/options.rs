@@ -2,12 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::AnyError;
 use crate::world::{FEW, World};
 
-/// Measures the service against pgbench with the service's own statement.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    Comparison,
+    Costs,
+}
+
+/// Measures the service against the leanest deletion that PostgreSQL can do.
 #[derive(Parser)]
 #[command(bin_name = "cargo bench --bench against_pgbench --")]
 pub struct Options {
@@ -31,7 +37,7 @@ pub struct Options {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,10,100,1000")]
     pub ids: Vec<u64>,
 
-    /// Clients of pgbench, of which the best number is 1.00. It runs with the numbers of connections as well.
+    /// Clients of pgbench. The lean reference with the best number of clients is 1.00; it also runs with each number of connections.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "4,8,16,32")]
     pub clients: Vec<usize>,
 
@@ -43,13 +49,9 @@ pub struct Options {
     #[arg(long, default_value_t = 2.0)]
     pub seconds: f64,
 
-    /// Measures how the cost grows as well: with the ids of a call, for refusals, replays and the status call; and the start.
+    /// Measures only one part: the programs against each other, or what each kind of call costs the service.
     #[arg(long)]
-    pub growth: bool,
-
-    /// Measures nothing but that.
-    #[arg(long)]
-    growth_only: bool,
+    only: Option<Part>,
 
     /// A small world and short turns: whether it all works, and no figures worth reading.
     #[arg(long)]
@@ -71,7 +73,6 @@ pub struct Options {
 impl Options {
     pub fn read() -> Options {
         let mut options = Options::parse();
-        options.growth |= options.growth_only || options.quick;
         if options.quick {
             options.contacts = vec![40_000];
             options.customers = None;
@@ -90,12 +91,12 @@ impl Options {
         sizes.map(|(contacts, depth)| World::new(contacts, self.customers.unwrap_or(contacts / FEW), depth)).collect()
     }
 
-    pub fn measures_cells(&self) -> bool {
-        !self.growth_only
+    pub fn measures(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
     }
 
-    /// All numbers of clients that pgbench runs with.
-    pub fn pgbench_clients(&self) -> Vec<usize> {
+    /// All numbers of clients and of connections. The lean reference runs with each.
+    pub fn all_clients(&self) -> Vec<usize> {
         let mut clients = [self.clients.as_slice(), &self.connections].concat();
         clients.sort_unstable();
         clients.dedup();

@@ -1,13 +1,4 @@
-//! pgbench with the service's own statement: what PostgreSQL can do on this machine.
-//!
-//! The statement is read from the file that the service runs, and only its parameters get other names: `-M prepared` sends
-//! them as parameters again, with the session settings of the service. pgbench can compute numbers but no lists of ids, and a
-//! statement that hashed them itself would spend more on that than on the deletion. So the parameters of all calls are put into
-//! a table before the clock starts, and each client fetches those of its next calls in one look-up of a row. That look-up is a
-//! transaction of its own in pgbench's log; its share of the time is printed, and is not taken off.
-//!
-//! pgbench sends text, and a parameter once for each place where it stands. So the list of ids is read once, in an expression
-//! before all others; a long list is found there by its number, and what is sent is that.
+//! Runs of pgbench: what PostgreSQL can do on this machine.
 //!
 //! A pool's sessions are old: their statements are planned, and the pages of the shared memory are known to their processes.
 //! pgbench's are new in every turn, and would spend up to a third of their time on that. So each of them first reads the tables
@@ -15,7 +6,6 @@
 //! that has touched so much memory takes as long as many calls.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -30,87 +20,26 @@ use crate::arena::Arena;
 use crate::cluster::COPY;
 use crate::process;
 use crate::samples::{Sample, Samples};
+use crate::script::{BEGIN, DEFINITIONS, END, Script, calls_a_fetch};
+use crate::tables::Tables;
 use crate::world::Slice;
 
-const STATEMENT: &str = include_str!("../../src/repository/sql/delete_contacts.sql");
-
-/// What `limit_session` in src/repository/database.rs sets. The limits are there, because they cost something, but they are
-/// longer: pgbench gives up at the first statement that is ended, and on 64 connections a statement of 1,000 ids takes its time.
+/// What the service sets in its sessions. The limits are there, because they cost something, but they are longer: pgbench gives
+/// up at the first statement that is ended, and on 64 connections a statement of 1,000 ids takes its time.
 const SESSION: &str = "-c statement_timeout=30000 -c lock_timeout=20000 -c idle_in_transaction_session_timeout=30000 \
     -c tcp_user_timeout=2500 -c default_transaction_isolation=read\\ committed";
 
-/// The fifth parameter of the statement: no idempotency key. pgbench cannot send a null, and for one that is written down the
-/// planner would leave out what the service's plan has.
-const NO_KEY: &str = "nullif(:no_key::text, 'none')";
-
-/// The sixth: a call that waits for its outcome has no record yet. A parameter, for the same reason.
-const NOT_RECORDED: &str = ":recorded::boolean";
-
-/// The other parameters, in the order in which they lie in a row of the table.
-const PARAMETERS: [(&str, &str, &str); 4] =
-    [("$1", "operation", "::uuid"), ("$2", "requester", "::uuid"), ("$3", "customer", "::uuid"), ("$4", "ids", "")];
+/// The least that a session needs for the lean statement.
+const LEAN_SESSION: &str = "-c plan_cache_mode=force_generic_plan";
 
 /// Threads of pgbench, which hardly do anything.
 const THREADS: usize = 2;
 
-/// The most ids that are sent as text.
-const LONGEST_TEXT: u64 = 10;
-
-/// The locks for which the clients wait before the turn begins, and at its end.
-const BEGIN: u32 = 1;
-const END: u32 = 2;
-
 /// How long the clients may take until they all wait for one of them.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// Touches every page that the statement goes through.
-const WARM_UP: &str = "\
-begin;
-set local statement_timeout = 0;
-select bench.touch(0, 1000000000000);
-end;
-";
-
 /// How often it is looked whether they do.
 const POLL: Duration = Duration::from_millis(50);
-
-/// How many calls a client fetches at once. Each of them is a prepared statement of its own.
-pub fn calls_a_fetch(ids_per_call: u64) -> u64 {
-    match ids_per_call {
-        0..=LONGEST_TEXT => 10,
-        _ => 4,
-    }
-}
-
-/// Puts the calls of the slice where the clients find them.
-pub fn prepare(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<(), AnyError> {
-    fs::write(arena.cluster.file("pgbench.sql"), script(slice.ids_per_call)?)?;
-    arena.client.run(
-        "drop table if exists bench.list, bench.fetch;
-         create unlogged table bench.list (number bigint primary key, ids uuid[]);
-         create unlogged table bench.fetch (client bigint, turn bigint, parameters text[], primary key (client, turn));
-         alter table bench.list alter ids set storage external;
-         alter table bench.fetch alter parameters set storage external",
-    )?;
-    let calls = slice.sql();
-    let mut ids = "ids::text";
-    if slice.ids_per_call > LONGEST_TEXT {
-        arena.client.run(&format!("insert into bench.list select number, ids from {calls}"))?;
-        ids = "number::text";
-    }
-    // The operations' ids begin with the time, like those that the service makes.
-    arena.client.run(&format!(
-        "insert into bench.fetch
-         select number % {clients}, number / {clients} / {fetch}, array_agg(parameter.text order by number, parameter.place)
-         from {calls}
-         cross join lateral unnest(array[
-           lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(number), 12, '0'),
-           requester_id::text, customer_id::text, {ids}
-         ]) with ordinality as parameter (text, place)
-         group by 1, 2",
-        fetch = calls_a_fetch(slice.ids_per_call),
-    ))
-}
 
 /// A running pgbench.
 pub struct Pgbench {
@@ -123,8 +52,11 @@ pub struct Pgbench {
 }
 
 impl Pgbench {
-    /// Starts it with the calls that were prepared. Each client makes the first of them, and then waits for the turn to begin.
+    /// Starts it with the calls of the slice. Each client makes the first of them, and then waits for the turn to begin.
     pub fn start(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<Pgbench, AnyError> {
+        let script = Script::new(arena.cluster.tables, slice.ids_per_call)?;
+        script.prepare(&mut arena.client, slice, clients)?;
+        fs::write(arena.cluster.file("pgbench.sql"), script.text()?)?;
         let calls_a_client = slice.calls / clients as u64;
         let fetch = calls_a_fetch(slice.ids_per_call);
         let logs = arena.cluster.file("pgbench-logs");
@@ -143,12 +75,11 @@ impl Pgbench {
                 "--define=turn=0",
                 &format!("--define=left={calls_a_client}"),
                 &format!("--define=place={fetch}"),
-                "--define=no_key=none",
-                "--define=recorded=false",
             ])
+            .args(DEFINITIONS)
             .arg(format!("--file={}", arena.cluster.file("pgbench.sql").display()))
             .arg(arena.cluster.url(COPY))
-            .env("PGOPTIONS", session())
+            .env("PGOPTIONS", session(arena.cluster.tables))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -206,73 +137,14 @@ const LEAD_IN: u64 = 2;
 /// Waiting at the end.
 const LEAD_OUT: u64 = 1;
 
-/// The settings of a session of the service.
-fn session() -> String {
-    PLANNING.iter().fold(SESSION.to_owned(), |session, (name, value)| format!("{session} -c {name}={value}"))
-}
-
-/// One transaction is one call, or the fetch of the next ones.
-fn script(ids_per_call: u64) -> Result<String, AnyError> {
-    let statement = statement(ids_per_call)?;
-    let fetch = calls_a_fetch(ids_per_call);
-    let places: Vec<u64> = (0..fetch).collect();
-    let columns: Vec<String> = (places.iter())
-        .flat_map(|place| PARAMETERS.map(|(_, name, _)| format!("{name}_{place}")))
-        .zip(1..)
-        .map(|(name, index)| format!("next.parameters[{index}] as {name}"))
-        .collect();
-    let mut script = format!(
-        "\\if :stage = 0\n{WARM_UP}\\set stage 1\n\
-         \\elif :stage = 1 and :turn = 1 and :place = {fetch}\n{}\\set stage 2\n\
-         \\elif :left = 0\n{}\
-         \\elif :place = {fetch}\n\
-         with next as materialized (\n  select parameters || '{{}}' as parameters from bench.fetch \
-         where client = :client_id and turn = :turn\n)\n\
-         select {} from next \\gset\n\\set turn :turn + 1\n\\set place 0\n",
-        wait_for(BEGIN),
-        wait_for(END),
-        columns.join(", ")
-    );
-    for place in places {
-        let statement = PARAMETERS.iter().fold(statement.clone(), |statement, (parameter, name, kind)| {
-            statement.replace(parameter, &format!(":{name}_{place}{kind}"))
-        });
-        write!(script, "\\elif :place = {place}\n{statement};\n\\set place {}\n\\set left :left - 1\n", place + 1)?;
+/// The settings of a session.
+fn session(tables: &Tables) -> String {
+    match tables.create {
+        Some(_) => LEAN_SESSION.to_owned(),
+        None => {
+            PLANNING.iter().fold(SESSION.to_owned(), |session, (name, value)| format!("{session} -c {name}={value}"))
+        }
     }
-    script.push_str("\\endif\n");
-    Ok(script)
-}
-
-/// Waits until the benchmark gives the lock back.
-fn wait_for(barrier: u32) -> String {
-    format!(
-        "set lock_timeout = 0;\nset statement_timeout = 0;\n\
-         select pg_advisory_lock_shared({barrier});\nselect pg_advisory_unlock_shared({barrier});\n\
-         reset lock_timeout;\nreset statement_timeout;\n"
-    )
-}
-
-/// The service's statement without an idempotency key; with a number as its fourth parameter where the list is long.
-fn statement(ids_per_call: u64) -> Result<String, AnyError> {
-    const BEGINNING: &str = "with recursive\n";
-    let statement = without_comments(STATEMENT).replace("$5", NO_KEY).replace("$6", NOT_RECORDED);
-    let parameters = PARAMETERS.map(|(parameter, _, _)| parameter);
-    let is_known = parameters.iter().all(|parameter| statement.contains(parameter))
-        && parameters.iter().fold(statement.clone(), |rest, parameter| rest.replace(parameter, "")).find('$').is_none();
-    if !is_known || !statement.starts_with(BEGINNING) {
-        return Err("delete_contacts.sql is not the statement that the benchmark knows how to fill in".into());
-    }
-    let list = match ids_per_call {
-        0..=LONGEST_TEXT => "select $4::uuid[] as ids",
-        _ => "select list.ids from bench.list where list.number = $4::bigint",
-    };
-    let statement = statement.replace("$4", "((select wanted.ids from wanted)::uuid[])");
-    Ok(statement.replacen(BEGINNING, &format!("{BEGINNING}wanted as materialized ({list}),\n"), 1))
-}
-
-/// pgbench would take a name behind a colon for a variable there as well.
-fn without_comments(sql: &str) -> String {
-    sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect::<Vec<_>>().join("\n")
 }
 
 /// What pgbench wrote down: a line for each transaction, with its end and how long it took.

@@ -2,108 +2,84 @@
 
 use std::time::Duration;
 
-use crate::measure::{Cell, Contender, Turn};
+use crate::measure::{Cell, Contender};
+use crate::turn::Turn;
 use crate::world::World;
 
-/// Prints what the programs did with calls of so many ids. pgbench at its best number of clients is 1.00 in each world.
+/// Prints what the programs did with calls of so many ids. In each world, lean at its best number of clients is 1.00.
 pub fn comparison(ids_per_call: u64, worlds: &[World], cells: &[Cell]) {
     println!("\n### {ids_per_call} ids a call");
     for (place, world) in worlds.iter().enumerate() {
         let cells: Vec<&Cell> = cells.iter().filter(|cell| cell.world == place).collect();
-        comparison_in(world, &cells);
-    }
-    if worlds.len() > 1 {
-        growth_of_world(worlds, cells);
+        let (Some(lean), Some(own)) = (best(&cells, Contender::Lean), best(&cells, Contender::OwnStatement)) else {
+            println!("\n{world}: too few for calls of so many ids.");
+            continue;
+        };
+        println!(
+            "\n{world}: 1.00 is lean with {} clients: {:.0} calls a second. {:.1} % of its time it fetched parameters.\n",
+            lean.clients,
+            lean.calls_a_second(),
+            lean.median(|turn| turn.share_of_fetching) * 100.0
+        );
+        println!(
+            "| | connections | ratio | middle half | to lean on as many | to its statement | calls/s | p50 ms | p99 ms | p99 to lean's \
+             | CPU of the program, s per 1,000 | of PostgreSQL | of the load generator | WAL bytes a call | program's RSS, MB |"
+        );
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+        for cell in &cells {
+            let on_as_many = |other: &&Cell| other.contender == Contender::Lean && other.clients == cell.clients;
+            println!("{}", row(cell, lean, own, cells.iter().copied().find(on_as_many)));
+        }
     }
 }
 
-fn comparison_in(world: &World, cells: &[&Cell]) {
-    let Some(best) = best_pgbench(cells) else {
-        println!("\n{world}: too few for calls of so many ids.");
-        return;
+fn row(cell: &Cell, lean: &Cell, own: &Cell, lean_on_as_many: Option<&Cell>) -> String {
+    let ratios = cell.ratios(lean);
+    let is_program = !cell.contender.is_pgbench();
+    let if_program = |value: String| if is_program { value } else { String::new() };
+    let to_lean = |value: fn(&Cell, &Cell) -> f64| {
+        lean_on_as_many.map_or(String::new(), |lean| if_program(format!("{:.2}", value(cell, lean))))
     };
-    let fetching = best.median(|turn| turn.share_of_fetching) * 100.0;
-    println!(
-        "\n{world}: 1.00 is pgbench with {} clients: {:.0} calls a second. {fetching:.1} % of its time it fetched parameters.\n",
-        best.clients,
-        best.calls_a_second()
-    );
-    println!(
-        "| | connections | ratio | middle half | calls/s | p50 ms | p99 ms | p99 to pgbench's \
-         | CPU of the service, s per 1,000 | of PostgreSQL | of the load generator | WAL bytes a call | service's RSS, MB |"
-    );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
-    for cell in cells {
-        let mut pgbench = cells.iter().filter(|cell| cell.contender == Contender::Pgbench);
-        let same_clients = pgbench.find(|pgbench| pgbench.clients == cell.clients).copied();
-        println!("{}", row(cell, best, same_clients));
-    }
-}
-
-fn row(cell: &Cell, best: &Cell, same_clients: Option<&Cell>) -> String {
-    let p99 = cell.median(|turn| milliseconds(turn.p99));
-    let p99_ratio = same_clients.map(|pgbench| p99 / pgbench.median(|turn| milliseconds(turn.p99)));
-    let ratios = cell.ratios(best);
-    let is_service = cell.contender != Contender::Pgbench;
     [
         name(cell.contender).to_owned(),
         cell.clients.to_string(),
         format!("{:.2}", median(ratios.clone())),
         middle_half(ratios),
+        to_lean(|cell, lean| median(cell.ratios(lean))),
+        format!("{:.2}", median(cell.ratios(own))),
         format!("{:.0}", cell.calls_a_second()),
         format!("{:.2}", cell.median(|turn| milliseconds(turn.p50))),
-        format!("{p99:.2}"),
-        p99_ratio.filter(|_| is_service).map_or(String::new(), |ratio| format!("{ratio:.2}")),
-        if is_service { format!("{:.3}", cell.mean(|turn| turn.service_cpu)) } else { String::new() },
+        format!("{:.2}", cell.p99()),
+        to_lean(|cell, lean| cell.p99() / lean.p99()),
+        if_program(format!("{:.3}", cell.mean(|turn| turn.program_cpu))),
         format!("{:.3}", cell.mean(|turn| turn.postgres_cpu)),
         format!("{:.3}", cell.mean(|turn| turn.generator_cpu)),
         format!("{:.0}", cell.mean(|turn| turn.wal)),
-        if is_service { format!("{:.1}", cell.median(|turn| turn.memory)) } else { String::new() },
+        if_program(format!("{:.1}", cell.median(|turn| turn.memory))),
     ]
     .iter()
     .fold(String::from("|"), |row, value| format!("{row} {value} |"))
 }
 
-/// Prints how the ratios in the other worlds are to those in the first, in the same rounds.
-fn growth_of_world(worlds: &[World], cells: &[Cell]) {
-    let in_world = |world| cells.iter().filter(move |cell| cell.world == world);
-    let services = |world| in_world(world).filter(|cell| cell.contender != Contender::Pgbench);
-    let best = |world| best_pgbench(&in_world(world).collect::<Vec<_>>());
-    println!("\nThe ratios, to those in the world of {}:\n", worlds[0]);
-    println!("| world | | connections | ratio | to the first world's | middle half |");
-    println!("|---|---|--:|--:|--:|--:|");
-    for (place, world) in worlds.iter().enumerate() {
-        for (cell, first) in services(place).zip(services(0)) {
-            let (Some(best), Some(first_best)) = (best(place), best(0)) else { return };
-            let ratios = cell.ratios(best);
-            let growth: Vec<f64> =
-                ratios.iter().zip(first.ratios(first_best)).map(|(ratio, first)| ratio / first).collect();
-            println!(
-                "| {world} | {} | {} | {:.2} | {:.2} | {} |",
-                name(cell.contender),
-                cell.clients,
-                median(ratios),
-                median(growth.clone()),
-                middle_half(growth),
-            );
-        }
-    }
-}
-
-fn best_pgbench<'a>(cells: &[&'a Cell]) -> Option<&'a Cell> {
-    let pgbench = cells.iter().filter(|cell| cell.contender == Contender::Pgbench);
-    pgbench.max_by(|one, other| one.calls_a_second().total_cmp(&other.calls_a_second())).copied()
+/// The contender's cell with the most calls a second.
+pub fn best<'a>(cells: &[&'a Cell], contender: Contender) -> Option<&'a Cell> {
+    let cells = cells.iter().filter(|cell| cell.contender == contender);
+    cells.max_by(|one, other| one.calls_a_second().total_cmp(&other.calls_a_second())).copied()
 }
 
 fn name(contender: Contender) -> &'static str {
     match contender {
-        Contender::Pgbench => "pgbench",
+        Contender::Lean => "lean",
+        Contender::OwnStatement => "the service's statement",
         Contender::Service => "**the service**",
         Contender::UsualWay => "the usual way",
     }
 }
 
-/// One kind of call in the table of the growth.
+/// The kind of a call that goes through.
+pub const DELETION: &str = "deletion";
+
+/// One kind of call in the table of the costs.
 pub struct Kind {
     pub name: &'static str,
     pub ids_per_call: u64,
@@ -111,46 +87,60 @@ pub struct Kind {
     pub turns: Vec<Turn>,
 }
 
+impl Kind {
+    /// What it costs, in deletions of as many ids that go through on as many connections.
+    pub fn cost_to_success(&self, kinds: &[Kind]) -> Option<f64> {
+        let is_success = |kind: &&Kind| {
+            kind.name == DELETION && kind.ids_per_call == self.ids_per_call && kind.connections == self.connections
+        };
+        kinds.iter().find(is_success).map(|success| self.cost(success))
+    }
+
+    fn cost(&self, measure: &Kind) -> f64 {
+        let pairs = self.turns.iter().zip(&measure.turns);
+        median(pairs.map(|(turn, measure)| measure.calls_a_second / turn.calls_a_second).collect())
+    }
+}
+
 /// Prints what each kind of call costs, in calls with ten ids that go through on as many connections.
-pub fn growth(kinds: &[Kind], measure: &Kind) {
-    println!("\n### What else a call costs\n");
+pub fn costs(kinds: &[Kind], measure: &Kind) {
+    println!("\n### What each kind of call costs\n");
     println!(
         "A call costs the time that the service can spend on it: one second by the calls a second. 1.00 is a deletion of {} ids \
          on {} connections.\n",
         measure.ids_per_call, measure.connections
     );
     println!(
-        "| call | connections | ids | cost | cost of an id | calls/s | p50 ms | p99 ms | CPU of the service, s per 1,000 | of PostgreSQL |"
+        "| call | connections | ids | cost | cost of an id | to a deletion of as many ids | calls/s | p50 ms | p99 ms \
+         | CPU of the service, s per 1,000 | of PostgreSQL |"
     );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for kind in kinds {
         let median = |value: fn(&Turn) -> f64| median(kind.turns.iter().map(value).collect());
-        let calls_a_second = median(|turn| turn.calls_a_second);
-        let costs: Vec<f64> = (kind.turns.iter().zip(&measure.turns))
-            .map(|(turn, measure)| measure.calls_a_second / turn.calls_a_second)
-            .collect();
-        let cost = self::median(costs);
+        let cost = kind.cost(measure);
         println!(
-            "| {} | {} | {} | {cost:.2} | {:.3} | {calls_a_second:.0} | {:.2} | {:.2} | {:.3} | {:.3} |",
+            "| {} | {} | {} | {cost:.2} | {:.3} | {} | {:.0} | {:.2} | {:.2} | {:.3} | {:.3} |",
             kind.name,
             kind.connections,
             kind.ids_per_call,
             cost / kind.ids_per_call as f64,
+            kind.cost_to_success(kinds).map_or(String::new(), |cost| format!("{cost:.2}")),
+            median(|turn| turn.calls_a_second),
             median(|turn| milliseconds(turn.p50)),
             median(|turn| milliseconds(turn.p99)),
-            median(|turn| turn.service_cpu),
+            median(|turn| turn.program_cpu),
             median(|turn| turn.postgres_cpu),
         );
     }
 }
 
 impl Cell {
-    fn median(&self, value: impl Fn(&Turn) -> f64) -> f64 {
+    pub fn median(&self, value: impl Fn(&Turn) -> f64) -> f64 {
         median(self.turns.iter().map(value).collect())
     }
 
     /// Over all calls: what is counted in ticks of the clock says little about a short turn.
-    fn mean(&self, value: impl Fn(&Turn) -> f64) -> f64 {
+    pub fn mean(&self, value: impl Fn(&Turn) -> f64) -> f64 {
         let calls: f64 = self.turns.iter().map(|turn| turn.calls).sum();
         self.turns.iter().map(|turn| value(turn) * turn.calls).sum::<f64>() / calls
     }
@@ -159,8 +149,13 @@ impl Cell {
         self.median(|turn| turn.calls_a_second)
     }
 
+    /// In milliseconds.
+    pub fn p99(&self) -> f64 {
+        self.median(|turn| milliseconds(turn.p99))
+    }
+
     /// To the other's turn of the same round: the machine may be slower in another.
-    fn ratios(&self, other: &Cell) -> Vec<f64> {
+    pub fn ratios(&self, other: &Cell) -> Vec<f64> {
         let pairs = self.turns.iter().zip(&other.turns);
         pairs.map(|(turn, other)| turn.calls_a_second / other.calls_a_second).collect()
     }

@@ -1,8 +1,8 @@
 -- Makes new sessions as old ones are: each page of the shared memory that a process has not touched before costs it a fault,
 -- and a session that is a few thousand calls old has touched few of the pages of a large table.
 
--- Touches some pages of the tables and indexes that the deletion goes through, counted over all of them, as they are: a scan
--- would tidy them up. Answers how many there were.
+-- Touches some pages of the tables and indexes, counted over all of them. It reads them as they are: a scan would tidy them up.
+-- Returns how many there were.
 create function bench.touch(first_page bigint, pages bigint) returns bigint
 language sql
 as $$
@@ -10,8 +10,10 @@ as $$
   from (
     select name, pages, sum(pages) over (order by name)::bigint - pages as first_page
     from (
-      select name, pg_relation_size(name) / current_setting('block_size')::bigint as pages
-      from unnest(array['contact', 'contact_pkey', 'customer', 'customer_pkey', 'operation_by_requester']) as name
+      select oid::regclass::text as name, pg_relation_size(oid) / current_setting('block_size')::bigint as pages
+      from pg_class
+      where relkind in ('r', 'i')
+        and relnamespace = 'public'::regnamespace
     ) as relation
   ) as relation
   cross join lateral generate_series(

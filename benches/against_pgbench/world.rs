@@ -3,10 +3,12 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::ops::Range;
 
 use customer_deletion::schema::MIGRATOR;
 
 use crate::AnyError;
+use crate::tables::Tables;
 
 /// Contacts of an ordinary customer, for calls of up to as many ids.
 pub const FEW: u64 = 20;
@@ -16,6 +18,9 @@ pub const MANY: u64 = 1000;
 
 /// Leaves for each requester, at least: enough requesters that calls in flight are of different ones.
 const LEAVES_A_REQUESTER: u64 = 8;
+
+/// One in so many of the leaves with few contacts is a sub-customer of the large requester.
+const LEAVES_FOR_EACH_OF_LARGE: u64 = 5;
 
 /// Among so many live contacts there is one that was deleted before: about three of them on each page.
 const LIVE_FOR_EACH_DELETED: u64 = 16;
@@ -56,16 +61,21 @@ impl World {
     }
 
     /// The database that it is kept in. Another schema, or other contents, make another name.
-    pub fn database(&self) -> String {
+    pub fn database(&self, tables: &Tables) -> String {
         let mut contents = DefaultHasher::new();
-        SQL.hash(&mut contents);
-        MIGRATOR.iter().for_each(|migration| migration.checksum.hash(&mut contents));
+        self.sql(tables).hash(&mut contents);
+        match tables.create {
+            Some(sql) => sql.hash(&mut contents),
+            None => MIGRATOR.iter().for_each(|migration| migration.checksum.hash(&mut contents)),
+        }
         format!("{}_{:08x}", self.name(), contents.finish() as u32)
     }
 
-    /// What loads it into a migrated database.
-    pub fn sql(&self) -> String {
+    /// Loads it into a database that has the tables.
+    pub fn sql(&self, tables: &Tables) -> String {
+        let sql = SQL.replace("{history}", tables.history).replace("{phone}", tables.phone);
         [
+            ("{first_large}", self.first_large()),
             ("{customers}", self.customers),
             ("{contacts}", self.contacts),
             ("{deleted}", self.deleted()),
@@ -77,15 +87,7 @@ impl World {
             ("{many}", MANY),
         ]
         .iter()
-        .fold(SQL.to_owned(), |sql, (word, number)| sql.replace(word, &number.to_string()))
-    }
-
-    /// Each requester with the root of its chain, as a statement.
-    pub fn roots_sql(&self) -> String {
-        format!(
-            "select bench.requester_id(number)::text, bench.customer_id(number)::text from generate_series(0::bigint, {}) number",
-            self.requesters - 1
-        )
+        .fold(sql, |sql, (word, number)| sql.replace(word, &number.to_string()))
     }
 
     /// Contacts that are deleted before anything is measured.
@@ -112,13 +114,36 @@ impl World {
         self.requesters * (self.depth - 1)
     }
 
-    /// The most calls with so many ids that the world has rows for.
-    pub fn most_calls(&self, ids_per_call: u64) -> u64 {
-        self.leaves_for(ids_per_call) * calls_a_leaf(ids_per_call)
+    fn first_large(&self) -> u64 {
+        self.leaves_with_few - self.leaves_with_few / LEAVES_FOR_EACH_OF_LARGE
     }
 
-    fn leaves_for(&self, ids_per_call: u64) -> u64 {
-        if ids_per_call <= FEW { self.leaves_with_few } else { self.leaves - self.leaves_with_few }
+    /// The most calls with so many ids that the world has rows for.
+    pub fn most_calls(&self, ids_per_call: u64) -> u64 {
+        let leaves = self.range(Leaves::of_calls(ids_per_call));
+        (leaves.end - leaves.start) * calls_a_leaf(ids_per_call)
+    }
+
+    fn range(&self, leaves: Leaves) -> Range<u64> {
+        match leaves {
+            Leaves::WithFew => 0..self.first_large(),
+            Leaves::OfLargeRequester => self.first_large()..self.leaves_with_few,
+            Leaves::WithMany => self.leaves_with_few..self.leaves,
+        }
+    }
+}
+
+/// Which leaves a run uses up.
+#[derive(Clone, Copy)]
+pub enum Leaves {
+    WithFew,
+    OfLargeRequester,
+    WithMany,
+}
+
+impl Leaves {
+    pub fn of_calls(ids_per_call: u64) -> Leaves {
+        if ids_per_call <= FEW { Leaves::WithFew } else { Leaves::WithMany }
     }
 }
 
@@ -148,35 +173,23 @@ impl Slice {
     }
 }
 
-/// Hands out the rows of a fresh world, each once.
-pub struct Stock {
-    next_with_few: u64,
-    next_with_many: u64,
-    leaves_with_few: u64,
-    leaves: u64,
-}
+/// Hands out the leaves of a fresh world, each once.
+pub struct Stock([Range<u64>; 3]);
 
 impl Stock {
     pub fn of(world: &World) -> Stock {
-        Stock {
-            next_with_few: 0,
-            next_with_many: world.leaves_with_few,
-            leaves_with_few: world.leaves_with_few,
-            leaves: world.leaves,
-        }
+        Stock([Leaves::WithFew, Leaves::OfLargeRequester, Leaves::WithMany].map(|leaves| world.range(leaves)))
     }
 
-    /// None when there are not enough rows left.
-    pub fn take(&mut self, ids_per_call: u64, calls: u64) -> Option<Slice> {
-        let few = ids_per_call <= FEW;
-        let (next, end) =
-            if few { (&mut self.next_with_few, self.leaves_with_few) } else { (&mut self.next_with_many, self.leaves) };
+    /// Returns `None` if there are not enough rows left.
+    pub fn take(&mut self, leaves: Leaves, ids_per_call: u64, calls: u64) -> Option<Slice> {
+        let rest = &mut self.0[leaves as usize];
         let leaves = calls.div_ceil(calls_a_leaf(ids_per_call));
-        if leaves > end - *next {
+        if leaves > rest.end - rest.start {
             return None;
         }
-        let slice = Slice { first_leaf: *next, leaves, ids_per_call, calls };
-        *next += leaves;
+        let slice = Slice { first_leaf: rest.start, leaves, ids_per_call, calls };
+        rest.start += leaves;
         Some(slice)
     }
 }

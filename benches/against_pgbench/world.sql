@@ -6,6 +6,7 @@
 --   customers from 0                 chains side by side, one for each requester, which is the lowest of its chain
 --   customers from {ancestors}       sub-customers of the requesters, in turn; these are the leaves, numbered from 0 again
 --   leaves from 0                    with {few} contacts each, for calls of a few ids
+--   leaves from {first_large}        the same, but all of them are sub-customers of the first requester
 --   leaves from {leaves_with_few}    with {many} contacts each, for calls of many ids; those from {leaves} on have none
 --   contacts from {contacts}         further ones of leaves with few, which are deleted before anything is measured
 
@@ -21,7 +22,10 @@ as 'select md5(''contact '' || number::text)::uuid';
 
 create function bench.requester_id(leaf bigint) returns uuid
 language sql immutable parallel safe
-as 'select bench.customer_id({ancestors} - {requesters} + leaf % {requesters})';
+as 'select bench.customer_id({ancestors} - {requesters} + case
+  when leaf >= {first_large} and leaf < {leaves_with_few} then 0
+  else leaf % {requesters}
+end)';
 
 create function bench.leaf_id(leaf bigint) returns uuid
 language sql immutable parallel safe
@@ -71,7 +75,7 @@ from generate_series(0::bigint, {customers} - 1) as number;
 -- In no order either: the contacts of a customer came one by one, between those of others.
 set work_mem = '1GB';
 
-insert into contact (id, customer_id, email, first_name, last_name, mobile)
+insert into contact (id, customer_id, email, first_name, last_name, {phone})
 select
   bench.contact_id(number),
   bench.leaf_id(
@@ -95,18 +99,9 @@ reset work_mem;
 
 -- Calls of an earlier time. A plan that is made while the table of operations is empty reads all of it, and a session keeps
 -- its plans until the table is analyzed.
-insert into operation (
-  id, requester_id, customer_id, resource, target_ids, status, deleted_rows, idempotency_key, completed_at
-)
-select
-  md5('operation ' || number)::uuid,
-  bench.requester_id(number),
-  bench.leaf_id(number % {leaves}),
-  'address',
-  array[md5('address ' || number)::uuid],
-  'SUCCESS',
-  1,
-  case when number % 10 = 0 then 'key-' || number end,
-  now()
-from generate_series(0::bigint, {customers} - 1) as number;
+create temporary view history as
+select number from generate_series(0::bigint, {customers} - 1) as number;
+
+{history};
+
 reset session_replication_role;
