@@ -37,7 +37,7 @@ enum Command {
     /// Asks the running service whether it is ready. Exit status 0 or 1.
     Healthcheck,
     /// Prints the OpenAPI document. It needs no settings and no database.
-    Openapi,
+    Openapi(http::openapi::Arguments),
 }
 
 // One thread talks to PostgreSQL, the workers talk to the clients: more threads would only wake each other.
@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
         Command::Restore(arguments) => restore(arguments).await,
         Command::Purge(arguments) => purge(arguments).await,
         Command::Healthcheck => check_health(),
-        Command::Openapi => print_openapi(),
+        Command::Openapi(arguments) => print_openapi(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -98,9 +98,8 @@ fn check_health() -> Result<(), AnyError> {
     Ok(())
 }
 
-fn print_openapi() -> Result<(), AnyError> {
-    let document = http::openapi::without_settings().to_pretty_json()?;
-    writeln!(io::stdout(), "{document}")?;
+fn print_openapi(arguments: &http::openapi::Arguments) -> Result<(), AnyError> {
+    writeln!(io::stdout(), "{:#}", http::openapi::printed(arguments))?;
     Ok(())
 }
 

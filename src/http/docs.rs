@@ -21,8 +21,7 @@ pub struct Document(Bytes);
 impl Document {
     /// Of a service that identifies its callers like this, and has these limits.
     pub fn new(identification: &Identification, limits: Limits) -> Document {
-        let document = openapi::document(identification.into(), limits);
-        Document(Bytes::from(document.to_json().expect("the document is JSON")))
+        Document(Bytes::from(openapi::document(identification.into(), limits, "/").to_string()))
     }
 }
 

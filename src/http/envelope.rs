@@ -55,11 +55,6 @@ pub fn accepted<T: Serialize>(element: T) -> HttpResponse {
     HttpResponse::Accepted().json(Success::of_one(element))
 }
 
-/// The body of such an answer, as an example.
-pub fn success_as_json(element: Value) -> Value {
-    serde_json::to_value(Success::of_one(element)).expect("an envelope is JSON")
-}
-
 /// The body of the answer to an error, as an example.
 pub fn failure_as_json(error: &Error) -> Value {
     serde_json::to_value(Failure::of(error)).expect("an envelope is JSON")

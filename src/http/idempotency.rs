@@ -5,7 +5,7 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use crate::error::Error;
 use crate::operation::IdempotencyKey;
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Marks an answer that is a recorded one.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");

@@ -45,7 +45,7 @@ pub async fn list(
 
 /// What the query asks for.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
+pub struct Wanted {
     status: Option<Status>,
     resource: Option<Resource>,
     page: u32,
@@ -53,7 +53,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn parse(query: &str) -> Result<Wanted, Error> {
+    pub fn parse(query: &str) -> Result<Wanted, Error> {
         let parameters = Parameters::parse(query)?;
         let wanted = Wanted {
             status: parameters.word("status", &Status::ALL.map(Status::name))?,
@@ -71,7 +71,7 @@ impl Wanted {
 }
 
 /// The answer to a page of operations that are not counted any more.
-pub fn too_far() -> Error {
+fn too_far() -> Error {
     Error::bad_request(format!(
         "page in the query is beyond the newest {} operations; narrow them by status or resource",
         Listing::FARTHEST

@@ -21,7 +21,7 @@ mod validate_only;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Resource as Route, guard};
+use actix_web::{HttpResponse, Resource as Route, Scope, guard};
 
 use crate::error::{Code, Error};
 use crate::repository::Repository;
@@ -57,13 +57,9 @@ pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
             .wrap(from_fn(admission::admit))
             // The last one is the first to see a call.
             .wrap(from_fn(requester::identify))
-            .service(api_route(delete::BATCH_DELETE, "POST").route(web::post().to(delete::batch_delete)))
-            .service(api_route(delete::DELETE_ONE, "DELETE").route(web::delete().to(delete::delete_one)))
-            .service(api_route(delete::DELETE_LIST, "DELETE").route(web::delete().to(delete::delete_list)))
-            .service(api_route(operations::STATUS, GET).route(get().to(operations::status)))
-            .service(api_route(operations::DETAILS, GET).route(get().to(operations::details)))
-            .service(api_route(listing::LIST, GET).route(get().to(listing::list)))
             .default_service(web::to(no_such_route));
+        let with_route = |api: Scope<_>, (path, methods, handler)| api.service(api_route(path, methods).route(handler));
+        let api = api_routes().into_iter().fold(api, with_route);
         config
             .app_data(web::Data::new(service))
             .service(api)
@@ -72,6 +68,18 @@ pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
             .service(route("/docs/{file:.*}", GET).route(get().to(docs::file)))
             .default_service(web::to(no_such_route));
     }
+}
+
+/// The routes inside `/api`: path, methods and handler. The OpenAPI document describes all of them.
+fn api_routes() -> [(&'static str, &'static str, actix_web::Route); 6] {
+    [
+        (delete::BATCH_DELETE, "POST", web::post().to(delete::batch_delete)),
+        (delete::DELETE_ONE, "DELETE", web::delete().to(delete::delete_one)),
+        (delete::DELETE_LIST, "DELETE", web::delete().to(delete::delete_list)),
+        (operations::STATUS, GET, get().to(operations::status)),
+        (operations::DETAILS, GET, get().to(operations::details)),
+        (listing::LIST, GET, get().to(listing::list)),
+    ]
 }
 
 /// The routes of the management port, which is never behind the gateway.

@@ -89,6 +89,11 @@ pub async fn target_ids(
             word = resource.word()
         )));
     }
+    in_one_place(in_path, in_body)
+}
+
+/// The ids of the path or those of the body: a call has one of them.
+pub fn in_one_place(in_path: Option<Uuid>, in_body: Option<TargetIds>) -> Result<TargetIds, Error> {
     match (in_path, in_body) {
         (Some(_), Some(_)) => Err(Error::bad_request(
             "bad request: there is an id in the path and a list `id` in the body; send one of them",
@@ -133,25 +138,26 @@ async fn read_body(
     max_bytes: usize,
     room: &mut Room<'_>,
 ) -> Result<Bytes, Error> {
-    let too_large = || {
-        let message = format!("the body is larger than {max_bytes} bytes");
-        Error::Malformed(Code::PAYLOAD_TOO_LARGE, message)
-    };
     let declared = declared_length(headers).unwrap_or_default();
     if declared > max_bytes {
-        return Err(too_large());
+        return Err(too_large(max_bytes));
     }
     room.make(declared)?;
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| unreadable())?;
         if body.len() + chunk.len() > max_bytes {
-            return Err(too_large());
+            return Err(too_large(max_bytes));
         }
         room.make(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+/// The answer to a body over the limit.
+pub fn too_large(max_bytes: usize) -> Error {
+    Error::Malformed(Code::PAYLOAD_TOO_LARGE, format!("the body is larger than {max_bytes} bytes"))
 }
 
 /// Does the work of a call that has no use for a body, unless its body turns out to be malformed meanwhile. The library then
@@ -208,7 +214,7 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// No content type at all is read as JSON.
-fn require_json(headers: &HeaderMap) -> Result<(), Error> {
+pub fn require_json(headers: &HeaderMap) -> Result<(), Error> {
     let refuse = || {
         let message = Code::UNSUPPORTED_MEDIA_TYPE.message().to_owned();
         Err(Error::Malformed(Code::UNSUPPORTED_MEDIA_TYPE, message))
@@ -262,7 +268,7 @@ impl<'de> Deserialize<'de> for BodyId {
     }
 }
 
-fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
+pub fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
     // An array would pass as the members of the object, in order.
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(Error::bad_request("the body must be an object like {\"id\": [\"…\"]}, and is an array"));
@@ -274,9 +280,14 @@ fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
 
     let ids = body.id.unwrap_or_default();
     if ids.len() > max_ids {
-        return Err(Error::bad_request(format!("`id` lists {} ids; at most {max_ids} are allowed", ids.len())));
+        return Err(too_many_ids(ids.len(), max_ids));
     }
     Ok(ids.into_iter().map(|id| id.0).collect())
+}
+
+/// The answer to a list over the limit.
+pub fn too_many_ids(sent: usize, allowed: usize) -> Error {
+    Error::bad_request(format!("`id` lists {sent} ids; at most {allowed} are allowed"))
 }
 
 fn malformed(path: &str, error: &serde_json::Error) -> Error {

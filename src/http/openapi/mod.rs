@@ -1,37 +1,34 @@
-//! The OpenAPI document, made from the tables that the service works with: the resources, their rules, the codes.
+//! The OpenAPI document: the template `openapi.yaml`, filled in from the tables of the code and the settings.
 
-mod answers;
-mod calls;
-mod deletions;
-mod listing;
-mod schemas;
-mod shared;
-mod words;
+mod arguments;
+mod failures;
+mod template;
+#[cfg(test)]
+mod tests;
+mod version;
 
-use utoipa::openapi::info::LicenseBuilder;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::server::Server;
-use utoipa::openapi::tag::{Tag, TagBuilder};
-use utoipa::openapi::{Components, ComponentsBuilder, Info, InfoBuilder, OpenApi, OpenApiBuilder};
+use serde_json::{Map, Value, json};
 
-use self::words::Words;
+pub use self::arguments::Arguments;
+use self::template::Words;
+pub use self::version::Version;
+use super::listing::{LARGEST_SIZE, LAST_PAGE, USUAL_SIZE};
 use super::{Identification, Limits};
 use crate::config::Settings;
-use crate::demo::world::NORDLICHT_TELEKOM;
-use crate::resource::Resource;
+use crate::error::Code;
+use crate::operation::{Listing, Status};
+use crate::resource::{Resource, Scope};
 
-/// The names of the two security schemes.
-const REQUESTER_HEADER: &str = "requester";
-const BEARER_TOKEN: &str = "bearer";
+const TEMPLATE: &str = include_str!("openapi.yaml");
 
-/// How a caller shows for whom it calls.
+/// How callers identify themselves.
 #[derive(Clone, Copy)]
 pub enum Identity<'a> {
     /// By a header of this name.
     Header(&'a str),
     /// By a token.
     Bearer,
-    /// Not settled: by a header of this name, or by a token.
+    /// The settings are unknown: by a header of this name, or by a token.
     Either(&'a str),
 }
 
@@ -44,87 +41,86 @@ impl<'a> From<&'a Identification> for Identity<'a> {
     }
 }
 
-/// The document of a service without settings.
-pub fn without_settings() -> OpenApi {
+/// The document that the command line asks for. It has the default settings.
+pub fn printed(arguments: &Arguments) -> Value {
     let settings = Settings::default();
-    document(Identity::Either(&settings.requester.header.name), Limits::from(&settings))
+    let identity = Identity::Either(&settings.requester.header.name);
+    let document = document(identity, Limits::from(&settings), arguments.server());
+    arguments.version.of(document)
 }
 
-/// The document of a service that is set up like this.
-pub fn document(identity: Identity, limits: Limits) -> OpenApi {
-    OpenApiBuilder::new()
-        .info(info())
-        .servers(Some([Server::new("/")]))
-        .paths(calls::paths(limits))
-        .components(Some(components(identity, limits)))
-        .security(Some(requirements(identity)))
-        .tags(Some(tags()))
-        .build()
+/// The document, in OpenAPI 3.1, of a service that callers reach at this URL.
+pub fn document(identity: Identity, limits: Limits, server: &str) -> Value {
+    let template = template::parse(TEMPLATE);
+    let resources = Resource::ALL.map(|resource| words_of(resource, &template));
+    let mut document = template::fill(&template, &general_words(identity, limits, server), &resources);
+    for response in members(&mut document["components"]["responses"]).values_mut() {
+        failures::complete(response, limits);
+    }
+    for path in members(&mut document["paths"]).values_mut() {
+        for operation in members(path).values_mut() {
+            // Merge keys put the shared ones last.
+            members(&mut operation["responses"]).sort_keys();
+        }
+    }
+    document
 }
 
-fn components(identity: Identity, limits: Limits) -> Components {
-    let components = ComponentsBuilder::new()
-        .responses_from_iter(deletions::responses(limits))
-        .responses_from_iter(calls::responses())
-        .responses_from_iter(listing::responses())
-        .responses_from_iter(shared::responses(limits));
-    let components =
-        schemas::all(limits).into_iter().fold(components, |components, (name, schema)| components.schema(name, schema));
-    let components =
-        answers::headers().into_iter().fold(components, |components, (name, header)| components.header(name, header));
-    with_security_schemes(components.build(), identity)
+fn members(value: &mut Value) -> &mut Map<String, Value> {
+    value.as_object_mut().expect("the template has an object here")
 }
 
-fn info() -> Info {
-    InfoBuilder::new()
-        .title(env!("CARGO_PKG_NAME"))
-        .version(env!("CARGO_PKG_VERSION"))
-        .description(Some(include_str!("introduction.md")))
-        .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()))
-        .build()
-}
-
-fn tags() -> Vec<Tag> {
-    let tag = |name: &str, description: String| TagBuilder::new().name(name).description(Some(description)).build();
-    let mut tags: Vec<Tag> = Resource::ALL
-        .map(|resource| {
-            let words = Words::of(resource);
-            tag(resource.word(), format!("Deleting {}: {}.", words.plural, words.rule))
-        })
-        .into();
-    tags.push(tag(calls::STATUS_TAG, "How a call ended, for the requester that made it.".to_owned()));
-    tags
-}
-
-fn with_security_schemes(mut components: Components, identity: Identity) -> Components {
-    let (header, bearer) = match identity {
+/// The values of the placeholders that do not depend on a resource.
+fn general_words(identity: Identity, limits: Limits, server: &str) -> Words {
+    let (header, by_token) = match identity {
         Identity::Header(name) => (Some(name), false),
         Identity::Bearer => (None, true),
         Identity::Either(name) => (Some(name), true),
     };
-    if let Some(name) = header {
-        let description = format!(
-            "The id of the requester, which the gateway sets. It is believed only from the gateway's networks. In the demo it \
-             is `{NORDLICHT_TELEKOM}`."
-        );
-        let scheme = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, &description)));
-        components.add_security_scheme(REQUESTER_HEADER, scheme);
-    }
-    if bearer {
-        let mut scheme = Http::new(HttpAuthScheme::Bearer);
-        scheme.bearer_format = Some("JWT".to_owned());
-        scheme.description = Some("A signed token that has not expired. A claim of it names the requester.".to_owned());
-        components.add_security_scheme(BEARER_TOKEN, SecurityScheme::Http(scheme));
-    }
-    components
+    template::words(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "server": server,
+        "byHeader": header.is_some(),
+        "byToken": by_token,
+        "requesterHeader": header,
+        "maxIds": limits.awaited.max_ids,
+        "maxIdsLater": limits.later.max_ids,
+        "largestList": limits.awaited.max_ids.max(limits.later.max_ids),
+        "maxBytes": limits.awaited.max_bytes,
+        "maxBytesLater": limits.later.max_bytes,
+        "resources": Resource::ALL.map(Resource::word),
+        "statuses": Status::ALL.map(Status::name),
+        "codes": Code::ALL.map(Code::name),
+        "codeList": code_list(),
+        "farthest": Listing::FARTHEST,
+        "lastPage": LAST_PAGE,
+        "largestSize": LARGEST_SIZE,
+        "usualSize": USUAL_SIZE,
+    }))
 }
 
-/// Each is enough by itself.
-fn requirements(identity: Identity) -> Vec<SecurityRequirement> {
-    let requirement = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
-    match identity {
-        Identity::Header(_) => vec![requirement(REQUESTER_HEADER)],
-        Identity::Bearer => vec![requirement(BEARER_TOKEN)],
-        Identity::Either(_) => vec![requirement(REQUESTER_HEADER), requirement(BEARER_TOKEN)],
-    }
+/// A list in Markdown. Its messages are quoted to the letter.
+fn code_list() -> String {
+    let item = |code: Code| format!("- `{}` ({}): `{}`", code.name(), code.status().as_u16(), code.message());
+    Code::ALL.map(item).join("\n")
+}
+
+/// The values of the placeholders that depend on a resource.
+fn words_of(resource: Resource, template: &Value) -> Words {
+    let rules = resource.rules();
+    let scope = match rules.scope {
+        Scope::Requester => "requester",
+        Scope::SubCustomer => "sub-customer",
+    };
+    let mut words = template::words(template["x-resources"][rules.word].clone());
+    words.extend(template::words(template["x-scopes"][scope].clone()));
+    words.extend(template::words(json!({
+        "resource": rules.word,
+        "id": words["ids"][0],
+        "takesList": rules.takes_list,
+        "outOfScopeCode": rules.out_of_scope.name(),
+        "unknownCode": rules.unknown.name(),
+        "ineligibleCode": rules.ineligible.name(),
+    })));
+    words
 }

@@ -10,10 +10,10 @@ use crate::support::TestService;
 use crate::support::process::{command, output};
 use crate::support::service::send;
 
-fn printed() -> String {
-    let output = output(&mut command(&["openapi"]));
+fn printed(arguments: &[&str]) -> Value {
+    let output = output(&mut command(&[&["openapi"], arguments].concat()));
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 async fn served(service: &TestService) -> Value {
@@ -31,41 +31,46 @@ fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-#[test]
-fn the_printed_document_is_the_reviewed_one() {
-    insta::assert_snapshot!("document", printed());
-}
-
 #[tokio::test]
-async fn the_served_document_is_the_printed_one_with_the_service_s_own_settings() {
+async fn the_served_document_has_the_settings_of_the_service() {
     let service = TestService::start_with(|settings| {
         settings.requester.header.name = "x-customer".to_owned();
         settings.deletion.max_ids = 7;
         settings.queue.max_ids = 9;
         settings.http.max_body_bytes = 4321;
+        settings.queue.max_body_bytes = 5432;
     })
     .await;
 
     let document = served(&service).await;
 
-    let header = &document["components"]["securitySchemes"]["requester"];
-    assert_eq!((header["in"].as_str(), header["name"].as_str()), (Some("header"), Some("x-customer")));
-    assert_eq!(document["components"]["securitySchemes"].as_object().unwrap().len(), 1);
+    let components = &document["components"];
+    assert_eq!(components["securitySchemes"].as_object().unwrap().len(), 1);
+    assert_eq!(components["securitySchemes"]["requester"]["name"], "x-customer");
     assert_eq!(document["security"], json!([{ "requester": [] }]));
-    assert_eq!(document["components"]["schemas"]["IdList"]["properties"]["id"]["maxItems"], 9);
-    let told = document["components"]["schemas"]["IdList"]["properties"]["id"]["description"].as_str().unwrap();
-    assert!(told.starts_with("At most 7 ids, or 9 with"), "{told}");
-    let too_large = &document["components"]["responses"]["PayloadTooLarge"];
+    let list = &components["schemas"]["IdList"]["properties"]["id"];
+    assert_eq!(list["maxItems"], 9);
+    let text = list["description"].as_str().unwrap();
+    assert!(text.starts_with("At most 7 ids, or 9 with"), "{text}");
+    let text = components["parameters"]["Prefer"]["description"].as_str().unwrap();
+    assert!(text.contains("up to 9 ids and the body 5432 bytes"), "{text}");
+    let too_large = &components["responses"]["PayloadTooLarge"];
+    let text = too_large["description"].as_str().unwrap();
+    assert!(text.starts_with("The body is larger than 4321 bytes.") && text.contains("allows 5432 bytes"), "{text}");
     let example = &too_large["content"]["application/json"]["examples"]["PAYLOAD_TOO_LARGE"]["value"];
     assert_eq!(example["errorMessage"], "the body is larger than 4321 bytes");
+    let malformed = &components["responses"]["MalformedListDeletion"]["content"]["application/json"];
+    let message = malformed["examples"]["too-many-ids"]["value"]["errorMessage"].as_str().unwrap();
+    assert_eq!(message, "`id` lists 8 ids; at most 7 are allowed");
 
-    let printed: Value = serde_json::from_str(&printed()).unwrap();
+    let printed = printed(&[]);
     assert_eq!(document["paths"], printed["paths"]);
+    assert_eq!((&document["openapi"], &document["servers"]), (&printed["openapi"], &printed["servers"]));
 }
 
 #[test]
-fn without_settings_both_ways_to_show_who_calls_are_described() {
-    let document: Value = serde_json::from_str(&printed()).unwrap();
+fn without_settings_both_ways_to_authenticate_are_described() {
+    let document = printed(&[]);
 
     let schemes = &document["components"]["securitySchemes"];
     assert_eq!(
@@ -77,8 +82,36 @@ fn without_settings_both_ways_to_show_who_calls_are_described() {
 }
 
 #[test]
+fn the_printed_document_has_the_version_and_the_server_that_were_asked_for() {
+    let usual = printed(&[]);
+    assert_eq!((&usual["openapi"], &usual["servers"]), (&json!("3.1.0"), &json!([{ "url": "/" }])));
+    assert_eq!(printed(&["--version", "3.1"]), usual);
+
+    let older = printed(&["--version", "3.0", "--server", "https://api.example.com/"]);
+    assert_eq!(older["openapi"], "3.0.3");
+    assert_eq!(older["servers"], json!([{ "url": "https://api.example.com" }]));
+}
+
+#[test]
+fn another_version_or_server_is_refused_and_told_what_is_possible() {
+    for (arguments, parts) in [
+        (["--version", "2.0"], ["invalid value '2.0' for '--version <VERSION>'", "[possible values: 3.0, 3.1]"]),
+        (["--version", "3.0.3"], ["invalid value '3.0.3'", "[possible values: 3.0, 3.1]"]),
+        (["--server", "api.example.com"], ["invalid value 'api.example.com'", "an example is https://api.example.com"]),
+        (["--server", "ftp://x"], ["invalid value 'ftp://x' for '--server <URL>'", "begin with https:// or http://"]),
+    ] {
+        let output = output(&mut command(&[&["openapi"], &arguments[..]].concat()));
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{complaint}");
+        for part in parts {
+            assert!(complaint.contains(part), "{complaint}");
+        }
+    }
+}
+
+#[test]
 fn every_code_is_an_example_of_an_answer() {
-    let document: Value = serde_json::from_str(&printed()).unwrap();
+    let document = printed(&[]);
     let mut described = Vec::new();
     for path in document["paths"].as_object().unwrap().values() {
         for operation in path.as_object().unwrap().values() {

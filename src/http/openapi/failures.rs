@@ -1,0 +1,58 @@
+//! The failures of a response. Their messages come from the code that answers with them.
+
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::http::listing::{LAST_PAGE, Wanted};
+use crate::http::{Limits, envelope, idempotency, target, validate_only};
+use crate::operation::TargetIds;
+
+/// Adds what every response has, and what follows from its `x-failures`.
+pub fn complete(response: &mut Value, limits: Limits) {
+    response["headers"]["Request-Id"] = json!({ "$ref": "#/components/headers/Request-Id" });
+    let Some(response) = response.as_object_mut() else { return };
+    let Some(Value::Object(failures)) = response.shift_remove("x-failures") else { return };
+
+    let mut codes: Vec<String> = Vec::new();
+    let mut examples = Map::new();
+    for (name, when) in failures {
+        let error = failure(&name, limits);
+        codes.push(format!("`{}`", error.code().name()));
+        examples.insert(name, json!({ "summary": when, "value": envelope::failure_as_json(&error) }));
+    }
+    codes.dedup();
+    let description = response["description"].as_str().unwrap_or_default();
+    response["description"] = format!("{}\n\n`errorCode`: {}", description.trim_end(), codes.join(", ")).into();
+    let content = json!({ "schema": { "$ref": "#/components/schemas/Failure" }, "examples": examples });
+    response.insert("content".to_owned(), json!({ "application/json": content }));
+}
+
+/// The failure of an example: a malformed call by its name, any other by its code.
+fn failure(name: &str, limits: Limits) -> Error {
+    let limits = limits.awaited;
+    let some_id = Uuid::nil();
+    let malformed = match name {
+        "customerId" | "id" | "requestId" => target::path_id(name, "nonsense").err(),
+        "Idempotency-Key" => idempotency::key(&header(idempotency::KEY, "two words")).err(),
+        "validateOnly" => validate_only::is_asked("validateOnly=maybe").err(),
+        "two-places" => target::in_one_place(Some(some_id), Some(TargetIds::one(some_id))).err(),
+        "no-ids" => target::in_one_place(None, None).err(),
+        "malformed-id" => target::parse_body(br#"{"id": ["nonsense"]}"#, limits.max_ids).err(),
+        "too-many-ids" => Some(target::too_many_ids(limits.max_ids + 1, limits.max_ids)),
+        "PAYLOAD_TOO_LARGE" => Some(target::too_large(limits.max_bytes)),
+        "UNSUPPORTED_MEDIA_TYPE" => target::require_json(&header(CONTENT_TYPE, "text/plain")).err(),
+        "status" | "resource" | "page" | "size" => Wanted::parse(&format!("{name}=nonsense")).err(),
+        "twice" => Wanted::parse("size=1&size=1").err(),
+        "too-far" => Wanted::parse(&format!("page={LAST_PAGE}")).err(),
+        code => code.parse().map(Error::Refused).ok(),
+    };
+    malformed.unwrap_or_else(|| panic!("no call fails like the example `{name}`"))
+}
+
+fn header(name: HeaderName, value: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(name, HeaderValue::from_static(value));
+    headers
+}

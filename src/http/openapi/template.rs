@@ -1,0 +1,119 @@
+//! How a template is filled in. The comment at the top of `openapi.yaml` explains the notation.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+/// Values by the names of their placeholders.
+pub type Words = Map<String, Value>;
+
+/// # Panics
+///
+/// If the value is not an object. So does every function here if the template is wrong: tests fill it in.
+pub fn words(value: Value) -> Words {
+    match value {
+        Value::Object(words) => words,
+        other => panic!("the template must have an object in place of {other}"),
+    }
+}
+
+/// Reads YAML, with its merge keys.
+pub fn parse(text: &str) -> Value {
+    let mut template: yaml_serde::Value = yaml_serde::from_str(text).expect("the template is YAML");
+    template.apply_merge().expect("merge keys name objects");
+    serde_json::to_value(template).expect("the template has only text for keys")
+}
+
+/// Fills in a whole template. Its own members that begin with `x-` are data for this, and are left out.
+pub fn fill(template: &Value, general: &Words, resources: &[Words]) -> Value {
+    let mut template = template.clone();
+    if let Some(members) = template.as_object_mut() {
+        members.retain(|name, _| !name.starts_with("x-"));
+    }
+    Filler { resources }.fill(&template, general)
+}
+
+struct Filler<'a> {
+    resources: &'a [Words],
+}
+
+impl Filler<'_> {
+    fn fill(&self, template: &Value, words: &Words) -> Value {
+        match template {
+            Value::String(text) => fill_text(text, words),
+            Value::Array(items) => self.fill_items(items, words).into(),
+            Value::Object(members) => self.fill_members(members, words).into(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => template.clone(),
+        }
+    }
+
+    fn fill_items(&self, items: &[Value], words: &Words) -> Vec<Value> {
+        let mut filled = Vec::new();
+        for item in items {
+            for words in self.repetitions(&item.to_string(), words) {
+                if is_kept(item, &words) {
+                    filled.push(self.fill(item, &words));
+                }
+            }
+        }
+        filled
+    }
+
+    fn fill_members(&self, members: &Map<String, Value>, words: &Words) -> Map<String, Value> {
+        let mut filled = Map::new();
+        for (name, member) in members.iter().filter(|(name, _)| *name != "x-if") {
+            for words in self.repetitions(name, words) {
+                if is_kept(member, &words) {
+                    insert(&mut filled, as_text(fill_text(name, &words)), self.fill(member, &words));
+                }
+            }
+        }
+        filled
+    }
+
+    /// Once for each resource if the text has a word of theirs; but once only inside such a repetition.
+    fn repetitions<'w>(&self, text: &str, words: &'w Words) -> Vec<Cow<'w, Words>> {
+        let is_named = |name: &String| text.contains(&format!("${{{name}}}"));
+        let repeated = !words.contains_key("resource") && self.resources.iter().flat_map(Map::keys).any(is_named);
+        if !repeated {
+            return vec![Cow::Borrowed(words)];
+        }
+        let with_words_of = |resource: &Words| {
+            let both = words.clone().into_iter().chain(resource.clone());
+            Cow::Owned(both.collect())
+        };
+        self.resources.iter().map(with_words_of).collect()
+    }
+}
+
+fn is_kept(value: &Value, words: &Words) -> bool {
+    let Some(Value::String(condition)) = value.get("x-if") else { return true };
+    words.get(condition).is_some_and(|word| *word != Value::Bool(false))
+}
+
+/// Two codes of a resource may be the same; then both texts belong to it.
+fn insert(members: &mut Map<String, Value>, name: String, value: Value) {
+    let value = match (members.get(&name), value) {
+        (Some(Value::String(first)), Value::String(second)) => format!("{first} Or: {second}").into(),
+        (_, value) => value,
+    };
+    members.insert(name, value);
+}
+
+/// A text that is only a placeholder becomes its value, which may be a number or a list.
+fn fill_text(text: &str, words: &Words) -> Value {
+    let Some((before, rest)) = text.split_once("${") else { return text.into() };
+    let (name, after) = rest.split_once('}').unwrap_or_else(|| panic!("a placeholder does not end: {text}"));
+    let word = words.get(name).unwrap_or_else(|| panic!("`${{{name}}}` has no value: {text}"));
+    if before.is_empty() && after.is_empty() {
+        return word.clone();
+    }
+    format!("{before}{}{}", as_text(word.clone()), as_text(fill_text(after, words))).into()
+}
+
+fn as_text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
