@@ -11,7 +11,7 @@
 --     update contact set deleted_at = null, deleted_by = null where deleted_by = '<operation id>' and id = any('<ids>')
 --     returning id
 --   )
---   insert into restoration (id, operation_id, …, restored_rows) select …, count(*) from restored;
+--   insert into restoration (id, operation_id, ..., restored_rows) select ..., count(*) from restored;
 --
 -- A setting of the session, which any role may change, opens nothing. Products never come back (their documents say so), and
 -- tables without deleted_by, which other services delete from, have no way back at all.

@@ -1,6 +1,6 @@
 -- A role that the service logs in as, with the rights of customer_deletion_service.
 --
---   psql -v ON_ERROR_STOP=1 -v role=the_service -v password=… -f deploy/postgres/login.sql "$DATABASE_URL"
+--   psql -v ON_ERROR_STOP=1 -v role=the_service -v password=choose-one -f deploy/postgres/login.sql "$DATABASE_URL"
 --
 -- Run again, it changes the password.
 

@@ -29,7 +29,7 @@ values
 
   ('5b0c2a94-7d36-4e58-9a1f-c3e86d4f0b27', 'Meridian Mobile', 'Nordlicht Telekom', 'DEU', 'Hamburg', '20095'),
   (null, 'Meridian Mobile', 'Alpenfunk', 'AUT', 'Innsbruck', '6020'),
-  (null, 'Meridian Mobile', 'Íbera Red Móvil', 'ESP', 'Zaragoza', '50001'),
+  (null, 'Meridian Mobile', 'Ebro Red Digital', 'ESP', 'Zaragoza', '50001'),
   (null, 'Meridian Mobile', 'Great Lakes Wireless', 'USA', 'Milwaukee', '53202'),
   (null, 'Meridian Mobile', 'Baltic SIM Trading', 'EST', 'Tallinn', '10111'),
 
@@ -39,8 +39,8 @@ values
   (null, 'Nordlicht Telekom', 'Elbwiesen Carsharing', 'DEU', 'Dresden', '01067'),
   (null, 'Alpenfunk', 'Bergbahnen Hochsonn', 'AUT', 'Landeck', '6500'),
   (null, 'Alpenfunk', 'Inntaler Milchhof', 'AUT', 'Schwaz', '6130'),
-  (null, 'Íbera Red Móvil', 'Regantes del Ebro', 'ESP', 'Tudela', '31500'),
-  (null, 'Íbera Red Móvil', 'Flota Levante', 'ESP', 'Valencia', '46001'),
+  (null, 'Ebro Red Digital', 'Regantes del Ebro', 'ESP', 'Tudela', '31500'),
+  (null, 'Ebro Red Digital', 'Flota Levante', 'ESP', 'Valencia', '46001'),
   (null, 'Great Lakes Wireless', 'Lakeshore Metering', 'USA', 'Racine', '53403'),
   (null, 'Great Lakes Wireless', 'Prairie Grain Telematics', 'USA', 'Peoria', '61602'),
 
@@ -49,7 +49,7 @@ values
   (null, 'Hafenlogistik Nord', 'Leercontainerlager Stade', 'DEU', 'Stade', '21680'),
   (null, 'Windpark Fehmarn', 'Umspannwerk Presen', 'DEU', 'Presen', '23769'),
   (null, 'Windpark Fehmarn', 'Leitstand Puttgarden', 'DEU', 'Puttgarden', '23769'),
-  (null, 'Kanalfrost Spedition', 'Kühlhaus Rendsburg', 'DEU', 'Rendsburg', '24768'),
+  (null, 'Kanalfrost Spedition', 'Eiswerk Rendsburg', 'DEU', 'Rendsburg', '24768'),
   (null, 'Kanalfrost Spedition', 'Werkstatt Flensburg', 'DEU', 'Flensburg', '24937'),
   (null, 'Bergbahnen Hochsonn', 'Talstation', 'AUT', 'Landeck', '6500'),
   (null, 'Bergbahnen Hochsonn', 'Schneeanlage Ost', 'AUT', 'Zams', '6511'),
@@ -106,11 +106,11 @@ with
       number,
       -- Women stand at the odd places of the list.
       (account.place + number) % 2 = 1 as female,
-      (array['Anna', 'Jan', 'Lucía', 'Mateo', 'Karin', 'Felix', 'Grace', 'Henry', 'Signe', 'Toomas', 'Marta', 'Pieter'])
+      (array['Anna', 'Jan', 'Carmen', 'Mateo', 'Karin', 'Felix', 'Grace', 'Henry', 'Signe', 'Toomas', 'Marta', 'Pieter'])
         [1 + (account.place + number - 1) % 12] as first_name,
       (array['Berger', 'Jansen', 'Ferrer', 'Moser', 'Whitfield', 'Tamm', 'Lorenz', 'Navarro', 'Visser', 'Holt', 'Kramer'])
         [1 + (account.place * 3 + number * 5) % 11] as last_name,
-      lower(regexp_replace(translate(account.name, 'Íóü', 'Iou'), '[^a-zA-Z]+', '-', 'g')) || '.example.com' as domain
+      lower(regexp_replace(account.name, '[^a-zA-Z]+', '-', 'g')) || '.example.com' as domain
     from account
     cross join generate_series(1, 2) as number
   )
@@ -121,7 +121,7 @@ select
   case number when 1 then 'OWNER' else 'MEMBER' end,
   case number when 1 then 'SELFCARE' else 'NONE' end,
   number = 1,
-  lower(translate(first_name, 'í', 'i') || '.' || last_name || '@' || domain),
+  lower(first_name || '.' || last_name || '@' || domain),
   first_name,
   last_name,
   case when female then 'FEMALE' else 'MALE' end,
@@ -152,7 +152,7 @@ select
     when 'USA' then place * 7 || ' ' || (array['Harbor Street', 'Mill Road', 'Depot Avenue'])[1 + place % 3]
     when 'NZL' then place * 7 || ' Wharf Road'
     when 'ESP' then (array['Calle del Puente ', 'Avenida del Agua ', 'Camino Real '])[1 + place % 3] || place
-    else (array['Hafenstraße ', 'Am Bahnhof ', 'Lindenweg ', 'Werkstraße '])[1 + place % 4] || place
+    else (array['Hafenweg ', 'Am Bahnhof ', 'Lindenweg ', 'Werkweg '])[1 + place % 4] || place
   end,
   city,
   postal_code,

@@ -4,6 +4,7 @@ mod support;
 
 mod crash;
 mod docs;
+mod encoding;
 mod faults;
 mod fuzz;
 mod growing;

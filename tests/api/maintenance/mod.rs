@@ -21,7 +21,7 @@ use crate::support::world::table;
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
-struct Said {
+pub struct Said {
     status: Option<i32>,
     out: String,
     err: String,
@@ -34,7 +34,7 @@ fn maintenance(database: &TestDatabase, arguments: &[&str]) -> Command {
 }
 
 /// Runs the command to its end, beside whatever else the test is doing.
-async fn run(database: &TestDatabase, arguments: &[&str]) -> Said {
+pub async fn run(database: &TestDatabase, arguments: &[&str]) -> Said {
     let mut command = maintenance(database, arguments);
     let output = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
     Said {
@@ -47,7 +47,7 @@ async fn run(database: &TestDatabase, arguments: &[&str]) -> Said {
 impl Said {
     /// Asserts that it did what it was asked to, and gives what it said.
     #[track_caller]
-    fn done(self) -> String {
+    pub fn done(self) -> String {
         assert_eq!(self.status, Some(0), "{self:?}");
         self.out
     }

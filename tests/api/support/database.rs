@@ -30,9 +30,14 @@ impl TestDatabase {
     }
 
     pub async fn empty() -> TestDatabase {
-        // The roles are there with it.
+        TestDatabase::empty_with("").await
+    }
+
+    /// With these options of `create database`.
+    pub async fn empty_with(options: &str) -> TestDatabase {
+        // The migrated template is not needed, but the roles are made with it.
         template().await;
-        TestDatabase::create("template template0").await
+        TestDatabase::create(&format!("template template0 {options}")).await
     }
 
     async fn create(from: &str) -> TestDatabase {
@@ -101,6 +106,14 @@ async fn template() -> &'static str {
     }
     drop(migrating);
     NAME.get().unwrap()
+}
+
+/// Takes migrations back, the newest first, as a DBA does with psql. The one with this version stays.
+pub async fn take_back(connection: &mut PgConnection, version: i64) {
+    let later = schema::MIGRATOR.iter().rev().filter(|migration| migration.version > version);
+    for migration in later.filter(|migration| migration.migration_type.is_down_migration()) {
+        sqlx::raw_sql(migration.sql.clone()).execute(&mut *connection).await.expect("a migration can be taken back");
+    }
 }
 
 /// Sets up the roles, and those that the service and the DBA's commands of the tests log in as.
