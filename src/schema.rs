@@ -1,5 +1,6 @@
 //! The schema: its migrations, and whether a database has had those that this build is made for.
 
+mod collisions;
 mod obstacles;
 mod runner;
 
@@ -80,19 +81,15 @@ fn left_out(known: &BTreeSet<i64>, applied: &BTreeSet<i64>) -> Vec<i64> {
     known.iter().copied().filter(|version| *version < newest(applied) && !applied.contains(version)).collect()
 }
 
-/// What `schema_version` has, ascending; nothing in an empty database.
-async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, sqlx::Error> {
-    if !exists(connection, "schema_version").await? {
+/// The rows of `schema_version`, ascending; empty before the first migration.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, SchemaError> {
+    if !collisions::has_history(connection).await? {
         return Ok(Vec::new());
     }
     // The column is younger than the table.
     let select = "select version, (to_jsonb(schema_version) ->> 'oldest_build')::bigint from schema_version order by 1";
     let rows: Vec<(i64, Option<i64>)> = sqlx::query_as(select).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|(version, oldest_build)| Applied { version, oldest_build }).collect())
-}
-
-async fn exists(connection: &mut PgConnection, table: &str) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select to_regclass($1) is not null").bind(table).fetch_one(connection).await
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 --
 -- The roles are groups, and nobody logs in as one of them. Whoever logs in is made a member:
 --
---   create role the_service login password '…' in role customer_deletion_service;
+--   create role the_service login password 'choose-one' in role customer_deletion_service;
 --
 --   customer_deletion_owner        owns the schema, and migrates it
 --   customer_deletion_service      deletes, as the running service does
@@ -28,8 +28,21 @@ do $$
 declare
   wanted text;
 begin
-  if to_regclass('schema_version') is null then
-    raise exception 'there is no schema yet' using hint = 'Run customer-deletion migrate first.';
+  -- Other migration tools have a table schema_version too. Tables beside theirs, like customer, are
+  -- not to be taken over.
+  if not exists (
+    select
+    from pg_class
+    join pg_attribute on pg_attribute.attrelid = pg_class.oid
+    where pg_class.oid = to_regclass('schema_version')
+      and pg_class.relnamespace = current_schema()::regnamespace
+      and (pg_attribute.attname, pg_attribute.atttypid) in (
+        ('version', 'bigint'::regtype), ('applied_at', 'timestamptz'::regtype), ('applied_by', 'text'::regtype)
+      )
+    having count(*) = 3
+  ) then
+    raise exception 'there is no schema yet: the first schema of the search_path has no schema_version of this service'
+      using hint = 'Run customer-deletion migrate first, or set the search_path as it was then.';
   end if;
   foreach wanted in array array[
     'customer_deletion_owner', 'customer_deletion_service', 'customer_deletion_maintenance', 'customer_deletion_support'
@@ -101,12 +114,12 @@ begin
   for relation in
     select pg_class.oid
     from unnest(array[
-      '_sqlx_migrations', 'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan',
+      'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan',
       'external_params', 'zone', 'product', 'product_allocation', 'operation', 'operation_queue', 'restoration',
       'live_customer', 'live_contact', 'live_address', 'live_subscriber', 'live_sell_plan', 'live_external_params',
       'live_zone', 'live_product', 'live_product_allocation', 'deletion_history'
     ]) as own (name)
-    join pg_class on pg_class.oid = to_regclass(own.name)
+    join pg_class on pg_class.oid = to_regclass(format('%I.%I', current_schema(), own.name))
   loop
     if (select relowner from pg_class where oid = relation) <> 'customer_deletion_owner'::regrole then
       execute format('alter table %s owner to customer_deletion_owner', relation);
@@ -122,7 +135,7 @@ begin
     from unnest(array[
       'deleted_once()', 'customer_has_no_cycle()', 'operation_ends_once()', 'operation_is_sent_whole()'
     ]) as own (name)
-    join pg_proc on pg_proc.oid = to_regprocedure(own.name)
+    join pg_proc on pg_proc.oid = to_regprocedure(format('%I.%s', current_schema(), own.name))
     where pg_proc.proowner <> 'customer_deletion_owner'::regrole
   loop
     execute format('alter function %s owner to customer_deletion_owner', routine);

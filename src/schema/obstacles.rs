@@ -77,7 +77,8 @@ impl HalfBuiltIndex {
     }
 }
 
-/// Those that the migration names, and that nobody is building now.
+/// The indexes that the migration builds, that an earlier run left half-built, and that nobody is
+/// building now.
 pub async fn half_built(
     connection: &mut PgConnection,
     migration: &Migration,
@@ -89,18 +90,33 @@ pub async fn half_built(
          join pg_namespace on pg_namespace.oid = pg_class.relnamespace
          where not pg_index.indisvalid
            and pg_class.relkind = 'i'
-           and pg_table_is_visible(pg_class.oid)
+           and pg_namespace.nspname = current_schema()
            and not exists (
              select from pg_stat_progress_create_index as building where building.index_relid = pg_index.indexrelid
            )",
     )
     .fetch_all(connection)
     .await?;
-    let is_named = |name: &str| words(migration.sql.as_str()).any(|word| word == name);
-    let named = invalid.into_iter().filter(|(name, _)| is_named(name));
-    Ok(named.map(|(name, quoted)| HalfBuiltIndex { name, quoted }).collect())
+    let is_built = |name: &str| built_concurrently(migration.sql.as_str()).any(|built| built == name);
+    let own = invalid.into_iter().filter(|(name, _)| is_built(name));
+    Ok(own.map(|(name, quoted)| HalfBuiltIndex { name, quoted }).collect())
 }
 
-fn words(sql: &str) -> impl Iterator<Item = &str> {
-    sql.split(|character: char| !character.is_alphanumeric() && character != '_')
+/// The names of the indexes that a file builds concurrently.
+fn built_concurrently(sql: &str) -> impl Iterator<Item = &str> {
+    let code = sql.lines().filter(|line| !line.starts_with("--"));
+    code.filter_map(|line| line.split_once("concurrently if not exists ")?.1.split_whitespace().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_indexes_of_a_file_are_those_that_it_builds_concurrently() {
+        let sql = "-- no-transaction\n-- create index concurrently if not exists remark on zone\n\
+            create index concurrently if not exists zone_idx on zone (name);\n  create unique index concurrently if \
+            not exists zone_key\r\n  on zone (id);";
+        assert_eq!(built_concurrently(sql).collect::<Vec<_>>(), ["zone_idx", "zone_key"]);
+    }
 }

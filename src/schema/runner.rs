@@ -6,14 +6,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sqlx::migrate::{Migrate, MigrateError, Migration, Migrator};
+use sqlx::migrate::{Migration, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use super::obstacles::{self, HalfBuiltIndex};
-use super::{Applied, MIGRATOR, Misfit, applied, breaking, exists, fits_build, left_out, newest, versions};
+use super::{Applied, MIGRATOR, Misfit, applied, breaking, collisions, fits_build, left_out, newest, versions};
 use crate::config;
+
+/// The advisory lock of a run. sqlx has a number for each database, which is the same for every application that uses it.
+const LOCK: i64 = 7_521_086_349_871_207;
 
 /// How long it waits at a time for another run to end. Who waits has a snapshot, and whoever builds an index concurrently waits
 /// for it: so it is shorter than the time after which PostgreSQL would take the two for a deadlock.
@@ -34,16 +37,29 @@ pub enum SchemaError {
     Newer(i64),
     #[error("migrations were left out although newer ones were applied: {0:?}; run their files by hand")]
     LeftOut(Vec<i64>),
+    #[error("the search_path of this role leads to no schema; set it to one in which the role may create tables")]
+    NoSchema,
+    #[error(
+        "the table schema_version is in the schema {found_in}, and migrations would create tables in the schema \
+         {schema}; set the search_path so that {found_in} comes first"
+    )]
+    OtherSchema { found_in: String, schema: String },
+    #[error(
+        "the schema {schema} already has objects that migrations would create: {objects}; they belong to other \
+         software, or a file that was run by hand has failed in the middle; nothing was changed"
+    )]
+    Collision { schema: String, objects: String },
     #[error("another run of the migrations did not end in {0:?}")]
     AnotherRun(Duration),
     #[error("migration {0} did not get its locks in {1:?}, and nothing of it remains")]
     Locked(i64, Duration),
-    #[error("a migration failed, and nothing of it remains: {0}")]
-    Migration(MigrateError),
+    #[error("migration {0} failed, and nothing of it remains: {1}")]
+    Migration(i64, sqlx::Error),
     #[error(
-        "a migration failed: {error}; it left the index {index} half-built, which the next run drops and builds again"
+        "migration {version} failed: {error}; it left the index {index} half-built, which the next run drops and \
+         builds again"
     )]
-    HalfBuilt { index: String, error: MigrateError },
+    HalfBuilt { version: i64, index: String, error: sqlx::Error },
     #[error("after all migrations, {0}")]
     Misfit(#[from] Misfit),
 }
@@ -62,10 +78,10 @@ pub struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    /// Tells from which version to which it went.
+    /// Returns the versions of the schema before and after.
     ///
-    /// What was applied is what `schema_version` says. Files that a DBA ran with psql left their numbers there, and those that
-    /// were taken back with psql took them away.
+    /// `schema_version` alone says which migrations were applied: each file writes its number there, whoever runs it, and the
+    /// file that takes it back deletes the number. No checksums are kept, so line ends and comments of a file may change.
     pub async fn run(&self, options: &PgConnectOptions) -> Result<(i64, i64), SchemaError> {
         let options = options.clone().application_name("customer-deletion migrate").disable_statement_logging();
         let mut connection = options.connect().await?;
@@ -76,11 +92,10 @@ impl Runner<'_> {
         let known = versions(self.migrator);
         let found = applied(&mut connection).await?;
         let before = self.check(&known, &found)?;
-        if before < newest(&known) {
-            self.align(&mut connection, before).await?;
-            for migration in self.pending(before) {
-                self.apply(&mut connection, &options, migration).await?;
-            }
+        let pending = self.pending(before);
+        collisions::refuse(&mut connection, &pending).await?;
+        for migration in pending {
+            self.apply(&mut connection, &options, migration).await?;
         }
         let after = applied(&mut connection).await?;
         fits_build(&known, &after)?;
@@ -88,13 +103,13 @@ impl Runner<'_> {
         Ok((before, after.last().map_or(0, |migration| migration.version)))
     }
 
-    /// One run at a time. The lock is sqlx's own, and ends with the session.
+    /// One run at a time. The lock ends with the session.
     async fn wait_for_other_runs(&self, connection: &mut PgConnection) -> Result<(), SchemaError> {
         let mut pauses = Pauses::begin(self.settings.patience);
         set_lock_timeout(connection, WAIT_FOR_ANOTHER_RUN).await?;
-        while let Err(error) = connection.lock().await {
+        while let Err(error) = lock(connection).await {
             if !is_for_a_lock(&error) {
-                return Err(SchemaError::Migration(error));
+                return Err(error.into());
             }
             (self.tell)("another run of the migrations is under way: waiting for its end");
             pauses.pause().await.ok_or(SchemaError::AnotherRun(self.settings.patience))?;
@@ -112,21 +127,9 @@ impl Runner<'_> {
         if left_out.is_empty() { Ok(newest(&numbers)) } else { Err(SchemaError::LeftOut(left_out)) }
     }
 
-    /// Makes sqlx's own table say what `schema_version` says.
-    async fn align(&self, connection: &mut PgConnection, applied: i64) -> Result<(), SchemaError> {
-        if exists(connection, "_sqlx_migrations").await? {
-            let forget = "delete from _sqlx_migrations where version > $1";
-            sqlx::query(forget).bind(applied).execute(&mut *connection).await?;
-        }
-        if applied > 0 {
-            self.migrator.skip(connection, Some(applied)).await.map_err(SchemaError::Migration)?;
-        }
-        Ok(())
-    }
-
-    fn pending(&self, applied: i64) -> impl Iterator<Item = &Migration> {
-        let newer = self.migrator.iter().filter(move |migration| migration.version > applied);
-        newer.filter(|migration| migration.migration_type.is_up_migration())
+    fn pending(&self, applied: i64) -> Vec<&Migration> {
+        let newer = self.migrator.iter().filter(|migration| migration.version > applied);
+        newer.filter(|migration| migration.migration_type.is_up_migration()).collect()
     }
 
     /// Tries a migration until it gets its locks.
@@ -153,7 +156,7 @@ impl Runner<'_> {
         connection: &mut PgConnection,
         options: &PgConnectOptions,
         migration: &Migration,
-    ) -> Result<Result<(), MigrateError>, sqlx::Error> {
+    ) -> Result<Result<(), sqlx::Error>, sqlx::Error> {
         let lock_timeout = if migration.no_tx {
             self.drop_half_built(connection, migration).await?;
             // What is done concurrently makes nobody wait, and waits for everybody.
@@ -165,7 +168,7 @@ impl Runner<'_> {
         let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *connection).await?;
         let title = format!("migration {} ({})", migration.version, migration.description);
         Ok(tokio::select! {
-            result = self.migrator.run_to(migration.version, connection) => result,
+            result = execute(connection, migration) => result,
             never = obstacles::tell_of_blockers(options, pid, &title, self.tell) => match never {},
         })
     }
@@ -182,10 +185,32 @@ impl Runner<'_> {
         Ok(())
     }
 
-    async fn failed(&self, connection: &mut PgConnection, migration: &Migration, error: MigrateError) -> SchemaError {
+    async fn failed(&self, connection: &mut PgConnection, migration: &Migration, error: sqlx::Error) -> SchemaError {
+        let version = migration.version;
         match obstacles::half_built(connection, migration).await.unwrap_or_default().pop() {
-            Some(HalfBuiltIndex { name: index, .. }) => SchemaError::HalfBuilt { index, error },
-            None => SchemaError::Migration(error),
+            Some(HalfBuiltIndex { name: index, .. }) => SchemaError::HalfBuilt { version, index, error },
+            None => SchemaError::Migration(version, error),
+        }
+    }
+}
+
+async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(connection).await.map(drop)
+}
+
+/// A file is one transaction, unless it says that no transaction can do it.
+async fn execute(connection: &mut PgConnection, migration: &Migration) -> Result<(), sqlx::Error> {
+    let file = sqlx::raw_sql(migration.sql.clone());
+    if migration.no_tx {
+        return file.execute(connection).await.map(drop);
+    }
+    let mut transaction = connection.begin().await?;
+    match file.execute(&mut *transaction).await {
+        Ok(_) => transaction.commit().await,
+        Err(error) => {
+            // Not left to the next statement of the session, which may come after a pause.
+            let _ = transaction.rollback().await;
+            Err(error)
         }
     }
 }
@@ -195,9 +220,8 @@ async fn set_lock_timeout(connection: &mut PgConnection, timeout: Duration) -> R
     sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(drop)
 }
 
-/// Whether it failed for a lock that it did not get in time, or that it and another waited for each other.
-fn is_for_a_lock(error: &MigrateError) -> bool {
-    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
+/// Whether a lock was not had in time, or two sessions waited for each other.
+fn is_for_a_lock(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     matches!(code.as_deref(), Some("55P03" | "40P01"))
 }

@@ -1,10 +1,11 @@
 //! A build on a schema that is newer than it, or older.
 
 use customer_deletion::resource::Resource;
-use customer_deletion::schema::{self, MIGRATOR};
+use customer_deletion::schema;
 use sqlx::Connection;
 
-use super::with_later_migrations;
+use super::{PATIENCE, migrate, with_later_migrations};
+use crate::support::database::take_back;
 use crate::support::process::{command, output};
 use crate::support::{TestDatabase, TestService};
 
@@ -23,8 +24,7 @@ async fn readiness(service: &TestService) -> (u16, String) {
 #[tokio::test]
 async fn a_build_is_ready_on_a_newer_schema_that_works_with_it() {
     let database = TestDatabase::migrated().await;
-    let mut connection = sqlx::PgConnection::connect(&database.url).await.unwrap();
-    with_later_migrations().await.run(&mut connection).await.unwrap();
+    migrate(&database, &with_later_migrations().await, PATIENCE).await.0.unwrap();
     let service = TestService::start_on(database, |_| {}).await;
     let family = service.world.family().await;
 
@@ -69,7 +69,7 @@ async fn a_build_is_not_ready_on_a_newer_schema_that_breaks_it_until_that_is_tak
 async fn a_build_is_not_ready_on_a_schema_from_before_migrations_named_builds() {
     let service = TestService::start().await;
     let mut connection = sqlx::PgConnection::connect(&service.database.url).await.unwrap();
-    MIGRATOR.undo(&mut connection, 10).await.unwrap();
+    take_back(&mut connection, 10).await;
 
     let (status, reason) = readiness(&service).await;
     let expected = schema::expected_version();

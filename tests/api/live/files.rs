@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use customer_deletion::schema::{self, MIGRATOR};
 use sqlx::migrate::{Migration, Migrator};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
 
-use super::with_later_migrations;
+use super::{PATIENCE, migrate, with_later_migrations};
 use crate::support::TestDatabase;
 
 /// Everything that is in the schema, but for the order of columns: one that comes again comes last. And the numbers of the
 /// migrations that it has had.
-async fn catalog(connection: &mut PgConnection) -> BTreeSet<String> {
+pub async fn catalog(connection: &mut PgConnection) -> BTreeSet<String> {
     let objects: Vec<String> =
         sqlx::query_scalar(include_str!("catalog.sql")).fetch_all(&mut *connection).await.unwrap();
     let has_versions = objects.iter().any(|object| object.starts_with("r schema_version "));
@@ -23,7 +23,7 @@ async fn catalog(connection: &mut PgConnection) -> BTreeSet<String> {
 }
 
 #[track_caller]
-fn assert_same(found: &BTreeSet<String>, expected: &BTreeSet<String>, what: &str) {
+pub fn assert_same(found: &BTreeSet<String>, expected: &BTreeSet<String>, what: &str) {
     let differences: Vec<&String> = found.symmetric_difference(expected).collect();
     assert!(differences.is_empty(), "{what}: {differences:#?}");
 }
@@ -55,10 +55,35 @@ async fn each_migration_can_be_taken_back_and_applied_again() {
 }
 
 #[tokio::test]
+async fn files_that_sqlx_ran_count_as_applied() {
+    let database = TestDatabase::empty().await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    MIGRATOR.run_to(6, &mut connection).await.unwrap();
+    let versions = schema::migrate(&database.url.parse().unwrap()).await.unwrap();
+    assert_eq!(versions, (6, schema::expected_version()));
+}
+
+#[tokio::test]
+async fn files_with_other_line_ends_are_the_same_migrations() {
+    let database = TestDatabase::empty().await;
+    let first = |migration: &&Migration| migration.version <= 6;
+    let first = Migrator::with_migrations(MIGRATOR.iter().filter(first).cloned().collect());
+    let with_crlf = |migration: &Migration| {
+        let sql = AssertSqlSafe(migration.sql.as_str().replace('\n', "\r\n")).into_sql_str();
+        Migration::new(migration.version, migration.description.clone(), migration.migration_type, sql, migration.no_tx)
+    };
+    let crlf = Migrator::with_migrations(MIGRATOR.iter().map(with_crlf).collect());
+    let newest = schema::expected_version();
+    for (migrator, versions) in [(&first, (0, 6)), (&crlf, (6, newest)), (&MIGRATOR, (newest, newest))] {
+        assert_eq!(migrate(&database, migrator, PATIENCE).await.0.unwrap(), versions);
+    }
+}
+
+#[tokio::test]
 async fn files_that_a_dba_ran_by_hand_count_as_applied() {
     let database = TestDatabase::empty().await;
     for migration in ups(&MIGRATOR).into_iter().take(6) {
-        sqlx::raw_sql(AssertSqlSafe(migration.sql.as_str().to_owned())).execute(&database.pool).await.unwrap();
+        sqlx::raw_sql(migration.sql.clone()).execute(&database.pool).await.unwrap();
     }
 
     let versions = schema::migrate(&database.url.parse().unwrap()).await.unwrap();

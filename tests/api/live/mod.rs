@@ -3,6 +3,7 @@
 mod compatibility;
 mod files;
 pub mod load;
+mod other_software;
 mod runner;
 mod under_load;
 
@@ -17,6 +18,8 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use tokio::time::sleep;
 
 use crate::support::TestDatabase;
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The migrations of the service, and those of the tests after them.
 async fn with_later_migrations() -> Migrator {

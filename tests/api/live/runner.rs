@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use customer_deletion::schema::{self, SchemaError};
 
-use super::{Told, migrate, migrate_and_tell, with_migration};
+use super::{PATIENCE, Told, migrate, migrate_and_tell, with_migration};
 use crate::support::{TestDatabase, World};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// For a few tries, each of which may find time to look who stands in its way.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(5);

@@ -1,13 +1,13 @@
 //! The file that a DBA runs after every migration.
 
-use customer_deletion::schema::{self, MIGRATOR};
+use customer_deletion::schema;
 use rstest::rstest;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::{granted, refusal, session_as};
 use crate::support::TestDatabase;
-use crate::support::database::ROLES;
+use crate::support::database::{ROLES, take_back};
 
 /// Who may do what with everything in the database, and whose it is.
 pub async fn privileges(database: &TestDatabase) -> Vec<String> {
@@ -92,9 +92,13 @@ async fn run_again_it_takes_back_what_was_added_on_the_schema_and_the_database(#
     assert_eq!(privileges(&database).await, before);
 }
 
+#[rstest]
+#[case::in_an_empty_database("")]
+#[case::beside_tables_of_other_software("create table schema_version (version text); create table customer (id uuid)")]
 #[tokio::test]
-async fn without_a_schema_it_says_what_comes_first_and_changes_nothing() {
+async fn without_a_schema_it_says_what_comes_first_and_changes_nothing(#[case] tables: &'static str) {
     let database = TestDatabase::empty().await;
+    sqlx::raw_sql(tables).execute(&database.pool).await.unwrap();
     let before = privileges(&database).await;
     let error = sqlx::raw_sql(ROLES).execute(&database.pool).await.unwrap_err().to_string();
     assert!(error.contains("there is no schema yet"), "{error}");
@@ -108,7 +112,7 @@ async fn the_owner_takes_migrations_back_and_migrates_without_being_a_superuser(
     let owner = options.options([("role", "customer_deletion_owner")]);
 
     let mut session = sqlx::PgConnection::connect_with(&owner).await.unwrap();
-    MIGRATOR.undo(&mut session, 10).await.unwrap();
+    take_back(&mut session, 10).await;
     let versions = schema::migrate(&owner).await.unwrap();
 
     assert_eq!(versions, (10, schema::expected_version()));

@@ -1,0 +1,115 @@
+//! Objects of other software that stand where migrations would create their own.
+
+use sqlx::PgConnection;
+use sqlx::migrate::Migration;
+
+use super::SchemaError;
+
+/// Where migrations create their objects, and the table `schema_version` as the search path finds
+/// it.
+struct Location {
+    /// The first schema of the search path.
+    schema: Option<String>,
+    /// The schema of `schema_version`, or `None` where there is no table of that name.
+    found_in: Option<String>,
+    /// Whether it has the columns that the first migration gives it. Other migration tools have a
+    /// table of this name too.
+    is_own: bool,
+}
+
+const LOCATION: &str = "
+    select
+      current_schema()::text,
+      (select relnamespace::regnamespace::text from pg_class where oid = to_regclass('schema_version')),
+      (
+        select count(*) = 3
+        from pg_attribute
+        where attrelid = to_regclass('schema_version')
+          and not attisdropped
+          and (attname, atttypid) in (
+            ('version', 'bigint'::regtype), ('applied_at', 'timestamptz'::regtype), ('applied_by', 'text'::regtype)
+          )
+      )";
+
+/// Whether the schema has a `schema_version` of this service.
+///
+/// # Errors
+///
+/// If there is no schema to create objects in, if the table belongs to other software, or if it is
+/// in another schema than the one in which migrations would create their objects.
+pub async fn has_history(connection: &mut PgConnection) -> Result<bool, SchemaError> {
+    let (schema, found_in, is_own) = sqlx::query_as(LOCATION).fetch_one(connection).await?;
+    let location = Location { schema, found_in, is_own };
+    let Some(schema) = location.schema else { return Err(SchemaError::NoSchema) };
+    match location.found_in {
+        Some(found_in) if found_in == schema && location.is_own => Ok(true),
+        Some(found_in) if found_in == schema => Err(collision(schema, vec!["table schema_version".to_owned()])),
+        Some(found_in) if location.is_own => Err(SchemaError::OtherSchema { found_in, schema }),
+        // A table of other software, in a schema that is not this service's.
+        Some(_) | None => Ok(false),
+    }
+}
+
+const EXISTING: &str = "
+    select current_schema()::text, created.kind || ' ' || created.name
+    from unnest($1::text[], $2::text[]) with ordinality as created (kind, name, position)
+    where case created.kind
+      when 'function' then to_regprocedure(format('%I.%s', current_schema(), created.name)) is not null
+      when 'publication' then exists (select from pg_publication where pubname = created.name)
+      else to_regclass(format('%I.%I', current_schema(), created.name)) is not null
+        or to_regtype(format('%I.%I', current_schema(), created.name)) is not null
+    end
+    order by created.position";
+
+/// Refuses migrations that would create what exists already. Nothing has been applied by then.
+pub async fn refuse(connection: &mut PgConnection, pending: &[&Migration]) -> Result<(), SchemaError> {
+    let created = pending.iter().flat_map(|migration| created(migration.sql.as_str()));
+    let (kinds, names): (Vec<&str>, Vec<&str>) = created.unzip();
+    let existing: Vec<(String, String)> =
+        sqlx::query_as(EXISTING).bind(kinds).bind(names).fetch_all(connection).await?;
+    match existing.first() {
+        Some((schema, _)) => {
+            let schema = schema.clone();
+            Err(collision(schema, existing.into_iter().map(|(_, object)| object).collect()))
+        }
+        None => Ok(()),
+    }
+}
+
+fn collision(schema: String, objects: Vec<String>) -> SchemaError {
+    SchemaError::Collision { schema, objects: objects.join(", ") }
+}
+
+/// Indexes are missing here, because a DBA may have built one beforehand.
+const KINDS: [&str; 7] = ["table", "view", "materialized view", "sequence", "type", "function", "publication"];
+
+/// The kind and the name of each object that a file creates, like `table zone`. A statement begins
+/// at the start of a line.
+fn created(sql: &str) -> impl Iterator<Item = (&'static str, &str)> {
+    sql.lines().filter_map(|line| {
+        let rest = line.strip_prefix("create ")?;
+        KINDS.into_iter().find_map(|kind| {
+            let name = rest.strip_prefix(kind)?.strip_prefix(' ')?;
+            let end = if kind == "function" { name.find(')').map(|end| end + 1) } else { name.find([' ', '(']) };
+            Some((kind, &name[..end.unwrap_or(name.len())]))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_creates_is_read_from_its_lines() {
+        let sql = "-- create table remark\r\ncreate table zone (\r\n  id uuid\r\n);\r\ncreate type status as enum ('a');\n\
+            create function f() returns trigger\n$$ begin\n  create table inner (id uuid);\nend $$;\n\
+            create view live_zone with (security_barrier) as\ncreate publication p\n  for table zone;\n\
+            create index zone_idx on zone (id);\ncreate or replace function f() returns trigger\n";
+        let found: Vec<_> = created(sql).collect();
+        assert_eq!(
+            found,
+            [("table", "zone"), ("type", "status"), ("function", "f()"), ("view", "live_zone"), ("publication", "p")]
+        );
+    }
+}
