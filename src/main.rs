@@ -67,7 +67,7 @@ async fn serve() -> Result<(), AnyError> {
     let database = settings.database.clone();
     let telemetry = telemetry::start(&settings.log)?;
     let server = Server::bind(settings)?;
-    repository::refuse_owner(&database).await?;
+    repository::refuse_unsuitable(&database).await?;
     let served = server.run(stop).await;
     telemetry.end().await;
     Ok(served?)

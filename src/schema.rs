@@ -3,6 +3,7 @@
 mod collisions;
 mod obstacles;
 mod runner;
+mod server;
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use sqlx::PgConnection;
 use sqlx::migrate::Migrator;
 
 pub use self::runner::{Runner, SchemaError, migrate};
+pub use self::server::{OLDEST_MAJOR, TooOld, connect, lift_transaction_timeout, require_version, without_limits};
 
 /// The plain SQL files of `migrations/`.
 pub static MIGRATOR: Migrator = sqlx::migrate!();

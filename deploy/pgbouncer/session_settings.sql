@@ -17,4 +17,10 @@ alter role :"role" set statement_timeout = '2000';
 alter role :"role" set lock_timeout = '1500';
 alter role :"role" set idle_in_transaction_session_timeout = '2000';
 
+-- Limits that the service does not need, whatever the database or all roles are given. The second
+-- exists since PostgreSQL 17.
+alter role :"role" set idle_session_timeout = '0';
+select format('alter role %I set transaction_timeout = 0', :'role')
+where exists (select from pg_settings where name = 'transaction_timeout') \gexec
+
 alter role :"role" set default_transaction_isolation = 'read committed';

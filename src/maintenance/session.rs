@@ -17,13 +17,12 @@ pub async fn open(name: &str, lock_timeout: Duration) -> Result<PgConnection, Ma
         .options(PLANNING)
         .options([
             ("lock_timeout", lock_timeout.as_millis().to_string()),
-            // A long list takes its time, whatever the role or the database is set to.
-            ("statement_timeout", "0".to_owned()),
-            // What waits for a lock acts on what is there then.
+            // After a wait for a lock, a statement acts on what is there then.
             ("default_transaction_isolation", "read committed".to_owned()),
         ])
         .disable_statement_logging();
-    let mut session = options.connect().await?;
+    // A long list and the rests of a purge take their time.
+    let mut session = schema::connect::<MaintenanceError>(&schema::without_limits(options)).await?;
     schema::fits(&repository::check_schema(&mut session, &[]).await?.applied)?;
     Ok(session)
 }

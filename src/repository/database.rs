@@ -1,6 +1,5 @@
 //! The way to PostgreSQL: a deadline and a few tries around every piece of work.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -8,7 +7,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, timeout_at};
 
-use super::role;
+use super::failure::{self, Failure, sqlstate};
 use super::sessions::Sessions;
 use crate::config;
 use crate::error::Error;
@@ -85,7 +84,7 @@ impl Database {
         let mut pause = FIRST_PAUSE;
         for tries_left in (0..TRIES).rev() {
             match self.try_once(&work).await {
-                Err(error) if tries_left > 0 && passes(&error) => {
+                Err(error) if tries_left > 0 && Failure::of(&error).passes() => {
                     tracing::warn!(%error, "trying again on another connection");
                     metrics::retried(sqlstate(&error).as_deref());
                     tokio::time::sleep(pause).await;
@@ -104,7 +103,9 @@ impl Database {
         let mut borrowed = self.sessions.lend().await?;
         let result = work(borrowed.session()).await;
         match &result {
-            Err(error) if breaks_connection(error) => self.sessions.distrust(),
+            Err(error) if Failure::of(error) == Failure::ServerLost => self.sessions.distrust(),
+            // Dropped, it is closed.
+            Err(error) if !Failure::of(error).leaves_session_usable() => {}
             Ok(_) | Err(_) => borrowed.give_back(),
         }
         result
@@ -126,50 +127,11 @@ impl Database {
     }
 }
 
-/// Whether the connection is of no more use: it broke, or leads to a server that does not take writes.
-fn breaks_connection(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Database(error) => {
-            matches!(error.code().as_deref(), Some("25006" | "57P01" | "57P02" | "57P03"))
-        }
-        // The answer came whole; it is this build that cannot read it.
-        sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => false,
-        _ => true,
-    }
-}
-
-/// The code that PostgreSQL gave; none where it gave none, because the connection broke.
-pub fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
-    error.as_database_error().and_then(|error| error.code())
-}
-
-/// Whether the same work may well go through on another connection, or a moment later.
-fn passes(error: &sqlx::Error) -> bool {
-    match error {
-        // An end of the connection in the middle of a handshake comes as a violation of the protocol.
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
-        sqlx::Error::Database(error) => {
-            matches!(error.code().as_deref(), Some("25006" | "40001" | "40P01" | "57P01" | "57P02" | "57P03"))
-        }
-        _ => false,
-    }
-}
-
 /// Tells a database that is away, slow or out of connections from a defect of this service or its schema.
 fn explain(error: sqlx::Error) -> Error {
-    if sqlstate(&error).as_deref() == Some("42501") {
-        return Error::Unavailable(format!("{error}; {}", role::HOW_TO_GRANT));
-    }
-    let unavailable = match &error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        sqlx::Error::Database(database_error) => {
-            let code = database_error.code().unwrap_or_default();
-            passes(&error)
-                // Connection, authorization, resources, operator intervention, a lock not had in time, storage.
-                || ["08", "28", "3D", "53", "57", "58"].contains(&code.get(..2).unwrap_or_default())
-                || code == "55P03"
-        }
-        other => passes(other),
+    let text = match failure::hint(&error) {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
     };
-    if unavailable { Error::Unavailable(error.to_string()) } else { Error::Defect(error.to_string()) }
+    if Failure::of(&error).is_defect() { Error::Defect(text) } else { Error::Unavailable(text) }
 }

@@ -12,6 +12,7 @@
 
 mod acceptance;
 mod database;
+mod failure;
 mod listing;
 mod observed;
 mod queue;
@@ -34,8 +35,9 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
+pub use self::failure::RETRIED;
 pub use self::queue::{Backlog, End, Leased, Queue};
-pub use self::role::refuse_owner;
+pub use self::role::refuse_unsuitable;
 pub use self::session_settings::PLANNING;
 pub use self::statements::check_schema;
 
@@ -49,7 +51,7 @@ use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, Details, Outcome, Status};
-use crate::schema;
+use crate::schema::{self, TooOld};
 use crate::telemetry::metrics;
 
 /// How often one call may find, on its second look, that nothing stands in its way any more.
@@ -237,7 +239,11 @@ impl Repository {
         let names = self.session_settings.names();
         let looked = database.run(deadline, |connection| Box::pin(look_around(connection, names.clone())));
         let (found, role) = match looked.await {
-            Ok(found) => found,
+            Ok(Ok(found)) => found,
+            Ok(Err(too_old)) => {
+                self.schema_fits.doubt();
+                return Err(Error::Unavailable(too_old.to_string()));
+            }
             Err(Error::Defect(error)) => {
                 self.schema_fits.doubt();
                 return Err(Error::Unavailable(format!(
@@ -264,9 +270,15 @@ impl Repository {
     }
 }
 
-/// The schema, and the role that there is to work with it.
-async fn look_around(connection: &mut PgConnection, settings: Vec<String>) -> Result<(SchemaCheck, Role), sqlx::Error> {
-    Ok((statements::check_schema(connection, &settings).await?, role::check_role(connection).await?))
+/// The schema and the session's role, on a server that is new enough to be asked for them.
+async fn look_around(
+    connection: &mut PgConnection,
+    settings: Vec<String>,
+) -> Result<Result<(SchemaCheck, Role), TooOld>, sqlx::Error> {
+    if let Err(too_old) = schema::require_version(connection) {
+        return Ok(Err(too_old));
+    }
+    Ok(Ok((statements::check_schema(connection, &settings).await?, role::check_role(connection).await?)))
 }
 
 fn count(deletion: &Deletion, outcome: &Outcome) {

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use super::database::sqlstate;
+use super::failure::sqlstate;
 use crate::telemetry::{metrics, traces};
 
 /// Does the statement of a file in `sql/`, and reports how long it took; also one that is given up in the middle.

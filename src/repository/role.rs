@@ -1,11 +1,12 @@
 //! The database role that the service works as: neither more nor less than it needs.
 
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
 use super::observed::observed;
-use super::session_settings;
+use super::session_settings::Opener;
 use crate::config::{self, SettingsError};
+use crate::schema;
 
 /// What helps where the database says that something is not permitted.
 pub const HOW_TO_GRANT: &str = "deploy/postgres/roles.sql grants customer_deletion_service what the service needs";
@@ -51,22 +52,25 @@ pub async fn check_role(connection: &mut PgConnection) -> Result<Role, sqlx::Err
     observed("check_role", statement.fetch_one(connection)).await
 }
 
-/// Stops the start of a service that would work as a superuser or as the owner, unless that is allowed.
+/// Stops the start of a service whose server is too old, or which would work as a superuser or as
+/// the owner without leave.
 ///
-/// A database that does not answer does not stop it: then the service is not ready until its role is known.
-pub async fn refuse_owner(settings: &config::Database) -> Result<(), SettingsError> {
-    if settings.allow_owner {
-        return Ok(());
-    }
-    let options = session_settings::set(settings, settings.connect_options()?).disable_statement_logging();
+/// A database that does not answer does not stop it: then the service is not ready until server and
+/// role are known.
+pub async fn refuse_unsuitable(settings: &config::Database) -> Result<(), SettingsError> {
+    let opener = Opener::new(settings, settings.connect_options()?);
     let asked = timeout(settings.deadline, async {
-        let mut connection = options.connect().await?;
-        let role = check_role(&mut connection).await?;
-        connection.close().await?;
-        Ok::<_, sqlx::Error>(role)
+        let mut session = opener.open().await?;
+        if let Err(too_old) = schema::require_version(&session) {
+            return Ok(Err(SettingsError::new("database.url", too_old.to_string())));
+        }
+        let role = if settings.allow_owner { None } else { Some(check_role(&mut session).await?) };
+        session.close().await?;
+        Ok::<_, sqlx::Error>(Ok(role))
     });
     match asked.await {
-        Ok(Ok(role)) => role.refuse_owner(),
-        Ok(Err(_)) | Err(_) => Ok(()),
+        Ok(Ok(Ok(Some(role)))) => role.refuse_owner(),
+        Ok(Ok(Err(unsuitable))) => Err(unsuitable),
+        Ok(Ok(Ok(None)) | Err(_)) | Err(_) => Ok(()),
     }
 }

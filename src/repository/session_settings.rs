@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
 
 use crate::config::{self, SessionSettings};
+use crate::schema;
 
 /// How a session plans its statements.
 pub const PLANNING: [(&str, &str); 3] = [
@@ -16,8 +18,12 @@ pub const PLANNING: [(&str, &str); 3] = [
     ("jit", "off"),
 ];
 
-/// Settings that a session keeps by itself, whatever happens to this process. Their values are in milliseconds where they are
-/// times, as PostgreSQL keeps them.
+/// A limit that only PostgreSQL 17 and newer have. Calls need none: each statement has a limit, and
+/// so has the time between two.
+const TRANSACTION_TIMEOUT: &str = "transaction_timeout";
+
+/// The settings of a session, which PostgreSQL applies whatever happens to this process. Times are
+/// in milliseconds, as in `pg_settings`.
 #[derive(Clone)]
 pub struct Wanted(Vec<(&'static str, String)>);
 
@@ -28,6 +34,9 @@ impl Wanted {
             ("statement_timeout", milliseconds(settings.statement_timeout)),
             ("lock_timeout", milliseconds(settings.lock_timeout)),
             ("idle_in_transaction_session_timeout", milliseconds(settings.statement_timeout)),
+            // A session of the pool may be idle for long.
+            ("idle_session_timeout", "0".to_owned()),
+            (TRANSACTION_TIMEOUT, "0".to_owned()),
             // Every statement is a transaction, and its rechecks after a wait are those of this level.
             ("default_transaction_isolation", "read committed".to_owned()),
         ];
@@ -38,10 +47,15 @@ impl Wanted {
         self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 
-    /// Compares with the values that a session has, in the order of the names. Whoever sits between the service and PostgreSQL may
-    /// have dropped what was sent, or may have been meant to set it.
+    /// Compares with the values that a session has, in the order of the names; `None` where the
+    /// server does not know a setting. A pooler may have dropped what was sent, or the role may
+    /// lack what it was to be given.
     pub fn check(&self, found: &[Option<String>]) -> Result<(), String> {
-        let differing = self.0.iter().zip(found).filter(|((_, wanted), found)| found.as_ref() != Some(wanted));
+        let differs = |name, wanted, found: &Option<String>| match found {
+            Some(found) => found != wanted,
+            None => name != TRANSACTION_TIMEOUT,
+        };
+        let differing = self.0.iter().zip(found).filter(|((name, wanted), found)| differs(*name, wanted, found));
         let differing: Vec<String> = differing
             .map(|((name, wanted), found)| format!("{name} is {}, not {wanted}", found.as_deref().unwrap_or("unknown")))
             .collect();
@@ -53,19 +67,66 @@ impl Wanted {
     }
 }
 
-/// A session that is set as wanted, or that somebody else sets.
-pub fn set(settings: &config::Database, options: PgConnectOptions) -> PgConnectOptions {
-    let options = options.application_name("customer-deletion");
-    match settings.session_settings {
-        SessionSettings::Sent => options
-            .options(Wanted::new(settings).0)
-            // Means the connection to PostgreSQL itself, and reads as 0 where that is none of TCP.
-            .options([("tcp_user_timeout", milliseconds(settings.deadline))]),
-        // Nothing here is a floating-point number, and a pooler may refuse the parameter.
-        SessionSettings::Given => options.extra_float_digits(None),
+/// Opens sessions of the service. Cheap to clone.
+#[derive(Clone)]
+pub struct Opener {
+    options: PgConnectOptions,
+    session_settings: SessionSettings,
+}
+
+impl Opener {
+    pub fn new(settings: &config::Database, options: PgConnectOptions) -> Opener {
+        // A call has its own line in the log.
+        let options = options.application_name("customer-deletion").disable_statement_logging();
+        let options = match settings.session_settings {
+            SessionSettings::Sent => options
+                .options(Wanted::new(settings).0.into_iter().filter(|(name, _)| *name != TRANSACTION_TIMEOUT))
+                // It is about the connection to PostgreSQL itself, and reads as 0 where that is
+                // none of TCP.
+                .options([("tcp_user_timeout", milliseconds(settings.deadline))]),
+            // sqlx sends it for floats, which poolers may refuse. No query reads a float.
+            SessionSettings::Given => options.extra_float_digits(None),
+        };
+        Opener { options, session_settings: settings.session_settings }
+    }
+
+    /// A session with its settings, sent from here or given by the role.
+    pub async fn open(&self) -> Result<PgConnection, sqlx::Error> {
+        let mut session = self.options.connect().await?;
+        if self.session_settings == SessionSettings::Sent {
+            schema::lift_transaction_timeout(&mut session).await?;
+        }
+        Ok(session)
     }
 }
 
 fn milliseconds(duration: Duration) -> String {
     duration.as_millis().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_that_differs_is_named_and_one_that_an_older_server_lacks_is_not_missed() {
+        let wanted = Wanted::new(&config::Database::default());
+        let found = |name: &str, value: Option<&str>| -> Vec<Option<String>> {
+            let value = |(other, wanted): &(&str, String)| match *other == name {
+                true => value.map(str::to_owned),
+                false => Some(wanted.clone()),
+            };
+            wanted.0.iter().map(value).collect()
+        };
+        assert_eq!(wanted.check(&found("", None)), Ok(()));
+        assert_eq!(wanted.check(&found(TRANSACTION_TIMEOUT, None)), Ok(()));
+        for (name, value, problem) in [
+            (TRANSACTION_TIMEOUT, Some("100"), "transaction_timeout is 100, not 0"),
+            ("idle_session_timeout", Some("60000"), "idle_session_timeout is 60000, not 0"),
+            ("idle_session_timeout", None, "idle_session_timeout is unknown, not 0"),
+        ] {
+            let refused = wanted.check(&found(name, value)).unwrap_err();
+            assert!(refused.contains(problem), "{refused}");
+        }
+    }
 }

@@ -3,16 +3,16 @@
 //! A session that comes back is lent again as it is: asking it first whether it is still there, as sqlx's own pool does, takes
 //! as long as a deletion. It is asked only after it was idle, and given up when another one broke since it was made.
 
-use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::session_settings;
+use super::failure::is_not_there_yet;
+use super::session_settings::Opener;
 use crate::config;
 use crate::telemetry::metrics;
 
@@ -45,9 +45,7 @@ impl Sessions {
     /// Connects when the first session is wanted.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Sessions {
         let broken = LastTime::default();
-        // A call has its own line in the log.
-        let options = session_settings::set(settings, options).disable_statement_logging();
-        let maker = Maker { options, broken: broken.clone() };
+        let maker = Maker { opener: Opener::new(settings, options), broken: broken.clone() };
         let pool = Pool::builder(maker)
             .max_size(settings.max_connections as usize)
             // The one that was used last has its caches warm, here and on the server.
@@ -125,7 +123,7 @@ impl Drop for Borrowed {
 
 /// Makes sessions, and looks at them before they are lent again.
 struct Maker {
-    options: PgConnectOptions,
+    opener: Opener,
     broken: LastTime,
 }
 
@@ -137,7 +135,7 @@ impl Manager for Maker {
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
         let mut pause = FIRST_RECONNECT_PAUSE;
         loop {
-            match self.options.connect().await {
+            match self.opener.open().await {
                 Err(error) if is_not_there_yet(&error) => sleep(pause).await,
                 result => return result,
             }
@@ -161,15 +159,6 @@ impl Manager for Maker {
                 Err(RecycleError::message("it does not answer"))
             }
         }
-    }
-}
-
-/// Whether a server that can be reached a moment later would say so: it refuses connections, is starting up, or has too many.
-fn is_not_there_yet(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
-        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("57P03" | "53300")),
-        _ => false,
     }
 }
 

@@ -12,10 +12,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
 use super::obstacles::{self, HalfBuiltIndex};
+use super::server::{self, TooOld};
 use super::{Applied, MIGRATOR, Misfit, applied, breaking, collisions, fits_build, left_out, newest, versions};
 use crate::config;
 
-/// The advisory lock of a run. sqlx has a number for each database, which is the same for every application that uses it.
+/// The advisory lock of a run. sqlx has a number for each database, which is the same for every
+/// application that uses it.
 const LOCK: i64 = 7_521_086_349_871_207;
 
 /// How long it waits at a time for another run to end. Who waits has a snapshot, and whoever builds an index concurrently waits
@@ -31,6 +33,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 pub enum SchemaError {
     #[error("cannot work with the database: {0}")]
     Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    TooOld(#[from] TooOld),
     #[error(
         "the schema is newer than this build: migration {0} is unknown here, and does not say that it works with it"
     )]
@@ -80,13 +84,13 @@ pub struct Runner<'a> {
 impl Runner<'_> {
     /// Returns the versions of the schema before and after.
     ///
-    /// `schema_version` alone says which migrations were applied: each file writes its number there, whoever runs it, and the
-    /// file that takes it back deletes the number. No checksums are kept, so line ends and comments of a file may change.
+    /// `schema_version` alone says which migrations were applied: each file writes its number
+    /// there, whoever runs it, and the file that takes it back deletes the number. No checksums are
+    /// kept, so line ends and comments of a file may change.
     pub async fn run(&self, options: &PgConnectOptions) -> Result<(i64, i64), SchemaError> {
         let options = options.clone().application_name("customer-deletion migrate").disable_statement_logging();
-        let mut connection = options.connect().await?;
-        // The limit that the role or the database may have is meant for calls.
-        sqlx::raw_sql("set statement_timeout = 0").execute(&mut connection).await?;
+        let options = server::without_limits(options);
+        let mut connection = server::connect::<SchemaError>(&options).await?;
         self.wait_for_other_runs(&mut connection).await?;
 
         let known = versions(self.migrator);

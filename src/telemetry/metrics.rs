@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 
 use crate::operation::Status;
+use crate::repository::RETRIED;
 use crate::resource::Resource;
 
 const REQUESTS: &str = "customer_deletion_requests_total";
@@ -159,7 +160,7 @@ fn start_at_zero() {
     for limit in [Limit::InFlight, Limit::Rate, Limit::Waiting, Limit::LargeBodies, Limit::LongValidations] {
         counter!(REJECTED, "limit" => limit.name()).absolute(0);
     }
-    for sqlstate in ["", "25006", "40001", "40P01", "57P01", "57P02", "57P03"] {
+    for sqlstate in [""].into_iter().chain(RETRIED) {
         counter!(RETRIES, "sqlstate" => sqlstate).absolute(0);
     }
     for outcome in ["success", "failure"] {

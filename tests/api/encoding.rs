@@ -1,5 +1,5 @@
-//! Databases in another encoding than UTF-8. PostgreSQL converts whole statements, comments included, and refuses a character
-//! that the database's encoding does not have.
+//! Databases in another encoding than UTF-8. PostgreSQL converts whole statements, comments
+//! included, and refuses a character that the database's encoding does not have.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use customer_deletion::resource::Resource;
 use customer_deletion::schema;
 use serde_json::Value;
 use sqlx::PgPool;
-use testcontainers::core::{IntoContainerPort, WaitFor};
+use testcontainers::core::{CmdWaitFor, ExecCommand, IntoContainerPort, WaitFor};
 use testcontainers::runners::{AsyncBuilder, AsyncRunner};
 use testcontainers::{ContainerAsync, GenericBuildableImage, GenericImage, ImageExt};
 use tokio::time::sleep;
@@ -22,7 +22,7 @@ use crate::support::{World, body, client, postgres};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/pgbouncer");
 const CONFIGURATION: &str = include_str!("../../../deploy/pgbouncer/pgbouncer.ini");
-const SESSION_SETTINGS: &str = include_str!("../../../deploy/pgbouncer/session_settings.sql");
+const SESSION_SETTINGS: &[u8] = include_bytes!("../../../deploy/pgbouncer/session_settings.sql");
 const ROLE: &str = "the_service";
 const GIVEN: (&str, &str) = ("CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS", "given");
 
@@ -39,7 +39,7 @@ struct Pooled {
     pool: PgPool,
     pooled_url: String,
     _pooler: ContainerAsync<GenericImage>,
-    _postgres: ContainerAsync<GenericImage>,
+    postgres: ContainerAsync<GenericImage>,
 }
 
 /// None where containers cannot be started.
@@ -56,6 +56,7 @@ async fn pooled() -> Option<Pooled> {
         .with_network(&network)
         .with_env_var("POSTGRES_HOST_AUTH_METHOD", "trust")
         .with_env_var("POSTGRES_DB", "customer_deletion")
+        .with_copy_to("/session_settings.sql", SESSION_SETTINGS.to_vec())
         .with_cmd(["postgres", "-c", "fsync=off"])
         .start()
         .await
@@ -73,7 +74,7 @@ async fn pooled() -> Option<Pooled> {
     let pooler = start_pooler(&network, &host).await;
     let port = pooler.get_host_port_ipv4(6432).await.unwrap();
     let pooled_url = format!("postgres://{ROLE}:development@127.0.0.1:{port}/customer_deletion");
-    Some(Pooled { pool, pooled_url, _pooler: pooler, _postgres: postgres })
+    Some(Pooled { pool, pooled_url, _pooler: pooler, postgres })
 }
 
 /// With the files of `deploy/pgbouncer`, but for where PostgreSQL is, and with so few connections that they are shared.
@@ -99,10 +100,13 @@ async fn start_pooler(network: &str, host: &str) -> ContainerAsync<GenericImage>
 }
 
 impl Pooled {
-    /// As `psql -v role=…` runs it; connections that are open do not have it yet.
+    /// As a DBA does. Connections that are open do not have them yet, and are ended.
     async fn give_session_settings(&self) {
-        let sql = SESSION_SETTINGS.replace(":\"role\"", ROLE);
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&self.pool).await.unwrap();
+        let command = format!(
+            "psql --no-psqlrc -U postgres -v ON_ERROR_STOP=1 -v role={ROLE} -f /session_settings.sql customer_deletion"
+        );
+        let psql = ExecCommand::new(command.split(' ')).with_cmd_ready_condition(CmdWaitFor::exit_code(0));
+        self.postgres.exec(psql).await.unwrap();
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'the_service'";
         sqlx::raw_sql(end).execute(&self.pool).await.unwrap();
     }
@@ -219,6 +223,11 @@ async fn without_the_settings_of_its_sessions_the_service_is_not_ready_and_names
         assert!(reason.contains(setting), "{reason}");
     }
 
+    // The limits of a database are not those of the service.
+    sqlx::raw_sql("alter database customer_deletion set transaction_timeout = '1min'")
+        .execute(&pooled.pool)
+        .await
+        .unwrap();
     pooled.give_session_settings().await;
     // PgBouncer notices by itself that its connections have ended.
     let began = Instant::now();

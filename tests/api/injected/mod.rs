@@ -12,11 +12,11 @@ mod refusal;
 mod validation;
 
 /// What passes by itself, and is tried again.
-const PASSING: [&str; 6] = ["25006", "40001", "40P01", "57P01", "57P02", "57P03"];
+const PASSING: [&str; 9] = ["25006", "25P03", "25P04", "40001", "40P01", "57P01", "57P02", "57P03", "57P05"];
 
 /// The database is away, full, too slow, or does not permit it; that does not pass in a moment.
-const UNAVAILABLE: [&str; 10] =
-    ["08006", "28000", "3D000", "42501", "53100", "53200", "53300", "55P03", "57014", "58030"];
+const UNAVAILABLE: [&str; 11] =
+    ["08006", "26000", "28000", "3D000", "42501", "53100", "53200", "53300", "55P03", "57014", "58030"];
 
 /// Nothing that the caller or time can mend.
 const DEFECTS: [&str; 15] = [

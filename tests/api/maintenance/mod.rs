@@ -77,7 +77,7 @@ fn figures(summary: &str) -> &str {
 }
 
 /// Makes rows look as if they had been deleted so many days ago, by a DBA who may switch off the guard.
-async fn age_rows(pool: &PgPool, resource: Resource, ids: &[Uuid], days: i32) {
+pub async fn age_rows(pool: &PgPool, resource: Resource, ids: &[Uuid], days: i32) {
     let table = table(resource);
     let mut tx = pool.begin().await.unwrap();
     for sql in [

@@ -62,7 +62,7 @@ async fn refusals(
 }
 
 /// A role that can log in, with these attributes. Dropped by [`drop_role`], because roles outlive a test's database.
-async fn create_role(database: &TestDatabase, attributes: &str) -> (String, String) {
+pub async fn create_role(database: &TestDatabase, attributes: &str) -> (String, String) {
     let role = format!("test_role_{}", Uuid::now_v7().simple());
     let sql = format!("create role {role} login password '{role}' {attributes}");
     database.pool.execute(AssertSqlSafe(sql)).await.unwrap();
@@ -71,7 +71,7 @@ async fn create_role(database: &TestDatabase, attributes: &str) -> (String, Stri
     (role, url)
 }
 
-async fn drop_role(database: &TestDatabase, role: &str) {
+pub async fn drop_role(database: &TestDatabase, role: &str) {
     let sql = format!("drop owned by {role}; drop role {role}");
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
 }

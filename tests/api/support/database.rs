@@ -108,7 +108,8 @@ async fn template() -> &'static str {
     NAME.get().unwrap()
 }
 
-/// Takes migrations back, the newest first, as a DBA does with psql. The one with this version stays.
+/// Takes migrations back, the newest first, as a DBA does with psql. The one with this version
+/// stays.
 pub async fn take_back(connection: &mut PgConnection, version: i64) {
     let later = schema::MIGRATOR.iter().rev().filter(|migration| migration.version > version);
     for migration in later.filter(|migration| migration.migration_type.is_down_migration()) {

@@ -1,0 +1,182 @@
+//! What a failure of the database means: for the sessions of the pool, for another try, and for the
+//! answer.
+
+use std::borrow::Cow;
+use std::io::ErrorKind;
+
+/// The kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server is gone or takes no writes, and every session that is open leads to it.
+    ServerLost,
+    /// PostgreSQL has ended this session, because it or its transaction took too long.
+    SessionLost,
+    /// Two transactions were in each other's way.
+    Conflict,
+    /// The database is away, full, too slow, or does not permit it.
+    Unavailable,
+    /// A defect of this service or of the schema.
+    Defect,
+    /// The same, and the session may be in the middle of an answer.
+    DefectOfSession,
+}
+
+/// The SQLSTATEs of work that is tried again.
+pub const RETRIED: [&str; 9] = ["25006", "25P03", "25P04", "40001", "40P01", "57P01", "57P02", "57P03", "57P05"];
+
+/// Classes of SQLSTATEs: connection, authorization, unknown database, resources, operator
+/// intervention, system errors.
+const UNAVAILABLE: [&str; 6] = ["08", "28", "3D", "53", "57", "58"];
+
+/// What the names of prepared statements need behind a pooler.
+const HOW_TO_POOL: &str =
+    "a pooler must keep prepared statements: PgBouncer 1.21 or newer, with max_prepared_statements";
+
+impl Failure {
+    pub fn of(error: &sqlx::Error) -> Failure {
+        match error {
+            sqlx::Error::Database(error) => Failure::of_sqlstate(&error.code().unwrap_or_default()),
+            // An end of the connection in the middle of a handshake comes as a violation of the
+            // protocol.
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => Failure::ServerLost,
+            sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Failure::Unavailable,
+            // The answer was complete, and this build cannot read it.
+            sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Failure::Defect,
+            _ => Failure::DefectOfSession,
+        }
+    }
+
+    fn of_sqlstate(sqlstate: &str) -> Failure {
+        match sqlstate {
+            "25006" | "57P01" | "57P02" | "57P03" => Failure::ServerLost,
+            // idle_in_transaction_session_timeout, transaction_timeout, idle_session_timeout
+            "25P03" | "25P04" | "57P05" => Failure::SessionLost,
+            "40001" | "40P01" => Failure::Conflict,
+            // A missing privilege, a lock that was not had in time, a statement that a pooler has
+            // forgotten.
+            "42501" | "55P03" | "26000" => Failure::Unavailable,
+            other if UNAVAILABLE.contains(&other.get(..2).unwrap_or_default()) => Failure::Unavailable,
+            _ => Failure::Defect,
+        }
+    }
+
+    /// Whether the same work may succeed on another session, or a moment later.
+    pub fn passes(self) -> bool {
+        match self {
+            Failure::ServerLost | Failure::SessionLost | Failure::Conflict => true,
+            Failure::Unavailable | Failure::Defect | Failure::DefectOfSession => false,
+        }
+    }
+
+    /// Whether it is this service that is wrong, and not the database that is away.
+    pub fn is_defect(self) -> bool {
+        match self {
+            Failure::Defect | Failure::DefectOfSession => true,
+            Failure::ServerLost | Failure::SessionLost | Failure::Conflict | Failure::Unavailable => false,
+        }
+    }
+
+    /// Whether the session of the failure may be lent again.
+    pub fn leaves_session_usable(self) -> bool {
+        match self {
+            Failure::Conflict | Failure::Unavailable | Failure::Defect => true,
+            Failure::ServerLost | Failure::SessionLost | Failure::DefectOfSession => false,
+        }
+    }
+}
+
+/// Whether a server that cannot be connected to may accept connections a moment later.
+pub fn is_not_there_yet(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
+        // It is starting up, or has too many connections.
+        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("57P03" | "53300")),
+        _ => false,
+    }
+}
+
+/// The code that PostgreSQL gave; `None` if it gave none, because the connection broke.
+pub fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error().and_then(|error| error.code())
+}
+
+/// What helps, for failures that a DBA has to mend.
+pub fn hint(error: &sqlx::Error) -> Option<&'static str> {
+    match sqlstate(error).as_deref() {
+        Some("42501") => Some(super::role::HOW_TO_GRANT),
+        Some("26000") => Some(HOW_TO_POOL),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rstest::rstest;
+
+    use super::*;
+
+    /// SQLSTATE, kind, tried again, 500, session kept.
+    #[rstest]
+    #[case::read_only_sql_transaction("25006", Failure::ServerLost, true, false, false)]
+    #[case::idle_in_transaction_session_timeout("25P03", Failure::SessionLost, true, false, false)]
+    #[case::transaction_timeout("25P04", Failure::SessionLost, true, false, false)]
+    #[case::idle_session_timeout("57P05", Failure::SessionLost, true, false, false)]
+    #[case::serialization_failure("40001", Failure::Conflict, true, false, true)]
+    #[case::deadlock_detected("40P01", Failure::Conflict, true, false, true)]
+    #[case::admin_shutdown("57P01", Failure::ServerLost, true, false, false)]
+    #[case::crash_shutdown("57P02", Failure::ServerLost, true, false, false)]
+    #[case::cannot_connect_now("57P03", Failure::ServerLost, true, false, false)]
+    #[case::database_dropped("57P04", Failure::Unavailable, false, false, true)]
+    #[case::query_canceled("57014", Failure::Unavailable, false, false, true)]
+    #[case::lock_not_available("55P03", Failure::Unavailable, false, false, true)]
+    #[case::connection_failure("08006", Failure::Unavailable, false, false, true)]
+    #[case::protocol_violation("08P01", Failure::Unavailable, false, false, true)]
+    #[case::invalid_password("28P01", Failure::Unavailable, false, false, true)]
+    #[case::invalid_catalog_name("3D000", Failure::Unavailable, false, false, true)]
+    #[case::insufficient_privilege("42501", Failure::Unavailable, false, false, true)]
+    #[case::invalid_sql_statement_name("26000", Failure::Unavailable, false, false, true)]
+    #[case::disk_full("53100", Failure::Unavailable, false, false, true)]
+    #[case::too_many_connections("53300", Failure::Unavailable, false, false, true)]
+    #[case::io_error("58030", Failure::Unavailable, false, false, true)]
+    #[case::in_failed_sql_transaction("25P02", Failure::Defect, false, true, true)]
+    #[case::foreign_key_violation("23503", Failure::Defect, false, true, true)]
+    #[case::unique_violation("23505", Failure::Defect, false, true, true)]
+    #[case::undefined_table("42P01", Failure::Defect, false, true, true)]
+    #[case::internal_error("XX000", Failure::Defect, false, true, true)]
+    #[case::none("", Failure::Defect, false, true, true)]
+    fn a_sqlstate_says_what_to_do(
+        #[case] sqlstate: &str,
+        #[case] failure: Failure,
+        #[case] passes: bool,
+        #[case] is_defect: bool,
+        #[case] usable: bool,
+    ) {
+        assert_eq!(Failure::of_sqlstate(sqlstate), failure);
+        let found = (failure.passes(), failure.is_defect(), failure.leaves_session_usable());
+        assert_eq!(found, (passes, is_defect, usable));
+        assert_eq!(RETRIED.contains(&sqlstate), passes);
+    }
+
+    #[test]
+    fn a_failure_without_a_sqlstate_says_what_to_do_as_well() {
+        for (error, failure) in [
+            (sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()), Failure::ServerLost),
+            (sqlx::Error::Protocol("cut".to_owned()), Failure::ServerLost),
+            (sqlx::Error::PoolTimedOut, Failure::Unavailable),
+            (sqlx::Error::RowNotFound, Failure::Defect),
+            (sqlx::Error::WorkerCrashed, Failure::DefectOfSession),
+        ] {
+            assert_eq!(Failure::of(&error), failure, "{error}");
+        }
+        assert!(!Failure::DefectOfSession.leaves_session_usable() && Failure::DefectOfSession.is_defect());
+    }
+
+    #[test]
+    fn only_a_server_that_may_soon_be_there_is_waited_for() {
+        assert!(is_not_there_yet(&sqlx::Error::Io(ErrorKind::ConnectionRefused.into())));
+        assert!(!is_not_there_yet(&sqlx::Error::Io(ErrorKind::TimedOut.into())));
+        assert!(!is_not_there_yet(&sqlx::Error::PoolClosed));
+    }
+}
