@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::error::{Code, Error};
 use crate::operation::Status;
@@ -142,7 +143,10 @@ impl Worker {
             "operation",
             otel.kind = "consumer",
             otel.name = "operation",
-            request_id = %deletion.operation_id,
+            otel.status_code = Empty,
+            error.type = Empty,
+            customer_deletion.request_id = %deletion.operation_id,
+            customer_deletion.error_code = Empty,
         );
         if leased.attempts() == 1 {
             metrics::waited_in_queue(leased.waited);
@@ -150,6 +154,7 @@ impl Worker {
         let began = Instant::now();
         let result = self.queue.attempt(&leased).instrument(span.clone()).await;
         metrics::attempted(deletion.resource, began.elapsed(), result.is_err());
+        trace(&span, &result);
         match result {
             Ok(Some(end)) => report(&leased, &end, began.elapsed()),
             Ok(None) => tracing::info!(request_id = %deletion.operation_id, "another attempt has the operation"),
@@ -166,6 +171,18 @@ impl Worker {
             // Its lease ends by itself.
             Err(error) => tracing::warn!(%request_id, %error, "an operation could not be put back"),
         }
+    }
+}
+
+/// A refusal is no failure of the service.
+fn trace(span: &Span, result: &Result<Option<End>, Error>) {
+    let code = match result {
+        Ok(end) => end.as_ref().and_then(|end| end.code),
+        Err(error) => Some(error.code()),
+    };
+    span.record("customer_deletion.error_code", code.map(Code::name));
+    if code == Some(Code::GLOBAL_1001) {
+        traces::fail(span, Code::GLOBAL_1001.name());
     }
 }
 

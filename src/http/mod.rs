@@ -15,6 +15,7 @@ mod operations;
 mod prefer;
 mod report;
 mod requester;
+mod span;
 mod target;
 mod validate_only;
 

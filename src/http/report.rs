@@ -13,12 +13,12 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
 use opentelemetry::trace::TraceId;
-use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::answer::{REQUEST_ID, RequestId, answer_as};
 use super::connection::Connection;
+use super::span::{self, OTHER_METHOD};
 use crate::error::Error;
 use crate::operation::Deletion;
 use crate::telemetry::{metrics, traces};
@@ -68,6 +68,7 @@ struct LineIfAbandoned {
     trace_id: Option<TraceId>,
     method: &'static str,
     notes: Rc<Notes>,
+    span: Span,
     answered: bool,
 }
 
@@ -77,6 +78,14 @@ impl Drop for LineIfAbandoned {
             return;
         }
         metrics::request_abandoned();
+        let end = span::End {
+            method: self.method,
+            route: self.notes.route.get(),
+            status: None,
+            request_id: Some(&self.request_id.to_string()),
+            error_code: None,
+        };
+        span::end(&self.span, &end);
         let deletion = self.notes.deletion.get();
         let validate_only = self.notes.validate_only.get();
         let reason = match deletion {
@@ -118,17 +127,7 @@ pub async fn answer_and_report(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let began = Instant::now();
-    let span = tracing::info_span!(
-        target: traces::TARGET,
-        "call",
-        otel.kind = "server",
-        otel.status_code = Empty,
-        http.request.method = method(request.method()),
-        http.route = Empty,
-        http.response.status_code = Empty,
-        error.type = Empty,
-        request_id = Empty,
-    );
+    let span = span::begin(request.head());
     let trace_id = traces::continue_trace(&span, request.headers());
     let _at_work = request.conn_data::<Arc<Connection>>().map(Connection::begin);
     let id = RequestId(Uuid::now_v7());
@@ -140,6 +139,7 @@ pub async fn answer_and_report(
         trace_id,
         method: method(request.method()),
         notes: Rc::clone(&notes),
+        span: span.clone(),
         answered: false,
     };
     let response = answer_as(id, request, next).instrument(span.clone()).await;
@@ -195,20 +195,14 @@ impl Report<'_> {
     }
 
     fn trace(&self, span: &Span) {
-        if span.is_disabled() {
-            return;
-        }
-        let method = method(self.request.method());
-        if let Some(route) = &self.route {
-            traces::rename(span, format!("{method} {route}"));
-            span.record("http.route", route.as_ref());
-        }
-        span.record("http.response.status_code", self.status);
-        span.record("request_id", self.request_id);
-        span.record("error.type", self.error.map(|error| error.code().name()));
-        if self.failed() {
-            span.record("otel.status_code", "ERROR");
-        }
+        let end = span::End {
+            method: method(self.request.method()),
+            route: self.route.as_deref(),
+            status: Some(self.status),
+            request_id: self.request_id,
+            error_code: self.error.map(|error| error.code().name()),
+        };
+        span::end(span, &end);
     }
 
     fn count(self) {
@@ -232,9 +226,10 @@ fn gateway_request_id(headers: &HeaderMap) -> Option<&str> {
     (plain && (1..=LONGEST).contains(&id.len())).then_some(id)
 }
 
-/// A client may send any word as its method, however long; the usual ones are told apart.
-fn method(method: &Method) -> &'static str {
+/// The method, if it is a registered one. A client may send any word, however long.
+pub fn method(method: &Method) -> &'static str {
     match method.as_str() {
+        "CONNECT" => "CONNECT",
         "DELETE" => "DELETE",
         "GET" => "GET",
         "HEAD" => "HEAD",
@@ -242,8 +237,8 @@ fn method(method: &Method) -> &'static str {
         "PATCH" => "PATCH",
         "POST" => "POST",
         "PUT" => "PUT",
-        // The word of OpenTelemetry for all others.
-        _ => "_OTHER",
+        "TRACE" => "TRACE",
+        _ => OTHER_METHOD,
     }
 }
 

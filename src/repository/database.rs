@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{self, Failure, sqlstate};
+use super::observed::database_is;
 use super::sessions::Sessions;
 use crate::config;
 use crate::error::Error;
@@ -29,6 +30,7 @@ pub struct Database {
 impl Database {
     /// Connects when first asked to work, so that the service can start before its database.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Database {
+        database_is(&options);
         Database { sessions: Sessions::new(settings, options), longest_call: settings.deadline }
     }
 

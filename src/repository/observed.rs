@@ -1,39 +1,80 @@
 //! How a statement shows to operators: its span, and its place in the metrics.
+//!
+//! Names, types and status of the span follow OpenTelemetry's semantic conventions for database clients.
 
+use std::sync::OnceLock;
+
+use sqlx::postgres::PgConnectOptions;
 use tokio::time::Instant;
-use tracing::Instrument;
 use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
-use super::failure::sqlstate;
+use super::failure::{Failure, sqlstate};
 use crate::telemetry::{metrics, traces};
 
-/// Does the statement of a file in `sql/`, and reports how long it took; also one that is given up in the middle.
+/// The database of this process, for the spans.
+static DATABASE: OnceLock<Place> = OnceLock::new();
+
+struct Place {
+    namespace: Option<String>,
+    /// A host, or the path of a socket.
+    address: String,
+    port: Option<i64>,
+}
+
+/// Notes where statements go from now on. A process has one database.
+pub fn database_is(options: &PgConnectOptions) {
+    DATABASE.get_or_init(|| Place {
+        namespace: options.get_database().map(str::to_owned),
+        address: options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string()),
+        port: options.get_socket().is_none().then(|| options.get_port().into()),
+    });
+}
+
+/// Does the statement of a file in `sql/`, and reports how long it took, also if it is cancelled.
 pub async fn observed<T>(
     file: &'static str,
     statement: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, sqlx::Error> {
     let name = statement_name(file);
-    let span = tracing::info_span!(
+    let span = span(name);
+    let mut report = Report { name, began: Instant::now(), span: span.clone(), ended: false };
+    let result = statement.instrument(span.clone()).await;
+    report.ended = true;
+    if let Err(error) = &result {
+        let state = sqlstate(error);
+        span.record("db.response.status_code", state.as_deref());
+        traces::fail(&span, state.as_deref().unwrap_or_else(|| kind(error)));
+    }
+    result
+}
+
+/// A span inside that of a call or of an operation. Upkeep has none: an idle service would export one every second.
+fn span(name: &'static str) -> Span {
+    if Span::current().is_none() {
+        return Span::none();
+    }
+    let database = DATABASE.get();
+    tracing::info_span!(
         target: traces::TARGET,
         "statement",
         otel.kind = "client",
         otel.name = name,
         otel.status_code = Empty,
         db.system.name = "postgresql",
+        db.namespace = database.and_then(|place| place.namespace.as_deref()),
         db.query.summary = name,
         db.response.status_code = Empty,
+        server.address = database.map(|place| place.address.as_str()),
+        server.port = database.and_then(|place| place.port),
         error.type = Empty,
-    );
-    let _timer = Timer { name, began: Instant::now() };
-    let result = statement.instrument(span.clone()).await;
-    if let Err(error) = &result {
-        span.record("otel.status_code", "ERROR");
-        match sqlstate(error) {
-            Some(state) => span.record("db.response.status_code", &*state).record("error.type", &*state),
-            None => span.record("error.type", "connection"),
-        };
-    }
-    result
+    )
+}
+
+/// For a failure to which PostgreSQL gave no code.
+fn kind(error: &sqlx::Error) -> &'static str {
+    // The first is OpenTelemetry's word for everything else.
+    if Failure::of(error).is_defect() { "_OTHER" } else { "connection" }
 }
 
 /// `src/repository/sql/delete_contacts.sql` is `delete_contacts`, as `pg_stat_activity` shows it too.
@@ -42,13 +83,18 @@ fn statement_name(file: &'static str) -> &'static str {
     name.strip_suffix(".sql").unwrap_or(name)
 }
 
-struct Timer {
+struct Report {
     name: &'static str,
     began: Instant,
+    span: Span,
+    ended: bool,
 }
 
-impl Drop for Timer {
+impl Drop for Report {
     fn drop(&mut self) {
         metrics::statement_ended(self.name, self.began.elapsed());
+        if !self.ended {
+            traces::fail(&self.span, traces::CANCELLED);
+        }
     }
 }

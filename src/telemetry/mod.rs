@@ -14,6 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use self::traces::Traces;
+use self::traces::environment::Variables;
 use crate::config::{Log, LogFormat, SettingsError};
 
 /// What has to be ended before the process ends.
@@ -28,11 +29,18 @@ pub struct Telemetry {
 ///
 /// When the level is not one, or a variable of OpenTelemetry cannot be followed.
 pub fn start(settings: &Log) -> Result<Telemetry, SettingsError> {
-    let traces = Traces::from_environment()?;
+    let variables = Variables::of_this_process();
+    let traces = Traces::new(&variables)?;
     let subscriber = log(settings, std::io::stdout, std::io::stdout().is_terminal())?;
     match &traces {
         Some(traces) => subscriber.with(traces.layer()).init(),
         None => subscriber.init(),
+    }
+    for variable in variables.ignored() {
+        tracing::warn!(
+            variable,
+            "changes nothing: the service exports traces alone, and only to an endpoint that is set"
+        );
     }
     Ok(Telemetry { traces })
 }

@@ -1,17 +1,16 @@
-//! Traces: one span for a call and one for each of its statements, sent by OTLP when the environment names a collector.
-//!
-//! The variables are those of the OpenTelemetry specification: `OTEL_EXPORTER_OTLP_ENDPOINT` and its kin, `OTEL_SERVICE_NAME`,
-//! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`. Without an endpoint no span is made.
+//! Traces: one span for a call or an operation, and one for each of its statements, sent by OTLP. The
+//! variables of the OpenTelemetry specification name the collector. Without an endpoint no span is made.
 
-mod environment;
+mod caller;
+pub mod environment;
 mod exporter;
+mod rule;
 
 use actix_web::http::header::HeaderMap;
-use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{TraceContextExt, TraceId, TracerProvider};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector, TelemetryResourceDetector};
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -19,7 +18,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use self::environment::variable;
+use self::environment::Variables;
 use self::exporter::Exporter;
 use crate::config::SettingsError;
 
@@ -28,8 +27,8 @@ pub const TARGET: &str = "customer_deletion::traces";
 
 const SERVICE_NAME: &str = "customer-deletion";
 
-/// The header of W3C Trace Context that names the caller's span.
-const TRACE_PARENT: &str = "traceparent";
+/// The `error.type` of work that was given up before its end.
+pub const CANCELLED: &str = "cancelled";
 
 /// The way to the collector.
 pub struct Traces {
@@ -37,17 +36,18 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// None where the environment names no collector, or turns traces off.
+    /// `None` if the variables name no collector, or turn traces off.
     ///
     /// # Errors
     ///
     /// Names the variable that cannot be followed.
-    pub fn from_environment() -> Result<Option<Traces>, SettingsError> {
-        let Some(endpoint) = environment::endpoint()? else { return Ok(None) };
-        environment::validate()?;
+    pub fn new(variables: &Variables) -> Result<Option<Traces>, SettingsError> {
+        let Some(endpoint) = variables.endpoint()? else { return Ok(None) };
+        variables.validate()?;
         let exporter = Exporter::new()
             .map_err(|error| SettingsError { setting: endpoint.to_owned(), problem: error.to_string() })?;
-        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
+        let resource = resource(variables);
+        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
         Ok(Some(Traces { provider }))
     }
 
@@ -75,20 +75,24 @@ impl Traces {
     }
 }
 
-fn resource() -> Resource {
-    // What the environment says comes later, and wins.
-    let name = variable("OTEL_SERVICE_NAME").unwrap_or_else(|| SERVICE_NAME.to_owned());
-    Resource::builder()
-        .with_service_name(name)
+/// The later one wins.
+fn resource(variables: &Variables) -> Resource {
+    let detectors: [Box<dyn ResourceDetector>; 2] =
+        [Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())];
+    let resource = Resource::builder_empty()
+        .with_service_name(SERVICE_NAME)
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
-        .build()
+        .with_detectors(&detectors);
+    match variables.get("OTEL_SERVICE_NAME") {
+        Some(name) => resource.with_service_name(name.to_owned()).build(),
+        None => resource.build(),
+    }
 }
 
-/// Makes the span a part of the trace that the caller's headers name, if they name one. Gives the id of the trace: the span's
-/// own, or the caller's where no span is made.
+/// Makes the span a part of the trace that the caller's headers name, if they name one. Returns the id of
+/// the trace: the span's own, or the caller's if no span is made.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<TraceId> {
-    let from_caller =
-        headers.contains_key(TRACE_PARENT).then(|| TraceContextPropagator::new().extract(&Headers(headers)));
+    let from_caller = caller::context(headers);
     if span.is_disabled() {
         return from_caller.and_then(|context| trace_id(&context));
     }
@@ -99,6 +103,11 @@ pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<TraceId> {
     trace_id(&span.context())
 }
 
+/// Ends the span as one that failed, in this way. It needs the fields `otel.status_code` and `error.type`.
+pub fn fail(span: &Span, error_type: &str) {
+    span.record("otel.status_code", "ERROR").record("error.type", error_type);
+}
+
 /// Gives the span a name that was not known at its begin.
 pub fn rename(span: &Span, name: String) {
     span.context().span().update_name(name);
@@ -106,16 +115,4 @@ pub fn rename(span: &Span, name: String) {
 
 fn trace_id(context: &Context) -> Option<TraceId> {
     Some(context.span().span_context().trace_id()).filter(|id| *id != TraceId::INVALID)
-}
-
-struct Headers<'a>(&'a HeaderMap);
-
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(|name| name.as_str()).collect()
-    }
 }

@@ -1,13 +1,12 @@
-//! The variables of OpenTelemetry, refused where the library would pass over them in silence and no span would arrive.
+//! The variables of OpenTelemetry. What cannot be followed is refused or named in the log: the library would ignore it in silence.
 //!
-//! No message shows a value that may be a secret: headers are, and an endpoint may have one in it.
+//! No message shows a value that may be a secret. Headers are secrets, and an endpoint may contain one.
 
+use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsString;
 
-use actix_web::http::Uri;
-use actix_web::http::header::HeaderName;
-use reqwest::Url;
-
+use super::rule::Rule;
 use crate::config::SettingsError;
 
 const SAMPLERS: [&str; 6] = [
@@ -19,133 +18,304 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_traceidratio",
 ];
 
-const NUMBERS: [&str; 7] = [
-    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
-    "OTEL_EXPORTER_OTLP_TIMEOUT",
-    "OTEL_BSP_SCHEDULE_DELAY",
-    "OTEL_BSP_MAX_QUEUE_SIZE",
-    "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
-    "OTEL_BSP_EXPORT_TIMEOUT",
-    "OTEL_BSP_MAX_CONCURRENT_EXPORTS",
+const AUTHORITIES: &str =
+    "is not supported: the certificate authorities of the system are trusted, or those of SSL_CERT_FILE";
+const CLIENT_CERTIFICATES: &str = "is not supported: the service has no certificate of its own for the collector";
+
+/// Milliseconds. A delay near 0 would keep a core busy, and a long timeout would hold up the end of the service.
+const DELAY: Rule = Rule::Number(10, 60_000);
+const TIMEOUT: Rule = Rule::Number(1, 60_000);
+
+/// Spans. Memory for the whole queue is allocated at the start, about 8 MiB for the longest.
+const QUEUE: Rule = Rule::Number(1, 16_384);
+const BATCH: Rule = Rule::Number(1, 4_096);
+
+const SPAN_LIMIT: Rule = Rule::Number(1, 1_000);
+
+/// Every variable that is followed or refused.
+const TABLE: &[(&str, Rule)] = &[
+    ("OTEL_SDK_DISABLED", Rule::Boolean),
+    ("OTEL_TRACES_EXPORTER", Rule::Word(&["otlp", "none"])),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", Rule::Url),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", Rule::Url),
+    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", Rule::Word(&["http/protobuf"])),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", Rule::Word(&["http/protobuf"])),
+    ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", Rule::Word(&["none"])),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", Rule::Word(&["none"])),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", Rule::Headers),
+    ("OTEL_EXPORTER_OTLP_HEADERS", Rule::Headers),
+    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", TIMEOUT),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", TIMEOUT),
+    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", Rule::Unsupported(AUTHORITIES)),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", Rule::Unsupported(AUTHORITIES)),
+    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", Rule::Unsupported(CLIENT_CERTIFICATES)),
+    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", Rule::Unsupported(CLIENT_CERTIFICATES)),
+    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", Rule::Unsupported(CLIENT_CERTIFICATES)),
+    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", Rule::Unsupported(CLIENT_CERTIFICATES)),
+    ("OTEL_BSP_SCHEDULE_DELAY", DELAY),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE),
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH),
+    ("OTEL_PROPAGATORS", Rule::Words("tracecontext", "baggage")),
+    ("OTEL_SERVICE_NAME", Rule::Text(255)),
+    ("OTEL_RESOURCE_ATTRIBUTES", Rule::Pairs(4_096)),
+    ("OTEL_TRACES_SAMPLER", Rule::Word(&SAMPLERS)),
+    ("OTEL_TRACES_SAMPLER_ARG", Rule::Ratio),
+    ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", SPAN_LIMIT),
+    ("OTEL_SPAN_EVENT_COUNT_LIMIT", SPAN_LIMIT),
+    ("OTEL_SPAN_LINK_COUNT_LIMIT", SPAN_LIMIT),
 ];
 
-/// The variable that names the collector. None where there is none, or where traces are turned off.
-pub fn endpoint() -> Result<Option<&'static str>, SettingsError> {
-    if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Ok(None);
-    }
-    match variable("OTEL_TRACES_EXPORTER").as_deref() {
-        Some("none") => return Ok(None),
-        None | Some("otlp") => {}
-        Some(other) => return refuse("OTEL_TRACES_EXPORTER", format!("must be `otlp` or `none`, and is `{other}`")),
-    }
-    // The more special one wins.
-    let names = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-    let Some((name, text)) = names.into_iter().find_map(|name| Some((name, variable(name)?))) else {
-        return Ok(None);
-    };
-    if is_endpoint(&text) { Ok(Some(name)) } else { refuse(name, "must be a URL like http://collector:4318") }
-}
+/// The beginnings of other variables of the specification. They change nothing here: metrics are scraped, and logs go to standard
+/// output. The rest of `OTEL_` may be anything: Kubernetes sets `OTEL_COLLECTOR_PORT` for a Service of that name.
+const IGNORED: [&str; 12] = [
+    "OTEL_ATTRIBUTE_",
+    "OTEL_BLRP_",
+    "OTEL_BSP_",
+    "OTEL_CONFIG_FILE",
+    "OTEL_EVENT_",
+    "OTEL_EXPORTER_",
+    "OTEL_LINK_",
+    "OTEL_LOG",
+    "OTEL_METRIC",
+    "OTEL_SPAN_",
+    "OTEL_TRACE",
+    "OTEL_EXPERIMENTAL_",
+];
 
-/// Each parser takes something that the other does not.
-fn is_endpoint(text: &str) -> bool {
-    let is_http = |uri: Uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    };
-    Url::parse(text).is_ok() && text.parse().is_ok_and(is_http)
-}
+/// The value of `OTEL_BSP_MAX_QUEUE_SIZE` that the library takes if there is none.
+const USUAL_QUEUE: u64 = 2_048;
 
-/// Refuses what cannot be followed of all the rest.
-pub fn validate() -> Result<(), SettingsError> {
-    for name in ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"] {
-        check(name, |value| value == "http/protobuf", "must be `http/protobuf`")?;
+/// The variables whose names begin with `OTEL_`, without the empty ones.
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    pub fn of_this_process() -> Variables {
+        let text = |(name, value): (OsString, OsString)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        };
+        Variables::new(env::vars_os().map(text))
     }
-    for name in ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"] {
-        check(name, |value| value.eq_ignore_ascii_case("none"), "must be `none`")?;
+
+    fn new(all: impl Iterator<Item = (String, String)>) -> Variables {
+        Variables(all.filter(|(name, value)| name.starts_with("OTEL_") && !value.is_empty()).collect())
     }
-    for name in NUMBERS {
-        check(name, |value| value.parse::<u64>().is_ok(), "must be a whole number")?;
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
-    for name in ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"] {
-        if variable(name).is_some_and(|value| !are_headers(&value)) {
-            return refuse(name, "must be of the form key=value,key=value");
+
+    /// The variable that names the collector. `None` if there is none, or if traces are turned off.
+    pub fn endpoint(&self) -> Result<Option<&'static str>, SettingsError> {
+        self.check(["OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER"])?;
+        if self.disabled() || self.is("OTEL_TRACES_EXPORTER", "none") {
+            return Ok(None);
+        }
+        // The more special one wins.
+        let names = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+        Ok(names.into_iter().find(|name| self.get(name).is_some()))
+    }
+
+    /// Refuses what cannot be followed.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        let is_read = |name: &&str| *name != "OTEL_TRACES_SAMPLER_ARG" || self.samples_by_ratio();
+        self.check(TABLE.iter().map(|(name, _)| *name).filter(is_read))?;
+        // The library would take the length of the queue in silence.
+        let number = |name| self.get(name).and_then(|value| value.parse::<u64>().ok());
+        let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(USUAL_QUEUE);
+        match number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") {
+            Some(batch) if batch > queue => {
+                let problem = format!("must be at most OTEL_BSP_MAX_QUEUE_SIZE ({queue}), and is `{batch}`");
+                Err(SettingsError { setting: "OTEL_BSP_MAX_EXPORT_BATCH_SIZE".to_owned(), problem })
+            }
+            Some(_) | None => Ok(()),
         }
     }
-    validate_sampler()
-}
 
-fn validate_sampler() -> Result<(), SettingsError> {
-    let must_be_one = format!("must be one of {}", SAMPLERS.join(", "));
-    check("OTEL_TRACES_SAMPLER", |value| SAMPLERS.contains(&value), &must_be_one)?;
-    if variable("OTEL_TRACES_SAMPLER").is_some_and(|sampler| sampler.ends_with("traceidratio")) {
-        let is_ratio = |value: &str| value.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio));
-        check("OTEL_TRACES_SAMPLER_ARG", is_ratio, "must be a number from 0 to 1")?;
+    /// The variables that change nothing, although whoever set them may think so.
+    pub fn ignored(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str).filter(|name| !self.disabled() && self.is_ignored(name))
     }
-    Ok(())
-}
 
-/// Spaces around a pair and a comma at the end are allowed. What is percent-encoded is decoded by the library.
-fn are_headers(text: &str) -> bool {
-    text.split_terminator(',').all(|pair| match pair.trim().split_once('=') {
-        Some((name, value)) => {
-            let value = value.trim();
-            name.trim().parse::<HeaderName>().is_ok() && !value.is_empty() && value.bytes().all(is_visible)
+    fn is_ignored(&self, name: &str) -> bool {
+        if name == "OTEL_TRACES_EXPORTER" {
+            return self.is(name, "otlp") && matches!(self.endpoint(), Ok(None));
         }
-        None => false,
-    })
-}
-
-fn is_visible(byte: u8) -> bool {
-    byte == b' ' || byte.is_ascii_graphic()
-}
-
-/// A variable, unless it is not set or empty.
-pub fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-fn check(name: &str, is_right: impl Fn(&str) -> bool, must: &str) -> Result<(), SettingsError> {
-    match variable(name) {
-        Some(value) if !is_right(&value) => refuse(name, format!("{must}, and is `{value}`")),
-        Some(_) | None => Ok(()),
+        let is_known = TABLE.iter().any(|(known, _)| *known == name);
+        let exports_nothing = name.ends_with("_EXPORTER") && self.is(name, "none");
+        IGNORED.iter().any(|start| name.starts_with(start)) && !is_known && !exports_nothing
     }
-}
 
-fn refuse<T>(name: &str, problem: impl Into<String>) -> Result<T, SettingsError> {
-    Err(SettingsError { setting: name.to_owned(), problem: problem.into() })
+    fn check<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<(), SettingsError> {
+        for name in names {
+            let rule = TABLE.iter().find(|(known, _)| *known == name).map(|(_, rule)| rule);
+            let Some((value, rule)) = self.get(name).zip(rule) else { continue };
+            rule.check(value).map_err(|problem| SettingsError { setting: name.to_owned(), problem })?;
+        }
+        Ok(())
+    }
+
+    fn disabled(&self) -> bool {
+        self.is("OTEL_SDK_DISABLED", "true")
+    }
+
+    fn samples_by_ratio(&self) -> bool {
+        self.get("OTEL_TRACES_SAMPLER").is_some_and(|sampler| sampler.ends_with("traceidratio"))
+    }
+
+    fn is(&self, name: &str, word: &str) -> bool {
+        self.get(name).is_some_and(|value| value.eq_ignore_ascii_case(word))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+
+    fn variables(all: &[(&str, &str)]) -> Variables {
+        Variables::new(all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    /// What stops the start with this value beside an endpoint. Empty if nothing does.
+    fn problem(all: &[(&str, &str)]) -> String {
+        let variables = variables(&[&[ENDPOINT], all].concat());
+        let checked = variables.endpoint().and_then(|_| variables.validate());
+        checked.map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    /// For each variable: values that are followed, and values that stop the start with these words.
+    #[rustfmt::skip]
+    const CASES: &[(&str, &[&str], &[&str], &str)] = &[
+        ("OTEL_SDK_DISABLED", &["false", "TRUE", ""], &["1", "yes"], "must be true or false, and is `"),
+        ("OTEL_TRACES_EXPORTER", &["otlp", "none"], &["console", "otlp,console"], "must be otlp or none, and is `"),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &["https://c/v1/traces"], &["ftp://me:hunter2@here", "c:4318"], "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &["http://[::1]:4318"], &["http://", "http://:4318"], "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", &["http/protobuf"], &["http/json", "grpc"], "must be http/protobuf, and is `"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", &["http/protobuf"], &["grpc", "HTTP/PROTOBUF"], "must be http/protobuf, and is `"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", &["none"], &["zstd"], "must be none, and is `"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", &["none"], &["gzip"], "must be none, and is `"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", &["a=b,c=d"], &["a=b,hunter2"], "key=value"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", &["authorization=Bearer%20x"], &["authorization hunter2"], "key=value"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", &["1", "60000"], &["0", "60001", "-1", "10s"], "from 1 to 60000, and is `"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", &["10000"], &["0", "18446744073709551615"], "from 1 to 60000, and is `"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", &[""], &["/hunter2.pem"], "SSL_CERT_FILE"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", &[""], &["/hunter2.pem"], "SSL_CERT_FILE"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", &[""], &["/c.pem"], "is not supported"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &[""], &["/c.pem"], "is not supported"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", &[""], &["/k.pem"], "is not supported"),
+        ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &[""], &["/k.pem"], "is not supported"),
+        ("OTEL_BSP_SCHEDULE_DELAY", &["10", "60000"], &["0", "9", "60001", "5s"], "from 10 to 60000, and is `"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", &["512", "16384"], &["0", "16385", "many"], "from 1 to 16384, and is `"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", &["1", "2048"], &["0", "4097", "1.5"], "from 1 to 4096, and is `"),
+        ("OTEL_PROPAGATORS", &["tracecontext", "tracecontext,baggage", "baggage, tracecontext"], &["b3", "baggage", "tracecontext,b3", "none"], "must be tracecontext, or tracecontext,baggage, and is `"),
+        ("OTEL_SERVICE_NAME", &["deletion"], &[], ""),
+        ("OTEL_RESOURCE_ATTRIBUTES", &["a=b,c=d%20e", "a="], &["a", "a=b,c", "=b"], "key=value"),
+        ("OTEL_TRACES_SAMPLER", &SAMPLERS, &["sometimes", "jaeger_remote"], "must be always_on, always_off, "),
+        ("OTEL_TRACES_SAMPLER_ARG", &["half"], &[], "not read without a sampler that has a ratio"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", &["1", "1000"], &["0", "1001"], "from 1 to 1000, and is `"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", &["128"], &["0", "4294967295"], "from 1 to 1000, and is `"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", &["128"], &["0", "4294967295"], "from 1 to 1000, and is `"),
+    ];
+
     #[test]
-    fn an_endpoint_is_a_url_with_a_host() {
-        for text in
-            ["http://collector:4318", "https://collector.example/otlp/", "http://127.0.0.1:9", "http://[::1]:4318"]
-        {
-            assert!(is_endpoint(text), "{text}");
-        }
-        for text in [
-            "ftp://collector",
-            "http://",
-            "http:///v1",
-            "http://:4318",
-            "collector:4318",
-            "http://a b",
-            "http://a:99999",
-        ] {
-            assert!(!is_endpoint(text), "{text}");
+    fn each_variable_is_followed_or_stops_the_start() {
+        for (name, right, wrong, words) in CASES {
+            for value in *right {
+                assert_eq!(problem(&[(name, value)]), "", "{name}={value}");
+            }
+            for value in *wrong {
+                let problem = problem(&[(name, value)]);
+                assert!(
+                    problem.starts_with(&format!("{name}: ")) && problem.contains(words),
+                    "{name}={value}: {problem}"
+                );
+                assert!(!problem.contains("hunter2"), "{problem}");
+            }
         }
     }
 
     #[test]
-    fn headers_are_pairs() {
-        for text in ["authorization=Bearer%20x", "a=b, c=d", "a=b=c", "a=b,"] {
-            assert!(are_headers(text), "{text}");
+    fn no_variable_is_without_a_case() {
+        let with_cases: Vec<_> = CASES.iter().map(|(name, ..)| *name).collect();
+        let all: Vec<_> = TABLE.iter().map(|(name, _)| *name).collect();
+        assert_eq!(with_cases, all);
+    }
+
+    #[test]
+    fn long_texts_stop_the_start() {
+        for (name, value) in
+            [("OTEL_SERVICE_NAME", "x".repeat(256)), ("OTEL_RESOURCE_ATTRIBUTES", format!("a={}", "b".repeat(4_095)))]
+        {
+            assert!(problem(&[(name, &value)]).contains("bytes"), "{name}");
+            assert_eq!(problem(&[(name, &value[..value.len() - 1])]), "");
         }
-        for text in ["a", "a=b,c", "=b", "a=", "a b=c", "a=b,,c=d", "a=\u{fc}"] {
-            assert!(!are_headers(text), "{text}");
+    }
+
+    #[test]
+    fn a_ratio_is_a_number_from_0_to_1() {
+        for sampler in ["traceidratio", "parentbased_traceidratio"] {
+            let with = |ratio| problem(&[("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", ratio)]);
+            for ratio in ["0", "0.25", "1"] {
+                assert_eq!(with(ratio), "");
+            }
+            for ratio in ["half", "1.5", "-0.1", "NaN"] {
+                assert!(with(ratio).contains("must be a number from 0 to 1"), "{ratio}");
+            }
         }
+    }
+
+    #[test]
+    fn a_batch_fits_into_the_queue() {
+        let with =
+            |queue, batch| problem(&[("OTEL_BSP_MAX_QUEUE_SIZE", queue), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", batch)]);
+        assert_eq!(with("100", "100"), "");
+        assert!(with("100", "101").contains("must be at most OTEL_BSP_MAX_QUEUE_SIZE (100), and is `101`"));
+        assert!(with("", "2049").contains("(2048)"));
+    }
+
+    #[test]
+    fn without_an_endpoint_nothing_is_exported() {
+        for all in [&[][..], &[ENDPOINT, ("OTEL_SDK_DISABLED", "true")], &[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none")]]
+        {
+            assert_eq!(variables(all).endpoint(), Ok(None), "{all:?}");
+        }
+        assert_eq!(variables(&[ENDPOINT]).endpoint(), Ok(Some("OTEL_EXPORTER_OTLP_ENDPOINT")));
+    }
+
+    #[test]
+    fn variables_that_change_nothing_are_named() {
+        let ignored = |all: &[(&str, &str)]| variables(all).ignored().map(str::to_owned).collect::<Vec<_>>();
+        for name in [
+            "OTEL_METRICS_EXPORTER",
+            "OTEL_LOGS_EXPORTER",
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_LOGS_HEADERS",
+            "OTEL_EXPORTER_OTLP_INSECURE",
+            "OTEL_EXPORTER_JAEGER_ENDPOINT",
+            "OTEL_METRIC_EXPORT_INTERVAL",
+            "OTEL_BLRP_SCHEDULE_DELAY",
+            "OTEL_BSP_EXPORT_TIMEOUT",
+            "OTEL_BSP_MAX_CONCURRENT_EXPORTS",
+            "OTEL_TRACE_SAMPLER",
+            "OTEL_LOG_LEVEL",
+            "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+            "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+            "OTEL_CONFIG_FILE",
+            "OTEL_TRACES_EXPORTER",
+        ] {
+            assert_eq!(ignored(&[(name, "otlp")]), [name]);
+            assert!(ignored(&[(name, "otlp"), ("OTEL_SDK_DISABLED", "true")]).is_empty(), "{name}");
+        }
+        for (name, value) in [
+            ("OTEL_METRICS_EXPORTER", "none"),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_COLLECTOR_PORT", "tcp://10.0.0.1:4318"),
+            ("OTEL_COLLECTOR_SERVICE_HOST", "10.0.0.1"),
+            ENDPOINT,
+        ] {
+            assert!(ignored(&[(name, value)]).is_empty(), "{name}");
+        }
+        assert!(ignored(&[ENDPOINT, ("OTEL_TRACES_EXPORTER", "otlp")]).is_empty());
     }
 }
