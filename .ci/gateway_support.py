@@ -21,6 +21,18 @@ RESELLER_KEY = "nordlicht-demo-key"
 CONTACTS = f"/api/v2/customer/{SUB_CUSTOMER}/contact"
 
 
+def line_with(path, text):
+    """The one line of a log with this text, once it is there."""
+    for _ in range(200):
+        with open(path, encoding="latin-1") as log:
+            lines = [line.rstrip("\n") for line in log if text in line]
+        if lines:
+            assert len(lines) == 1, f"more than one line of {path} has {text}: {lines}"
+            return lines[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no line of {path} has {text}")
+
+
 def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -67,6 +79,10 @@ class Gateway:
             time.sleep(0.05)
         with open(self.log.name) as log:
             raise AssertionError(f"{self.name} does not listen: {log.read()}")
+
+    def logged(self, text):
+        """The one line of its log with this text, once it is there."""
+        return line_with(self.log.name, text)
 
     def stop(self):
         self.process.terminate()

@@ -8,7 +8,7 @@ import uuid
 
 from gateway_support import (
     CONTACTS, PLATFORM, PLATFORM_KEY, RESELLER, RESELLER_KEY, HAProxy, Nginx, Recorder, address, chunked, free_port,
-    headers, ids, is_live, new_contact, request, requesters, send, sql,
+    headers, ids, is_live, line_with, new_contact, request, requesters, send, sql,
 )
 
 SERVICE = address(os.environ["SERVICE"])
@@ -153,15 +153,13 @@ class Behind:
     def test_the_service_is_told_the_requester_once_and_the_ids_of_the_call(self):
         recorder = self.recorder(answers(1))
         gateway = self.in_front_of(recorder.address)
-        trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
         lines = [KEY, f"X-Requester-Id: {PLATFORM}", f"X_Requester_Id: {PLATFORM}", "Connection: X-Requester-Id",
-                 "X-Request-Id: of-the-caller", f"traceparent: {trace}", "Idempotency-Key: once"]
+                 "X-Request-Id: of-the-caller", "Idempotency-Key: once"]
         answer = send(gateway.address, request("DELETE", CONTACTS, *lines, body=ids(str(uuid.uuid4()))))
         self.assertEqual(answer.status, 200, answer)
         [arrived] = recorder.requests
         self.assertEqual(headers(arrived, "X-Requester-Id"), [RESELLER])
         self.assertEqual(headers(arrived, "X-Request-Id"), ["of-the-caller"])
-        self.assertEqual(headers(arrived, "traceparent"), [trace])
         self.assertEqual(headers(arrived, "Idempotency-Key"), ["once"])
         self.assertEqual(headers(arrived, "X-Api-Key"), [])
         self.assertNotIn("x-requester-id", " ".join(headers(arrived, "Connection")).lower())
@@ -175,6 +173,35 @@ class Behind:
             [request_id] = headers(arrived, "X-Request-Id")
             uuid.UUID(request_id)
         self.assertEqual(len(recorder.requests), 2)
+
+    def test_the_trace_of_a_caller_ends_at_the_gateway(self):
+        recorder = self.recorder(answers(1))
+        gateway = self.in_front_of(recorder.address)
+        parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        lines = [f"traceparent: {parent}", f"Traceparent: {parent}", "tracestate: a=b", "tracestate: c=d", "Baggage: e=f"]
+        send(gateway.address, request("GET", f"/api/v2/global/call/{uuid.uuid4()}", KEY, *lines))
+        [arrived] = recorder.requests
+        for name in "traceparent", "tracestate", "baggage":
+            self.assertEqual(headers(arrived, name), [], name)
+
+    def test_a_call_is_logged_once_with_the_id_that_the_service_logs(self):
+        of_the_caller = f"of-the-caller-{uuid.uuid4()}"
+        for lines in [f"X-Request-Id: {of_the_caller}"], [], ["X-Request-Id: {}"], ["X-Request-Id: a", "X-Request-Id: {}"]:
+            with self.subTest(lines):
+                customer = str(uuid.uuid4())
+                path = f"/api/v2/customer/{customer}/contact/{uuid.uuid4()}"
+                self.assertEqual(self.send(request("DELETE", f"{path}?validateOnly=true", KEY, *lines)).status, 404)
+                of_the_service = json.loads(line_with(os.environ["SERVICE_LOG"], customer))["gateway_request_id"]
+                self.assertIn(of_the_caller if lines and of_the_caller in lines[0] else "", of_the_service)
+                line = self.gateway.logged(path)
+                for part in f'"DELETE {path}" 404 ', f"request_id={of_the_service} ", f"requester={RESELLER} ":
+                    self.assertIn(part, line)
+                self.assertNotIn("validateOnly", line)
+
+    def test_a_call_that_the_gateway_refuses_is_logged_too(self):
+        path = f"{CONTACTS}/{uuid.uuid4()}"
+        self.assertEqual(self.send(request("DELETE", path)).status, 401)
+        self.assertIn(f'"DELETE {path}" 401 request_id=', self.gateway.logged(path))
 
     def test_who_is_not_known_gets_the_envelope(self):
         contact = new_contact()
