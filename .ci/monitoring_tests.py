@@ -45,12 +45,12 @@ def check_dashboard():
 
 
 def check_runbook():
-    """Each alert names its section, each section is that of an alert, and what they link to within the page is there."""
+    """Each alert has the URL of its section, each section is that of an alert, and what they link to within the page is there."""
     with open(RULES) as file:
         text = file.read()
     alerts = re.findall(r"- alert: (\w+)", text)
     assert alerts
-    named = re.findall(r"- alert: (\w+)\n(?:(?!      - alert).*\n)*? +runbook: deploy/runbook\.md#(\w+)\n", text)
+    named = re.findall(r"- alert: (\w+)\n(?:(?!      - alert).*\n)*? +runbook_url: https://\S+/runbook\.md#(\w+)\n", text)
     assert named == [(alert, alert.lower()) for alert in alerts], f"alerts and the sections they name: {named}"
     with open(RUNBOOK) as file:
         page = file.read()

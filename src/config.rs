@@ -3,6 +3,7 @@
 //! `CUSTOMER_DELETION__HTTP__PORT` in the environment is `port` in the section `[http]` of the file, a TOML file that
 //! `CUSTOMER_DELETION_CONFIG` names. The environment wins.
 
+mod hosts;
 mod migration;
 mod queue;
 mod reading;
@@ -18,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::hosts::AllowedHosts;
 pub use self::migration::Migration;
 pub use self::queue::Queue;
 pub use self::requester::{Header, Jwt, JwtSource, KeySource, Requester, RequesterSource, WAIT_FOR_KEY};
@@ -99,6 +101,8 @@ impl Default for Database {
 pub struct Http {
     pub host: IpAddr,
     pub port: u16,
+    /// The hosts that calls may name in `Host`, separated by commas. Any if it is not set.
+    pub allowed_hosts: Option<String>,
     /// Threads that serve calls. One serves thousands of calls a second; a second one mostly wakes the first.
     pub workers: usize,
     /// The largest body, in bytes.
@@ -118,11 +122,19 @@ pub struct Http {
     pub drain_seconds: u64,
 }
 
+impl Http {
+    /// `None` if calls may name any host.
+    pub fn allowed_hosts(&self) -> Result<Option<AllowedHosts>, SettingsError> {
+        self.allowed_hosts.as_deref().map(AllowedHosts::parse).transpose()
+    }
+}
+
 impl Default for Http {
     fn default() -> Http {
         Http {
             host: ANY_ADDRESS,
             port: 8080,
+            allowed_hosts: None,
             workers: 1,
             max_body_bytes: 1024 * 1024,
             body_timeout: Duration::from_secs(10),

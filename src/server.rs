@@ -10,7 +10,7 @@ use actix_web::{App, HttpServer, dev};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{Settings, SettingsError};
+use crate::config::{AllowedHosts, Settings, SettingsError};
 use crate::http::{
     self, Admission, Capacity, Connections, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
     WATCH_INTERVAL,
@@ -36,6 +36,7 @@ pub struct Server {
     settings: Settings,
     database: PgConnectOptions,
     identification: Identification,
+    allowed_hosts: Option<AllowedHosts>,
     calls: TcpListener,
     management: TcpListener,
 }
@@ -44,10 +45,12 @@ impl Server {
     /// Takes the two ports. A port of 0 takes a free one; [`Server::address`] tells which.
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
         let database = settings.database.connect_options()?;
-        let identification = Identification::new(settings.requester.source()?)?;
+        let (source, allowed_hosts) = (settings.requester.source()?, settings.http.allowed_hosts()?);
+        http::host::warn_of_rebinding(&source, allowed_hosts.as_ref());
+        let identification = Identification::new(source)?;
         let calls = listen(SocketAddr::new(settings.http.host, settings.http.port))?;
         let management = listen(SocketAddr::new(settings.management.host, settings.management.port))?;
-        Ok(Server { settings, database, identification, calls, management })
+        Ok(Server { settings, database, identification, allowed_hosts, calls, management })
     }
 
     /// Where calls go.
@@ -79,6 +82,7 @@ impl Server {
             identification: self.identification.clone(),
             admission: admission.clone(),
             limits,
+            allowed_hosts: self.allowed_hosts,
             document: Document::new(&self.identification, limits),
         };
         let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
@@ -184,6 +188,7 @@ fn serve_calls(
     let workers = settings.http.workers;
     let server = HttpServer::new(move || {
         App::new()
+            .wrap(from_fn(http::host::guard))
             .wrap(from_fn(http::framing::guard))
             .wrap(from_fn(http::answer_and_report))
             .configure(http::service(service.clone()))

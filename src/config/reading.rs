@@ -5,7 +5,8 @@ use config::{Config, ConfigError, Environment, File, FileFormat};
 use super::{FILE_VARIABLE, PREFIX, Settings, SettingsError, variable};
 
 /// Settings that switch a check on. Empty, one is not the same as not set.
-const CHECKS: [&str; 3] = ["requester.jwt.issuer", "requester.jwt.audience", "requester.jwt.scope"];
+const CHECKS: [&str; 4] =
+    ["http.allowed_hosts", "requester.jwt.issuer", "requester.jwt.audience", "requester.jwt.scope"];
 
 impl Settings {
     /// Reads the environment of this process, and the file that it names.

@@ -6,6 +6,7 @@ mod launch_error;
 pub mod postgres;
 mod program;
 mod service_role;
+mod shell;
 mod user;
 mod watchdog;
 pub(crate) mod world;
@@ -23,7 +24,7 @@ use sqlx::{ConnectOptions, Connection};
 use self::folder::Folder;
 use self::postgres::{Durability, LaunchError, PrivatePostgres};
 use self::program::{Cancel, say};
-use crate::config::{LogFormat, Settings, SettingsError};
+use crate::config::{AllowedHosts, LogFormat, Settings, SettingsError};
 use crate::error::Error;
 use crate::repository::Repository;
 use crate::schema::{self, SchemaError};
@@ -45,11 +46,12 @@ pub struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
 
-    /// The port of the service. Without it 8080, or a free one if that is taken.
+    /// The port of the service. Without it that of CUSTOMER_DELETION__HTTP__PORT, or else 8080, or a free one if that is taken.
     #[arg(long)]
     port: Option<u16>,
 
-    /// The port for health and metrics. Without it 8081, or a free one if that is taken.
+    /// The port for health and metrics. Without it that of CUSTOMER_DELETION__MANAGEMENT__PORT, or else 8081, or a free one if
+    /// that is taken.
     #[arg(long, value_name = "PORT")]
     management_port: Option<u16>,
 
@@ -65,6 +67,8 @@ pub struct Arguments {
 /// Why there is no demo.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
+    #[error("cannot start without the variables of the shell that begin with PG: {0}")]
+    Shell(#[source] io::Error),
     #[error("neither XDG_DATA_HOME nor HOME is set; choose a folder for the data with --data-dir")]
     NoDataFolder,
     #[error(transparent)]
@@ -84,10 +88,13 @@ pub enum DemoError {
 }
 
 /// Runs the demo until `stop` is done. Nothing that it started outlives it.
-pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result<(), DemoError> {
+pub async fn run(mut arguments: Arguments, stop: impl Future<Output = ()>) -> Result<(), DemoError> {
     if arguments.load {
         return load(&arguments.base_url).await;
     }
+    shell::leave_libpq_variables().map_err(DemoError::Shell)?;
+    arguments.port = arguments.port.or(shell::port("http.port")?);
+    arguments.management_port = arguments.management_port.or(shell::port("management.port")?);
     let mut stop = pin!(stop);
     let Some(postgres) = start_postgres(&arguments, stop.as_mut()).await? else {
         return Ok(());
@@ -203,6 +210,7 @@ fn settings(url: String, arguments: &Arguments) -> Settings {
     settings.management.host = Ipv4Addr::LOCALHOST.into();
     settings.management.port =
         arguments.management_port.unwrap_or_else(|| usual_port(USUAL_MANAGEMENT_PORT, arguments.port));
+    settings.http.allowed_hosts = Some(AllowedHosts::THIS_MACHINE.to_owned());
     settings.requester.source = Some("header".to_owned());
     settings.requester.header.trusted_peers = "127.0.0.0/8, ::1".to_owned();
     settings.log.format = LogFormat::Text;

@@ -297,12 +297,13 @@ update customer
 set deleted_at = now() - interval '10 days'
 where name in ('Baltic SIM Trading', 'Elbwiesen Carsharing');
 
--- An operation of today, with the requestId of the API documents' examples.
+-- An operation of today, with the requestId of the documentation's examples. Lists of operations are in the order of their ids,
+-- and this one is older than any that a service makes.
 insert into operation (
   id, requester_id, customer_id, resource, target_ids, status, deleted_rows, created_at, completed_at
 )
 select
-  'ff74dca6-8e7f-4b85-a42b-13860913b370', parent_id, id, 'contact',
+  '01946983-4c40-7e85-a42b-13860913b370', parent_id, id, 'contact',
   '{81b5d9e3-6a0f-4278-9c4d-e2f76a1b5c30,f40a6c2d-e9b7-4d83-8156-9b3e0d7f2a41}', 'SUCCESS', 2,
   now() - interval '2 hours', now() - interval '2 hours' + interval '4 milliseconds'
 from customer

@@ -8,6 +8,7 @@ mod docs;
 mod envelope;
 pub mod framing;
 mod health;
+pub mod host;
 mod idempotency;
 mod listing;
 pub mod openapi;
@@ -24,6 +25,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource as Route, Scope, guard};
 
+use crate::config::AllowedHosts;
 use crate::error::{Code, Error};
 use crate::repository::Repository;
 use crate::resource::Resource;
@@ -48,6 +50,8 @@ pub struct Service {
     pub identification: Identification,
     pub admission: Admission,
     pub limits: Limits,
+    /// `None` if calls may name any host.
+    pub allowed_hosts: Option<AllowedHosts>,
     pub document: Document,
 }
 

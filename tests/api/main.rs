@@ -3,6 +3,7 @@
 mod support;
 
 mod crash;
+mod demo;
 mod docs;
 mod encoding;
 mod faults;
@@ -11,6 +12,7 @@ mod growing;
 mod health;
 mod histories;
 mod history;
+mod hosts;
 mod idempotency;
 mod identity;
 mod injected;

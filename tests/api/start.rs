@@ -32,6 +32,8 @@ fn serve() -> Command {
 #[case::a_url_that_is_none("CUSTOMER_DELETION__DATABASE__URL", "here")]
 #[case::a_bad_header_name("CUSTOMER_DELETION__REQUESTER__HEADER__NAME", "X Requester")]
 #[case::more_workers_than_any_machine_has("CUSTOMER_DELETION__HTTP__WORKERS", "100000")]
+#[case::no_allowed_host("CUSTOMER_DELETION__HTTP__ALLOWED_HOSTS", "")]
+#[case::a_port_of_an_allowed_host("CUSTOMER_DELETION__HTTP__ALLOWED_HOSTS", "localhost:8080")]
 #[case::a_bad_format("CUSTOMER_DELETION__LOG__FORMAT", "poem")]
 #[case::a_bad_level("CUSTOMER_DELETION__LOG__LEVEL", "x=y=z")]
 #[case::a_word_that_is_no_level("CUSTOMER_DELETION__LOG__LEVEL", "warning")]

@@ -156,7 +156,7 @@ async fn what_a_caller_makes_up_is_bounded() {
         ("url.scheme", text("http")),
         ("url.path", text(&path[..256])),
         ("http.response.status_code", integer(404)),
-        ("customer_deletion.request_id", text(&answer.header("Request-Id").unwrap())),
+        ("customer_deletion.request_id", text(answer.header("Request-Id").unwrap())),
         ("customer_deletion.error_code", text("NOT_FOUND")),
     ]);
     assert_eq!(attributes(&call), expected);
