@@ -4,6 +4,7 @@
 //! `CUSTOMER_DELETION_CONFIG` names. The environment wins.
 
 mod hosts;
+mod jwt;
 mod migration;
 mod queue;
 mod reading;
@@ -20,9 +21,10 @@ use serde::{Deserialize, Deserializer};
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::hosts::AllowedHosts;
+pub use self::jwt::{Jwt, JwtSource, KeySource, WAIT_FOR_KEY};
 pub use self::migration::Migration;
 pub use self::queue::Queue;
-pub use self::requester::{Header, Jwt, JwtSource, KeySource, Requester, RequesterSource, WAIT_FOR_KEY};
+pub use self::requester::{Header, Requester, RequesterSource};
 
 const PREFIX: &str = "CUSTOMER_DELETION";
 
