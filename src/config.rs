@@ -21,7 +21,7 @@ use serde::{Deserialize, Deserializer};
 use sqlx::postgres::PgConnectOptions;
 
 pub use self::hosts::AllowedHosts;
-pub use self::jwt::{Jwt, JwtSource, KeySource, WAIT_FOR_KEY};
+pub use self::jwt::{Jwt, JwtSource, KeySource, RequiredClaim, WAIT_FOR_KEY, published_url};
 pub use self::migration::Migration;
 pub use self::queue::Queue;
 pub use self::requester::{Header, Requester, RequesterSource};

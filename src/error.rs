@@ -1,5 +1,6 @@
 //! The documented codes, and why a call fails.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -137,7 +138,7 @@ pub enum Error {
 
     /// Log in. The reason is for the log; the answer does not tell it.
     #[error("not authenticated: {0}")]
-    Unauthenticated(&'static str),
+    Unauthenticated(Cow<'static, str>),
 
     /// Accept it: a documented rule says no.
     #[error("refused: {}", .0.name())]

@@ -1,12 +1,17 @@
 //! Reads the environment and the file, and names what cannot be read.
 
-use config::{Config, ConfigError, Environment, File, FileFormat};
+use config::{Config, ConfigError, Environment, File, FileFormat, Value, ValueKind};
 
 use super::{FILE_VARIABLE, PREFIX, Settings, SettingsError, variable};
 
 /// Settings that switch a check on. Empty, one is not the same as not set.
-const CHECKS: [&str; 4] =
-    ["http.allowed_hosts", "requester.jwt.issuer", "requester.jwt.audience", "requester.jwt.scope"];
+const CHECKS: [&str; 5] = [
+    "http.allowed_hosts",
+    "requester.jwt.issuer",
+    "requester.jwt.audience",
+    "requester.jwt.scope",
+    "requester.jwt.required_claims",
+];
 
 impl Settings {
     /// Reads the environment of this process, and the file that it names.
@@ -28,7 +33,7 @@ impl Settings {
     /// Reads an environment given as a map.
     pub fn from_environment(environment: config::Map<String, String>) -> Result<Settings, SettingsError> {
         refuse_misspelt_prefix(&environment)?;
-        let file = environment.get(FILE_VARIABLE).cloned();
+        let file = environment.get(FILE_VARIABLE).map(|file| file.trim().to_owned());
         let empty_checks: Vec<_> = CHECKS.into_iter().filter(|path| is_empty(&environment, path)).collect();
         let own_url = environment
             .iter()
@@ -51,13 +56,14 @@ impl Settings {
         for path in empty_checks {
             builder = builder.set_override(path, "").map_err(unreadable)?;
         }
-        let sources = builder.add_source(variables).build().map_err(|error| match &file {
+        let mut sources = builder.add_source(variables).build().map_err(|error| match &file {
             Some(file) => SettingsError {
                 setting: FILE_VARIABLE.to_owned(),
                 problem: format!("{file} cannot be read: {}", without_quotes(&error.to_string())),
             },
             None => unreadable(error),
         })?;
+        trim(&mut sources.cache);
 
         let settings: Settings = serde_path_to_error::deserialize(sources).map_err(|error| {
             let path = error.path().to_string();
@@ -82,6 +88,16 @@ fn refuse_misspelt_prefix(environment: &config::Map<String, String>) -> Result<(
             Err(SettingsError { setting: name.clone(), problem })
         }
         None => Ok(()),
+    }
+}
+
+/// A mounted secret ends with a line feed. No setting has a meaning for white space around it.
+fn trim(value: &mut Value) {
+    match &mut value.kind {
+        ValueKind::String(text) => *text = text.trim().to_owned(),
+        ValueKind::Table(table) => table.values_mut().for_each(trim),
+        ValueKind::Array(values) => values.iter_mut().for_each(trim),
+        _ => {}
     }
 }
 

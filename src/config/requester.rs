@@ -44,7 +44,7 @@ pub enum RequesterSource {
     /// A header, believed only from these peers.
     Header { name: HeaderName, trusted_peers: Vec<IpNet> },
     /// A signed token.
-    Jwt(JwtSource),
+    Jwt(Box<JwtSource>),
 }
 
 impl Requester {
@@ -58,7 +58,7 @@ impl Requester {
         let refuse = |problem: String| Err(SettingsError::new("requester.source", problem));
         match self.source.as_deref() {
             Some("header") => self.header.source(),
-            Some("jwt") => self.jwt.source().map(RequesterSource::Jwt),
+            Some("jwt") => self.jwt.source().map(|source| RequesterSource::Jwt(Box::new(source))),
             Some(other) => refuse(format!("must be `header` or `jwt`, and is `{other}`")),
             None => refuse("is not set; it must be `header` or `jwt`, and tells who names the requester".to_owned()),
         }

@@ -37,6 +37,23 @@ fn the_environment_is_read() {
 }
 
 #[test]
+fn white_space_around_a_value_means_nothing() {
+    let text = "[requester.header]\nname = \"X-File \"\n";
+    let settings = with_file(text, |(name, path)| {
+        load(&[
+            (name, &format!("{path}\n")),
+            ("DATABASE_URL", "postgres://localhost/name\n"),
+            ("CUSTOMER_DELETION__HTTP__PORT", " 9000\r\n"),
+            ("CUSTOMER_DELETION__LOG__FORMAT", "text\n"),
+        ])
+    })
+    .unwrap();
+    assert_eq!((settings.http.port, settings.log.format), (9000, LogFormat::Text));
+    assert_eq!(settings.requester.header.name, "X-File");
+    assert_eq!(settings.database.connect_options().unwrap().get_database(), Some("name"));
+}
+
+#[test]
 fn a_bad_value_is_named() {
     let message = refusal(&[("CUSTOMER_DELETION__HTTP__PORT", "eighty")]);
     assert!(message.starts_with("CUSTOMER_DELETION__HTTP__PORT: "), "{message}");

@@ -76,7 +76,7 @@ async fn every_call_has_one_line_with_what_for_whom_and_its_outcome() {
         (call(&path).body("{\"id\": 7}"), 400, "BAD_REQUEST", None),
         (call("/api/v2/nothing"), 404, "NOT_FOUND", None),
         (call("/api/v3/global/call/1"), 405, "METHOD_NOT_ALLOWED", None),
-        (anonymous, 401, "UNAUTHORIZED", Some("not authenticated: there is no requester header")),
+        (anonymous, 401, "UNAUTHORIZED", Some("not authenticated: the requester header is missing")),
     ] {
         let answer = send(call).await;
         let line = line_of(&process, answer.request_id()).await;

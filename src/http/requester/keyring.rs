@@ -10,7 +10,7 @@ use jsonwebtoken::Algorithm;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::keys::{Key, KeySet, NoKey};
+use super::keys::{Key, KeySet, LeftOut, NoKey, listed};
 use super::reader::Reader;
 use crate::config::{KeySource, SettingsError, WAIT_FOR_KEY};
 use crate::telemetry::metrics;
@@ -40,6 +40,8 @@ struct State {
     /// How many have ended, well or not.
     ended: u64,
     failure: Option<Failure>,
+    /// The keys that were logged last as left out.
+    left_out: Vec<LeftOut>,
 }
 
 /// Of the last refresh.
@@ -59,7 +61,7 @@ struct Ask {
 impl Keyring {
     pub fn open(source: &KeySource, interval: Duration) -> Result<Keyring, SettingsError> {
         let (reader, keys) = Reader::open(source)?;
-        let state = State { keys: keys.map(Arc::new), begun: 0, ended: 0, failure: None };
+        let state = State { keys: keys.map(Arc::new), begun: 0, ended: 0, failure: None, left_out: Vec::new() };
         Ok(Keyring {
             reader,
             interval,
@@ -79,10 +81,11 @@ impl Keyring {
         }
     }
 
-    /// The key of a token that names this key and algorithm, among those that are in use now.
-    pub fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<Key>, NoKey> {
+    /// The keys, of those that are in use now, that may have signed a token that names this key and
+    /// algorithm.
+    pub fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, NoKey> {
         let state = self.state.borrow();
-        state.keys.as_ref().ok_or(NoKey::NoneYet)?.find(id, algorithm)
+        state.keys.as_ref().ok_or(NoKey::NoneYet)?.candidates(id, algorithm)
     }
 
     /// Waits a moment for a refresh. False, and at once, while the last one that was asked for is too recent.
@@ -147,6 +150,10 @@ impl State {
         let before = self.keys.as_deref().map(KeySet::ids);
         if before.as_ref() != Some(&keys.ids()) || self.failure.is_some() {
             tracing::info!(keys = keys.len(), key_ids = keys.ids().join(" "), "the keys of tokens were read");
+        }
+        if self.left_out != keys.left_out() {
+            self.left_out = keys.left_out().to_vec();
+            tracing::info!(left_out = listed(&self.left_out), "keys of the set are left out");
         }
         self.failure = None;
         self.keys = Some(Arc::new(keys));

@@ -1,11 +1,17 @@
 //! Who is calling. Everything under `/api/` asks this first.
 
+mod claims;
+mod discovery;
+mod ed25519;
 mod header;
+mod jwk;
 mod jwt;
 mod keyring;
 mod keys;
 mod reader;
+mod token;
 
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,7 +63,7 @@ impl Identification {
                 }
                 Identification::Header { name, trusted_peers }
             }
-            RequesterSource::Jwt(source) => Identification::Jwt(Arc::new(Verifier::new(source)?)),
+            RequesterSource::Jwt(source) => Identification::Jwt(Arc::new(Verifier::new(*source)?)),
         })
     }
 
@@ -97,8 +103,8 @@ pub struct Denial {
 }
 
 impl Denial {
-    fn unauthenticated(reason: &'static str, challenge: HeaderValue) -> Denial {
-        Denial { error: Error::Unauthenticated(reason), challenge: Some(challenge) }
+    fn unauthenticated(reason: impl Into<Cow<'static, str>>, challenge: HeaderValue) -> Denial {
+        Denial { error: Error::Unauthenticated(reason.into()), challenge: Some(challenge) }
     }
 
     fn into_response(self) -> HttpResponse {

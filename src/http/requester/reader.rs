@@ -9,6 +9,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 
+use super::discovery;
 use super::keys::KeySet;
 use crate::config::{KeySource, SettingsError};
 
@@ -18,12 +19,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the issuer may take to answer, to the last byte.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Far more than any set of keys has.
+/// Far more than any set of keys or configuration has.
 const MOST_BYTES: usize = 1024 * 1024;
 
 pub enum Reader {
     File { path: PathBuf, parse: fn(&[u8]) -> Result<KeySet, String> },
     Url { url: Url, client: Client },
+    Issuer { issuer: String, configuration: Url, client: Client },
 }
 
 impl Reader {
@@ -34,13 +36,16 @@ impl Reader {
             let keys = read_file(path, parse).map_err(refuse)?;
             Ok((Reader::File { path: path.to_owned(), parse }, Some(keys)))
         };
+        let open_client =
+            |url| client(url).map_err(|error| refuse(format!("cannot be fetched: {}", with_causes(&error))));
         match source {
             KeySource::JwksFile(path) => open_file(path, KeySet::from_jwks),
             KeySource::HmacSecretFile(path) => open_file(path, KeySet::from_secret),
-            KeySource::JwksUrl(url) => {
-                let client =
-                    client(url).map_err(|error| refuse(format!("cannot be fetched: {}", with_causes(&error))))?;
-                Ok((Reader::Url { url: url.clone(), client }, None))
+            KeySource::JwksUrl(url) => Ok((Reader::Url { url: url.clone(), client: open_client(url)? }, None)),
+            KeySource::Issuer { issuer, configuration } => {
+                let client = open_client(configuration)?;
+                let (issuer, configuration) = (issuer.clone(), configuration.clone());
+                Ok((Reader::Issuer { issuer, configuration, client }, None))
             }
         }
     }
@@ -53,9 +58,11 @@ impl Reader {
                 let reading = tokio::task::spawn_blocking(move || read_file(&path, parse));
                 reading.await.unwrap_or_else(|error| Err(error.to_string()))
             }
-            Reader::Url { url, client } => {
-                let body = fetch(client, url).await;
-                body.and_then(|body| KeySet::from_jwks(&body)).map_err(|problem| format!("{} {problem}", shown(url)))
+            Reader::Url { url, client } => fetch(client, url, KeySet::from_jwks).await,
+            Reader::Issuer { issuer, configuration, client } => {
+                let parse = |body: &[u8]| discovery::keys_url(body, issuer, configuration.scheme());
+                let url = fetch(client, configuration, parse).await?;
+                fetch(client, &url, KeySet::from_jwks).await
             }
         }
     }
@@ -93,7 +100,13 @@ fn client(url: &Url) -> reqwest::Result<Client> {
     }
 }
 
-async fn fetch(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
+/// The parsed answer. A problem begins with the URL.
+async fn fetch<T>(client: &Client, url: &Url, parse: impl Fn(&[u8]) -> Result<T, String>) -> Result<T, String> {
+    let body = fetch_body(client, url).await;
+    body.and_then(|body| parse(&body)).map_err(|problem| format!("{} {problem}", shown(url)))
+}
+
+async fn fetch_body(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
     let failed = |error: reqwest::Error| format!("cannot be fetched: {}", with_causes(&error.without_url()));
     let mut response = client.get(url.clone()).send().await.map_err(failed)?;
     if response.status() != StatusCode::OK {

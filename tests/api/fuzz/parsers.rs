@@ -72,6 +72,8 @@ fn settings(cases: u32) {
         "REQUESTER__JWT__JWKS_URL",
         "REQUESTER__JWT__ISSUER",
         "REQUESTER__JWT__SCOPE",
+        "REQUESTER__JWT__SCOPE_CLAIMS",
+        "REQUESTER__JWT__REQUIRED_CLAIMS",
         "REQUESTER__JWT__LEEWAY_SECONDS",
         "LOG__FORMAT",
         "LOG__LEVEL",

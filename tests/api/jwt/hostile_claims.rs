@@ -45,6 +45,7 @@ fn exp_as_text(forger: &Forger, exp: &str) -> Attack {
 #[case::an_audience_that_is_null(|forger: &Forger| forger.with("aud", Value::Null))]
 #[case::other_audiences(|forger: &Forger| forger.with("aud", json!(["billing", "crm"])))]
 #[case::no_audience_in_the_list(|forger: &Forger| forger.with("aud", json!([])))]
+#[case::an_audience_beside_a_number(|forger: &Forger| forger.with("aud", json!([AUDIENCE, 7])))]
 #[case::audiences_in_one_string(|forger: &Forger| forger.with("aud", json!(format!("billing {AUDIENCE}"))))]
 #[case::no_requester(|forger: &Forger| forger.without("customer_id"))]
 #[case::the_requester_under_another_name(|forger: &Forger| {
@@ -56,7 +57,11 @@ fn exp_as_text(forger: &Forger, exp: &str) -> Attack {
 #[case::a_requester_that_is_null(|forger: &Forger| forger.with("customer_id", Value::Null))]
 #[case::a_requester_that_is_a_word(|forger: &Forger| forger.with("customer_id", json!("everybody")))]
 #[case::a_requester_that_is_a_number(|forger: &Forger| forger.with("customer_id", json!(1)))]
-#[case::a_list_of_requesters(|forger: &Forger| forger.with("customer_id", json!([forger.requester])))]
+#[case::a_list_of_requesters(|forger: &Forger| {
+    forger.with("customer_id", json!([forger.requester, forger.requester]))
+})]
+#[case::an_empty_list_of_requesters(|forger: &Forger| forger.with("customer_id", json!([])))]
+#[case::a_list_in_a_list_of_requesters(|forger: &Forger| forger.with("customer_id", json!([[forger.requester]])))]
 #[case::a_requester_in_an_object(|forger: &Forger| forger.with("customer_id", json!({"id": forger.requester})))]
 #[case::a_requester_in_braces(|forger: &Forger| {
     forger.with("customer_id", json!(format!("{{{}}}", forger.requester)))

@@ -82,6 +82,9 @@ fn with_other_trailing_bits(signature: &str) -> String {
 #[case::an_end_that_is_there_twice(|forger: &Forger| {
     payload(&forger.claims().to_string().replacen('{', r#"{"exp":1,"#, 1))
 })]
+#[case::a_name_that_is_twice_in_a_nested_object(|forger: &Forger| {
+    payload(&forger.claims().to_string().replacen('{', r#"{"act":{"sub":"a","sub":"b"},"#, 1))
+})]
 #[case::a_claim_that_is_there_twice_in_two_spellings(|forger: &Forger| {
     let other = format!(r#"{{"customer\u005fid":"{}","#, Uuid::now_v7());
     payload(&forger.claims().to_string().replacen('{', &other, 1))

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -29,9 +30,20 @@ pub enum Manner {
 /// Ends with the runtime of its test.
 pub struct Issuer {
     pub address: SocketAddr,
-    fetches: Arc<AtomicUsize>,
-    manner: Arc<Mutex<Manner>>,
+    /// Its keys, and its configuration (OpenID Connect Discovery).
+    pages: Arc<[Page; 2]>,
     serving: Option<JoinHandle<()>>,
+}
+
+struct Page {
+    fetches: AtomicUsize,
+    manner: Mutex<Manner>,
+}
+
+impl Page {
+    fn new(body: String) -> Page {
+        Page { fetches: AtomicUsize::new(0), manner: Mutex::new(Manner::Answer(body)) }
+    }
 }
 
 impl Issuer {
@@ -45,18 +57,17 @@ impl Issuer {
     /// One that has an address, and does not listen there.
     pub async fn stopped() -> Issuer {
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let manner = Arc::new(Mutex::new(Manner::Answer(String::new())));
-        Issuer { address, fetches: Arc::default(), manner, serving: None }
+        let configuration = configuration(&name(address), &format!("{}/jwks.json", name(address)));
+        let pages = Arc::new([Page::new(String::new()), Page::new(configuration)]);
+        Issuer { address, pages, serving: None }
     }
 
     pub async fn start(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
-        let (fetches, manner) = (Arc::clone(&self.fetches), Arc::clone(&self.manner));
+        let pages = Arc::clone(&self.pages);
         self.serving = Some(tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let manner = manner.lock().unwrap().clone();
-                fetches.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(answer(client, manner));
+                tokio::spawn(answer(client, Arc::clone(&pages)));
             }
         }));
     }
@@ -73,24 +84,49 @@ impl Issuer {
     }
 
     pub fn set(&self, manner: Manner) {
-        *self.manner.lock().unwrap() = manner;
+        *self.pages[0].manner.lock().unwrap() = manner;
     }
 
-    /// How often it was asked.
+    /// From now on its configuration is answered so.
+    pub fn set_configuration(&self, manner: Manner) {
+        *self.pages[1].manner.lock().unwrap() = manner;
+    }
+
+    /// How often its keys were asked for.
     pub fn fetches(&self) -> usize {
-        self.fetches.load(Ordering::SeqCst)
+        self.pages[0].fetches.load(Ordering::SeqCst)
+    }
+
+    /// How often its configuration was asked for.
+    pub fn configuration_fetches(&self) -> usize {
+        self.pages[1].fetches.load(Ordering::SeqCst)
+    }
+
+    /// The value of `iss`.
+    pub fn name(&self) -> String {
+        name(self.address)
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/jwks.json", self.address)
+        format!("{}/jwks.json", self.name())
     }
 }
 
-async fn answer(mut client: TcpStream, manner: Manner) {
+fn name(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+pub fn configuration(issuer: &str, jwks_uri: &str) -> String {
+    json!({"issuer": issuer, "jwks_uri": jwks_uri, "subject_types_supported": ["public"]}).to_string()
+}
+
+async fn answer(mut client: TcpStream, pages: Arc<[Page; 2]>) {
     let mut question = [0; 4096];
-    if client.read(&mut question).await.is_err() {
-        return;
-    }
+    let Ok(length) = client.read(&mut question).await else { return };
+    let is_configuration = question[..length].starts_with(b"GET /.well-known/openid-configuration ");
+    let page = &pages[usize::from(is_configuration)];
+    let manner = page.manner.lock().unwrap().clone();
+    page.fetches.fetch_add(1, Ordering::SeqCst);
     let text = match manner {
         Manner::Answer(body) => with_body("200 OK", &body),
         Manner::Late(body) => {

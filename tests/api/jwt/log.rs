@@ -24,10 +24,13 @@ async fn the_log_says_why_and_shows_no_token() {
     let requester = Uuid::now_v7();
     let mut unknown = STRANGER.header();
     unknown["kid"] = "a-stranger's-key".into();
+    let mut nobody = claims(requester);
+    nobody.as_object_mut().unwrap().remove("customer_id");
     let tokens = [
         RSA.token(&claims(requester)),
         STRANGER.token(&claims(requester)),
         STRANGER.token_with(&unknown, &claims(requester)),
+        RSA.token(&nobody),
     ];
     let path = format!("/api/v2/global/call/{}", Uuid::now_v7());
     let client = reqwest::Client::new();
@@ -38,14 +41,15 @@ async fn the_log_says_why_and_shows_no_token() {
     }
     assert_eq!(bodies[1], bodies[2], "the answer does not tell why");
 
-    let log = log_with_lines(&mut process, 3).await;
+    let log = log_with_lines(&mut process, 4).await;
 
     for part in tokens.iter().flat_map(|token| token.split('.')) {
         assert!(!log.contains(part), "{part} is in the log");
     }
     assert!(!log.contains("stranger"), "{log}");
-    assert!(log.contains("not authenticated: the signature of the token is wrong"), "{log}");
-    assert!(log.contains("not authenticated: the key of the token is not known"), "{log}");
+    assert!(log.contains("not authenticated: the signature of the token is invalid"), "{log}");
+    assert!(log.contains("not authenticated: the set of keys does not have the key of the token (`kid`)"), "{log}");
+    assert!(log.contains("not authenticated: the claim `customer_id` is missing"), "{log}");
     assert!(log.contains(&format!(r#""requester_id":"{requester}""#)), "{log}");
 }
 

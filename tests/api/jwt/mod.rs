@@ -1,11 +1,13 @@
 //! The source `jwt`: who is calling is in a signed token.
 
+mod discovery;
 mod forger;
 mod hostile_claims;
 mod hostile_headers;
 mod hostile_keys;
 mod hostile_shapes;
 mod issuer;
+mod key_sets;
 mod log;
 mod refresh;
 mod start;
@@ -94,6 +96,12 @@ pub async fn start_with(change: impl FnOnce(&mut Settings)) -> TestService {
         change(settings);
     })
     .await
+}
+
+/// A service with this set of keys.
+pub async fn start_with_keys(keys: &[Value]) -> TestService {
+    let file = TestFile::new(json!({"keys": keys}).to_string());
+    start_with(|settings| settings.requester.jwt.jwks_file = file.setting()).await
 }
 
 /// A call that only asks who is calling: an operation that never was.

@@ -66,6 +66,13 @@ fn assert_stopped(output: &Output, setting: &str, part: &str) {
 #[case::plain_http_to_a_name_like_the_loopback(&[("JWKS_URL", "http://localhost.example/")], "JWKS_URL", "https")]
 #[case::a_leeway_that_is_long(&[("JWKS_URL", "https://issuer.example/"), ("LEEWAY_SECONDS", "301")], "LEEWAY_SECONDS", "0 to 300")]
 #[case::a_refresh_without_a_pause(&[("JWKS_URL", "https://issuer.example/"), ("REFRESH_SECONDS", "0")], "REFRESH_SECONDS", "1 to")]
+#[case::an_issuer_without_a_configuration(&[("ISSUER", "http://me:hunter2@issuer.example/")], "ISSUER", "JWKS_URL")]
+#[case::claims_of_no_scope(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_CLAIMS", "roles")], "SCOPE_CLAIMS", "SCOPE")]
+#[case::a_required_claim_without_a_value(
+    &[("JWKS_URL", "https://issuer.example/"), ("REQUIRED_CLAIMS", "client_id")],
+    "REQUIRED_CLAIMS",
+    "claim=value"
+)]
 #[case::two_scopes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE", "one two")], "SCOPE", "one scope")]
 #[case::an_empty_audience(&[("JWKS_URL", "https://issuer.example/"), ("AUDIENCE", "")], "AUDIENCE", "empty")]
 #[case::an_empty_issuer(&[("JWKS_URL", "https://issuer.example/"), ("ISSUER", "")], "ISSUER", "empty")]
@@ -81,6 +88,10 @@ fn a_bad_setting_stops_the_start(#[case] settings: &[(&str, &str)], #[case] sett
 #[case::only_a_secret(
     r#"{"keys": [{"kty": "oct", "k": "aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMmh1bnRlcjI"}]}"#,
     "no public key"
+)]
+#[case::only_an_unsound_key(
+    r#"{"keys": [{"kty": "EC", "crv": "P-256", "kid": "a", "x": "AQ", "y": "AQ"}]}"#,
+    "`a` is not a point of its curve"
 )]
 #[case::a_single_key(r#"{"kty": "RSA", "n": "AQAB", "e": "AQAB"}"#, "is not a JWK set")]
 fn a_file_without_keys_stops_the_start(#[case] content: &str, #[case] part: &str) {

@@ -13,19 +13,14 @@ use uuid::Uuid;
 use super::issuer::Issuer;
 use super::token::{ED25519, P256, P384, RSA, SigningKey, jwks, sign_with_secret, token};
 use super::{
-    INVALID_TOKEN, TestFile, ask, assert_identified, assert_unauthorized, claims, contact_path, now, start_with,
+    INSUFFICIENT_SCOPE, INVALID_TOKEN, TestFile, ask, assert_identified, assert_unauthorized, claims, contact_path,
+    now, start_with, start_with_keys,
 };
 use crate::support::TestService;
 use crate::support::service::send;
 
-/// A service that knows the key with nothing said about it.
-async fn start_with_keys(keys: &[Value]) -> TestService {
-    let file = TestFile::new(json!({"keys": keys}).to_string());
-    start_with(|settings| settings.requester.jwt.jwks_file = file.setting()).await
-}
-
 /// The token deletes a contact of a sub-customer of the requester that it names.
-async fn assert_deletes(service: &TestService, token: impl FnOnce(Uuid) -> String) {
+pub async fn assert_deletes(service: &TestService, token: impl FnOnce(Uuid) -> String) {
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
     let path = contact_path(family.sub_customer, contact);
@@ -118,6 +113,7 @@ async fn with_a_secret_no_token_of_a_public_key_is_believed() {
 #[case::one_of_several_audiences("aud", json!(["billing", "customer-deletion"]))]
 #[case::scopes_in_a_list("scope", json!(["openid", "contacts:delete"]))]
 #[case::the_scope_alone("scope", json!("contacts:delete"))]
+#[case::a_list_with_one_requester("customer_id", json!(["5b0c2a94-7d36-4e58-9a1f-c3e86d4f0b27"]))]
 #[case::a_requester_in_capitals("customer_id", json!("5B0C2A94-7D36-4E58-9A1F-C3E86D4F0B27"))]
 #[case::a_claim_that_nobody_knows("address", json!({"country": "DE"}))]
 #[tokio::test]
@@ -129,15 +125,78 @@ async fn a_token_with_another_claim_is_believed(#[case] claim: &str, #[case] val
 }
 
 #[rstest]
-#[case::in_a_string(json!("openid contacts:delete"))]
-#[case::in_a_list(json!(["contacts:delete"]))]
+#[case::scp_in_a_string("scp", json!("openid contacts:delete"))]
+#[case::scp_in_a_list("scp", json!(["contacts:delete"]))]
+#[case::roles("roles", json!(["contacts:delete"]))]
+#[case::permissions("permissions", json!(["read", "contacts:delete"]))]
 #[tokio::test]
-async fn scopes_may_be_called_scp(#[case] scopes: Value) {
+async fn scopes_have_other_names(#[case] claim: &str, #[case] scopes: Value) {
     let service = start_with_keys(&[RSA.jwk()]).await;
     let mut claims = claims(Uuid::now_v7());
-    claims["scp"] = scopes;
-    claims.as_object_mut().unwrap().remove("scope");
+    claims["scope"] = json!("openid");
+    assert_unauthorized(&ask(&service, &RSA.token(&claims)).await, INSUFFICIENT_SCOPE);
+    claims[claim] = scopes;
     assert_identified(&ask(&service, &RSA.token(&claims)).await);
+}
+
+#[tokio::test]
+async fn the_claims_of_the_scope_are_a_setting() {
+    let file = TestFile::new(jwks(&[&RSA]));
+    let service = start_with(|settings| {
+        settings.requester.jwt.jwks_file = file.setting();
+        settings.requester.jwt.scope_claims = Some("realm_access.roles".to_owned());
+    })
+    .await;
+    let mut claims = claims(Uuid::now_v7());
+    assert_unauthorized(&ask(&service, &RSA.token(&claims)).await, INSUFFICIENT_SCOPE);
+    claims["realm_access"] = json!({"roles": ["contacts:delete"]});
+    assert_identified(&ask(&service, &RSA.token(&claims)).await);
+}
+
+#[tokio::test]
+async fn a_token_is_for_one_of_several_audiences() {
+    let file = TestFile::new(jwks(&[&RSA]));
+    let service = start_with(|settings| {
+        settings.requester.jwt.jwks_file = file.setting();
+        settings.requester.jwt.audience = Some("https://deletion.example, customer-deletion".to_owned());
+    })
+    .await;
+    let token = |audience: Value| {
+        let mut claims = claims(Uuid::now_v7());
+        claims["aud"] = audience;
+        RSA.token(&claims)
+    };
+    for audience in [json!("customer-deletion"), json!(["crm", "https://deletion.example"])] {
+        assert_identified(&ask(&service, &token(audience)).await);
+    }
+    for audience in [json!("https://deletion.example, customer-deletion"), json!("crm")] {
+        assert_unauthorized(&ask(&service, &token(audience)).await, INVALID_TOKEN);
+    }
+}
+
+/// Cognito's access tokens have no `aud`.
+#[tokio::test]
+async fn required_claims_take_the_place_of_an_audience() {
+    let file = TestFile::new(jwks(&[&RSA]));
+    let service = start_with(|settings| {
+        settings.requester.jwt.jwks_file = file.setting();
+        settings.requester.jwt.audience = None;
+        settings.requester.jwt.required_claims = Some("token_use=access,client_id=a,client_id=b".to_owned());
+    })
+    .await;
+    let token = |token_use: &str, client: &str| {
+        let mut claims = claims(Uuid::now_v7());
+        claims["token_use"] = json!(token_use);
+        claims["client_id"] = json!(client);
+        RSA.token(&claims)
+    };
+    for client in ["a", "b"] {
+        assert_identified(&ask(&service, &token("access", client)).await);
+    }
+    for (token_use, client) in [("id", "a"), ("access", "c"), ("a", "access")] {
+        assert_unauthorized(&ask(&service, &token(token_use, client)).await, INVALID_TOKEN);
+    }
+    assert_unauthorized(&ask(&service, &RSA.token(&claims(Uuid::now_v7()))).await, INVALID_TOKEN);
 }
 
 #[rstest]
@@ -198,18 +257,21 @@ async fn the_requester_header_is_ignored_beside_a_token() {
     call(family.sibling, family.requester).await.assert_deleted();
 }
 
+#[rstest]
+#[case::a_name_with_dots("https://issuer.example/customer", |id| json!({"https://issuer.example/customer": id}))]
+#[case::in_an_object("attributes.customer", |id| json!({"attributes": {"customer": [id]}}))]
 #[tokio::test]
-async fn the_claim_of_the_requester_is_a_setting() {
+async fn the_claim_of_the_requester_is_a_setting(#[case] claim: &str, #[case] more: fn(Uuid) -> Value) {
     let file = TestFile::new(jwks(&[&RSA]));
     let service = start_with(|settings| {
         settings.requester.jwt.jwks_file = file.setting();
-        settings.requester.jwt.claim = "https://issuer.example/customer".to_owned();
+        settings.requester.jwt.claim = claim.to_owned();
     })
     .await;
     let requester = Uuid::now_v7();
-    let mut claims = claims(requester);
+    let mut claims = claims(Uuid::now_v7());
     assert_unauthorized(&ask(&service, &RSA.token(&claims)).await, INVALID_TOKEN);
-    claims["https://issuer.example/customer"] = json!(requester);
+    claims.as_object_mut().unwrap().extend(more(requester).as_object().unwrap().clone());
     assert_identified(&ask(&service, &RSA.token(&claims)).await);
 }
 

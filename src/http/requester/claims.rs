@@ -1,0 +1,183 @@
+//! What a token says, and whether it says what it must. Its signature is verified before.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::config::RequiredClaim;
+use crate::http::target;
+
+/// The end of the year 9999. A later time is one in milliseconds, and such a token would never
+/// expire.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
+/// No name is twice in one object, at any depth: readers differ in which one they believe.
+#[derive(Debug)]
+pub struct Claims(Map<String, Value>);
+
+impl Claims {
+    pub fn parse(payload: &[u8]) -> Result<Claims, String> {
+        match serde_json::from_slice(payload) {
+            Ok(Unambiguous(Value::Object(claims))) => Ok(Claims(claims)),
+            Ok(_) | Err(_) => Err("the claims are not a JSON object, or have one name twice".to_owned()),
+        }
+    }
+
+    /// Checks when the token is valid, for a time in seconds since 1970.
+    pub fn check_times(&self, now: f64, leeway: Duration) -> Result<(), String> {
+        let time = |name| -> Result<Option<f64>, String> {
+            let seconds = |value: &Value| value.as_f64().filter(|seconds| *seconds >= 0.0);
+            let problem = || format!("the claim `{name}` is not a time in seconds");
+            self.0.get(name).map(|value| seconds(value).ok_or_else(problem)).transpose()
+        };
+        let expiry = time("exp")?.ok_or("the claim `exp` is missing")?;
+        if expiry > LAST_SECOND {
+            return Err("the claim `exp` is after the year 9999; it must be in seconds".to_owned());
+        }
+        if expiry + leeway.as_secs_f64() <= now {
+            return Err("the token has expired".to_owned());
+        }
+        match time("nbf")? {
+            Some(start) if start > now + leeway.as_secs_f64() => Err("the token is not valid yet".to_owned()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// RFC 7519 knows no list of issuers.
+    pub fn check_issuer(&self, issuer: &str) -> Result<(), String> {
+        match text("iss", self.0.get("iss"))? {
+            found if found == issuer => Ok(()),
+            _ => Err("its issuer is another one (`iss`)".to_owned()),
+        }
+    }
+
+    /// One of these audiences is meant.
+    pub fn check_audience(&self, audiences: &[String]) -> Result<(), String> {
+        let found = texts("aud", self.0.get("aud"))?;
+        let is_meant = found.iter().any(|audience| audiences.iter().any(|own| own == audience));
+        if is_meant { Ok(()) } else { Err("its audience is another service (`aud`)".to_owned()) }
+    }
+
+    /// The claim has one of the values that are accepted.
+    pub fn check_required(&self, required: &RequiredClaim) -> Result<(), String> {
+        let found = texts(&required.claim, self.find(&required.claim))?;
+        let has_value = found.iter().any(|value| required.values.iter().any(|wanted| wanted == value));
+        if has_value {
+            Ok(())
+        } else {
+            Err(format!("the claim `{}` has another value than is required", required.claim))
+        }
+    }
+
+    /// A string with spaces between the scopes (RFC 9068), or a list, under one of these names.
+    pub fn have_scope(&self, wanted: &str, claims: &[String]) -> bool {
+        claims.iter().filter_map(|name| self.find(name)).any(|claim| match claim {
+            Value::String(scopes) => scopes.split(' ').any(|scope| scope == wanted),
+            Value::Array(scopes) => scopes.iter().any(|scope| scope.as_str() == Some(wanted)),
+            _ => false,
+        })
+    }
+
+    /// The UUID in this claim. Some issuers write a single value as a list.
+    pub fn id(&self, name: &str) -> Result<Uuid, String> {
+        let value = match self.find(name) {
+            Some(Value::Array(values)) => match values.as_slice() {
+                [value] => Some(value),
+                _ => return Err(format!("the claim `{name}` is a list of {} values, not of one", values.len())),
+            },
+            other => other,
+        };
+        target::parse_id(text(name, value)?).ok_or_else(|| format!("the claim `{name}` is not a UUID"))
+    }
+
+    fn find(&self, path: &str) -> Option<&Value> {
+        find(&self.0, path)
+    }
+}
+
+/// The value under this name, or else where the name's part before a dot leads to an object, in
+/// that object under the rest.
+fn find<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    let nested = |(dot, _)| find(object.get(&path[..dot])?.as_object()?, &path[dot + 1..]);
+    object.get(path).or_else(|| path.match_indices('.').find_map(nested))
+}
+
+fn text<'a>(name: &str, value: Option<&'a Value>) -> Result<&'a str, String> {
+    let value = value.ok_or_else(|| format!("the claim `{name}` is missing"))?;
+    value.as_str().ok_or_else(|| format!("the claim `{name}` is not a string"))
+}
+
+/// A string alone, or each of a list.
+fn texts<'a>(name: &str, value: Option<&'a Value>) -> Result<Vec<&'a str>, String> {
+    let list: Option<Vec<_>> = match value {
+        Some(Value::Array(values)) => values.iter().map(Value::as_str).collect(),
+        other => return text(name, other).map(|text| vec![text]),
+    };
+    list.ok_or_else(|| format!("the claim `{name}` is a list of other values than strings"))
+}
+
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Unambiguous, D::Error> {
+        deserializer.deserialize_any(ValueVisitor).map(Unambiguous)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Unambiguous(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some((name, Unambiguous(value))) = object.next_entry()? {
+            if members.insert(name, value).is_some() {
+                return Err(A::Error::custom("one name is there twice"));
+            }
+        }
+        Ok(members.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;
