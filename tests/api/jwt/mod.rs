@@ -6,6 +6,7 @@ mod hostile_claims;
 mod hostile_headers;
 mod hostile_keys;
 mod hostile_shapes;
+mod identity_providers;
 mod issuer;
 mod key_sets;
 mod log;
