@@ -258,9 +258,9 @@ mod tests {
     }
 
     #[test]
-    fn of_programs_of_one_version_the_first_are_taken() {
+    fn the_newest_are_taken_and_of_one_version_the_first() {
         let binaries = |folder: &str, major| Binaries { folder: folder.into(), major };
-        let found = [binaries("/path", 16), binaries("/well-known", 16), binaries("/older", 15)];
+        let found = [binaries("/older", 15), binaries("/path", 16), binaries("/well-known", 16)];
         assert_eq!(newest(&found, None), Some(binaries("/path", 16)));
     }
 

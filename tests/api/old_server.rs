@@ -46,19 +46,17 @@ impl OldServer {
     }
 }
 
-/// None when the client is gone. Each message has its length, which counts itself, before its text.
+/// Hangs up at the first question. Each message has its length, which counts itself, before its text.
 fn greet(mut stream: TcpStream, asked: &Mutex<Vec<char>>) -> Option<()> {
     read_text(&mut stream)?;
     stream.write_all(GREETING).ok()?;
-    loop {
-        let mut kind = [0];
-        stream.read_exact(&mut kind).ok()?;
-        // The end of the session is no question.
-        if kind[0] != b'X' {
-            asked.lock().unwrap().push(kind[0].into());
-        }
-        read_text(&mut stream)?;
+    let mut kind = [0];
+    stream.read_exact(&mut kind).ok()?;
+    // The end of the session is no question.
+    if kind[0] != b'X' {
+        asked.lock().unwrap().push(kind[0].into());
     }
+    None
 }
 
 fn read_text(stream: &mut TcpStream) -> Option<()> {
