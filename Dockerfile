@@ -32,7 +32,8 @@ HEALTHCHECK --interval=5s --timeout=5s --start-period=30s CMD ["customer-deletio
 ENTRYPOINT ["customer-deletion"]
 CMD ["serve"]
 
-# The version is that of Cargo.toml. The builder knows the others: a commit, a time like 2026-01-31T12:00:00Z, a URL.
+# The version is that of Cargo.toml. The builder knows the others: a commit, a time like
+# 2026-01-31T12:00:00Z, a URL.
 ARG VERSION=0.1.0 REVISION=unknown CREATED=unknown SOURCE=unknown
 LABEL org.opencontainers.image.title="customer-deletion" \
       org.opencontainers.image.description="Soft deletion of what a customer manages on a telecom platform, all or nothing" \

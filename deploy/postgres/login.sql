@@ -2,8 +2,8 @@
 --
 --   psql -v ON_ERROR_STOP=1 -v role=the_service -v password=choose-one -f deploy/postgres/login.sql "$DATABASE_URL"
 --
--- Run again, it changes the password. A superuser and an owner of the schema are refused: the service would have their
--- power.
+-- Run again, it changes the password. A superuser and an owner of the schema are refused: the
+-- service would have their power.
 
 select set_config('customer_deletion.login', :'role', false) as role \gset login_
 do $$

@@ -46,12 +46,13 @@ pub struct Arguments {
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
 
-    /// The port of the service. Without it that of CUSTOMER_DELETION__HTTP__PORT, or else 8080, or a free one if that is taken.
+    /// The port of the service. Without it that of CUSTOMER_DELETION__HTTP__PORT, or else 8080, or
+    /// a free one if that is taken.
     #[arg(long)]
     port: Option<u16>,
 
-    /// The port for health and metrics. Without it that of CUSTOMER_DELETION__MANAGEMENT__PORT, or else 8081, or a free one if
-    /// that is taken.
+    /// The port for health and metrics. Without it that of CUSTOMER_DELETION__MANAGEMENT__PORT, or
+    /// else 8081, or a free one if that is taken.
     #[arg(long, value_name = "PORT")]
     management_port: Option<u16>,
 

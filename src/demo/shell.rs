@@ -9,8 +9,9 @@ use std::process::Command;
 
 use crate::config::SettingsError;
 
-/// Starts this program again, in this process, without the variables of libpq. They are about another server, and would reach
-/// the private one and the connections to it. Returns if there are none, or with the reason why it did not start.
+/// Starts this program again, in this process, without the variables of libpq. They are about
+/// another server, and would reach the private one and the connections to it. Returns if there are
+/// none, or with the reason why it did not start.
 pub fn leave_libpq_variables() -> io::Result<()> {
     let names: Vec<OsString> =
         env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(b"PG")).collect();

@@ -19,7 +19,8 @@ pub const ZONE: &str = "94d7b1e0-8f3c-4526-b8a9-c05e2f7d6413";
 pub const PRODUCT: &str = "2e60f9c4-d17a-4b58-9e02-a7d4c8135fb6";
 const ALLOCATED_PRODUCT: &str = "c85a17d2-4f9e-4036-86db-10e7b3f5a92c";
 
-/// An operation of the world, which the documentation's examples show. Its id is older than any that a service makes.
+/// An operation of the world, which the documentation's examples show. Its id is older than any
+/// that a service makes.
 pub const OPERATION: &str = "01946983-4c40-7e85-a42b-13860913b370";
 
 /// Puts the world into a database whose schema is up to date, and tells whether it did: where there are customers already,

@@ -297,8 +297,8 @@ update customer
 set deleted_at = now() - interval '10 days'
 where name in ('Baltic SIM Trading', 'Elbwiesen Carsharing');
 
--- An operation of today, with the requestId of the documentation's examples. Lists of operations are in the order of their ids,
--- and this one is older than any that a service makes.
+-- An operation of today, with the requestId of the documentation's examples. Lists of operations
+-- are in the order of their ids, and this one is older than any that a service makes.
 insert into operation (
   id, requester_id, customer_id, resource, target_ids, status, deleted_rows, created_at, completed_at
 )

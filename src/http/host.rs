@@ -1,7 +1,9 @@
-//! The host that a call names. A service that trusts this machine must not take a call for another host.
+//! The host that a call names. A service that trusts this machine must not take a call for another
+//! host.
 //!
-//! A web page may let the name of its own host lead to this machine (DNS rebinding). Then the browser allows it to call the
-//! service with any header, and to read the answers. It still names its own host.
+//! A web page may let the name of its own host lead to this machine (DNS rebinding). Then the
+//! browser allows it to call the service with any header, and to read the answers. It still names
+//! its own host.
 
 use actix_web::HttpResponse;
 use actix_web::body::{EitherBody, MessageBody};
@@ -16,7 +18,8 @@ use super::{Service, answer};
 use crate::config::{AllowedHosts, RequesterSource};
 use crate::error::Error;
 
-/// Refuses a call for a host that is not in the list, if there is a list. The framing is checked before.
+/// Refuses a call for a host that is not in the list, if there is a list. The framing is checked
+/// before.
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody>,

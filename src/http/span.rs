@@ -1,6 +1,8 @@
-//! The span of a call. Names, types and status follow OpenTelemetry's semantic conventions for HTTP servers.
+//! The span of a call. Names, types and status follow OpenTelemetry's semantic conventions for HTTP
+//! servers.
 //!
-//! The query is left out although the conventions ask for it: clients put tokens and personal data there.
+//! The query is left out although the conventions ask for it: clients put tokens and personal data
+//! there.
 
 use actix_web::dev::RequestHead;
 use actix_web::http::Uri;
@@ -14,7 +16,8 @@ use crate::telemetry::traces;
 /// The word of OpenTelemetry for a method that is not a known one.
 pub const OTHER_METHOD: &str = "_OTHER";
 
-/// More bytes than the longest path of a route, and than the longest registered method. A caller may send far more.
+/// More bytes than the longest path of a route, and than the longest registered method. A caller
+/// may send far more.
 const LONGEST_PATH: usize = 256;
 const LONGEST_METHOD: usize = 32;
 

@@ -1,6 +1,7 @@
 //! How a statement shows to operators: its span, and its place in the metrics.
 //!
-//! Names, types and status of the span follow OpenTelemetry's semantic conventions for database clients.
+//! Names, types and status of the span follow OpenTelemetry's semantic conventions for database
+//! clients.
 
 use std::sync::OnceLock;
 
@@ -49,7 +50,8 @@ pub async fn observed<T>(
     result
 }
 
-/// A span inside that of a call or of an operation. Upkeep has none: an idle service would export one every second.
+/// A span inside that of a call or of an operation. Upkeep has none: an idle service would export
+/// one every second.
 fn span(name: &'static str) -> Span {
     if Span::current().is_none() {
         return Span::none();

@@ -1,5 +1,6 @@
-//! Traces: one span for a call or an operation, and one for each of its statements, sent by OTLP. The
-//! variables of the OpenTelemetry specification name the collector. Without an endpoint no span is made.
+//! Traces: one span for a call or an operation, and one for each of its statements, sent by OTLP.
+//! The variables of the OpenTelemetry specification name the collector. Without an endpoint no span
+//! is made.
 
 mod caller;
 pub mod environment;
@@ -89,8 +90,8 @@ fn resource(variables: &Variables) -> Resource {
     }
 }
 
-/// Makes the span a part of the trace that the caller's headers name, if they name one. Returns the id of
-/// the trace: the span's own, or the caller's if no span is made.
+/// Makes the span a part of the trace that the caller's headers name, if they name one. Returns the
+/// id of the trace: the span's own, or the caller's if no span is made.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<TraceId> {
     let from_caller = caller::context(headers);
     if span.is_disabled() {
@@ -103,7 +104,8 @@ pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<TraceId> {
     trace_id(&span.context())
 }
 
-/// Ends the span as one that failed, in this way. It needs the fields `otel.status_code` and `error.type`.
+/// Ends the span as one that failed, in this way. It needs the fields `otel.status_code` and
+/// `error.type`.
 pub fn fail(span: &Span, error_type: &str) {
     span.record("otel.status_code", "ERROR").record("error.type", error_type);
 }

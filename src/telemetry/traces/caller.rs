@@ -8,8 +8,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 const TRACE_PARENT: &str = "traceparent";
 const TRACE_STATE: &str = "tracestate";
 
-/// Every span of the trace carries the state. These are the sizes that W3C asks everybody to carry; the library alone would carry
-/// one as long as a head may be.
+/// Every span of the trace carries the state. These are the sizes that W3C asks everybody to carry;
+/// the library alone would carry one as long as a head may be.
 const LONGEST_STATE: usize = 512;
 const MOST_MEMBERS: usize = 32;
 
@@ -43,7 +43,8 @@ fn is_parent(text: &str) -> bool {
     text.len() >= PARENT_LENGTH && text.bytes().take(PARENT_LENGTH).enumerate().all(is_right)
 }
 
-/// The members of all headers of the name, in their order. `None` if they are too many or too long to carry.
+/// The members of all headers of the name, in their order. `None` if they are too many or too long
+/// to carry.
 fn state(headers: &HeaderMap) -> Option<String> {
     let mut state = String::new();
     for value in headers.get_all(TRACE_STATE) {

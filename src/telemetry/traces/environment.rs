@@ -1,6 +1,8 @@
-//! The variables of OpenTelemetry. What cannot be followed is refused or named in the log: the library would ignore it in silence.
+//! The variables of OpenTelemetry. What cannot be followed is refused or named in the log: the
+//! library would ignore it in silence.
 //!
-//! No message shows a value that may be a secret. Headers are secrets, and an endpoint may contain one.
+//! No message shows a value that may be a secret. Headers are secrets, and an endpoint may contain
+//! one.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -22,11 +24,12 @@ const AUTHORITIES: &str =
     "is not supported: the certificate authorities of the system are trusted, or those of SSL_CERT_FILE";
 const CLIENT_CERTIFICATES: &str = "is not supported: the service has no certificate of its own for the collector";
 
-/// Milliseconds. A delay near 0 would keep a core busy, and a long timeout would hold up the end of the service.
+/// Milliseconds. A delay near 0 would keep a core busy, and a long timeout would hold up the end of
+/// the service.
 const DELAY: Rule = Rule::Number(10, 60_000);
 const TIMEOUT: Rule = Rule::Number(1, 60_000);
 
-/// Spans. Memory for the whole queue is allocated at the start, about 8 MiB for the longest.
+/// Spans. Memory for the whole queue is allocated at the start.
 const QUEUE: Rule = Rule::Number(1, 16_384);
 const BATCH: Rule = Rule::Number(1, 4_096);
 
@@ -65,8 +68,9 @@ const TABLE: &[(&str, Rule)] = &[
     ("OTEL_SPAN_LINK_COUNT_LIMIT", SPAN_LIMIT),
 ];
 
-/// The beginnings of other variables of the specification. They change nothing here: metrics are scraped, and logs go to standard
-/// output. The rest of `OTEL_` may be anything: Kubernetes sets `OTEL_COLLECTOR_PORT` for a Service of that name.
+/// The beginnings of other variables of the specification. They change nothing here: metrics are
+/// scraped, and logs go to standard output. The rest of `OTEL_` may be anything: Kubernetes sets
+/// `OTEL_COLLECTOR_PORT` for a Service of that name.
 const IGNORED: [&str; 12] = [
     "OTEL_ATTRIBUTE_",
     "OTEL_BLRP_",
@@ -184,7 +188,8 @@ mod tests {
         checked.map_or_else(|error| error.to_string(), |()| String::new())
     }
 
-    /// For each variable: values that are followed, and values that stop the start with these words.
+    /// For each variable: values that are followed, and values that stop the start with these
+    /// words.
     #[rustfmt::skip]
     const CASES: &[(&str, &[&str], &[&str], &str)] = &[
         ("OTEL_SDK_DISABLED", &["false", "TRUE", ""], &["1", "yes"], "must be true or false, and is `"),

@@ -89,7 +89,8 @@ fn is_endpoint(text: &str) -> bool {
     Url::parse(text).is_ok() && text.parse().is_ok_and(is_http)
 }
 
-/// Spaces around a pair and a comma at the end are allowed. The library decodes percent-encoded values.
+/// Spaces around a pair and a comma at the end are allowed. The library decodes percent-encoded
+/// values.
 fn are_pairs(text: &str, is_pair: impl Fn(&str, &str) -> bool) -> bool {
     text.split_terminator(',')
         .all(|pair| pair.trim().split_once('=').is_some_and(|(name, value)| is_pair(name.trim(), value.trim())))

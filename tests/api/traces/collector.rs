@@ -45,7 +45,8 @@ impl Collector {
         HttpResponse::Ok().content_type("application/x-protobuf").finish()
     }
 
-    /// The spans of a trace, once those with these names are there. Which others come before them is a matter of time.
+    /// The spans of a trace, once those with these names are there. Which others come before them
+    /// is a matter of time.
     pub async fn spans(&self, trace: &str, names: &[&str]) -> Vec<Span> {
         let began = Instant::now();
         loop {

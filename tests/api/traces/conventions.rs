@@ -173,7 +173,8 @@ async fn an_accepted_operation_has_a_span_when_it_is_done_and_upkeep_has_none() 
     let expected = table([("customer_deletion.request_id", text(&request_id.to_string()))]);
     assert_eq!(attributes(&operation), expected);
 
-    // By then the service has looked after its database and its queue several times, and its end sends every span.
+    // By then the service has looked after its database and its queue several times, and its end
+    // sends every span.
     traced.until_asked_again("claim_operation", 3).await;
     traced.until_asked_again("measure_queue", 2).await;
     assert_eq!(traced.process.terminate().await, Some(0));

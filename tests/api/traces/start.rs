@@ -5,7 +5,8 @@ use rstest::rstest;
 use crate::support::TestDatabase;
 use crate::support::process::{Process, command, output};
 
-/// Every variable and every value is in the table of the unit tests. This proves that the start asks it.
+/// Every variable and every value is in the table of the unit tests. This proves that the start
+/// asks it.
 #[rstest]
 #[case::a_protocol("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "must be http/protobuf, and is `grpc`")]
 #[case::a_secret_in_an_endpoint("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://me:hunter2@here", "http://collector:4318")]
