@@ -1,10 +1,10 @@
-//! The `Request-Id` of every answer.
+//! The headers of every answer: its `Request-Id`, and what caches and browsers may do with it.
 
 use std::future::{Ready, ready};
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse};
 use uuid::Uuid;
@@ -27,7 +27,7 @@ impl FromRequest for RequestId {
     }
 }
 
-/// Gives the call its id, and the answer its `Request-Id`, unless the answer speaks of another operation.
+/// Gives the call its id, and completes the headers of the answer.
 pub async fn answer(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -44,10 +44,21 @@ pub async fn answer_as(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     request.extensions_mut().insert(id);
     let mut response = next.call(request).await?;
-    if !response.headers().contains_key(REQUEST_ID) {
-        response.headers_mut().insert(REQUEST_ID, header_value(id.0));
-    }
+    complete(response.headers_mut(), id);
     Ok(response)
+}
+
+/// A `Request-Id` that is there names a recorded operation, and stays. Without a `Cache-Control`, an
+/// answer is for one requester at one moment, so no cache may store it.
+fn complete(headers: &mut HeaderMap, id: RequestId) {
+    if !headers.contains_key(REQUEST_ID) {
+        headers.insert(REQUEST_ID, header_value(id.0));
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    // A message may quote what the caller sent. A browser must not take it for a page.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
 /// The answer of a middleware that does not let a call through. It keeps its error, for the log and the metrics, which

@@ -10,6 +10,7 @@ mod faults;
 mod fuzz;
 mod growing;
 mod health;
+mod headers;
 mod histories;
 mod history;
 mod hosts;

@@ -267,6 +267,10 @@ const TURNS_UNTIL_CLOSED: usize = 4;
 pub async fn send(request: RequestBuilder) -> Answer {
     let response = request.send().await.expect("the service answers");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    // One requester's answer must not reach another through a cache.
+    if response.url().path().starts_with("/api") {
+        assert_eq!(headers.get("Cache-Control").map(|value| value.as_bytes()), Some(&b"no-store"[..]), "{headers:?}");
+    }
     let answer = Answer { status, headers, text: response.text().await.expect("the answer comes whole") };
     // A task of its own closes the connection, once it has its turn. A service that ends while one is open takes a second.
     for _ in 0..TURNS_UNTIL_CLOSED {
