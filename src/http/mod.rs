@@ -118,15 +118,21 @@ fn get() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// A route inside `/api`, whose `{resource}` is one of the five words.
+/// A route inside `/api`, whose `{resource}` is one of the five words. One slash at its end changes nothing. All else is
+/// matched to the letter: what a gateway may write in another way must not become another route here.
 fn api_route(path: &str, method: &'static str) -> Route {
-    let path = path.strip_prefix(API).unwrap_or(path);
-    route(&path.replace("{resource}", &resource_pattern()), method)
+    let path = path.strip_prefix(API).unwrap_or(path).replace("{resource}", &resource_pattern());
+    // The first spelling is the name of the route in logs and metrics.
+    with_405(web::resource([path.clone(), format!("{path}/")]), method)
+}
+
+fn route(path: &str, method: &'static str) -> Route {
+    with_405(web::resource(path), method)
 }
 
 /// A route that answers every method but the one it has with 405.
-fn route(path: &str, method: &'static str) -> Route {
-    web::resource(path).default_service(web::to(move || async move {
+fn with_405(route: Route, method: &'static str) -> Route {
+    route.default_service(web::to(move || async move {
         let error = Error::Malformed(Code::METHOD_NOT_ALLOWED, Code::METHOD_NOT_ALLOWED.message().to_owned());
         let mut response = HttpResponse::from_error(error);
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(method));

@@ -81,7 +81,6 @@ async fn an_unknown_route_is_not_found_and_another_method_not_allowed() {
         "/api".to_owned(),
         "/api/v2/customer".to_owned(),
         format!("/api/v2/customer/{customer}/subscriber"),
-        format!("/api/v2/customer/{customer}/contact/"),
         format!("/api/v2/customer/{customer}/contact/{customer}/more"),
         format!("/api/v1/customer/{customer}/contact"),
         "/elsewhere".to_owned(),

@@ -45,3 +45,4 @@ mod successes;
 mod time_limits;
 mod traces;
 mod validation;
+mod trailing_slash;

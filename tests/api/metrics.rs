@@ -59,7 +59,10 @@ async fn a_deletion_a_replay_and_a_refusal_are_counted() {
 
     assert_eq!(measured.call("DELETE", &path, body(&contacts)).await, 200);
     assert_eq!(measured.call("DELETE", &path, body(&contacts)).await, 200);
-    assert_eq!(measured.call("DELETE", &path, body(&contacts[..1])).await, 422);
+    // The route is the same with a slash, so that a caller makes no series by it.
+    assert_eq!(measured.call("DELETE", &format!("{path}/"), body(&contacts[..1])).await, 422);
+    assert_eq!(measured.call("GET", &path, String::new()).await, 405);
+    assert_eq!(measured.call("GET", &format!("{path}/"), String::new()).await, 405);
 
     for (series, expected) in [
         (r#"customer_deletion_deleted_rows_total{resource="contact"}"#, 3.0),
@@ -73,6 +76,10 @@ async fn a_deletion_a_replay_and_a_refusal_are_counted() {
         (
             r#"customer_deletion_requests_total{route="/api/v2/customer/{customer_id}/{resource}",method="DELETE",status="422",code="IDEMPOTENCY_KEY_REUSED"}"#,
             1.0,
+        ),
+        (
+            r#"customer_deletion_requests_total{route="/api/v2/customer/{customer_id}/{resource}",method="GET",status="405",code="METHOD_NOT_ALLOWED"}"#,
+            2.0,
         ),
         (r#"customer_deletion_statement_duration_seconds_count{statement="delete_contacts"}"#, 3.0),
         ("customer_deletion_requests_in_flight", 0.0),
