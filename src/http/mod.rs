@@ -12,6 +12,7 @@ pub mod host;
 mod idempotency;
 mod listing;
 pub mod openapi;
+mod media_type;
 mod operations;
 mod prefer;
 mod report;

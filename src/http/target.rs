@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{self, Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Unexpected, Visitor};
+use serde_json::error::Category;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::admission::Admission;
-use super::prefer;
+use super::{media_type, prefer};
 use crate::config::Settings;
 use crate::error::{Code, Error};
 use crate::operation::TargetIds;
@@ -122,7 +123,7 @@ async fn ids_of_body(
     if body.is_empty() {
         return Ok(None);
     }
-    require_json(headers)?;
+    media_type::require_json(headers)?;
     let is_long = body.len() > LONGEST_READ_AT_ONCE;
     let parse = move || parse_body(&body, limits.max_ids).map(TargetIds::new);
     // The thread that serves calls has others to serve meanwhile.
@@ -213,32 +214,6 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// No content type at all is read as JSON.
-pub fn require_json(headers: &HeaderMap) -> Result<(), Error> {
-    let refuse = || {
-        let message = Code::UNSUPPORTED_MEDIA_TYPE.message().to_owned();
-        Err(Error::Malformed(Code::UNSUPPORTED_MEDIA_TYPE, message))
-    };
-    if headers.get_all(header::CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return refuse();
-    }
-    let mut values = headers.get_all(header::CONTENT_TYPE);
-    match (values.next(), values.next()) {
-        (None, _) => Ok(()),
-        (Some(value), None) if is_json(value) => Ok(()),
-        (Some(_), _) => refuse(),
-    }
-}
-
-/// White space may stand before the parameters, which is more than the parser takes.
-fn is_json(content_type: &HeaderValue) -> bool {
-    let essence = content_type.to_str().ok().and_then(|text| text.split(';').next());
-    let media_type = essence.and_then(|essence| essence.trim().parse::<mime::Mime>().ok());
-    media_type.is_some_and(|media_type| {
-        media_type.essence_str() == mime::APPLICATION_JSON || media_type.suffix() == Some(mime::JSON)
-    })
-}
-
 /// The body of a list deletion. Unknown members are ignored.
 #[derive(Deserialize)]
 #[serde(expecting = "an object like {\"id\": [\"…\"]}")]
@@ -295,8 +270,12 @@ fn malformed(path: &str, error: &serde_json::Error) -> Error {
     const LONGEST_QUOTE: usize = 200;
 
     let short = |text: &str| text.chars().take(LONGEST_QUOTE).collect::<String>();
-    let place = if path == "." { "the body".to_owned() } else { format!("`{}` in the body", short(path)) };
-    Error::bad_request(format!("{place} is malformed: {}", short(&error.to_string())))
+    let problem = short(&error.to_string());
+    Error::bad_request(match error.classify() {
+        Category::Data if path == "." => format!("the body is malformed: {problem}"),
+        Category::Data => format!("`{}` in the body is malformed: {problem}", short(path)),
+        Category::Syntax | Category::Eof | Category::Io => format!("the body is not valid JSON: {problem}"),
+    })
 }
 
 #[cfg(test)]
@@ -320,8 +299,12 @@ mod tests {
     #[test]
     fn the_message_names_what_is_wrong() {
         for (body, part) in [
-            ("{", "the body is malformed: EOF"),
-            ("{} {}", "trailing characters"),
+            ("{", "the body is not valid JSON: EOF while parsing an object at line 1 column 1"),
+            ("{} {}", "the body is not valid JSON: trailing characters at line 1 column 4"),
+            ("id=1", "the body is not valid JSON: expected value at line 1 column 1"),
+            (r#"{"id": ['x']}"#, "the body is not valid JSON: expected value at line 1 column 9"),
+            ("\u{feff}{}", "the body is not valid JSON: expected value at line 1 column 1"),
+            ("null", "the body is malformed: invalid type: null, expected an object like"),
             ("[]", "and is an array"),
             ("\"id\"", "expected an object like"),
             (r#"{"id": "x"}"#, "`id` in the body"),

@@ -112,8 +112,8 @@ async fn a_malformed_body_is_a_400_that_names_what_is_wrong(#[case] resource: Re
     let too_many: Vec<Uuid> = (0..1001).map(Uuid::from_u128).collect();
 
     for (body, part) in [
-        (r#"{"id": ["#.to_owned(), "the body is malformed"),
-        ("nonsense".to_owned(), "the body is malformed"),
+        (r#"{"id": ["#.to_owned(), "the body is not valid JSON: EOF while parsing"),
+        ("nonsense".to_owned(), "the body is not valid JSON: expected ident at line 1 column 2"),
         ("[]".to_owned(), "the body must be an object"),
         ("null".to_owned(), "the body is malformed"),
         (r#"{"id": "x"}"#.to_owned(), "`id` in the body"),
@@ -196,21 +196,27 @@ async fn another_content_type_than_json_is_unsupported(#[case] resource: Resourc
     let (service, family, row) = service_with_a_row(resource).await;
     let path = collection(family.in_scope(resource), resource);
 
-    for content_type in ["text/plain", "application/xml", "application/x-www-form-urlencoded", "nonsense", ""] {
+    for (content_type, told) in [
+        ("text/plain", "Content-Type is `text/plain`"),
+        ("application/xml; charset=utf-8", "Content-Type is `application/xml; charset=utf-8`"),
+        ("application/x-www-form-urlencoded", "Content-Type is `application/x-www-form-urlencoded`"),
+        ("nonsense", "Content-Type is `nonsense`"),
+        ("", "Content-Type is empty"),
+    ] {
         let call = service
             .call(Method::DELETE, &path, family.requester)
             .header("Content-Type", content_type)
             .body(body(&[row]));
-        malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "JSON");
+        malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", told);
     }
     for [first, second] in [["application/json", "text/plain"], ["text/plain", "application/json"]] {
         let call = service.call(Method::DELETE, &path, family.requester);
         let call = call.header("Content-Type", first).header("Content-Type", second).body(body(&[row]));
-        malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "JSON");
+        malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type was sent twice");
     }
     let call =
         service.call(Method::DELETE, &path, family.requester).header("Content-Encoding", "gzip").body(body(&[row]));
-    malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "content coding");
+    malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding is `gzip`");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::http::listing::{LAST_PAGE, Wanted};
-use crate::http::{Limits, envelope, idempotency, target, validate_only};
+use crate::http::{Limits, envelope, idempotency, media_type, target, validate_only};
 use crate::operation::TargetIds;
 
 /// Adds what every response has, and what follows from its `x-failures`.
@@ -42,7 +42,7 @@ fn failure(name: &str, limits: Limits) -> Error {
         "malformed-id" => target::parse_body(br#"{"id": ["nonsense"]}"#, limits.max_ids).err(),
         "too-many-ids" => Some(target::too_many_ids(limits.max_ids + 1, limits.max_ids)),
         "PAYLOAD_TOO_LARGE" => Some(target::too_large(limits.max_bytes)),
-        "UNSUPPORTED_MEDIA_TYPE" => target::require_json(&header(CONTENT_TYPE, "text/plain")).err(),
+        "UNSUPPORTED_MEDIA_TYPE" => media_type::require_json(&header(CONTENT_TYPE, "text/plain")).err(),
         "status" | "resource" | "page" | "size" => Wanted::parse(&format!("{name}=nonsense")).err(),
         "twice" => Wanted::parse("size=1&size=1").err(),
         "too-far" => Wanted::parse(&format!("page={LAST_PAGE}")).err(),
