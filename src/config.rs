@@ -6,6 +6,7 @@
 mod hosts;
 mod jwt;
 mod migration;
+mod origins;
 mod queue;
 mod reading;
 mod requester;
@@ -23,6 +24,7 @@ use sqlx::postgres::PgConnectOptions;
 pub use self::hosts::AllowedHosts;
 pub use self::jwt::{Jwt, JwtSource, KeySource, RequiredClaim, WAIT_FOR_KEY, published_url};
 pub use self::migration::Migration;
+pub use self::origins::AllowedOrigins;
 pub use self::queue::Queue;
 pub use self::requester::{Header, Requester, RequesterSource};
 
@@ -122,6 +124,8 @@ pub struct Http {
     pub max_connections: usize,
     /// How long calls in flight may take to end after SIGTERM; at least as long as a call may wait.
     pub drain_seconds: u64,
+    /// Origins whose web pages may call, comma-separated. Empty: none.
+    pub allowed_origins: String,
 }
 
 impl Http {
@@ -144,6 +148,7 @@ impl Default for Http {
             max_in_flight: 128,
             max_connections: 1024,
             drain_seconds: 15,
+            allowed_origins: String::new(),
         }
     }
 }

@@ -10,7 +10,7 @@ use actix_web::{App, HttpServer, dev};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::{AllowedHosts, Settings, SettingsError};
+use crate::config::{AllowedHosts, AllowedOrigins, Settings, SettingsError};
 use crate::http::{
     self, Admission, Capacity, Connections, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
     WATCH_INTERVAL,
@@ -37,6 +37,7 @@ pub struct Server {
     database: PgConnectOptions,
     identification: Identification,
     allowed_hosts: Option<AllowedHosts>,
+    allowed_origins: AllowedOrigins,
     calls: TcpListener,
     management: TcpListener,
 }
@@ -48,9 +49,10 @@ impl Server {
         let (source, allowed_hosts) = (settings.requester.source()?, settings.http.allowed_hosts()?);
         http::host::warn_of_rebinding(&source, allowed_hosts.as_ref());
         let identification = Identification::new(source)?;
+        let allowed_origins = settings.allowed_origins()?;
         let calls = listen(SocketAddr::new(settings.http.host, settings.http.port))?;
         let management = listen(SocketAddr::new(settings.management.host, settings.management.port))?;
-        Ok(Server { settings, database, identification, allowed_hosts, calls, management })
+        Ok(Server { settings, database, identification, allowed_hosts, allowed_origins, calls, management })
     }
 
     /// Where calls go.
@@ -84,6 +86,7 @@ impl Server {
             limits,
             allowed_hosts: self.allowed_hosts,
             document: Document::new(&self.identification, limits),
+            allowed_origins: self.allowed_origins,
         };
         let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
         // Each ends with this function, whatever it is doing.

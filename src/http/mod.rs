@@ -3,6 +3,7 @@
 mod admission;
 mod answer;
 mod connection;
+mod cors;
 mod delete;
 mod docs;
 mod envelope;
@@ -11,8 +12,8 @@ mod health;
 pub mod host;
 mod idempotency;
 mod listing;
-pub mod openapi;
 mod media_type;
+pub mod openapi;
 mod operations;
 mod prefer;
 mod report;
@@ -26,7 +27,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource as Route, Scope, guard};
 
-use crate::config::AllowedHosts;
+use crate::config::{AllowedHosts, AllowedOrigins};
 use crate::error::{Code, Error};
 use crate::repository::Repository;
 use crate::resource::Resource;
@@ -54,6 +55,7 @@ pub struct Service {
     /// `None` if calls may name any host.
     pub allowed_hosts: Option<AllowedHosts>,
     pub document: Document,
+    pub allowed_origins: AllowedOrigins,
 }
 
 /// The routes of the service's own port.
@@ -61,8 +63,11 @@ pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         let api = web::scope(API)
             .wrap(from_fn(admission::admit))
-            // The last one is the first to see a call.
             .wrap(from_fn(requester::identify))
+            // A browser sends a preflight without identity.
+            .wrap(cors::middleware(&service.allowed_origins, &service.identification))
+            // The last one is the first to see a call.
+            .wrap(from_fn(cors::explain_refusal))
             .default_service(web::to(no_such_route));
         let with_route = |api: Scope<_>, (path, methods, handler)| api.service(api_route(path, methods).route(handler));
         let api = api_routes().into_iter().fold(api, with_route);
@@ -119,11 +124,11 @@ fn get() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// A route inside `/api`, whose `{resource}` is one of the five words. One slash at its end changes nothing. All else is
-/// matched to the letter: what a gateway may write in another way must not become another route here.
+/// A route inside `/api`, whose `{resource}` is one of the five words. One slash at the end of its path
+/// changes nothing. No path is normalized otherwise: a gateway could read it differently.
 fn api_route(path: &str, method: &'static str) -> Route {
     let path = path.strip_prefix(API).unwrap_or(path).replace("{resource}", &resource_pattern());
-    // The first spelling is the name of the route in logs and metrics.
+    // Logs and metrics name the route by the first pattern.
     with_405(web::resource([path.clone(), format!("{path}/")]), method)
 }
 

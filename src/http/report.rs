@@ -217,11 +217,13 @@ impl Report<'_> {
     }
 }
 
+/// The header in which the gateway names a call.
+pub const GATEWAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The id that the gateway gave the call, if it looks like one. What a client made up on its way must not fill the log.
 fn gateway_request_id(headers: &HeaderMap) -> Option<&str> {
-    const NAME: HeaderName = HeaderName::from_static("x-request-id");
     const LONGEST: usize = 128;
-    let id = headers.get(NAME)?.to_str().ok()?;
+    let id = headers.get(GATEWAY_REQUEST_ID)?.to_str().ok()?;
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte));
     (plain && (1..=LONGEST).contains(&id.len())).then_some(id)
 }

@@ -19,6 +19,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
+pub use self::caller::{TRACE_PARENT, TRACE_STATE};
 use self::environment::Variables;
 use self::exporter::Exporter;
 use crate::config::SettingsError;

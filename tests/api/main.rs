@@ -2,6 +2,7 @@
 
 mod support;
 
+mod cors;
 mod crash;
 mod demo;
 mod docs;
@@ -9,8 +10,8 @@ mod encoding;
 mod faults;
 mod fuzz;
 mod growing;
-mod health;
 mod headers;
+mod health;
 mod histories;
 mod history;
 mod hosts;
@@ -44,5 +45,5 @@ mod statements;
 mod successes;
 mod time_limits;
 mod traces;
-mod validation;
 mod trailing_slash;
+mod validation;

@@ -39,6 +39,8 @@ fn serve() -> Command {
 #[case::a_word_that_is_no_level("CUSTOMER_DELETION__LOG__LEVEL", "warning")]
 #[case::one_underscore_after_the_prefix("CUSTOMER_DELETION_HTTP__PORT", "9000")]
 #[case::more_calls_than_can_be_counted("CUSTOMER_DELETION__HTTP__MAX_IN_FLIGHT", "18446744073709551615")]
+#[case::an_origin_with_a_slash("CUSTOMER_DELETION__HTTP__ALLOWED_ORIGINS", "https://app.example.com/")]
+#[case::every_origin_without_tokens("CUSTOMER_DELETION__HTTP__ALLOWED_ORIGINS", "*")]
 #[case::a_missing_file("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]
 fn a_bad_or_missing_setting_stops_the_start_and_is_named(#[case] setting: &str, #[case] value: &str) {
     let output = output(serve().env(setting, value));
