@@ -19,6 +19,14 @@ SERVICE, _, QUERY = PAGE.partition("/docs?")
 REQUESTER = urllib.parse.parse_qs(QUERY)["requester"][0]
 SECONDS = 30
 
+# The page itself, and elements whose right edge is beyond the screen.
+WIDER_THAN = """
+const [width] = arguments;
+const beyond = element => element.getBoundingClientRect().width && element.getBoundingClientRect().right > width + 1;
+const wider = [...document.querySelectorAll("body *")].filter(beyond).map(element => `${element.tagName} ${element.className}`);
+return document.documentElement.scrollWidth > width ? ["the page", ...wider] : wider;
+"""
+
 
 def start_browser():
     options = webdriver.ChromeOptions()
@@ -88,12 +96,21 @@ class Page:
         recorded = details(body["content"][0]["requestId"])
         require((recorded["status"], recorded["resource"]) == ("SUCCESS", tag), f"{operation} left {recorded}")
 
-    def authorize(self, requester):
+    def authorize(self, requester, look=lambda: None):
         """As somebody does who came without the address that the demo prints."""
         self.click(".auth-wrapper .authorize")
         self.wait_for(".auth-container input").send_keys(requester)
+        look()
         self.click(".auth-btn-wrapper .authorize")
         self.click(".auth-btn-wrapper .btn-done")
+
+
+    def is_no_wider_than(self, width, what):
+        """Nor is anything in it cut off or scrolled."""
+        wider = self.browser.execute_script(WIDER_THAN, width)
+        self.screenshot()
+        require(not wider, f"{what} at {width} pixels: {wider}")
+        print(f"{what} at {width} pixels: nothing is wider")
 
 
 def details(request_id):
@@ -116,6 +133,23 @@ def everything_came_from_the_service(browser):
     print(f"{len(addresses)} requests, all to {SERVICE} or of the page's own data")
 
 
+def nothing_overflows(page, width):
+    """On a phone: nothing that the page shows is wider than the screen."""
+    screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    page.open(f"{SERVICE}/docs")
+    page.authorize(REQUESTER, lambda: page.is_no_wider_than(width, "the dialogue"))
+    page.click("#operations-contact-deleteContactList .opblock-summary-control")
+    page.wait_for("#operations-contact-deleteContactList .responses-table")
+    page.is_no_wider_than(width, "a call")
+    page.try_out("call", "listCalls")
+    page.is_no_wider_than(width, "an answer")
+    page.browser.execute_script("document.querySelectorAll('.json-schema-2020-12-expand-deep-button').forEach(b => b.click())")
+    page.wait_for("section.models .json-schema-2020-12-keyword--enum")
+    page.is_no_wider_than(width, "the schemas")
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 browser = start_browser()
 try:
     page = Page(browser)
@@ -128,6 +162,7 @@ try:
     page.open(f"{SERVICE}/docs")
     page.authorize(REQUESTER)
     page.deletes("zone", "deleteZone")
+    nothing_overflows(page, 390)
     the_console_is_empty(browser)
     everything_came_from_the_service(browser)
 finally:

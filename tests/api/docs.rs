@@ -26,13 +26,71 @@ async fn the_page_is_open_and_made_of_what_the_service_has() {
     page.request_id();
     let parts: Vec<&str> =
         page.text.split('"').filter(|text| text.starts_with("docs/") || text.ends_with(".json")).collect();
-    assert_eq!(parts.len(), 5, "{parts:?}");
+    assert_eq!(parts.len(), 6, "{parts:?}");
     for part in parts {
         let answer = service.anonymous(Method::GET, &format!("/{part}")).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200, "{part}");
         assert_eq!(answer.headers()["X-Content-Type-Options"], "nosniff", "{part}");
-        assert!(answer.headers().contains_key("Cache-Control"), "{part}");
+        assert_eq!(answer.headers()["Cache-Control"], "no-cache", "{part}");
     }
+}
+
+#[tokio::test]
+async fn a_file_that_the_reader_has_is_not_sent_again() {
+    let service = TestService::start().await;
+    let mut tags = Vec::new();
+    for path in [
+        "/docs",
+        "/docs/start.js",
+        "/docs/narrow.css",
+        "/docs/swagger-ui.css",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/favicon-32x32.png",
+        "/openapi.json",
+    ] {
+        let ask = |method, known: &str| service.anonymous(method, path).header("If-None-Match", known).send();
+        let first = ask(Method::GET, "\"another\"").await.unwrap();
+        assert_eq!(first.status().as_u16(), 200, "{path}");
+        let tag = first.headers()["ETag"].to_str().unwrap().to_owned();
+        assert!(tag.starts_with('"') && tag.ends_with('"'), "{path}: {tag} is not a strong tag");
+
+        // A proxy that compresses weakens a tag.
+        for known in [tag.clone(), format!("W/{tag}"), format!("\"another\", {tag}"), "*".to_owned()] {
+            for method in [Method::GET, Method::HEAD] {
+                let answer = ask(method, &known).await.unwrap();
+                assert_eq!(answer.status().as_u16(), 304, "{path}: {known}");
+                for name in ["ETag", "Cache-Control", "Access-Control-Allow-Origin", "Content-Security-Policy"] {
+                    assert_eq!(answer.headers().get(name), first.headers().get(name), "{path}: {name}");
+                }
+                // A cache would take this length for that of the file.
+                assert!(!answer.headers().contains_key("Content-Length"), "{path}");
+                assert_eq!(answer.bytes().await.unwrap().len(), 0, "{path}");
+            }
+        }
+        for known in ["", "nonsense", "\"", &tag[1..], "\"\""] {
+            assert_eq!(ask(Method::GET, known).await.unwrap().status().as_u16(), 200, "{path}: {known}");
+        }
+        tags.push(tag);
+    }
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), 7, "two files have one tag");
+}
+
+/// The document says what the limits are, so another setting makes another document.
+#[tokio::test]
+async fn a_document_with_another_content_has_another_tag() {
+    let services = [
+        TestService::start().await,
+        TestService::start().await,
+        TestService::start_with(|settings| settings.deletion.max_ids = 7).await,
+    ];
+    let mut tags = Vec::new();
+    for service in &services {
+        tags.push(get(service, "/openapi.json").await.header("ETag").unwrap().to_owned());
+    }
+    assert_eq!(tags[0], tags[1], "two replicas differ");
+    assert_ne!(tags[0], tags[2]);
 }
 
 #[tokio::test]
