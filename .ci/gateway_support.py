@@ -96,10 +96,10 @@ class Nginx(Gateway):
     def replacements(self):
         return {
             "nginx.conf": {
+                **self.changes,
                 "customer-deletion:8080": self.upstream,
                 "listen 8088;": "listen %s:%d;" % self.address,
                 "/run/": self.folder + "/",
-                **self.changes,
             },
             "authenticator-stub.conf": {"/run/": self.folder + "/"},
         }

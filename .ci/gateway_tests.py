@@ -13,7 +13,10 @@ from gateway_support import (
 
 SERVICE = address(os.environ["SERVICE"])
 KEY = f"X-Api-Key: {RESELLER_KEY}"
+CHALLENGE = 'ApiKey realm="customer-deletion"'
 FORGED = f"X-Requester-Id: {RESELLER}"
+ORIGIN = "Origin: https://app.example.com"
+AUTHENTICATOR = "server { listen unix:/run/authenticator.sock; location / { %s } }"
 
 
 def answers(count):
@@ -53,9 +56,18 @@ class Behind:
         self.assertEqual((envelope["errorCode"], envelope["content"], envelope["pageable"]), (code, "", ""))
         self.assertEqual(answer.header("Content-Type"), "application/json")
         uuid.UUID(answer.header("Request-Id"))
+        self.assert_neighbours_are_told(answer)
+
+    def assert_neighbours_are_told(self, answer):
+        """What caches, browsers and clients act on. A header that is there twice fails."""
+        self.assertEqual(answer.header("Cache-Control"), "no-store", answer)
+        self.assertEqual(answer.header("X-Content-Type-Options"), "nosniff", answer)
+        self.assertEqual(answer.header("WWW-Authenticate"), CHALLENGE if answer.status == 401 else None, answer)
+        self.assertEqual(answer.header("Retry-After"), "1" if answer.status == 503 else None, answer)
 
     def assert_deleted(self, answer, *contacts):
         self.assertEqual(answer.status, 200, answer)
+        self.assert_neighbours_are_told(answer)
         for contact in contacts:
             self.assertFalse(is_live(contact))
             self.assertEqual(requesters(contact), [RESELLER])
@@ -88,6 +100,14 @@ class Behind:
     def test_one_by_its_url(self):
         contact = new_contact()
         self.assert_deleted(self.send(request("DELETE", f"{CONTACTS}/{contact}", KEY)), contact)
+
+    def test_a_slash_at_the_end_changes_nothing(self):
+        contact = new_contact()
+        self.assert_deleted(self.send(request("DELETE", f"{CONTACTS}/", KEY, body=ids(contact))), contact)
+        contact = new_contact()
+        self.assert_deleted(self.send(request("DELETE", f"{CONTACTS}/{contact}/", KEY)), contact)
+        self.assert_envelope(self.send(request("DELETE", f"{CONTACTS}/", KEY)), 400, "BAD_REQUEST")
+        self.assert_envelope(self.send(request("DELETE", f"{CONTACTS}//", KEY, body=ids(contact))), 404, "NOT_FOUND")
 
     def test_a_deletion_that_is_only_validated(self):
         contact = new_contact()
@@ -210,8 +230,64 @@ class Behind:
                 self.assert_envelope(self.send(request("DELETE", CONTACTS, *lines, body=ids(contact))), 401, "UNAUTHORIZED")
         self.assertTrue(is_live(contact))
 
+    def test_what_is_malformed_is_not_kept_by_a_cache(self):
+        for name, call in {
+            "no HTTP": b"\x16\x03\x01\r\n\r\n",
+            "a NUL": request("GET", "/api/\0", KEY),
+            "two hosts": request("GET", "/api/x", KEY, "Host: other.example.com"),
+            "an unknown coding": request("POST", CONTACTS, KEY, "Transfer-Encoding: xchunked"),
+            "two codings": request("POST", CONTACTS, KEY, "Transfer-Encoding: gzip, chunked"),
+            "a length that is none": request("POST", CONTACTS, KEY, "Content-Length: x"),
+            "a long path": request("GET", "/api/" + "x" * 40000, KEY),
+            "a long header": request("GET", "/api/x", KEY, "X-A: " + "x" * 40000),
+        }.items():
+            with self.subTest(name):
+                answer = self.send(call)
+                self.assertIn(answer.status, [400, 422], answer)
+                self.assertIn(answer.header("Cache-Control"), self.bare_cache_control, answer)
+
+    def test_a_page_of_another_origin_may_not_call(self):
+        recorder = self.recorder(answers(1))
+        gateway = self.in_front_of(recorder.address)
+        preflight = request("OPTIONS", CONTACTS, ORIGIN, "Access-Control-Request-Method: DELETE")
+        for call in preflight, request("DELETE", CONTACTS, ORIGIN), request("GET", CONTACTS, ORIGIN, KEY):
+            answer = send(gateway.address, call)
+            self.assertEqual(headers(answer.head, "Access-Control-Allow-Origin"), [], answer)
+            self.assertEqual(headers(answer.head, "Access-Control-Expose-Headers"), [], answer)
+        self.assertEqual(len(recorder.requests), 1, "a preflight is no call")
+
+    def test_a_page_of_an_allowed_origin_may_call(self):
+        recorder = self.recorder(answers(1))
+        gateway = self.in_front_of(recorder.address, self.allow_the_origin)
+        wanted = "Access-Control-Request-Method: DELETE", "Access-Control-Request-Headers: prefer,x-api-key"
+        answer = send(gateway.address, request("OPTIONS", CONTACTS, ORIGIN, *wanted))
+        self.assertEqual((answer.status, answer.rest), (204, b""), answer)
+        self.assertEqual(answer.header("Access-Control-Allow-Origin"), "https://app.example.com")
+        self.assertEqual(answer.header("Access-Control-Allow-Methods"), "GET, HEAD, POST, DELETE")
+        allowed = answer.header("Access-Control-Allow-Headers").split(", ")
+        self.assertEqual(allowed, ["X-Api-Key", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-Id",
+                                   "traceparent", "tracestate"])
+        self.assertIsNone(answer.header("Access-Control-Allow-Credentials"))
+        self.assertEqual(answer.header("Cache-Control"), "no-store")
+        uuid.UUID(answer.header("Request-Id"))
+        self.assertEqual(recorder.requests, [], "the gateway answers by itself")
+        # What the service answers, what it cannot, and what the gateway refuses.
+        call = request("DELETE", CONTACTS, ORIGIN, KEY, body=ids(str(uuid.uuid4())))
+        for status, answer in (200, send(gateway.address, call)), (503, send(gateway.address, call)), \
+                (401, send(gateway.address, request("DELETE", CONTACTS, ORIGIN))), \
+                (401, send(gateway.address, request("OPTIONS", CONTACTS, ORIGIN))):
+            self.assertEqual(answer.status, status, answer)
+            self.assertEqual(answer.header("Access-Control-Allow-Origin"), "https://app.example.com")
+            exposed = answer.header("Access-Control-Expose-Headers").split(", ")
+            self.assertEqual(exposed, ["Request-Id", "Location", "Retry-After", "WWW-Authenticate",
+                                       "Idempotency-Replayed", "Preference-Applied"])
+        for origin in "https://app.example.com.evil.example", "https://evil.example", "null":
+            answer = send(gateway.address, request("OPTIONS", CONTACTS, f"Origin: {origin}", *wanted))
+            self.assert_envelope(answer, 401, "UNAUTHORIZED")
+            self.assertIsNone(answer.header("Access-Control-Allow-Origin"), answer)
+
     def test_nothing_leads_to_the_management_port(self):
-        for path in ["/health/live", "/health/ready", "/metrics", "/", "/api", "/metrics/api/", "/answer/503",
+        for path in ["/health/live", "/health/ready", "/metrics", "/", "/api", "/metrics/api/", "/answer", "/preflight",
                      "/authenticate"]:
             with self.subTest(path):
                 self.assert_envelope(self.send(request("GET", path, KEY)), 404, "NOT_FOUND")
@@ -310,6 +386,19 @@ class Behind:
 class BehindNginx(Behind, unittest.TestCase):
     kind = Nginx
     shorter = {"proxy_read_timeout 25s": "proxy_read_timeout 2s"}
+    allow_the_origin = {"# https://app.example.com": "https://app.example.com"}
+    bare_cache_control = ["no-store"]
+
+    def test_the_challenge_of_the_authenticator_is_passed_on(self):
+        for answer, challenge in {
+            "return 401;": CHALLENGE,
+            "return 403;": CHALLENGE,
+            "add_header WWW-Authenticate Bearer always; return 401;": "Bearer",
+        }.items():
+            with self.subTest(answer):
+                gateway = self.in_front_of(SERVICE, {"include authenticator-stub.conf;": AUTHENTICATOR % answer})
+                answer = send(gateway.address, request("DELETE", CONTACTS, KEY))
+                self.assertEqual((answer.status, answer.header("WWW-Authenticate")), (401, challenge), answer)
 
     def test_a_body_that_is_stripped_on_the_way_deletes_nothing(self):
         strip = 'proxy_http_version 1.1;\nproxy_pass_request_body off;\nproxy_set_header Content-Length "";'
@@ -326,6 +415,9 @@ class BehindNginx(Behind, unittest.TestCase):
 class BehindHAProxy(Behind, unittest.TestCase):
     kind = HAProxy
     shorter = {"timeout server 25s": "timeout server 2s"}
+    allow_the_origin = {"# http-request set-var(txn.origin)": "http-request set-var(txn.origin)"}
+    # What it cannot read as HTTP at all, it answers with what it was built with.
+    bare_cache_control = ["no-store", "no-cache"]
 
     def test_a_deletion_under_a_key_is_sent_again(self):
         recorder = self.recorder(answers(0))
