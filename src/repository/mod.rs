@@ -159,14 +159,17 @@ impl Repository {
         self.database.close().await;
     }
 
-    /// When the client hangs up, the handler is dropped. Work that has begun is brought to its end all the same, and no
-    /// connection goes back to the pool with half an answer in it.
-    async fn in_own_task<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
-        let task = self.tasks.spawn_on(work.in_current_span(), &self.runtime);
-        task.await.unwrap_or_else(|panic| Err(Error::Defect(panic.to_string())))
+    /// Runs the work to its end, even if the client hangs up and the handler is dropped. So no connection goes back to the pool
+    /// with half an answer in it.
+    ///
+    /// The work is boxed before it becomes a task: a runtime moves a task several times, and this one has many kilobytes.
+    fn in_own_task<T, W>(&self, work: W) -> impl Future<Output = Result<T, Error>> + use<T, W>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let task = self.tasks.spawn_on(Box::pin(work).in_current_span(), &self.runtime);
+        async move { task.await.unwrap_or_else(|panic| Err(Error::Defect(panic.to_string()))) }
     }
 
     async fn delete_by(&self, deadline: Instant, deletion: Deletion) -> Result<Outcome, Error> {
@@ -176,7 +179,7 @@ impl Repository {
         if let Err(Error::Defect(_)) = &result {
             // Perhaps the schema was changed under the running service. The next call looks.
             self.schema_fits.doubt();
-            self.record_internal_error(deadline, &deletion).await;
+            Box::pin(self.record_internal_error(deadline, &deletion)).await;
         }
         if let Ok(outcome) = &result {
             count(&deletion, outcome);
@@ -231,7 +234,7 @@ impl Repository {
     }
 
     async fn require_schema_on(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
-        if self.schema_fits.is_there() { Ok(()) } else { self.check_on(database, deadline).await }
+        if self.schema_fits.is_there() { Ok(()) } else { Box::pin(self.check_on(database, deadline)).await }
     }
 
     async fn check_on(&self, database: &Database, deadline: Instant) -> Result<(), Error> {

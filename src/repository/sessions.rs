@@ -135,7 +135,8 @@ impl Manager for Maker {
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
         let mut pause = FIRST_RECONNECT_PAUSE;
         loop {
-            match self.opener.open().await {
+            // Boxed: otherwise each call has room for it in its task, and hardly any call opens a session.
+            match Box::pin(self.opener.open()).await {
                 Err(error) if is_not_there_yet(&error) => sleep(pause).await,
                 result => return result,
             }
