@@ -1,18 +1,31 @@
--- Which migrations a database has had, whoever ran them.
+-- The migrations that a database has had, whoever ran them.
 --
--- sqlx keeps a table of its own, but a DBA who runs these files with psql leaves no trace there. So every migration adds
--- its number here as its last statement, and takes it away when it is reverted. The service reads this table and nothing
--- else to decide whether the schema fits it.
+-- sqlx keeps a table of its own, in which a DBA who runs these files with psql leaves no trace.
+-- So each migration records its number here as its last statement, and removes it when it is
+-- reverted. The service decides by this table alone whether the schema fits.
+--
+-- A rollout migrates first and replaces the service afterwards. For a while the older build runs on
+-- the newer schema, and it knows nothing of the migration. So each migration names the oldest build
+-- that works after it, by the version which that build is made for:
+--
+--   insert into schema_version (version, oldest_build) values (13, 12);
+--     It only adds something: the build of version 12 keeps working.
+--   insert into schema_version (version, oldest_build) values (14, 14);
+--     It removes something: older builds are not ready.
+--
+-- After a migration that names no build, only the builds that know it work.
 
 create table schema_version (
   version bigint primary key,
   applied_at timestamptz not null default now(),
-  applied_by text not null default current_user
+  applied_by text not null default current_user,
+  oldest_build bigint
 );
 
-comment on table schema_version is 'One row for each migration that was applied. The service is ready only when the highest number is the one it was built for.';
+comment on table schema_version is 'One row for each migration that was applied. The service is ready when all the migrations that it knows are here, and all others work with it.';
 comment on column schema_version.version is 'The number at the start of the migration''s file name.';
 comment on column schema_version.applied_at is 'When it was applied.';
 comment on column schema_version.applied_by is 'The role that applied it.';
+comment on column schema_version.oldest_build is 'The oldest build that works after this migration, by the version it is made for; null: only builds that know the migration.';
 
-insert into schema_version (version) values (1);
+insert into schema_version (version, oldest_build) values (1, 12);

@@ -110,6 +110,7 @@ do $$
 declare
   relation regclass;
   routine regprocedure;
+  word_list regtype;
 begin
   for relation in
     select pg_class.oid
@@ -133,12 +134,22 @@ begin
   for routine in
     select pg_proc.oid
     from unnest(array[
-      'deleted_once()', 'customer_has_no_cycle()', 'operation_ends_once()', 'operation_is_sent_whole()'
+      'deleted_once()', 'deleted_until_restored()', 'customer_has_no_cycle()', 'operation_ends_once()',
+      'operation_is_sent_whole()', 'operation_is_valid(text, uuid[], text, integer, text, timestamptz)'
     ]) as own (name)
     join pg_proc on pg_proc.oid = to_regprocedure(format('%I.%s', current_schema(), own.name))
     where pg_proc.proowner <> 'customer_deletion_owner'::regrole
   loop
     execute format('alter function %s owner to customer_deletion_owner', routine);
+  end loop;
+
+  for word_list in
+    select pg_type.oid
+    from unnest(array['resource', 'contact_type', 'contact_role', 'renewal_interval']) as own (name)
+    join pg_type on pg_type.oid = to_regtype(own.name)
+    where pg_type.typowner <> 'customer_deletion_owner'::regrole
+  loop
+    execute format('alter type %s owner to customer_deletion_owner', word_list);
   end loop;
 end
 $$;

@@ -21,7 +21,7 @@ orphan as (
       from operation
       where operation.id = row_of.deleted_by
         and operation.status = 'SUCCESS'
-        and operation.resource = row_of.resource
+        and operation.resource::text = row_of.resource
         and row_of.id = any (operation.target_ids)
     )
 ),

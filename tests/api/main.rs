@@ -10,6 +10,7 @@ mod encoding;
 mod faults;
 mod fuzz;
 mod growing;
+mod guards;
 mod headers;
 mod health;
 mod histories;

@@ -4,7 +4,7 @@
 select
   operation.requester_id,
   operation.customer_id,
-  operation.resource,
+  operation.resource::text as "resource!",
   operation.target_ids,
   operation.status,
   operation.created_at

@@ -6,7 +6,7 @@ with
   page as (
     select
       operation.id,
-      operation.resource,
+      operation.resource::text,
       operation.status,
       operation.created_at,
       case

@@ -48,7 +48,7 @@ with
   -- Nothing is recorded where the id or the key is taken already.
   recorded as (
     insert into operation (id, requester_id, customer_id, resource, target_ids, status, idempotency_key)
-    select $1, $2, $3, $4, $5, 'OPEN', $6
+    select $1, $2, $3, $4::text::resource, $5, 'OPEN', $6
     from waiting
     where waiting.operations < $7
     on conflict do nothing

@@ -3,9 +3,8 @@
 -- $1 names of settings
 select
   array(select schema_version.version from schema_version order by schema_version.version) as "versions!",
-  -- Read by its name, because a schema from before the column is to be told from one that cannot be read.
   array(
-    select (to_jsonb(schema_version) ->> 'oldest_build')::bigint
+    select schema_version.oldest_build
     from schema_version
     order by schema_version.version
   ) as "oldest_builds!: Vec<Option<i64>>",

@@ -10,7 +10,7 @@ with
       -- Always true, and the condition of the index.
       and operation_queue.turn >= 0
       -- One look-up for each row: as a join, it could be planned as a pass over all operations.
-      and (select operation.resource from operation where operation.id = operation_queue.operation_id) = any($3)
+      and (select operation.resource::text from operation where operation.id = operation_queue.operation_id) = any($3)
     order by operation_queue.turn, operation_queue.operation_id
     limit 1
     for update skip locked
@@ -26,7 +26,7 @@ select
   operation.id,
   operation.requester_id,
   operation.customer_id,
-  operation.resource,
+  operation.resource::text as "resource!",
   operation.target_ids,
   leased.attempts as "attempts!",
   (extract(epoch from leased.waited) * 1000)::bigint as "waited_ms!"

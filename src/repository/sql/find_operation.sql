@@ -5,7 +5,7 @@
 select
   operation.id,
   operation.customer_id,
-  operation.resource,
+  operation.resource::text as "resource!",
   operation.status,
   operation.error_code,
   case when $3 then operation.failed_ids[1:1000] else '{}' end as "failed_ids!",

@@ -8,7 +8,7 @@ with
   run as (
     select status.name as status, resource.name as resource
     from unnest($2::text[]) as status (name)
-    cross join unnest($3::text[]) as resource (name)
+    cross join unnest($3::text[]::resource[]) as resource (name)
   ),
   total as (
     select count(*) as operations
@@ -61,7 +61,7 @@ left join (
     select
       operation.id,
       operation.customer_id,
-      operation.resource,
+      operation.resource::text,
       operation.status,
       operation.error_code,
       operation.created_at,

@@ -5,5 +5,5 @@
 insert into operation (
   id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, idempotency_key, completed_at
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp())
+values ($1, $2, $3, $4::text::resource, $5, $6, $7, $8, $9, clock_timestamp())
 on conflict do nothing

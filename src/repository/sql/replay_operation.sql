@@ -6,7 +6,7 @@ select
   operation.id,
   operation.status,
   operation.error_code,
-  operation.resource = $4
+  operation.resource = $4::text::resource
     and operation.customer_id = $3
     and operation.target_ids = $5 as "same_call!"
 from operation

@@ -57,7 +57,7 @@ const ROWS: &str = "
     union all select id, customer_id, deleted_at, deleted_by from product where id = any($1)";
 
 const OPERATIONS: &str = "
-    select id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, idempotency_key,
+    select id, requester_id, customer_id, resource::text, target_ids, status, error_code, failed_ids, idempotency_key,
       created_at, completed_at
     from operation
     where requester_id = any($1)";

@@ -41,7 +41,7 @@ async fn record(pool: &PgPool, requester: Uuid, status: &str, resource: Resource
     let mut ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
     sqlx::query(
         "insert into operation (id, requester_id, customer_id, resource, target_ids, status, error_code, deleted_rows, completed_at)
-         select id, $2, $2, $3, array[id], $4,
+         select id, $2, $2, $3::text::resource, array[id], $4,
            case $4 when 'FAILURE' then 'CUSTOMER_1002' when 'INTERNAL_ERROR' then 'GLOBAL_1001' end,
            case $4 when 'SUCCESS' then 1 else 0 end,
            case when $4 <> 'OPEN' then now() end

@@ -24,7 +24,7 @@ const MANY: &str = "
       case when i % 10 = 0 then gen_random_uuid() else $1 end,
       $1,
       -- Contacts and addresses are many, zones are few, and products are none.
-      case when i % 20000 = 1 then 'zone' when i % 3 = 0 then 'contact' else 'address' end,
+      (case when i % 20000 = 1 then 'zone' when i % 3 = 0 then 'contact' else 'address' end)::resource,
       array[$1],
       case when i % 7 = 0 then 'FAILURE' else 'SUCCESS' end,
       case when i % 7 = 0 then 'CUSTOMER_1002' end,

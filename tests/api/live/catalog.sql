@@ -33,9 +33,20 @@ from pg_trigger
 join own_table on own_table.oid = tgrelid
 where not tgisinternal
 union all
-select format('%s %s', pg_get_functiondef(oid), obj_description(oid, 'pg_proc'))
+select format(
+  '%s executed by anybody: %s %s',
+  pg_get_functiondef(oid),
+  has_function_privilege('public', oid, 'execute'),
+  obj_description(oid, 'pg_proc')
+)
 from pg_proc
 where pronamespace = 'public'::regnamespace
+union all
+select format('type %s %s %s', typname, array(select enumlabel from pg_enum where enumtypid = pg_type.oid order by enumsortorder),
+  obj_description(oid, 'pg_type'))
+from pg_type
+where typnamespace = 'public'::regnamespace
+  and typtype not in ('c', 'b')
 union all
 select format('comment on %s: %s', relname, obj_description(oid, 'pg_class')) from own_table
 union all

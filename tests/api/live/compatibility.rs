@@ -66,7 +66,7 @@ async fn a_build_is_not_ready_on_a_newer_schema_that_breaks_it_until_that_is_tak
 }
 
 #[tokio::test]
-async fn a_build_is_not_ready_on_a_schema_from_before_migrations_named_builds() {
+async fn a_build_is_not_ready_on_an_older_schema_until_it_is_migrated_and_granted() {
     let service = TestService::start().await;
     let mut connection = sqlx::PgConnection::connect(&service.database.url).await.unwrap();
     take_back(&mut connection, 10).await;
@@ -80,7 +80,7 @@ async fn a_build_is_not_ready_on_a_schema_from_before_migrations_named_builds() 
     let (status, reason) = readiness(&service).await;
     assert_eq!(status, 503);
     assert!(
-        reason.contains("is not granted update on subscriber, update on sell_plan, select on operation_queue, "),
+        reason.contains("is not granted select on product, update on product, select on product_allocation"),
         "{reason}"
     );
     service.database.grant().await;

@@ -74,7 +74,7 @@ async fn a_restore_is_recorded_and_the_deletion_stays_on_record() {
     let said = run(&service.database, &["restore", "--operation", &operation.to_string()]).await.done();
 
     let restoration = sqlx::query(
-        "select id::text, operation_id, requester_id, customer_id, resource, restored_ids, restored_by from restoration",
+        "select id::text, operation_id, requester_id, customer_id, resource::text, restored_ids, restored_by from restoration",
     )
     .fetch_one(&service.database.pool)
     .await

@@ -229,7 +229,7 @@ async fn nobody_takes_a_deletion_back_without_recording_it(#[case] resource: Res
         ("another operation's record", "23001", format!("{}; {take_back}", record(Uuid::now_v7(), &[row]))),
         ("another row's record", "23001", format!("{}; {take_back}", record(operation, &[Uuid::now_v7()]))),
         ("too few rows", "23514", record(operation, &[row]).replace(", 1)", ", 0)")),
-        ("no right to the record", "42501", format!("{service_role}; {take_back}")),
+        ("no right to the record", "23001", format!("{service_role}; {take_back}")),
     ];
     for (attempt, state, sql) in attempts {
         let mut tx = pool.begin().await.unwrap();

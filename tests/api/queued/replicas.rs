@@ -51,7 +51,7 @@ async fn an_operation_about_what_only_a_newer_build_knows_is_left_to_that() {
     for row in &rows {
         accepted.push(accept(&service, family.requester, family.sub_customer, Resource::Contact, &[*row]).await);
     }
-    sqlx::raw_sql("alter table operation drop constraint operation_resource_is_known").execute(pool).await.unwrap();
+    sqlx::raw_sql("alter type resource add value 'voucher'").execute(pool).await.unwrap();
     let newer = "update operation set resource = 'voucher' where id = $1";
     sqlx::query(newer).bind(accepted[0]).execute(pool).await.unwrap();
 

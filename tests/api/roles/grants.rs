@@ -39,6 +39,9 @@ pub async fn not_the_owners(database: &TestDatabase, owner: &str) -> Vec<String>
          select proname::text from pg_proc
          where pronamespace = 'public'::regnamespace and proowner <> $1::text::regrole
          union all
+         select typname::text from pg_type
+         where typnamespace = 'public'::regnamespace and typowner <> $1::text::regrole
+         union all
          select pubname::text from pg_publication where pubowner <> $1::text::regrole",
     )
     .bind(owner)

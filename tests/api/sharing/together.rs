@@ -154,7 +154,7 @@ async fn the_call_that_has_waited_longest_comes_first() {
 
     answers(waiting).await.iter().for_each(|answer| _ = answer.assert_deleted());
     let order: Vec<String> =
-        sqlx::query_scalar("select resource from operation where resource <> 'address' order by created_at, id")
+        sqlx::query_scalar("select resource::text from operation where resource <> 'address' order by created_at, id")
             .fetch_all(&stage.database.pool)
             .await
             .unwrap();

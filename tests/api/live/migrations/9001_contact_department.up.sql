@@ -4,4 +4,4 @@ alter table contact add column department text not null default 'none';
 
 comment on column contact.department is 'Where in the customer''s house the contact works.';
 
-insert into schema_version (version, oldest_build) values (9001, 15);
+insert into schema_version (version, oldest_build) values (9001, 12);

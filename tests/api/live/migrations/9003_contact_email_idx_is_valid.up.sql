@@ -9,4 +9,4 @@ begin
 end
 $$;
 
-insert into schema_version (version, oldest_build) values (9002, 15), (9003, 15);
+insert into schema_version (version, oldest_build) values (9002, 12), (9003, 12);

@@ -2,4 +2,4 @@
 
 alter table contact add constraint contact_email_is_short check (length(email) < 1000) not valid;
 
-insert into schema_version (version, oldest_build) values (9004, 15);
+insert into schema_version (version, oldest_build) values (9004, 12);

@@ -2,4 +2,4 @@
 
 alter table contact validate constraint contact_email_is_short;
 
-insert into schema_version (version, oldest_build) values (9005, 15);
+insert into schema_version (version, oldest_build) values (9005, 12);

@@ -1,10 +1,10 @@
 -- Another body for a function that triggers call. Whoever is calling it goes on with the one that it has.
 
 create or replace function operation_ends_once() returns trigger
-language plpgsql as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception 'operation % has ended as %', old.id, old.status using errcode = 'restrict_violation';
 end
 $$;
 
-insert into schema_version (version, oldest_build) values (9006, 15);
+insert into schema_version (version, oldest_build) values (9006, 12);

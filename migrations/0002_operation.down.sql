@@ -1,0 +1,7 @@
+drop publication customer_deletion;
+drop table operation;
+drop function operation_is_valid(text, uuid[], text, integer, text, timestamptz);
+drop function operation_is_sent_whole();
+drop function operation_ends_once();
+drop type resource;
+delete from schema_version where version = 2;

@@ -1,0 +1,144 @@
+-- One row for each recorded call: what was asked, by whom, and how it ended.
+--
+-- It is written in the transaction of the deletion itself. So no row is deleted without its
+-- operation, and no operation succeeds without its rows. There are no foreign keys on purpose: a
+-- call about a customer that does not exist is recorded too, and operations are purged at an age of
+-- their own.
+
+-- An enum costs a statement nothing, whereas PostgreSQL reads a check constraint anew in each
+-- statement that writes the table. Another word is added with "alter type resource add value".
+create type resource as enum ('contact', 'address', 'external-params', 'zone', 'product');
+
+comment on type resource is 'The resources that the service deletes, by their words in the URL.';
+
+-- PostgreSQL reads the text of a check constraint anew in each statement that writes the table. So the
+-- rules of an operation are one constraint, and their text is in a function, which a session reads
+-- once. A migration changes them with "create or replace function", without reading the table.
+create function operation_is_valid(
+  status text,
+  target_ids uuid[],
+  error_code text,
+  deleted_rows integer,
+  idempotency_key text,
+  completed_at timestamptz
+) returns boolean
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  return cardinality(target_ids) > 0
+    and case status
+      -- All or nothing: a success that deleted fewer rows than it was asked for cannot be committed.
+      when 'SUCCESS' then
+        deleted_rows = cardinality(target_ids) and error_code is null and completed_at is not null
+      when 'FAILURE' then
+        deleted_rows = 0 and error_code is not null and completed_at is not null
+      -- It gives its key back: the same call may be sent again.
+      when 'INTERNAL_ERROR' then
+        deleted_rows = 0 and error_code is not null and completed_at is not null
+        and idempotency_key is null
+      when 'OPEN' then
+        deleted_rows = 0 and error_code is null and completed_at is null
+      else false
+    end
+    -- Visible ASCII, 1 to 255 characters.
+    and (idempotency_key is null or idempotency_key ~ '^[!-~]{1,255}$');
+end
+$$;
+
+create table operation (
+  id uuid primary key,
+  requester_id uuid not null,
+  customer_id uuid not null,
+  resource resource not null,
+  target_ids uuid[] not null,
+  -- Text, because the filter of a publication takes no enum.
+  status text not null,
+  error_code text,
+  failed_ids uuid[] not null default '{}',
+  deleted_rows integer not null default 0,
+  idempotency_key text,
+  created_at timestamptz not null default now(),
+  completed_at timestamptz,
+
+  constraint operation_is_valid check (
+    operation_is_valid(status, target_ids, error_code, deleted_rows, idempotency_key, completed_at)
+  )
+);
+
+-- One operation for a key of a requester. Calls without a key are not in the index.
+create unique index operation_idempotency_key on operation (requester_id, idempotency_key)
+  where idempotency_key is not null;
+
+-- The list of a requester's operations reads a run of ids for each status and resource, newest first.
+-- The condition is true of every row. It keeps the index from statements that do not ask for a
+-- resource, like the look-up of an idempotency key: while operations are few, all operations of a
+-- requester look to the planner like a short way to one of its keys, and the plan is kept while their
+-- number grows.
+create index operation_by_requester on operation (requester_id, status, resource, id)
+  where resource is not null;
+
+-- The publication below needs the old status of an updated row in the WAL, and so a replica identity
+-- with the status in it. With the full old row as the identity, the idempotency key would be sent. The
+-- index above cannot serve, because a replica identity has no condition.
+create unique index operation_replica_identity on operation (id, status);
+
+alter table operation replica identity using index operation_replica_identity;
+
+create function operation_ends_once() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception 'operation % has ended', old.id using errcode = 'restrict_violation';
+end
+$$;
+
+create trigger operation_ends_once
+  after update on operation
+  for each row
+  when (old.status <> 'OPEN')
+  execute function operation_ends_once();
+
+-- PostgreSQL stores a long list of ids outside its row. An update that leaves the list as it is does
+-- not write it to the WAL again, and the success would be sent without its ids. So the update to a
+-- success writes the list anew.
+create function operation_is_sent_whole() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  new.target_ids := new.target_ids || '{}'::uuid[];
+  return new;
+end
+$$;
+
+create trigger operation_is_sent_whole
+  before update on operation
+  for each row
+  when (old.status = 'OPEN' and new.status = 'SUCCESS')
+  execute function operation_is_sent_whole();
+
+-- Other systems learn of the operations that succeeded, each once, by logical replication
+-- (wal_level = logical). An operation that is recorded as a success is an insert. One that was open
+-- and succeeds is an update, which PostgreSQL sends as an insert too, because its old row does not
+-- match the filter. Deletes are not sent: a purge says nothing about the customers' data that was not
+-- said before.
+create publication customer_deletion
+  for table operation (id, requester_id, customer_id, resource, target_ids, status, created_at, completed_at)
+  where (status = 'SUCCESS')
+  with (publish = 'insert, update');
+
+comment on publication customer_deletion is 'The deletions that succeeded, in the order of their commits.';
+comment on function operation_is_valid(text, uuid[], text, integer, text, timestamptz) is 'The rules of an operation: its outcome, its rows and its columns agree.';
+comment on function operation_ends_once() is 'Refuses to rewrite the outcome of an operation.';
+comment on function operation_is_sent_whole() is 'Writes the ids of an operation anew when it succeeds, so that logical replication sends them.';
+comment on table operation is 'A recorded deletion call, successful or refused.';
+comment on column operation.id is 'The requestId of the answer.';
+comment on column operation.requester_id is 'The customer for whom the gateway authenticated the call. Only it may ask for the status.';
+comment on column operation.customer_id is 'The customerId of the URL.';
+comment on column operation.resource is 'The resource of the call.';
+comment on column operation.target_ids is 'The ids that were to be deleted, each once, in ascending order.';
+comment on column operation.status is 'OPEN (in progress), SUCCESS, FAILURE (refused) or INTERNAL_ERROR.';
+comment on column operation.error_code is 'The documented code of a failure.';
+comment on column operation.failed_ids is 'The ids that caused a refusal.';
+comment on column operation.deleted_rows is 'All of target_ids or none.';
+comment on column operation.idempotency_key is 'The Idempotency-Key of the call.';
+comment on column operation.created_at is 'When the statement that recorded it began.';
+comment on column operation.completed_at is 'When it ended; null while it is open.';
+
+insert into schema_version (version, oldest_build) values (2, 12);

@@ -1,2 +1,0 @@
-drop function deleted_once();
-delete from schema_version where version = 2;

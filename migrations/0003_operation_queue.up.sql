@@ -1,0 +1,43 @@
+-- The operations that are accepted and have not ended.
+--
+-- A call that prefers not to wait is recorded as an open operation and gets its row here, in one
+-- statement. A worker holds the row while it does the operation, and deletes it in the transaction
+-- that ends the operation. So an operation without a row here has ended, and one with a row has not.
+-- The rows are apart from the operations because they change with each attempt, and are few.
+--
+-- There is no foreign key: an operation and its row here come and go in the same transactions, and
+-- nobody else writes here.
+
+create table operation_queue (
+  operation_id uuid primary key,
+  requester_id uuid not null,
+  customer_id uuid not null,
+  turn bigint not null check (turn >= 0),
+  attempts integer not null default 0,
+  lease_id uuid,
+  free_at timestamptz not null default now(),
+  created_at timestamptz not null default now()
+)
+-- A queue is small and all its rows are new: vacuum follows the deleted rows, not a share of the
+-- table.
+with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, fillfactor = 70);
+
+-- The order of the queue. The condition is true of every row. It keeps the index from statements
+-- about one operation: while the queue is empty, reading all of it looks as cheap as the primary key,
+-- and the plan is kept while the queue gets long.
+create index operation_queue_turn on operation_queue (turn, operation_id) where turn >= 0;
+
+-- The end of a requester's own operations, where its next one goes.
+create index operation_queue_requester on operation_queue (requester_id, turn);
+
+comment on table operation_queue is 'Operations that wait to be done, or are being done.';
+comment on column operation_queue.operation_id is 'The operation, whose status is OPEN.';
+comment on column operation_queue.requester_id is 'The requester of the operation.';
+comment on column operation_queue.customer_id is 'The customer of the operation.';
+comment on column operation_queue.turn is 'The rank in the queue: the lowest is next. A requester''s operations have one after the other, so that requesters take turns.';
+comment on column operation_queue.attempts is 'How often a worker began to do it.';
+comment on column operation_queue.lease_id is 'The last attempt: only its transaction may end the operation.';
+comment on column operation_queue.free_at is 'When it may be taken: the end of a lease, or of a pause after an attempt that failed.';
+comment on column operation_queue.created_at is 'Since when it waits.';
+
+insert into schema_version (version, oldest_build) values (3, 12);

@@ -1,2 +1,0 @@
-drop table contact;
-delete from schema_version where version = 4;

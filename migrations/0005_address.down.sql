@@ -1,2 +1,0 @@
-drop table address;
-delete from schema_version where version = 5;

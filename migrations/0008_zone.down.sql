@@ -1,2 +1,0 @@
-drop table zone;
-delete from schema_version where version = 8;

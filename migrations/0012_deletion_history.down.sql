@@ -1,0 +1,2 @@
+drop view deletion_history;
+delete from schema_version where version = 12;

@@ -1,0 +1,55 @@
+-- One row for everything that is deleted: who deleted it, when, in which call, and with what else.
+--
+-- The view reads with its owner's rights, and has no personal data in it. Each branch of it is one
+-- plain table without a condition: a search by id, or by a list of ids, then goes through the primary
+-- key of each, and a search that names the resource through that of one alone. No index leads from
+-- an operation to its rows, because every deletion would write it; the operation's own list does.
+create view deletion_history as
+select
+  deleted.resource,
+  deleted.id,
+  deleted.customer_id,
+  deleted.deleted_at,
+  deleted.deleted_by as operation_id,
+  operation.requester_id,
+  requester.name as requester_name,
+  operation.created_at as called_at,
+  array_remove(operation.target_ids, deleted.id) as deleted_with
+from (
+  select 'contact' as resource, contact.id, contact.customer_id, contact.deleted_at, contact.deleted_by
+  from contact
+  union all
+  select 'address', address.id, address.customer_id, address.deleted_at, address.deleted_by
+  from address
+  union all
+  select
+    'external-params',
+    external_params.id,
+    external_params.customer_id,
+    external_params.deleted_at,
+    external_params.deleted_by
+  from external_params
+  union all
+  select 'zone', zone.id, zone.customer_id, zone.deleted_at, zone.deleted_by
+  from zone
+  union all
+  select 'product', product.id, product.customer_id, product.deleted_at, product.deleted_by
+  from product
+) as deleted
+-- Other writers delete without an operation.
+left join operation on operation.id = deleted.deleted_by
+left join customer as requester on requester.id = operation.requester_id
+where deleted.deleted_at is not null;
+
+comment on view deletion_history is 'One row for each deleted contact, address, external params instance, zone and product. Search it by id.';
+comment on column deletion_history.resource is 'The resource, by its word in the URL.';
+comment on column deletion_history.id is 'The id of the deleted row.';
+comment on column deletion_history.customer_id is 'The customer of the row.';
+comment on column deletion_history.deleted_at is 'When: the same for everything that was deleted with it.';
+comment on column deletion_history.operation_id is 'In which call: the requestId of its answer. Null where another writer deleted it.';
+comment on column deletion_history.requester_id is 'Who deleted it. Null, like the rest of the call, where another writer deleted it.';
+comment on column deletion_history.requester_name is 'The name of that customer.';
+comment on column deletion_history.called_at is 'When the call was recorded.';
+comment on column deletion_history.deleted_with is 'What else the call deleted, in ascending order.';
+
+insert into schema_version (version, oldest_build) values (12, 12);

@@ -1,1 +1,0 @@
-delete from schema_version where version in (17, 18);
