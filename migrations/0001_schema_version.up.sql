@@ -1,8 +1,8 @@
 -- The migrations that a database has had, whoever ran them.
 --
--- sqlx keeps a table of its own, in which a DBA who runs these files with psql leaves no trace.
--- So each migration records its number here as its last statement, and removes it when it is
--- reverted. The service decides by this table alone whether the schema fits.
+-- Each migration records its number here as its last statement, and removes it when it is reverted.
+-- So `migrate`, psql and sqlx leave the same record, and the service decides by this table alone
+-- whether the schema fits.
 --
 -- A rollout migrates first and replaces the service afterwards. For a while the older build runs on
 -- the newer schema, and it knows nothing of the migration. So each migration names the oldest build

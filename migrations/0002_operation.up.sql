@@ -14,15 +14,15 @@ comment on type resource is 'The resources that the service deletes, by their wo
 -- PostgreSQL reads the text of a check constraint anew in each statement that writes the table. So the
 -- rules of an operation are one constraint, and their text is in a function, which a session reads
 -- once. A migration changes them with "create or replace function", without reading the table.
-create function operation_is_valid(
-  status text,
-  target_ids uuid[],
-  error_code text,
-  deleted_rows integer,
-  idempotency_key text,
-  completed_at timestamptz
-) returns boolean
+create function operation_is_valid(text, uuid[], text, integer, text, timestamp with time zone) returns boolean
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  status alias for $1;
+  target_ids alias for $2;
+  error_code alias for $3;
+  deleted_rows alias for $4;
+  idempotency_key alias for $5;
+  completed_at alias for $6;
 begin
   return cardinality(target_ids) > 0
     and case status

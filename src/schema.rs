@@ -88,8 +88,7 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, SchemaEr
     if !collisions::has_history(connection).await? {
         return Ok(Vec::new());
     }
-    // The column is younger than the table.
-    let select = "select version, (to_jsonb(schema_version) ->> 'oldest_build')::bigint from schema_version order by 1";
+    let select = "select version, oldest_build from schema_version order by 1";
     let rows: Vec<(i64, Option<i64>)> = sqlx::query_as(select).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|(version, oldest_build)| Applied { version, oldest_build }).collect())
 }

@@ -74,7 +74,7 @@ order by account.place;
 
 -- Contacts: four of Hafenlogistik Nord, of which an operation of today has deleted two, and two of every customer.
 insert into contact (id, customer_id, role, email, salutation, first_name, last_name, gender, mobile)
-select contact.id, customer.id, role, email, salutation, first_name, last_name, gender, mobile
+select contact.id, customer.id, role::contact_role, email, salutation, first_name, last_name, gender, mobile
 from customer
 cross join (
   values
@@ -118,8 +118,8 @@ insert into contact (id, customer_id, type, role, is_primary, email, first_name,
 select
   pg_temp.made_up_id('contact', customer_id::text, number::text),
   customer_id,
-  case number when 1 then 'OWNER' else 'MEMBER' end,
-  case number when 1 then 'SELFCARE' else 'NONE' end,
+  (case number when 1 then 'OWNER' else 'MEMBER' end)::contact_type,
+  (case number when 1 then 'SELFCARE' else 'NONE' end)::contact_role,
   number = 1,
   lower(first_name || '.' || last_name || '@' || domain),
   first_name,
@@ -265,7 +265,7 @@ select
   product.name,
   product.cost,
   case country when 'USA' then 'USD' when 'NZL' then 'NZD' else 'EUR' end,
-  product.renewal_interval
+  product.renewal_interval::renewal_interval
 from account
 cross join (
   values

@@ -20,7 +20,12 @@ struct Location {
 const LOCATION: &str = "
     select
       current_schema()::text,
-      (select relnamespace::regnamespace::text from pg_class where oid = to_regclass('schema_version')),
+      (
+        select nspname::text
+        from pg_class
+        join pg_namespace on pg_namespace.oid = relnamespace
+        where pg_class.oid = to_regclass('schema_version')
+      ),
       (
         select count(*) = 3
         from pg_attribute

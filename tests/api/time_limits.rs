@@ -109,7 +109,7 @@ async fn a_migration_is_not_ended_by_limits_of_the_role() {
     let database = TestDatabase::migrated().await;
     let (role, url) = create_role(&database, "superuser").await;
     limit(&database, &role).await;
-    let slow = "select pg_sleep(0.4); insert into schema_version (version, oldest_build) values (9001, 15);";
+    let slow = "select pg_sleep(0.4); insert into schema_version (version, oldest_build) values (9001, 12);";
     let slow = Migration::new(9001, "slow".into(), MigrationType::ReversibleUp, slow.into_sql_str(), false);
     let migrator = Migrator::with_migrations(schema::MIGRATOR.iter().cloned().chain([slow]).collect());
     let settings = config::Migration { patience: Duration::from_secs(60), ..config::Migration::default() };

@@ -132,11 +132,11 @@ async fn a_schema_version_of_other_software_is_named_and_nothing_is_changed(#[ca
 async fn a_migration_that_comes_later_is_refused_before_it_begins() {
     let database = TestDatabase::migrated().await;
     take_back(&mut database.pool.acquire().await.unwrap(), 10).await;
-    sqlx::raw_sql("create table operation_queue (theirs integer)").execute(&database.pool).await.unwrap();
+    sqlx::raw_sql("create table product (theirs integer)").execute(&database.pool).await.unwrap();
 
     let error = schema::migrate(&database.url.parse().unwrap()).await.unwrap_err().to_string();
 
-    assert!(error.contains("would create: table operation_queue;"), "{error}");
+    assert!(error.contains("would create: table product;"), "{error}");
     let newest: i64 =
         sqlx::query_scalar("select max(version) from schema_version").fetch_one(&database.pool).await.unwrap();
     assert_eq!(newest, 10);
