@@ -3,6 +3,7 @@
 //! `CUSTOMER_DELETION__HTTP__PORT` in the environment is `port` in the section `[http]` of the file, a TOML file that
 //! `CUSTOMER_DELETION_CONFIG` names. The environment wins.
 
+mod connection;
 mod hosts;
 mod jwt;
 mod migration;
@@ -14,13 +15,13 @@ mod requester;
 mod tests;
 
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use sqlx::postgres::PgConnectOptions;
 
+pub use self::connection::Environment;
 pub use self::hosts::AllowedHosts;
 pub use self::jwt::{Jwt, JwtSource, KeySource, RequiredClaim, WAIT_FOR_KEY, published_url};
 pub use self::migration::Migration;
@@ -52,6 +53,9 @@ pub struct Settings {
 pub struct Database {
     /// `postgres://user:password@host:port/database`; required. `DATABASE_URL` is another name for it.
     pub url: Option<SecretString>,
+    /// The variables of PostgreSQL that say what the URL leaves open.
+    #[serde(skip)]
+    pub environment: Environment,
     /// Whether the service may connect as a superuser or as the owner of the tables, who can do far more than it needs.
     pub allow_owner: bool,
     /// Connections of the pool. A few keep PostgreSQL busier than many.
@@ -88,6 +92,7 @@ impl Default for Database {
     fn default() -> Database {
         Database {
             url: None,
+            environment: Environment::default(),
             allow_owner: false,
             max_connections: 8,
             acquire_timeout: Duration::from_millis(2000),
@@ -316,15 +321,13 @@ impl Settings {
 }
 
 impl Database {
-    /// Where the database is.
+    /// How to connect to the database.
     pub fn connect_options(&self) -> Result<PgConnectOptions, SettingsError> {
-        let refuse = |problem: &str| Err(SettingsError::new("database.url", problem));
         let Some(url) = &self.url else {
-            return refuse("is not set; it, or DATABASE_URL, must be postgres://user:password@host:port/database");
+            let problem = format!("is not set; it, or DATABASE_URL, must be {}", connection::FORM);
+            return Err(SettingsError::new("database.url", problem));
         };
-        // The parser's own message could quote a part of the password.
-        PgConnectOptions::from_str(url.expose_secret())
-            .or_else(|_| refuse("is not of the form postgres://user:password@host:port/database"))
+        connection::options(url.expose_secret(), &self.environment)
     }
 }
 

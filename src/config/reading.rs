@@ -1,8 +1,8 @@
 //! Reads the environment and the file, and names what cannot be read.
 
-use config::{Config, ConfigError, Environment, File, FileFormat, Value, ValueKind};
+use config::{Config, ConfigError, File, FileFormat, Value, ValueKind};
 
-use super::{FILE_VARIABLE, PREFIX, Settings, SettingsError, variable};
+use super::{Environment, FILE_VARIABLE, PREFIX, Settings, SettingsError, variable};
 
 /// Settings that switch a check on. Empty, one is not the same as not set.
 const CHECKS: [&str; 5] = [
@@ -27,7 +27,9 @@ impl Settings {
                 _ => {}
             }
         }
-        Settings::from_environment(environment)
+        let mut settings = Settings::from_environment(environment)?;
+        settings.database.environment = Environment::of_this_process();
+        Ok(settings)
     }
 
     /// Reads an environment given as a map.
@@ -39,7 +41,7 @@ impl Settings {
             .iter()
             .any(|(name, url)| !url.is_empty() && name.eq_ignore_ascii_case(&variable("database.url")));
         let url = environment.get("DATABASE_URL").filter(|url| !own_url && !url.is_empty()).cloned();
-        let variables = Environment::with_prefix(PREFIX)
+        let variables = config::Environment::with_prefix(PREFIX)
             .prefix_separator("__")
             .separator("__")
             .ignore_empty(true)

@@ -42,7 +42,7 @@ fn white_space_around_a_value_means_nothing() {
     let settings = with_file(text, |(name, path)| {
         load(&[
             (name, &format!("{path}\n")),
-            ("DATABASE_URL", "postgres://localhost/name\n"),
+            ("DATABASE_URL", "postgres://me@localhost/name\n"),
             ("CUSTOMER_DELETION__HTTP__PORT", " 9000\r\n"),
             ("CUSTOMER_DELETION__LOG__FORMAT", "text\n"),
         ])

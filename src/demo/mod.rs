@@ -16,7 +16,6 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::str::FromStr;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -24,7 +23,7 @@ use sqlx::{ConnectOptions, Connection};
 use self::folder::Folder;
 use self::postgres::{Durability, LaunchError, PrivatePostgres};
 use self::program::{Cancel, say};
-use crate::config::{AllowedHosts, LogFormat, Settings, SettingsError};
+use crate::config::{self, AllowedHosts, LogFormat, Settings, SettingsError};
 use crate::error::Error;
 use crate::repository::Repository;
 use crate::schema::{self, SchemaError};
@@ -178,9 +177,9 @@ fn start_postgres_in(folder: &Path, fresh: bool, cancel: &Cancel) -> Result<Priv
 
 /// From a server that is empty, or has a world already, to a service that listens.
 async fn prepare(postgres: &PrivatePostgres, arguments: &Arguments) -> Result<(Server, Telemetry), DemoError> {
-    create_database(&postgres.url("postgres")).await?;
+    create_database(&connect_options(postgres.url("postgres"))?).await?;
     let url = postgres.url(DATABASE);
-    let options = PgConnectOptions::from_str(&url)?;
+    let options = connect_options(url.clone())?;
     schema::migrate(&options).await?;
     let new_world = world::load(&options).await?;
     service_role::create(&options, postgres.password()).await?;
@@ -191,8 +190,12 @@ async fn prepare(postgres: &PrivatePostgres, arguments: &Arguments) -> Result<(S
     Ok((server, telemetry))
 }
 
-async fn create_database(url: &str) -> Result<(), sqlx::Error> {
-    let mut connection = PgConnectOptions::from_str(url)?.connect().await?;
+fn connect_options(url: String) -> Result<PgConnectOptions, SettingsError> {
+    config::Database { url: Some(url.into()), ..config::Database::default() }.connect_options()
+}
+
+async fn create_database(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+    let mut connection = options.connect().await?;
     let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
         .bind(DATABASE)
         .fetch_one(&mut connection)

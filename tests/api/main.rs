@@ -2,6 +2,7 @@
 
 mod support;
 
+mod connection;
 mod cors;
 mod crash;
 mod demo;

@@ -1,8 +1,8 @@
 //! A database for each test, copied from a migrated one.
 
-use std::str::FromStr;
 use std::sync::OnceLock;
 
+use customer_deletion::config::{self, Environment};
 use customer_deletion::schema;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
@@ -169,11 +169,18 @@ fn checksum() -> u64 {
 
 /// A session of one's own.
 pub async fn connect(url: &str) -> PgConnection {
-    PgConnectOptions::from_str(url).unwrap().disable_statement_logging().connect().await.unwrap()
+    options(url).connect().await.unwrap()
 }
 
 fn server() -> PgConnectOptions {
-    PgConnectOptions::from_str(postgres::url()).expect("the server's URL is one").disable_statement_logging()
+    options(postgres::url())
+}
+
+/// As the service reads the URL.
+fn options(url: &str) -> PgConnectOptions {
+    let environment = Environment::of_this_process();
+    let settings = config::Database { url: Some(url.into()), environment, ..config::Database::default() };
+    settings.connect_options().expect("the server's URL is one").disable_statement_logging()
 }
 
 async fn administrator() -> PgConnection {

@@ -1,0 +1,49 @@
+//! libpq's variables, and `HOME`, where its password file is.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use super::parameters::PARAMETERS;
+use crate::config::SettingsError;
+
+/// Empty, unless it is read from a process: a service that is started inside of another one is not about that one's database.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+impl Environment {
+    pub fn of_this_process() -> Environment {
+        let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        Environment(named.filter(|(name, _)| name.starts_with("PG") || name == "HOME").collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty() || name == "PGSSLMODE")
+    }
+
+    /// Only libpq's variables begin with `PGSSL`. One that it does not have was meant to be another.
+    pub fn refuse_misspelt(&self) -> Result<(), SettingsError> {
+        let is_known = |name: &str| PARAMETERS.iter().any(|parameter| parameter.variable == Some(name));
+        match self.0.keys().find(|name| name.starts_with("PGSSL") && !is_known(name)) {
+            Some(name) => {
+                let problem = "is not a variable of PostgreSQL that is supported; sslmode is set by PGSSLMODE";
+                Err(SettingsError { setting: name.clone(), problem: problem.to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The names alone: PGPASSWORD is one of them.
+impl fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+impl<const N: usize, T: Into<OsString>> From<[(&str, T); N]> for Environment {
+    fn from(variables: [(&str, T); N]) -> Environment {
+        Environment(variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+    }
+}
