@@ -1,5 +1,8 @@
 //! Whether the process runs, and whether it should be sent calls.
 
+use std::sync::Mutex;
+use std::time::Instant;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
@@ -8,12 +11,15 @@ use tokio_util::sync::CancellationToken;
 use super::Identification;
 use crate::repository::Repository;
 use crate::telemetry::metrics;
+use crate::telemetry::outage::Outage;
 
 /// What the management port tells of.
 pub struct Health {
     repository: Repository,
     identification: Identification,
     draining: CancellationToken,
+    /// Of the database.
+    outage: Mutex<Outage>,
 }
 
 #[derive(Serialize)]
@@ -25,7 +31,7 @@ struct State {
 
 impl Health {
     pub fn new(repository: Repository, identification: Identification) -> Health {
-        Health { repository, identification, draining: CancellationToken::new() }
+        Health { repository, identification, draining: CancellationToken::new(), outage: Mutex::default() }
     }
 
     /// From now on no new calls should be sent here.
@@ -53,11 +59,24 @@ impl Health {
     async fn check(&self) -> Result<(), String> {
         let checked = async {
             self.identification.check()?;
-            self.repository.check().await.map_err(|error| error.to_string())
+            self.check_database().await
         };
         // Also in the middle of a check, which may wait for the calls that are in flight.
         let ended = self.draining.run_until_cancelled(checked).await;
         ended.unwrap_or_else(|| Err("the service is shutting down".to_owned()))
+    }
+
+    /// Logs an outage. It is asked for every few seconds, whether or not there are calls.
+    async fn check_database(&self) -> Result<(), String> {
+        let checked = self.repository.check().await.map_err(|error| error.to_string());
+        let news =
+            self.outage.lock().expect("nothing panics while it holds this lock").note(checked.is_ok(), Instant::now());
+        match (&checked, news) {
+            (Err(reason), true) => tracing::warn!(reason, "the database cannot be used, and calls are answered 503"),
+            (Ok(()), true) => tracing::info!("the database can be used again"),
+            (_, false) => {}
+        }
+        checked
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::failure::{self, Failure, sqlstate};
 use super::observed::database_is;
-use super::sessions::Sessions;
+use super::sessions::{NoSession, Sessions};
 use crate::config;
 use crate::error::Error;
 use crate::telemetry::metrics;
@@ -68,27 +68,36 @@ impl Database {
         self.end_by(deadline, self.try_once(&work)).await
     }
 
-    async fn end_by<T>(
-        &self,
-        deadline: Instant,
-        work: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, Error> {
+    async fn end_by<T>(&self, deadline: Instant, work: impl Future<Output = Result<T, NotDone>>) -> Result<T, Error> {
+        let began = Instant::now();
         match timeout_at(deadline, work).await {
             Ok(result) => result.map_err(explain),
-            Err(_) => Err(Error::Unavailable(format!("no answer from the database in {:?}", self.longest_call))),
+            Err(_) => Err(self.no_answer(began)),
         }
     }
 
-    async fn try_repeatedly<T, W>(&self, work: W) -> Result<T, sqlx::Error>
+    fn no_answer(&self, began: Instant) -> Error {
+        match self.sessions.waited_in_vain(began, self.longest_call) {
+            NoSession::AllInUse(waited) => Error::Unavailable(format!("no answer from the database in {waited:?}")),
+            no_session => Error::Unavailable(no_session.to_string()),
+        }
+    }
+
+    /// Why a call got no session that waited for so long.
+    pub fn waited_in_vain(&self, began: Instant, waited: Duration) -> Error {
+        Error::Unavailable(self.sessions.waited_in_vain(began, waited).to_string())
+    }
+
+    async fn try_repeatedly<T, W>(&self, work: W) -> Result<T, NotDone>
     where
         W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
     {
         let mut pause = FIRST_PAUSE;
         for tries_left in (0..TRIES).rev() {
             match self.try_once(&work).await {
-                Err(error) if tries_left > 0 && Failure::of(&error).passes() => {
-                    tracing::warn!(%error, "trying again on another connection");
-                    metrics::retried(sqlstate(&error).as_deref());
+                Err(not_done) if tries_left > 0 && not_done.passes() => {
+                    tracing::warn!(error = %not_done, "trying again on another connection");
+                    metrics::retried(not_done.error().and_then(sqlstate).as_deref());
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
@@ -98,7 +107,7 @@ impl Database {
         unreachable!("the last try returns")
     }
 
-    async fn try_once<T, W>(&self, work: &W) -> Result<T, sqlx::Error>
+    async fn try_once<T, W>(&self, work: &W) -> Result<T, NotDone>
     where
         W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
     {
@@ -110,7 +119,7 @@ impl Database {
             Err(error) if !Failure::of(error).leaves_session_usable() => {}
             Ok(_) | Err(_) => borrowed.give_back(),
         }
-        result
+        Ok(result?)
     }
 
     /// Gives up every connection that is open now: the server behind them is not the one to work with.
@@ -129,11 +138,37 @@ impl Database {
     }
 }
 
+/// Why a piece of work was not done.
+#[derive(Debug, thiserror::Error)]
+enum NotDone {
+    /// It did not begin.
+    #[error(transparent)]
+    NoSession(#[from] NoSession),
+    #[error(transparent)]
+    Failed(#[from] sqlx::Error),
+}
+
+impl NotDone {
+    fn error(&self) -> Option<&sqlx::Error> {
+        match self {
+            NotDone::NoSession(NoSession::NotConnected(error)) | NotDone::Failed(error) => Some(error),
+            NotDone::NoSession(_) => None,
+        }
+    }
+
+    fn passes(&self) -> bool {
+        self.error().is_some_and(|error| Failure::of(error).passes())
+    }
+}
+
 /// Tells a database that is away, slow or out of connections from a defect of this service or its schema.
-fn explain(error: sqlx::Error) -> Error {
-    let text = match failure::hint(&error) {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
+fn explain(not_done: NotDone) -> Error {
+    let text = match not_done.error().and_then(failure::hint) {
+        Some(hint) => format!("{not_done}; {hint}"),
+        None => not_done.to_string(),
     };
-    if Failure::of(&error).is_defect() { Error::Defect(text) } else { Error::Unavailable(text) }
+    match not_done {
+        NotDone::Failed(error) if Failure::of(&error).is_defect() => Error::Defect(text),
+        NotDone::Failed(_) | NotDone::NoSession(_) => Error::Unavailable(text),
+    }
 }

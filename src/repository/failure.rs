@@ -39,7 +39,7 @@ impl Failure {
             // An end of the connection in the middle of a handshake comes as a violation of the
             // protocol.
             sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => Failure::ServerLost,
-            sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => Failure::Unavailable,
+            sqlx::Error::Tls(_) => Failure::Unavailable,
             // The answer was complete, and this build cannot read it.
             sqlx::Error::RowNotFound | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => Failure::Defect,
             _ => Failure::DefectOfSession,
@@ -88,7 +88,8 @@ impl Failure {
 /// Whether a server that cannot be connected to may accept connections a moment later.
 pub fn is_not_there_yet(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
+        // It is stopped, or has not made its socket.
+        sqlx::Error::Io(error) => matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
         // It is starting up, or has too many connections.
         sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("57P03" | "53300")),
         _ => false,
@@ -164,7 +165,7 @@ mod tests {
         for (error, failure) in [
             (sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()), Failure::ServerLost),
             (sqlx::Error::Protocol("cut".to_owned()), Failure::ServerLost),
-            (sqlx::Error::PoolTimedOut, Failure::Unavailable),
+            (sqlx::Error::Tls("no certificate".into()), Failure::Unavailable),
             (sqlx::Error::RowNotFound, Failure::Defect),
             (sqlx::Error::WorkerCrashed, Failure::DefectOfSession),
         ] {
@@ -176,6 +177,7 @@ mod tests {
     #[test]
     fn only_a_server_that_may_soon_be_there_is_waited_for() {
         assert!(is_not_there_yet(&sqlx::Error::Io(ErrorKind::ConnectionRefused.into())));
+        assert!(is_not_there_yet(&sqlx::Error::Io(ErrorKind::NotFound.into())));
         assert!(!is_not_there_yet(&sqlx::Error::Io(ErrorKind::TimedOut.into())));
         assert!(!is_not_there_yet(&sqlx::Error::PoolClosed));
     }

@@ -11,6 +11,7 @@
 //! done later: see `acceptance` and `queue`. A call that is only validated takes a way of its own: see `validation`.
 
 mod acceptance;
+mod attempts;
 mod database;
 mod failure;
 mod listing;

@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::attempts::{Attempts, reason};
 use super::failure::is_not_there_yet;
 use super::session_settings::Opener;
 use crate::config;
@@ -36,23 +37,38 @@ const LONGEST_RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 pub struct Sessions {
     pool: Pool<Maker>,
     broken: LastTime,
+    attempts: Attempts,
     acquire_timeout: Duration,
     /// Whether those who wait for a session show in the metrics.
     counts_waits: bool,
 }
 
+/// Why no session is lent.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSession {
+    #[error("no connection to PostgreSQL: {}", reason(.0))]
+    NotConnected(#[source] sqlx::Error),
+    #[error("no connection to PostgreSQL in {0:?}: {1}")]
+    NotConnectedInTime(Duration, String),
+    #[error("no connection came free in {0:?}")]
+    AllInUse(Duration),
+    #[error("the connections to PostgreSQL are closed")]
+    Closed,
+}
+
 impl Sessions {
     /// Connects when the first session is wanted.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Sessions {
-        let broken = LastTime::default();
-        let maker = Maker { opener: Opener::new(settings, options), broken: broken.clone() };
+        let (broken, attempts) = (LastTime::default(), Attempts::default());
+        let maker =
+            Maker { opener: Opener::new(settings, options), broken: broken.clone(), attempts: attempts.clone() };
         let pool = Pool::builder(maker)
             .max_size(settings.max_connections as usize)
             // The one that was used last has its caches warm, here and on the server.
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without timeouts needs no runtime");
-        Sessions { pool, broken, acquire_timeout: settings.acquire_timeout, counts_waits: true }
+        Sessions { pool, broken, attempts, acquire_timeout: settings.acquire_timeout, counts_waits: true }
     }
 
     /// For those whose waits tell nothing about calls.
@@ -61,7 +77,7 @@ impl Sessions {
     }
 
     /// A session, for a while.
-    pub async fn lend(&self) -> Result<Borrowed, sqlx::Error> {
+    pub async fn lend(&self) -> Result<Borrowed, NoSession> {
         let began = Instant::now();
         let lent = timeout(self.acquire_timeout, self.pool.get()).await;
         if self.counts_waits {
@@ -69,11 +85,19 @@ impl Sessions {
         }
         match lent {
             Ok(Ok(session)) => Ok(Borrowed(Some(session))),
-            Ok(Err(PoolError::Backend(error))) => Err(error),
-            Ok(Err(PoolError::Closed)) => Err(sqlx::Error::PoolClosed),
+            Ok(Err(PoolError::Backend(error))) => Err(NoSession::NotConnected(error)),
+            Ok(Err(PoolError::Closed)) => Err(NoSession::Closed),
             Ok(Err(PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_))) | Err(_) => {
-                Err(sqlx::Error::PoolTimedOut)
+                Err(self.waited_in_vain(began, self.acquire_timeout))
             }
+        }
+    }
+
+    /// Why nobody got a session who waited for so long.
+    pub fn waited_in_vain(&self, began: Instant, waited: Duration) -> NoSession {
+        match self.attempts.failure_since(began) {
+            Some(reason) => NoSession::NotConnectedInTime(waited, reason),
+            None => NoSession::AllInUse(waited),
         }
     }
 
@@ -125,6 +149,7 @@ impl Drop for Borrowed {
 struct Maker {
     opener: Opener,
     broken: LastTime,
+    attempts: Attempts,
 }
 
 impl Manager for Maker {
@@ -136,7 +161,7 @@ impl Manager for Maker {
         let mut pause = FIRST_RECONNECT_PAUSE;
         loop {
             // Boxed: otherwise each call has room for it in its task, and hardly any call opens a session.
-            match Box::pin(self.opener.open()).await {
+            match Box::pin(self.attempts.watch(self.opener.open())).await {
                 Err(error) if is_not_there_yet(&error) => sleep(pause).await,
                 result => return result,
             }

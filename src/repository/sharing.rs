@@ -80,7 +80,8 @@ impl Sharing {
     /// Waits for a turn, no longer than for a connection, or until the call was done together with others.
     pub async fn reach(&self, deadline: Instant, deletion: &Arc<Deletion>) -> Result<Reached, Error> {
         let Some(mut reached) = self.enqueue(deletion) else { return Ok(Reached::Turn(self.turn())) };
-        let longest_wait = deadline.min(Instant::now() + self.0.longest_wait);
+        let began = Instant::now();
+        let longest_wait = deadline.min(began + self.0.longest_wait);
         let mut result = timeout_at(longest_wait, &mut reached).await;
         if result.is_err() && !self.0.lock().leave(deletion.operation_id) {
             // It is in a statement by now, or already has its turn.
@@ -91,7 +92,7 @@ impl Sharing {
             Ok(Err(_)) => Err(Error::Defect("a shared statement ended without saying what it did".to_owned())),
             Err(_) => {
                 metrics::waited_for_connection(self.0.longest_wait, true);
-                Err(Error::Unavailable(format!("no connection came free in {:?}", self.0.longest_wait)))
+                Err(self.0.database.waited_in_vain(began, self.0.longest_wait))
             }
         }
     }

@@ -1,0 +1,102 @@
+//! Attempts to connect to PostgreSQL. The reason of the last failure is kept for those who wait for a session in vain.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// An attempt that is broken off after this time got no answer. One that is broken off earlier had no time for it.
+const SILENT_AFTER: Duration = Duration::from_millis(500);
+
+/// Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Attempts(Arc<Mutex<Option<Failure>>>);
+
+struct Failure {
+    at: Instant,
+    reason: String,
+}
+
+impl Attempts {
+    /// Keeps how the attempt ends.
+    pub async fn watch<T>(&self, connecting: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        let mut attempt = Attempt { attempts: self, began: Instant::now(), is_over: false };
+        let result = connecting.await;
+        attempt.is_over = true;
+        *self.last_failure() = result.as_ref().err().map(|error| Failure { at: Instant::now(), reason: reason(error) });
+        result
+    }
+
+    /// Why the last attempt failed. Returns `None` if it succeeded, or failed before that time.
+    pub fn failure_since(&self, time: Instant) -> Option<String> {
+        self.last_failure().as_ref().filter(|failure| failure.at >= time).map(|failure| failure.reason.clone())
+    }
+
+    fn last_failure(&self) -> MutexGuard<'_, Option<Failure>> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+struct Attempt<'a> {
+    attempts: &'a Attempts,
+    began: Instant,
+    is_over: bool,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let took = self.began.elapsed();
+        if !self.is_over && took >= SILENT_AFTER {
+            let reason = format!("no answer to an attempt to connect in {took:.1?}");
+            *self.attempts.last_failure() = Some(Failure { at: Instant::now(), reason });
+        }
+    }
+}
+
+/// What helps an operator. PostgreSQL's own messages may name role, database and address, and never a password.
+pub fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::Tls(error) => format!("TLS failed: {error}"),
+        sqlx::Error::Database(error) => {
+            format!("{} (SQLSTATE {})", error.message(), error.code().unwrap_or_default())
+        }
+        // The library's text may show a character of the password.
+        sqlx::Error::Configuration(_) => "the certificate, the key, the user or the password cannot be used".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_counts_for_those_who_waited_then() {
+        let (attempts, before) = (Attempts::default(), Instant::now());
+        assert_eq!(attempts.failure_since(before), None);
+        let refused = async { Err::<(), _>(sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into())) };
+        assert!(attempts.watch(refused).await.is_err());
+        assert_eq!(attempts.failure_since(before).as_deref(), Some("connection refused"));
+        assert_eq!(attempts.failure_since(Instant::now() + Duration::from_nanos(1)), None);
+        assert!(attempts.watch(async { Ok(()) }).await.is_ok());
+        assert_eq!(attempts.failure_since(before), None);
+    }
+
+    #[test]
+    fn an_attempt_without_an_answer_is_a_failure_when_it_is_broken_off() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        let break_off = |began| drop(Attempt { attempts: &attempts, began, is_over: false });
+        // None of its time is over.
+        break_off(now + Duration::from_secs(3600));
+        assert_eq!(attempts.failure_since(now), None);
+        break_off(now - SILENT_AFTER);
+        assert!(attempts.failure_since(now).unwrap().starts_with("no answer to an attempt to connect in"));
+    }
+
+    #[test]
+    fn a_character_of_the_password_is_not_shown() {
+        let error = sqlx::Error::Configuration("Failed to saslprep password: hunter2".into());
+        assert!(!reason(&error).contains("hunter2"));
+    }
+}
