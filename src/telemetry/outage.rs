@@ -1,11 +1,11 @@
-//! What is tried again and again, and fails: worth a line when it begins, now and then, and when it is over.
+//! A failure of something that is tried again and again: the log has a line when it begins, every few minutes, and when it ends.
 
 use std::time::{Duration, Instant};
 
 /// A failure that goes on is logged again after this time.
-const REMINDER: Duration = Duration::from_secs(600);
+const REMINDER: Duration = Duration::from_secs(300);
 
-/// When the failure that goes on was last logged; none while all is well.
+/// When the failure that goes on was last logged. `None` while all is well.
 #[derive(Debug, Default)]
 pub struct Outage(Option<Instant>);
 
@@ -28,18 +28,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outage_is_news_at_its_begin_every_ten_minutes_and_at_its_end() {
+    fn an_outage_is_news_at_its_begin_every_five_minutes_and_at_its_end() {
         let began = Instant::now();
         let mut outage = Outage::default();
         let mut note = |went_well, seconds| outage.note(went_well, began + Duration::from_secs(seconds));
         assert!(!note(true, 0));
         assert!(note(false, 1));
         assert!(!note(false, 2));
-        assert!(!note(false, 600));
-        assert!(note(false, 601));
-        assert!(!note(false, 602));
-        assert!(note(true, 603));
-        assert!(!note(true, 604));
-        assert!(note(false, 605));
+        assert!(!note(false, 300));
+        assert!(note(false, 301));
+        assert!(!note(false, 302));
+        assert!(note(true, 303));
+        assert!(!note(true, 304));
+        assert!(note(false, 305));
     }
 }

@@ -14,15 +14,13 @@ use super::keys::{Key, KeySet, LeftOut, NoKey, listed};
 use super::reader::Reader;
 use crate::config::{KeySource, SettingsError, WAIT_FOR_KEY};
 use crate::telemetry::metrics;
+use crate::telemetry::outage::Outage;
 
 /// When a failed refresh is tried again, unless the interval is shorter.
 const RETRY: Duration = Duration::from_secs(3);
 
 /// Tokens that cannot be verified cause at most one refresh in this time, however many they are. Anybody can send them.
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// A failure that goes on is logged again after this time.
-const REMINDER: Duration = Duration::from_secs(600);
 
 pub struct Keyring {
     reader: Reader,
@@ -39,15 +37,11 @@ struct State {
     begun: u64,
     /// How many have ended, well or not.
     ended: u64,
-    failure: Option<Failure>,
+    /// Why the last refresh failed.
+    failure: Option<String>,
+    outage: Outage,
     /// The keys that were logged last as left out.
     left_out: Vec<LeftOut>,
-}
-
-/// Of the last refresh.
-struct Failure {
-    reason: String,
-    logged: Instant,
 }
 
 /// A refresh that a call asked for.
@@ -61,7 +55,14 @@ struct Ask {
 impl Keyring {
     pub fn open(source: &KeySource, interval: Duration) -> Result<Keyring, SettingsError> {
         let (reader, keys) = Reader::open(source)?;
-        let state = State { keys: keys.map(Arc::new), begun: 0, ended: 0, failure: None, left_out: Vec::new() };
+        let state = State {
+            keys: keys.map(Arc::new),
+            begun: 0,
+            ended: 0,
+            failure: None,
+            outage: Outage::default(),
+            left_out: Vec::new(),
+        };
         Ok(Keyring {
             reader,
             interval,
@@ -76,7 +77,7 @@ impl Keyring {
         let state = self.state.borrow();
         match (&state.keys, &state.failure) {
             (Some(_), _) => Ok(()),
-            (None, Some(failure)) => Err(format!("the keys of the issuer could not be fetched: {}", failure.reason)),
+            (None, Some(reason)) => Err(format!("the keys of the issuer could not be fetched: {reason}")),
             (None, None) => Err("the keys of the issuer are not fetched yet".to_owned()),
         }
     }
@@ -148,7 +149,8 @@ impl Keyring {
 impl State {
     fn replace(&mut self, keys: KeySet) {
         let before = self.keys.as_deref().map(KeySet::ids);
-        if before.as_ref() != Some(&keys.ids()) || self.failure.is_some() {
+        let is_over = self.outage.note(true, Instant::now().into_std());
+        if before.as_ref() != Some(&keys.ids()) || is_over {
             tracing::info!(keys = keys.len(), key_ids = keys.ids().join(" "), "the keys of tokens were read");
         }
         if self.left_out != keys.left_out() {
@@ -160,12 +162,10 @@ impl State {
     }
 
     fn keep(&mut self, reason: String) {
-        let now = Instant::now();
-        let logged = self.failure.as_ref().map(|failure| failure.logged).filter(|logged| now - *logged < REMINDER);
-        if logged.is_none() {
+        if self.outage.note(false, Instant::now().into_std()) {
             let keys = self.keys.as_ref().map_or(0, |keys| keys.len());
             tracing::warn!(reason, keys, "the keys of tokens could not be refreshed, and stay as they are");
         }
-        self.failure = Some(Failure { reason, logged: logged.unwrap_or(now) });
+        self.failure = Some(reason);
     }
 }
