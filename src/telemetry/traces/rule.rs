@@ -73,7 +73,7 @@ impl Rule {
             Rule::Number(least, most) => format!("a whole number from {least} to {most}"),
             Rule::Ratio => "a number from 0 to 1".to_owned(),
             Rule::Text(longest) => format!("of at most {longest} bytes"),
-            Rule::Url => "a URL like http://collector:4318".to_owned(),
+            Rule::Url => "a URL like http://collector:4318, without a user or a password".to_owned(),
             Rule::Headers => "of the form key=value,key=value".to_owned(),
             Rule::Pairs(longest) => format!("of the form key=value,key=value, and of at most {longest} bytes"),
             Rule::Unsupported(_) => "left out".to_owned(),
@@ -81,12 +81,14 @@ impl Rule {
     }
 }
 
-/// Each of the two parsers accepts something that the other refuses.
+/// Each of the two parsers accepts something that the other refuses. A user and a password would not be sent, but logged at
+/// the level `trace`.
 fn is_endpoint(text: &str) -> bool {
     let is_http = |uri: Uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
     };
-    Url::parse(text).is_ok() && text.parse().is_ok_and(is_http)
+    let is_anonymous = |url: Url| url.username().is_empty() && url.password().is_none();
+    Url::parse(text).is_ok_and(is_anonymous) && text.parse().is_ok_and(is_http)
 }
 
 /// Spaces around a pair and a comma at the end are allowed. The library decodes percent-encoded
@@ -119,6 +121,9 @@ mod tests {
             "collector:4318",
             "http://a b",
             "http://a:99999",
+            "http://me:hunter2@collector:4318",
+            "http://me@collector:4318",
+            "http://:hunter2@collector:4318",
         ] {
             assert!(!is_endpoint(text), "{text}");
         }
