@@ -88,7 +88,7 @@ fn what_is_no_url_of_postgresql_is_not_taken_for_one() {
         assert_refused(
             url,
             NONE,
-            "must be postgres://user:password@host:port/database; other forms, like `host=… dbname=…`",
+            "must be postgres://user:password@host:port/database; other forms, like `host=HOST dbname=NAME`",
         );
     }
 }

@@ -20,7 +20,7 @@ pub fn parameters(url: &str) -> Result<BTreeMap<&'static str, String>, String> {
     let url = url.trim_ascii();
     let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
     let Some(rest) = rest else {
-        return Err(format!("must be {FORM}; other forms, like `host=… dbname=…`, are not supported"));
+        return Err(format!("must be {FORM}; other forms, like `host=HOST dbname=NAME`, are not supported"));
     };
     if rest.contains(|character: char| character.is_whitespace() || character.is_control()) {
         return Err("has a space or a line break in it; a space is %20".to_owned());
