@@ -56,6 +56,6 @@ async fn who_asks_comes_before_how_and_what() {
         answer.assert_malformed(405, "METHOD_NOT_ALLOWED", "Allow");
         assert_eq!(answer.header("Allow"), Some("GET, HEAD"));
     }
-    let no_route = send(service.call(Method::GET, &format!("{LIST}/?size=0"), Uuid::now_v7())).await;
+    let no_route = send(service.call(Method::GET, &format!("{LIST}//?size=0"), Uuid::now_v7())).await;
     no_route.assert_malformed(404, "NOT_FOUND", "");
 }
