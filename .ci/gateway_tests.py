@@ -271,7 +271,7 @@ class Behind:
         self.assertEqual(answer.header("Cache-Control"), "no-store")
         uuid.UUID(answer.header("Request-Id"))
         self.assertEqual(recorder.requests, [], "the gateway answers by itself")
-        # What the service answers, what it cannot, and what the gateway refuses.
+        # Answers of the service, answers for a service that is away, and refusals of the gateway.
         call = request("DELETE", CONTACTS, ORIGIN, KEY, body=ids(str(uuid.uuid4())))
         for status, answer in (200, send(gateway.address, call)), (503, send(gateway.address, call)), \
                 (401, send(gateway.address, request("DELETE", CONTACTS, ORIGIN))), \
@@ -416,7 +416,7 @@ class BehindHAProxy(Behind, unittest.TestCase):
     kind = HAProxy
     shorter = {"timeout server 25s": "timeout server 2s"}
     allow_the_origin = {"# http-request set-var(txn.origin)": "http-request set-var(txn.origin)"}
-    # What it cannot read as HTTP at all, it answers with what it was built with.
+    # Bytes that are not HTTP get an answer that is built into the gateway.
     bare_cache_control = ["no-store", "no-cache"]
 
     def test_a_deletion_under_a_key_is_sent_again(self):

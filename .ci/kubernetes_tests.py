@@ -54,7 +54,7 @@ def main():
     pod = deployment["spec"]["template"]
     [container] = pod["spec"]["containers"]
 
-    # What checks the manifests sees a typo.
+    # The check of the manifests finds a typo.
     for manifest, path in (
         (deployment, ["spec", "template", "spec", "securityContext", "runAsNonRoot"]),
         (deployment, ["spec", "template", "spec", "containers", 0, "readinessProbe", "timeoutSeconds"]),
@@ -105,7 +105,7 @@ def main():
     ingress = [port["port"] for rule in by_kind["NetworkPolicy"]["spec"]["ingress"] for port in rule["ports"]]
     assert ingress == list(ports), "the network policy names other ports"
 
-    # What is referred to is there.
+    # Every object that a manifest refers to exists.
     for workload in deployment, *jobs:
         template = workload["spec"]["template"]["spec"]
         assert template["serviceAccountName"] == by_kind["ServiceAccount"]["metadata"]["name"]

@@ -12,7 +12,7 @@ RUNBOOK = "deploy/runbook.md"
 
 # The metrics that Prometheus makes itself, and those that come with a source or a state that need not be there.
 OF_PROMETHEUS = {"up"}
-# What a few calls leave behind, so that the panels about it must not be empty.
+# Metrics that a few calls leave behind: the panels about them must not be empty.
 CENTRAL = [
     "Ready", "Failing calls", "Defects", "Calls", "99th percentile", "Version", "Calls by status",
     "Refusals and failures by code", "Operations by outcome", "Duration of calls", "99th percentile by route", "Connections", "Wait for a connection",
