@@ -72,7 +72,7 @@ pub struct Database {
     /// How long all the database work of a call may take, waits and retries included.
     #[serde(rename = "deadline_ms", deserialize_with = "milliseconds")]
     pub deadline: Duration,
-    /// Where a session's own settings come from.
+    /// The source of a session's own settings.
     pub session_settings: SessionSettings,
     /// Whether deletions that wait for a connection are done several at a time, in one statement.
     pub share_statements: bool,
