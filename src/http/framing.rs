@@ -48,6 +48,8 @@ pub async fn guard(
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
     end_connection(&request);
+    // A call that needs no wait would be answered before the library has decoded the chunks that came with its head.
+    tokio::task::yield_now().await;
     let body = Rc::new(RefCell::new(request.take_payload()));
     request.set_payload(Payload::Stream { payload: Box::pin(Shared(Rc::clone(&body))) });
     let mut response = next.call(request).await?;

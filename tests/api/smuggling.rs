@@ -319,8 +319,9 @@ async fn the_body_of_a_get_is_not_a_call() {
     target.assert_nothing_happened(&answers).await;
 }
 
-/// The library takes the connection for broken, whatever is being done for the call.
+/// Also where the answer needs no wait, as that of an unknown route.
 #[rstest]
+#[case::unknown("/api/v2/unknown")]
 #[case::status("/api/v2/global/call/01a204a8-66b2-716a-b4e6-6df977a9d5ec")]
 #[case::details("/api/v3/global/call/01a204a8-66b2-716a-b4e6-6df977a9d5ec")]
 #[case::list("/api/v3/global/call")]
