@@ -16,7 +16,7 @@ use actix_web::http::{ConnectionType, Uri};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpResponse};
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream, StreamExt};
 
 use super::answer;
 use crate::error::Error;
@@ -52,10 +52,27 @@ pub async fn guard(
     tokio::task::yield_now().await;
     let body = Rc::new(RefCell::new(request.take_payload()));
     request.set_payload(Payload::Stream { payload: Box::pin(Shared(Rc::clone(&body))) });
-    let mut response = next.call(request).await?;
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if is_malformed(&body) {
+        response = ServiceResponse::from_err(
+            Error::bad_request("the chunks of the body are malformed"),
+            response.into_parts().0,
+        );
+    }
     close(&mut response);
     Ok(response
         .map_body(|_, answer| EitherBody::right(BoxBody::new(Holding { answer: Box::pin(answer), _body: body }))))
+}
+
+/// Whether the chunks that have come and that the handler left unread are malformed.
+fn is_malformed(body: &RefCell<Payload>) -> bool {
+    let mut body = body.borrow_mut();
+    while let Some(Some(chunk)) = body.next().now_or_never() {
+        if chunk.is_err() {
+            return true;
+        }
+    }
+    false
 }
 
 fn unambiguous(request: &ServiceRequest) -> Result<(), Error> {
