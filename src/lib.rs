@@ -16,6 +16,8 @@ pub mod healthcheck;
 pub mod http;
 pub mod maintenance;
 pub mod operation;
+mod output;
+pub mod private_postgres;
 pub mod repository;
 pub mod resource;
 pub mod schema;

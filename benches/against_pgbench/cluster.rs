@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use customer_deletion::demo::postgres::{Durability, PrivatePostgres};
+use customer_deletion::private_postgres::{Durability, PrivatePostgres};
 use customer_deletion::schema;
 use sqlx::postgres::PgConnectOptions;
 use tokio::runtime::Builder;

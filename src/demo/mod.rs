@@ -1,15 +1,8 @@
 //! Shows the service on a machine that has nothing set up: a private PostgreSQL, a small world, calls to paste.
 
-mod binaries;
-mod folder;
-mod launch_error;
-pub mod postgres;
-mod program;
 mod service_role;
 mod shell;
-mod user;
-mod watchdog;
-pub(crate) mod world;
+mod world;
 
 use std::env;
 use std::io;
@@ -20,11 +13,10 @@ use std::pin::pin;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use self::folder::Folder;
-use self::postgres::{Durability, LaunchError, PrivatePostgres};
-use self::program::{Cancel, say};
 use crate::config::{self, AllowedHosts, LogFormat, Settings, SettingsError};
 use crate::error::Error;
+use crate::output::say;
+use crate::private_postgres::{self, Cancel, Durability, Folder, LaunchError, PrivatePostgres};
 use crate::repository::Repository;
 use crate::schema::{self, SchemaError};
 use crate::server::{Server, StartError};
@@ -156,7 +148,7 @@ async fn start_postgres(
 
 fn usual_folder() -> Result<PathBuf, DemoError> {
     const NAME: &str = "customer-deletion-demo";
-    if user::is_root() {
+    if private_postgres::is_root() {
         return Ok(Path::new("/var/lib").join(NAME));
     }
     let folder = |variable| env::var_os(variable).filter(|folder| !folder.is_empty()).map(PathBuf::from);

@@ -4,8 +4,6 @@ pub mod purge;
 pub mod restore;
 mod session;
 
-use std::io::{self, Write};
-
 use crate::config::SettingsError;
 use crate::schema::{Misfit, TooOld};
 
@@ -34,9 +32,4 @@ pub enum MaintenanceError {
 fn has_sqlstate(error: &sqlx::Error, states: &[&str]) -> bool {
     let state = error.as_database_error().and_then(|error| error.code());
     state.is_some_and(|state| states.contains(&&*state))
-}
-
-/// Prints for whoever may be reading. The work goes on when nobody does: println! would panic.
-fn say(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
 }

@@ -18,7 +18,8 @@ use self::by_age::Ages;
 use self::eraser::{Eraser, Pace};
 use self::progress::Progress;
 use self::tally::Tally;
-use super::{MaintenanceError, say, session};
+use super::{MaintenanceError, session};
+use crate::output::say;
 
 /// How long a batch waits for a lock that it cannot skip.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use self::obstacles::{Obstacle, Surroundings};
 use self::statements::{DeletedRow, Deletion};
-use super::{MaintenanceError, has_sqlstate, say, session};
+use super::{MaintenanceError, has_sqlstate, session};
 use crate::operation::Status;
+use crate::output::say;
 use crate::resource::Resource;
 
 /// How long it waits for rows that somebody holds.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use customer_deletion::demo::postgres::{Durability, PrivatePostgres};
+use customer_deletion::private_postgres::{Durability, PrivatePostgres};
 use testcontainers::core::{IntoContainerPort, Mount, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};

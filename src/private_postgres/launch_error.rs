@@ -3,8 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::binaries::SETTING;
 use crate::schema::OLDEST_MAJOR;
+
+/// The environment variable that names the folder with `initdb` and `postgres`.
+pub const SETTING: &str = "CUSTOMER_DELETION_DEMO_PG_BIN";
 
 /// Why a private PostgreSQL does not start.
 #[derive(Debug, thiserror::Error)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::binaries::{self, Binaries};
 use super::folder::Folder;
-pub use super::launch_error::LaunchError;
+use super::launch_error::LaunchError;
 use super::program::{self, Cancel, unless_missing};
 use super::watchdog::Watchdog;
 
@@ -74,11 +74,7 @@ impl PrivatePostgres {
     }
 
     /// The same in a folder that is claimed already, until cancelled.
-    pub(super) fn start_in(
-        folder: Folder,
-        durability: Durability,
-        cancel: &Cancel,
-    ) -> Result<PrivatePostgres, LaunchError> {
+    pub fn start_in(folder: Folder, durability: Durability, cancel: &Cancel) -> Result<PrivatePostgres, LaunchError> {
         let binaries = binaries::find_or_get(&folder, cancel)?;
         let disposable = (durability == Durability::Disposable).then_some(folder.path());
         let watchdog = Watchdog::start(disposable).map_err(LaunchError::file(Path::new("sh")))?;
@@ -105,11 +101,11 @@ impl PrivatePostgres {
     }
 
     /// The same for a role that has the superuser's password.
-    pub(super) fn url_of(&self, role: &str, database: &str) -> String {
+    pub fn url_of(&self, role: &str, database: &str) -> String {
         url(self.port, role, &self.password, database)
     }
 
-    pub(super) fn password(&self) -> &str {
+    pub fn password(&self) -> &str {
         &self.password
     }
 

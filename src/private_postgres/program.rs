@@ -1,7 +1,7 @@
 //! Runs other programs, and gives up on them when told to.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -38,12 +38,6 @@ impl Cancel {
         }
         Ok(())
     }
-}
-
-/// Prints for whoever may be reading.
-pub fn say(text: &str) {
-    // A demo goes on when nobody does: println! would panic.
-    let _ = writeln!(io::stdout(), "{text}");
 }
 
 /// Runs a program to its end, with its output in a log.

