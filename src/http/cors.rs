@@ -10,7 +10,8 @@ use actix_web::middleware::{Condition, Next};
 
 use super::answer::REQUEST_ID;
 use super::report::GATEWAY_REQUEST_ID;
-use super::{Identification, idempotency, prefer};
+use super::request::{idempotency_key, prefer};
+use super::requester::Identification;
 use crate::config::AllowedOrigins;
 use crate::error::Error;
 use crate::telemetry::traces::{TRACE_PARENT, TRACE_STATE};
@@ -23,12 +24,12 @@ const MAX_AGE_SECONDS: usize = 600;
 pub fn middleware(origins: &AllowedOrigins, identification: &Identification) -> Condition<Cors> {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
-        .allowed_headers([header::CONTENT_TYPE, idempotency::KEY, prefer::PREFER])
+        .allowed_headers([header::CONTENT_TYPE, idempotency_key::KEY, prefer::PREFER])
         .allowed_headers([TRACE_PARENT, TRACE_STATE].map(HeaderName::from_static))
         .allowed_header(GATEWAY_REQUEST_ID)
         .allowed_header(identity_header(identification))
         .expose_headers([REQUEST_ID, header::LOCATION, header::RETRY_AFTER, header::WWW_AUTHENTICATE])
-        .expose_headers([idempotency::REPLAYED, prefer::PREFERENCE_APPLIED])
+        .expose_headers([idempotency_key::REPLAYED, prefer::PREFERENCE_APPLIED])
         .max_age(MAX_AGE_SECONDS);
     match origins {
         AllowedOrigins::None => Condition::new(false, cors),

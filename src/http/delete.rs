@@ -11,8 +11,12 @@ use uuid::Uuid;
 use super::admission::Place;
 use super::answer::{REQUEST_ID, RequestId, header_value};
 use super::report::{DeletionFields, Notes};
+use super::request::body::Room;
+use super::request::id::path_id;
+use super::request::target_ids::target_ids;
+use super::request::{idempotency_key, prefer, validate_only};
 use super::requester::Requester;
-use super::{Service, envelope, idempotency, prefer, target, validate_only};
+use super::{Service, envelope};
 use crate::error::Error;
 use crate::operation::{Deletion, Outcome};
 use crate::resource::Resource;
@@ -77,16 +81,16 @@ async fn delete(
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
     let resource = Resource::from_str(word).map_err(|error| Error::Defect(error.to_string()))?;
-    let customer_id = target::path_id("customerId", customer_id)?;
-    let id = id.map(|id| target::path_id("id", id)).transpose()?;
+    let customer_id = path_id("customerId", customer_id)?;
+    let id = id.map(|id| path_id("id", id)).transpose()?;
     let headers = request.headers();
-    let idempotency_key = idempotency::key(headers)?;
+    let idempotency_key = idempotency_key::parse(headers)?;
     let validate_only = validate_only::is_asked(request.query_string())?;
     Notes::of(request, |notes| notes.validate_only.set(validate_only));
     let wanted = prefer::outcome(headers);
     let awaited = service.limits.awaited;
-    let mut room = target::Room::new(&service.admission, awaited.max_bytes);
-    let targets = target::target_ids(resource, id, headers, payload, service.limits.of(wanted), &mut room).await?;
+    let mut room = Room::new(&service.admission, awaited.max_bytes);
+    let targets = target_ids(resource, id, headers, payload, service.limits.of(wanted), &mut room).await?;
     let long = validate_only && targets.count() > awaited.max_ids;
     let alone = long.then(|| service.admission.place_for_long_validation()).transpose()?;
 
@@ -133,7 +137,7 @@ fn answer_before_outcome(outcome: Outcome) -> HttpResponse {
 fn with_headers(mut response: HttpResponse, outcome: Outcome) -> HttpResponse {
     response.headers_mut().insert(REQUEST_ID, header_value(outcome.operation_id));
     if outcome.replayed {
-        response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+        response.headers_mut().insert(idempotency_key::REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }

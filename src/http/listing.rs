@@ -6,8 +6,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::admission::Place;
 use super::envelope::Pageable;
 use super::operations::Call;
+use super::request::body::beside_body;
 use super::requester::Requester;
-use super::{Service, envelope, target};
+use super::{Service, envelope};
 use crate::error::Error;
 use crate::operation::{Listing, Status};
 use crate::resource::Resource;
@@ -38,7 +39,7 @@ pub async fn list(
         size: wanted.size.min(Listing::FARTHEST - wanted.offset()),
     };
     let listed = service.repository.list_operations(listing, place);
-    let listed = target::beside_body(body, listed).await?;
+    let listed = beside_body(body, listed).await?;
     let calls: Vec<Call> = listed.operations.into_iter().map(Call::from).collect();
     Ok(envelope::page(calls, Pageable::new(wanted.page, wanted.size, listed.total)))
 }

@@ -10,17 +10,13 @@ mod envelope;
 pub mod framing;
 mod health;
 pub mod host;
-mod idempotency;
 mod listing;
-mod media_type;
 pub mod openapi;
 mod operations;
-mod prefer;
 mod report;
+mod request;
 mod requester;
 mod span;
-mod target;
-mod validate_only;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
@@ -39,8 +35,8 @@ pub use self::connection::{Connections, WATCH_INTERVAL};
 pub use self::docs::Document;
 pub use self::health::Health;
 pub use self::report::answer_and_report;
+pub use self::request::Limits;
 pub use self::requester::Identification;
-pub use self::target::Limits;
 
 /// Where everything asks for identity.
 const API: &str = "/api";

@@ -7,8 +7,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::admission::Place;
+use super::request::{body, id};
 use super::requester::Requester;
-use super::{Service, envelope, target};
+use super::{Service, envelope};
 use crate::error::{Code, Error};
 use crate::operation::{Details, Operation};
 
@@ -28,7 +29,7 @@ pub async fn status(
     body: Payload,
 ) -> Result<HttpResponse, Error> {
     let found = find(&service, call, &request_id, false);
-    let Details { operation, .. } = target::beside_body(body, found).await?;
+    let Details { operation, .. } = body::beside_body(body, found).await?;
     Ok(envelope::success(StatusOnly { status: operation.status.name() }))
 }
 
@@ -80,7 +81,7 @@ pub async fn details(
     body: Payload,
 ) -> Result<HttpResponse, Error> {
     let found = find(&service, call, &request_id, true);
-    let Details { operation, failed_ids } = target::beside_body(body, found).await?;
+    let Details { operation, failed_ids } = body::beside_body(body, found).await?;
     Ok(envelope::success(CallDetails { call: operation.into(), failed_ids }))
 }
 
@@ -90,7 +91,7 @@ async fn find(
     request_id: &str,
     with_failed_ids: bool,
 ) -> Result<Details, Error> {
-    let id = target::path_id("requestId", request_id)?;
-    let found = service.repository.find_operation(requester_id, id, with_failed_ids, place).await?;
+    let operation_id = id::path_id("requestId", request_id)?;
+    let found = service.repository.find_operation(requester_id, operation_id, with_failed_ids, place).await?;
     found.ok_or(Error::Refused(Code::GLOBAL_1003))
 }

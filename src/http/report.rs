@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::answer::{REQUEST_ID, RequestId, answer_as};
 use super::connection::Connection;
+use super::request::idempotency_key;
 use super::span::{self, OTHER_METHOD};
 use crate::error::Error;
 use crate::operation::Deletion;
@@ -155,7 +156,7 @@ pub async fn answer_and_report(
         notes,
         status: response.status().as_u16(),
         error: response.response().error().and_then(|error| error.as_error::<Error>()),
-        replayed: response.headers().contains_key(super::idempotency::REPLAYED),
+        replayed: response.headers().contains_key(idempotency_key::REPLAYED),
         took: began.elapsed(),
     };
     report.log();

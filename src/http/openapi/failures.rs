@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::http::envelope;
 use crate::http::listing::{LAST_PAGE, Wanted};
-use crate::http::{Limits, envelope, idempotency, media_type, target, validate_only};
+use crate::http::request::{Limits, body, id, id_list, idempotency_key, media_type, target_ids, validate_only};
 use crate::operation::TargetIds;
 
 /// Adds what every response has, and what follows from its `x-failures`.
@@ -34,14 +35,14 @@ fn failure(name: &str, limits: Limits) -> Error {
     let limits = limits.awaited;
     let some_id = Uuid::nil();
     let malformed = match name {
-        "customerId" | "id" | "requestId" => target::path_id(name, "nonsense").err(),
-        "Idempotency-Key" => idempotency::key(&header(idempotency::KEY, "two words")).err(),
+        "customerId" | "id" | "requestId" => id::path_id(name, "nonsense").err(),
+        "Idempotency-Key" => idempotency_key::parse(&header(idempotency_key::KEY, "two words")).err(),
         "validateOnly" => validate_only::is_asked("validateOnly=maybe").err(),
-        "two-places" => target::in_one_place(Some(some_id), Some(TargetIds::one(some_id))).err(),
-        "no-ids" => target::in_one_place(None, None).err(),
-        "malformed-id" => target::parse_body(br#"{"id": ["nonsense"]}"#, limits.max_ids).err(),
-        "too-many-ids" => Some(target::too_many_ids(limits.max_ids + 1, limits.max_ids)),
-        "PAYLOAD_TOO_LARGE" => Some(target::too_large(limits.max_bytes)),
+        "two-places" => target_ids::in_one_place(Some(some_id), Some(TargetIds::one(some_id))).err(),
+        "no-ids" => target_ids::in_one_place(None, None).err(),
+        "malformed-id" => id_list::parse_body(br#"{"id": ["nonsense"]}"#, limits.max_ids).err(),
+        "too-many-ids" => Some(id_list::too_many_ids(limits.max_ids + 1, limits.max_ids)),
+        "PAYLOAD_TOO_LARGE" => Some(body::too_large(limits.max_bytes)),
         "UNSUPPORTED_MEDIA_TYPE" => media_type::require_json(&header(CONTENT_TYPE, "text/plain")).err(),
         "status" | "resource" | "page" | "size" => Wanted::parse(&format!("{name}=nonsense")).err(),
         "twice" => Wanted::parse("size=1&size=1").err(),

@@ -11,7 +11,7 @@ pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// The key of a call, or none.
-pub fn key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
+pub fn parse(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
     let mut values = headers.get_all(KEY);
     let Some(value) = values.next() else {
         return Ok(None);

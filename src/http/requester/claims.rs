@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::config::RequiredClaim;
-use crate::http::target;
+use crate::http::request::id::parse_id;
 
 /// The end of the year 9999. A later time is one in milliseconds, and such a token would never
 /// expire.
@@ -90,7 +90,7 @@ impl Claims {
             },
             other => other,
         };
-        target::parse_id(text(name, value)?).ok_or_else(|| format!("the claim `{name}` is not a UUID"))
+        parse_id(text(name, value)?).ok_or_else(|| format!("the claim `{name}` is not a UUID"))
     }
 
     fn find(&self, path: &str) -> Option<&Value> {

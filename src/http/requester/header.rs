@@ -6,7 +6,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use super::{Denial, Requester};
-use crate::http::target;
+use crate::http::request::id::parse_id;
 
 /// No scheme of the registry fits: it is the gateway that has to authenticate the call, by whatever it asks of its clients.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Gateway realm=\"customer-deletion\"");
@@ -28,12 +28,7 @@ pub fn from_header(
     if values.next().is_some() {
         return Err(denial("the requester header was sent twice"));
     }
-    value
-        .to_str()
-        .ok()
-        .and_then(target::parse_id)
-        .map(Requester)
-        .ok_or_else(|| denial("the requester header is not a UUID"))
+    value.to_str().ok().and_then(parse_id).map(Requester).ok_or_else(|| denial("the requester header is not a UUID"))
 }
 
 fn denial(reason: &'static str) -> Denial {

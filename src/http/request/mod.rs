@@ -1,0 +1,13 @@
+//! What a call asks for: the parts of a request, parsed.
+
+pub mod body;
+pub mod id;
+pub mod id_list;
+pub mod idempotency_key;
+mod limits;
+pub mod media_type;
+pub mod prefer;
+pub mod target_ids;
+pub mod validate_only;
+
+pub use self::limits::Limits;
