@@ -3,7 +3,7 @@
 //!
 //! A call comes in through [`http`], which knows URLs and bodies but no SQL. It goes on as a [`operation::Deletion`] to the
 //! [`repository`], which knows SQL but no URLs, and tries it in one statement. What did not go through is judged by
-//! [`eligibility`], with the two tables of the API documents: [`resource`] and [`error`]. A call whose caller does not wait is recorded and queued, and a [`worker`] does the same with it later.
+//! [`eligibility`], with the two tables of the API documents: [`resource`] and [`error`]. A call whose caller does not wait is recorded and queued, and a worker of the [`queue`] does the same with it later.
 //!
 //! Around that: [`config`] reads the settings, [`telemetry`] writes logs, [`server`] listens, [`schema`] migrates,
 //! [`maintenance`] restores and purges, and [`demo`] shows it all on a machine that has nothing.
@@ -18,9 +18,9 @@ pub mod maintenance;
 pub mod operation;
 mod output;
 pub mod private_postgres;
+pub mod queue;
 pub mod repository;
 pub mod resource;
 pub mod schema;
 pub mod server;
 pub mod telemetry;
-pub mod worker;

@@ -15,9 +15,9 @@ use crate::http::{
     self, Admission, Capacity, Connections, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
     WATCH_INTERVAL,
 };
-use crate::repository::{Queue, Repository};
+use crate::queue::{Queue, Workers};
+use crate::repository::Repository;
 use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
-use crate::worker::Workers;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);

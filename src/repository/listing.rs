@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Repository;
-use super::observed::observed;
+use super::database::observed::observed;
 use super::statements::{decode, error_code};
 use crate::error::Error;
 use crate::operation::{Listed, Listing, Operation, Status};

@@ -8,21 +8,12 @@
 //! and for the record of the refusal. If by then nothing stands in the way any more, the deletion is tried again.
 //!
 //! When every session is busy, the calls that wait are done several at a time: see `sharing`. Calls whose callers do not wait are
-//! done later: see `acceptance` and `queue`. A call that is only validated takes a way of its own: see `validation`.
+//! done later: see [`crate::queue`]. A call that is only validated takes a way of its own: see `validation`.
 
-mod acceptance;
-mod attempts;
-mod database;
-mod failure;
+pub mod database;
 mod listing;
-mod observed;
-mod queue;
-mod role;
-mod session_settings;
-mod sessions;
 mod sharing;
-mod statements;
-mod trust;
+pub mod statements;
 mod validation;
 
 use std::sync::Arc;
@@ -36,18 +27,17 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 use uuid::Uuid;
 
-pub use self::failure::RETRIED;
-pub use self::queue::{Backlog, End, Leased, Queue};
-pub use self::role::refuse_unsuitable;
-pub use self::session_settings::PLANNING;
+pub use self::database::failure::RETRIED;
+pub use self::database::role::refuse_unsuitable;
+pub use self::database::session_settings::PLANNING;
 pub use self::statements::check_schema;
 
 use self::database::Database;
-use self::role::Role;
-use self::session_settings::Wanted;
+use self::database::role::{self, Role};
+use self::database::schema_gate::Trust;
+use self::database::session_settings::Wanted;
 use self::sharing::{Reached, Sharing};
 use self::statements::{Attempt, Failure, Record, Recorded, SchemaCheck};
-use self::trust::Trust;
 use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
@@ -56,24 +46,24 @@ use crate::schema::{self, TooOld};
 use crate::telemetry::metrics;
 
 /// How often one call may find, on its second look, that nothing stands in its way any more.
-const ATTEMPTS: u32 = 3;
+pub(crate) const ATTEMPTS: u32 = 3;
 
 /// What the handlers delegate to. Cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
-    database: Database,
+    pub(crate) database: Database,
     /// The same sessions, for what no call waits for.
-    upkeep: Database,
+    pub(crate) upkeep: Database,
     /// Where deletions queue; none where each waits for a session by itself.
     sharing: Option<Sharing>,
     session_settings: Arc<Wanted>,
     /// Whether schema and sessions were found to be as wanted. Until they were, no call touches a table.
-    schema_fits: Arc<Trust>,
+    pub(crate) schema_fits: Arc<Trust>,
     allow_owner: bool,
     /// How many operations of a requester may wait to be done later.
-    most_waiting: i64,
+    pub(crate) most_waiting: i64,
     /// Told of each operation that is accepted here, so that it need not wait until somebody looks.
-    accepted: Arc<Notify>,
+    pub(crate) accepted: Arc<Notify>,
     /// Where the connections live. The threads that serve calls have runtimes of their own, which end before the calls do.
     runtime: Handle,
     tasks: TaskTracker,
@@ -164,7 +154,7 @@ impl Repository {
     /// with half an answer in it.
     ///
     /// The work is boxed before it becomes a task: a runtime moves a task several times, and this one has many kilobytes.
-    fn in_own_task<T, W>(&self, work: W) -> impl Future<Output = Result<T, Error>> + use<T, W>
+    pub(crate) fn in_own_task<T, W>(&self, work: W) -> impl Future<Output = Result<T, Error>> + use<T, W>
     where
         T: Send + 'static,
         W: Future<Output = Result<T, Error>> + Send + 'static,
@@ -207,7 +197,7 @@ impl Repository {
 
     /// Leaves a trace of a defect, so that its requestId can be looked up. It keeps no idempotency key: the call may be sent
     /// again. When even this fails, the error that is already on its way is the one to report.
-    async fn record_internal_error(&self, deadline: Instant, deletion: &Arc<Deletion>) {
+    pub(crate) async fn record_internal_error(&self, deadline: Instant, deletion: &Arc<Deletion>) {
         let recorded = self.database.run(deadline, |connection| {
             let deletion = Arc::clone(deletion);
             Box::pin(async move {
@@ -230,11 +220,11 @@ impl Repository {
         }
     }
 
-    async fn require_schema(&self, deadline: Instant) -> Result<(), Error> {
+    pub(crate) async fn require_schema(&self, deadline: Instant) -> Result<(), Error> {
         self.require_schema_on(&self.database, deadline).await
     }
 
-    async fn require_schema_on(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
+    pub(crate) async fn require_schema_on(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
         if self.schema_fits.is_there() { Ok(()) } else { Box::pin(self.check_on(database, deadline)).await }
     }
 
@@ -310,7 +300,7 @@ async fn delete_or_refuse(connection: &mut PgConnection, deletion: &Deletion) ->
     Ok(None)
 }
 
-fn own_outcome(deletion: &Deletion, refusal: Option<Code>) -> Outcome {
+pub(crate) fn own_outcome(deletion: &Deletion, refusal: Option<Code>) -> Outcome {
     Outcome { operation_id: deletion.operation_id, refusal, replayed: false }
 }
 
@@ -349,7 +339,10 @@ fn recorded_outcome(recorded: &Recorded, deletion: &Deletion) -> Option<Outcome>
     })
 }
 
-async fn refuse_reused_key(connection: &mut PgConnection, deletion: &Deletion) -> Result<Outcome, sqlx::Error> {
+pub(crate) async fn refuse_reused_key(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+) -> Result<Outcome, sqlx::Error> {
     let code = Code::IDEMPOTENCY_KEY_REUSED;
     let failure = Failure { status: Status::Failure, code, failed_ids: &[], keeps_key: false };
     statements::record_failure(connection, deletion, failure).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::observed::observed;
+use super::database::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
 use crate::operation::{Deletion, Details, IdempotencyKey, Operation, Status};

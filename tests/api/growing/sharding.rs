@@ -91,10 +91,10 @@ fn says_which_customer(table: &str, block: &str) -> bool {
 
 #[test]
 fn every_statement_says_which_customer_it_is_about_wherever_it_touches_a_table_of_one() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/repository/sql");
+    let folders = ["repository", "queue"].map(|room| format!("{}/src/{room}/sql", env!("CARGO_MANIFEST_DIR")));
     let mut silent = Vec::new();
     let mut seen = 0;
-    for file in fs::read_dir(folder).unwrap() {
+    for file in folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
         let file = file.unwrap();
         let name = file.file_name().into_string().unwrap();
         let sql = without_comments(&fs::read_to_string(file.path()).unwrap());

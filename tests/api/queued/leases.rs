@@ -12,7 +12,7 @@ use crate::support::process::Process;
 
 /// What a replica does that leases the next operation for so long and is not heard of again: the operation, and its attempts.
 async fn lease(pool: &PgPool, seconds: f64) -> Option<(Uuid, i32)> {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/repository/sql/claim_operation.sql");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/queue/sql/claim_operation.sql");
     let sql = std::fs::read_to_string(file).unwrap();
     let lease = sqlx::query(AssertSqlSafe(sql)).bind(Uuid::now_v7()).bind(seconds).bind(vec!["contact"]);
     let leased = lease.fetch_optional(pool).await.unwrap();

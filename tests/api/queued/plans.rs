@@ -11,28 +11,28 @@ const FULL: &str = "
     select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), number from generate_series(1, 20000) as number";
 
 #[rstest]
-#[case::claim(include_str!("../../../src/repository/sql/claim_operation.sql"), "uuid, float8, text[]", "operation_queue_turn")]
+#[case::claim(include_str!("../../../src/queue/sql/claim_operation.sql"), "uuid, float8, text[]", "operation_queue_turn")]
 #[case::accept(
-    include_str!("../../../src/repository/sql/accept_operation.sql"),
+    include_str!("../../../src/queue/sql/accept_operation.sql"),
     "uuid, uuid, uuid, text, uuid[], text, bigint",
     "operation_queue_requester"
 )]
 #[case::hold(
-    include_str!("../../../src/repository/sql/hold_operation.sql"),
+    include_str!("../../../src/queue/sql/hold_operation.sql"),
     "uuid, uuid, text, text",
     "operation_queue_pkey"
 )]
 #[case::end(
-    include_str!("../../../src/repository/sql/end_operation.sql"),
+    include_str!("../../../src/queue/sql/end_operation.sql"),
     "uuid, uuid, text, text, uuid[], integer",
     "operation_queue_pkey"
 )]
 #[case::postpone(
-    include_str!("../../../src/repository/sql/postpone_operation.sql"),
+    include_str!("../../../src/queue/sql/postpone_operation.sql"),
     "uuid, uuid, float8",
     "operation_queue_pkey"
 )]
-#[case::watch(include_str!("../../../src/repository/sql/watch_operation.sql"), "uuid", "operation_queue_pkey")]
+#[case::watch(include_str!("../../../src/queue/sql/watch_operation.sql"), "uuid", "operation_queue_pkey")]
 #[tokio::test]
 async fn they_go_through_their_index_and_sort_nothing(#[case] sql: &str, #[case] types: &str, #[case] index: &str) {
     let database = TestDatabase::migrated().await;

@@ -1,5 +1,13 @@
 //! The way to PostgreSQL: a deadline and a few tries around every piece of work.
 
+mod attempts;
+pub mod failure;
+pub mod observed;
+pub mod role;
+pub mod schema_gate;
+pub mod session_settings;
+mod sessions;
+
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -7,9 +15,9 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, timeout_at};
 
-use super::failure::{self, Failure, sqlstate};
-use super::observed::database_is;
-use super::sessions::{NoSession, Sessions};
+use self::failure::{Failure, sqlstate};
+use self::observed::database_is;
+use self::sessions::{NoSession, Sessions};
 use crate::config;
 use crate::error::Error;
 use crate::telemetry::metrics;

@@ -5,7 +5,9 @@
 //! it is not committed, nothing has happened. The lease covers the moment between the two; from then on it is the lock of the row
 //! that keeps others away, and PostgreSQL lets go of that as soon as the one who held it is gone.
 
+mod accept;
 mod statements;
+mod worker;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,15 +17,15 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-pub use self::statements::{Enqueued, accept, measure};
+pub use self::worker::Workers;
 
-use super::database::Database;
-use super::statements::{Attempt, Record, delete, find_operation, inspect};
-use super::{ATTEMPTS, Repository};
 use crate::config;
 use crate::eligibility::judge;
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, Status};
+use crate::repository::database::Database;
+use crate::repository::statements::{Attempt, Record, decode, delete, find_operation, inspect};
+use crate::repository::{ATTEMPTS, Repository};
 use crate::telemetry::metrics;
 
 /// What a transaction may take beside its longest statement.
@@ -92,7 +94,7 @@ impl Leased {
 
 impl End {
     fn success(deleted_rows: i64) -> Result<End, sqlx::Error> {
-        let deleted_rows = deleted_rows.try_into().map_err(super::statements::decode)?;
+        let deleted_rows = deleted_rows.try_into().map_err(decode)?;
         Ok(End { status: Status::Success, code: None, failed_ids: Vec::new(), deleted_rows })
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use super::queue::{self, Backlog, Enqueued};
-use super::{Repository, own_outcome, refuse_reused_key, statements};
+use super::Backlog;
+use super::statements::{self as queue, Enqueued};
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, Outcome, Status};
+use crate::repository::{Repository, own_outcome, refuse_reused_key, statements};
 use crate::telemetry::metrics::{self, Limit};
 
 /// When a requester for whom too many operations wait may try again.

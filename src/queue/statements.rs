@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Backlog, End, Lease, Leased};
 use crate::operation::{Deletion, IdempotencyKey, TargetIds};
-use crate::repository::observed::observed;
+use crate::repository::database::observed::observed;
 use crate::repository::statements::decode;
 use crate::resource::Resource;
 
@@ -29,7 +29,7 @@ pub async fn accept(
     most_waiting: i64,
 ) -> Result<Enqueued, sqlx::Error> {
     let statement = sqlx::query_file!(
-        "src/repository/sql/accept_operation.sql",
+        "src/queue/sql/accept_operation.sql",
         deletion.operation_id,
         deletion.requester_id,
         deletion.customer_id,
@@ -57,7 +57,7 @@ pub async fn claim(
     lease: Duration,
 ) -> Result<Option<Leased>, sqlx::Error> {
     let statement =
-        sqlx::query_file!("src/repository/sql/claim_operation.sql", attempt, lease.as_secs_f64(), &*KNOWN_RESOURCES);
+        sqlx::query_file!("src/queue/sql/claim_operation.sql", attempt, lease.as_secs_f64(), &*KNOWN_RESOURCES);
     let Some(row) = observed("claim_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
     let deletion = Deletion {
         operation_id: row.id,
@@ -84,7 +84,7 @@ pub async fn hold(
     (longest_statement, longest_lock): (Duration, Duration),
 ) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file!(
-        "src/repository/sql/hold_operation.sql",
+        "src/queue/sql/hold_operation.sql",
         leased.deletion.operation_id,
         leased.lease.attempt,
         longest_statement.as_millis().to_string(),
@@ -95,14 +95,14 @@ pub async fn hold(
 
 /// Whether a transaction holds the operation. False also where it is not in the queue any more.
 pub async fn is_held(connection: &mut PgConnection, operation_id: Uuid) -> Result<bool, sqlx::Error> {
-    let statement = sqlx::query_file_scalar!("src/repository/sql/watch_operation.sql", operation_id);
+    let statement = sqlx::query_file_scalar!("src/queue/sql/watch_operation.sql", operation_id);
     observed("watch_operation", statement.fetch_one(connection)).await
 }
 
 /// Ends the operation and takes it out of the queue. False where it was not open, or not in the queue.
 pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file_scalar!(
-        "src/repository/sql/end_operation.sql",
+        "src/queue/sql/end_operation.sql",
         deletion.operation_id,
         deletion.customer_id,
         end.status.name(),
@@ -116,7 +116,7 @@ pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End) 
 /// Lets the operation wait before the next attempt.
 pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Duration) -> Result<(), sqlx::Error> {
     let statement = sqlx::query_file!(
-        "src/repository/sql/postpone_operation.sql",
+        "src/queue/sql/postpone_operation.sql",
         leased.deletion.operation_id,
         leased.lease.attempt,
         pause.as_secs_f64(),
@@ -127,18 +127,15 @@ pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Dur
 
 /// Ends the lease of an attempt that does not count.
 pub async fn hand_back(connection: &mut PgConnection, leased: &Leased) -> Result<(), sqlx::Error> {
-    let statement = sqlx::query_file!(
-        "src/repository/sql/hand_back_operation.sql",
-        leased.deletion.operation_id,
-        leased.lease.attempt,
-    );
+    let statement =
+        sqlx::query_file!("src/queue/sql/hand_back_operation.sql", leased.deletion.operation_id, leased.lease.attempt,);
     observed("hand_back_operation", statement.execute(connection)).await?;
     Ok(())
 }
 
 /// How many operations wait, and since when.
 pub async fn measure(connection: &mut PgConnection) -> Result<Backlog, sqlx::Error> {
-    let statement = sqlx::query_file!("src/repository/sql/measure_queue.sql");
+    let statement = sqlx::query_file!("src/queue/sql/measure_queue.sql");
     let row = observed("measure_queue", statement.fetch_one(connection)).await?;
     Ok(Backlog { operations: row.depth, oldest_seconds: row.oldest_seconds })
 }

@@ -12,9 +12,10 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use super::{End, Leased, Queue};
 use crate::error::{Code, Error};
 use crate::operation::Status;
-use crate::repository::{End, Leased, Queue, Repository};
+use crate::repository::Repository;
 use crate::telemetry::outage::Outage;
 use crate::telemetry::{metrics, traces};
 
