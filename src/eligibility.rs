@@ -15,8 +15,8 @@ pub struct Findings {
     pub unknown_ids: Vec<Uuid>,
     /// The ids of live rows that are not the customer's, or must not be deleted by it.
     pub ineligible_ids: Vec<Uuid>,
-    /// The ids of products that are allocated to a live customer.
-    pub allocated_ids: Vec<Uuid>,
+    /// The ids to which a live row of the resource's reference refers.
+    pub in_use_ids: Vec<Uuid>,
 }
 
 /// A documented rule that says no, and the ids it says no to. A rule about the customer names no id.
@@ -26,7 +26,7 @@ pub struct Refusal {
     pub failed_ids: Vec<Uuid>,
 }
 
-/// Judges in the order of the documents: the customer, unknown ids, ids that are not eligible, allocations. None means that
+/// Judges in the order of the documents: the customer, unknown ids, ids that are not eligible, ids that are in use. None means that
 /// no rule stands in the way.
 pub fn judge(resource: Resource, findings: Findings) -> Option<Refusal> {
     let rules = resource.rules();
@@ -43,10 +43,10 @@ pub fn judge(resource: Resource, findings: Findings) -> Option<Refusal> {
     if !findings.ineligible_ids.is_empty() {
         return refusal(rules.ineligible, findings.ineligible_ids);
     }
-    if !findings.allocated_ids.is_empty() {
-        return refusal(Code::CUSTOMER_1046, findings.allocated_ids);
+    match rules.reference {
+        Some(reference) if !findings.in_use_ids.is_empty() => refusal(reference.in_use, findings.in_use_ids),
+        Some(_) | None => None,
     }
-    None
 }
 
 #[cfg(test)]
@@ -92,14 +92,14 @@ mod tests {
     #[test]
     fn a_foreign_product_is_not_found_even_when_it_is_allocated() {
         let findings =
-            Findings { ineligible_ids: vec![SOME_ID], allocated_ids: vec![SOME_ID], ..in_scope(Resource::Product) };
+            Findings { ineligible_ids: vec![SOME_ID], in_use_ids: vec![SOME_ID], ..in_scope(Resource::Product) };
         let refusal = judge(Resource::Product, findings).unwrap();
         assert_eq!(refusal, Refusal { code: Code::AUTH_1015, failed_ids: vec![SOME_ID] });
     }
 
     #[test]
     fn an_allocated_product_stays() {
-        let findings = Findings { allocated_ids: vec![SOME_ID], ..in_scope(Resource::Product) };
+        let findings = Findings { in_use_ids: vec![SOME_ID], ..in_scope(Resource::Product) };
         let refusal = judge(Resource::Product, findings).unwrap();
         assert_eq!(refusal, Refusal { code: Code::CUSTOMER_1046, failed_ids: vec![SOME_ID] });
     }

@@ -6,56 +6,37 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 
-/// The code of an answer. Numbered codes are the platform's documents'; the words are this service's own.
-#[allow(non_camel_case_types, reason = "the documented code is the identifier, so that a search finds every use")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    GLOBAL_1001,
-    GLOBAL_1003,
-    CUSTOMER_1002,
-    AUTH_1010,
-    AUTH_1011,
-    AUTH_1015,
-    CUSTOMER_1017,
-    CUSTOMER_1018,
-    CUSTOMER_1026,
-    CUSTOMER_1030,
-    CUSTOMER_1046,
-    CUSTOMER_1047,
-    BAD_REQUEST,
-    UNAUTHORIZED,
-    NOT_FOUND,
-    METHOD_NOT_ALLOWED,
-    PAYLOAD_TOO_LARGE,
-    UNSUPPORTED_MEDIA_TYPE,
-    TOO_MANY_REQUESTS,
-    IDEMPOTENCY_KEY_REUSED,
+use crate::closed_set::closed_set;
+
+closed_set! {
+    /// The code of an answer. Numbered codes are the platform's documents'; the words are this service's own.
+    #[allow(non_camel_case_types, reason = "the documented code is the identifier, so that a search finds every use")]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Code {
+        GLOBAL_1001,
+        GLOBAL_1003,
+        CUSTOMER_1002,
+        AUTH_1010,
+        AUTH_1011,
+        AUTH_1015,
+        CUSTOMER_1017,
+        CUSTOMER_1018,
+        CUSTOMER_1026,
+        CUSTOMER_1030,
+        CUSTOMER_1046,
+        CUSTOMER_1047,
+        BAD_REQUEST,
+        UNAUTHORIZED,
+        NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        PAYLOAD_TOO_LARGE,
+        UNSUPPORTED_MEDIA_TYPE,
+        TOO_MANY_REQUESTS,
+        IDEMPOTENCY_KEY_REUSED,
+    }
 }
 
 impl Code {
-    pub const ALL: [Code; 20] = [
-        Code::GLOBAL_1001,
-        Code::GLOBAL_1003,
-        Code::CUSTOMER_1002,
-        Code::AUTH_1010,
-        Code::AUTH_1011,
-        Code::AUTH_1015,
-        Code::CUSTOMER_1017,
-        Code::CUSTOMER_1018,
-        Code::CUSTOMER_1026,
-        Code::CUSTOMER_1030,
-        Code::CUSTOMER_1046,
-        Code::CUSTOMER_1047,
-        Code::BAD_REQUEST,
-        Code::UNAUTHORIZED,
-        Code::NOT_FOUND,
-        Code::METHOD_NOT_ALLOWED,
-        Code::PAYLOAD_TOO_LARGE,
-        Code::UNSUPPORTED_MEDIA_TYPE,
-        Code::TOO_MANY_REQUESTS,
-        Code::IDEMPOTENCY_KEY_REUSED,
-    ];
-
     /// Name, message and HTTP status. Where the documents have a message, it is theirs to the letter.
     const fn row(self) -> (&'static str, &'static str, StatusCode) {
         use StatusCode as S;

@@ -8,6 +8,8 @@
 //! Around that: [`config`] reads the settings, [`telemetry`] writes logs, [`server`] listens, [`schema`] migrates,
 //! [`maintenance`] restores and purges, and [`demo`] shows it all on a machine that has nothing.
 
+mod closed_set;
+
 pub mod config;
 pub mod demo;
 pub mod eligibility;

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::closed_set::closed_set;
 use crate::error::Code;
 use crate::resource::Resource;
 
@@ -76,20 +77,20 @@ impl IdempotencyKey {
     }
 }
 
-/// How an operation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// In progress.
-    Open,
-    Success,
-    /// A documented rule said no.
-    Failure,
-    InternalError,
+closed_set! {
+    /// How an operation stands.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Status {
+        /// In progress.
+        Open,
+        Success,
+        /// A documented rule said no.
+        Failure,
+        InternalError,
+    }
 }
 
 impl Status {
-    pub const ALL: [Status; 4] = [Status::Open, Status::Success, Status::Failure, Status::InternalError];
-
     pub const fn name(self) -> &'static str {
         match self {
             Status::Open => "OPEN",

@@ -2,16 +2,19 @@
 
 use std::str::FromStr;
 
+use crate::closed_set::closed_set;
 use crate::error::Code;
 
-/// What a deletion is about. The word of each is the same in URLs, operations and logs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resource {
-    Contact,
-    Address,
-    ExternalParams,
-    Zone,
-    Product,
+closed_set! {
+    /// The kind of a row that can be deleted.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Resource {
+        Contact,
+        Address,
+        ExternalParams,
+        Zone,
+        Product,
+    }
 }
 
 /// Where the customer of the URL must stand, seen from the requester.
@@ -47,12 +50,29 @@ pub struct Rules {
     pub ineligible: Code,
     /// Whether a list of ids can be deleted in one call.
     pub takes_list: bool,
+    /// Whether `restore` can take a deletion back.
+    pub can_be_restored: bool,
+    /// The rows that refer to the resource and forbid its deletion, if there are such.
+    pub reference: Option<Reference>,
+}
+
+/// A table whose live rows refer to a resource. No writer may delete a row that is in use: a foreign key forbids it.
+/// Such deletions wait for other services, so they never share a statement with other calls.
+#[derive(Debug)]
+pub struct Reference {
+    /// The word for one row of the table in the result of a purge. Rows that are not live are erased with the resource.
+    pub word: &'static str,
+    /// The refusal of a deletion while a live row refers to the resource.
+    pub in_use: Code,
+    /// The foreign key, which fails if a live row was inserted while the deletion ran.
+    pub constraint: &'static str,
+    /// Tells in the result of a purge which rows stay.
+    pub left: &'static str,
+    /// Tells how the rows that stay can be erased.
+    pub remedy: &'static str,
 }
 
 impl Resource {
-    pub const ALL: [Resource; 5] =
-        [Resource::Contact, Resource::Address, Resource::ExternalParams, Resource::Zone, Resource::Product];
-
     /// The refusals of a resource, as its "delete customer …" document has them.
     pub const fn rules(self) -> Rules {
         match self {
@@ -63,6 +83,8 @@ impl Resource {
                 unknown: Code::CUSTOMER_1017,
                 ineligible: Code::AUTH_1010,
                 takes_list: true,
+                can_be_restored: true,
+                reference: None,
             },
             Resource::Address => Rules {
                 word: "address",
@@ -71,6 +93,8 @@ impl Resource {
                 unknown: Code::CUSTOMER_1018,
                 ineligible: Code::AUTH_1011,
                 takes_list: true,
+                can_be_restored: true,
+                reference: None,
             },
             Resource::ExternalParams => Rules {
                 word: "external-params",
@@ -79,6 +103,8 @@ impl Resource {
                 unknown: Code::CUSTOMER_1026,
                 ineligible: Code::CUSTOMER_1026,
                 takes_list: true,
+                can_be_restored: true,
+                reference: None,
             },
             Resource::Zone => Rules {
                 word: "zone",
@@ -87,6 +113,8 @@ impl Resource {
                 unknown: Code::CUSTOMER_1030,
                 ineligible: Code::CUSTOMER_1030,
                 takes_list: true,
+                can_be_restored: true,
+                reference: None,
             },
             Resource::Product => Rules {
                 word: "product",
@@ -95,6 +123,14 @@ impl Resource {
                 unknown: Code::CUSTOMER_1047,
                 ineligible: Code::AUTH_1015,
                 takes_list: false,
+                can_be_restored: false,
+                reference: Some(Reference {
+                    word: "allocation",
+                    in_use: Code::CUSTOMER_1046,
+                    constraint: "product_allocation_live_product_fkey",
+                    left: "products left, because a live customer still has them",
+                    remedy: "detach them first",
+                }),
             },
         }
     }

@@ -77,8 +77,7 @@ pub async fn delete(
         Ok(AttemptRow { replayed: None, .. }) => Ok(Attempt::NotEligible),
         // The id or the key was taken while this statement ran.
         Err(error) if violates(&error, &["operation_pkey", "operation_idempotency_key"]) => Ok(Attempt::Replayed),
-        // The product was allocated while this statement ran.
-        Err(error) if violates(&error, &["product_allocation_live_product_fkey"]) => Ok(Attempt::NotEligible),
+        Err(error) if was_taken_into_use(&error, deletion.resource) => Ok(Attempt::NotEligible),
         Err(error) => Err(error),
     }
 }
@@ -140,6 +139,11 @@ impl Calls {
         }
         calls
     }
+}
+
+/// Whether a live row that refers to a target was inserted while the statement ran.
+fn was_taken_into_use(error: &sqlx::Error, resource: Resource) -> bool {
+    resource.rules().reference.is_some_and(|reference| violates(error, &[reference.constraint]))
 }
 
 fn violates(error: &sqlx::Error, constraints: &[&str]) -> bool {

@@ -121,6 +121,7 @@ fn words_of(resource: Resource, template: &Value) -> Words {
         "outOfScopeCode": rules.out_of_scope.name(),
         "unknownCode": rules.unknown.name(),
         "ineligibleCode": rules.ineligible.name(),
+        "inUseCode": rules.reference.map(|reference| reference.in_use.name()),
     })));
     words
 }

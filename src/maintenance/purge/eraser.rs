@@ -55,7 +55,7 @@ impl Eraser {
         let batch = match statements::erase(&mut self.session, resource, ids, due, self.dry_run).await {
             Ok(batch) => batch,
             Err(error) if has_sqlstate(&error, &IN_USE) => {
-                self.tally.in_use += ids.len() as u64;
+                self.tally.held += ids.len() as u64;
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
@@ -63,9 +63,11 @@ impl Eraser {
         // What somebody holds is only known once it is tried.
         let erased = if self.dry_run { batch.due } else { batch.erased };
         self.tally.add(resource.word(), erased.unsigned_abs());
-        self.tally.add(Belonging::Allocation.word(), batch.allocations.unsigned_abs());
-        self.tally.in_use += (batch.due - erased).unsigned_abs();
-        self.tally.attached += batch.attached.unsigned_abs();
+        self.tally.held += (batch.due - erased).unsigned_abs();
+        if let Some(reference) = resource.rules().reference {
+            self.tally.add(reference.word, batch.references.unsigned_abs());
+            self.tally.add_in_use(resource, batch.in_use.unsigned_abs());
+        }
         Ok(())
     }
 

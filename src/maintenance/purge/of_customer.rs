@@ -31,29 +31,25 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
 
 /// Somebody asked for the erasure, and is told that it is done. So what is left is an error, which says what would help.
 fn require_all(tally: &Tally, below: i64) -> Result<(), MaintenanceError> {
-    let in_use = match tally.in_use {
+    let held = match tally.held {
         0 => None,
         1 => Some("1 row is in use: purge the customer again later".to_owned()),
         rows => Some(format!("{rows} rows are in use: purge the customer again later")),
     };
-    let attached = match tally.attached {
-        0 => None,
-        1 => Some("1 product stays, because a live customer still has it: detach it first".to_owned()),
-        rows => Some(format!("{rows} products stay, because a live customer still has them: detach them first")),
-    };
+    let in_use = tally.in_use().map(|(reference, rows)| format!("{}: {rows} ({})", reference.left, reference.remedy));
     let own_row = match below {
         0 => None,
         1 => Some("the customer's own row stays, because 1 customer is below it".to_owned()),
         rows => Some(format!("the customer's own row stays, because {rows} customers are below it")),
     };
-    let reasons: Vec<String> = [in_use, attached, own_row].into_iter().flatten().collect();
+    let reasons: Vec<String> = held.into_iter().chain(in_use).chain(own_row).collect();
     if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
 }
 
 async fn erase_the_rest(eraser: &mut Eraser, id: Uuid, below: i64) -> Result<(), MaintenanceError> {
     for kind in Belonging::ALL {
         if !eraser.erase_belongings(kind, id).await? {
-            eraser.tally.in_use += 1;
+            eraser.tally.held += 1;
         }
     }
     require_all(&eraser.tally, below)?;

@@ -148,10 +148,10 @@ pub struct Batch {
     pub due: i64,
     /// How many of them were, and nobody held them.
     pub erased: i64,
-    /// How many allocations went with their products, or would.
-    pub allocations: i64,
-    /// How many products were not to be erased, because a live customer still has them.
-    pub attached: i64,
+    /// How many rows of the resource's reference were erased with them, or would be.
+    pub references: i64,
+    /// How many rows were not to be erased, because they are in use.
+    pub in_use: i64,
 }
 
 macro_rules! erase {

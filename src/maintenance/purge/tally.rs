@@ -1,22 +1,26 @@
 //! What a purge has erased so far.
 
-use super::statements::Belonging;
-use crate::resource::Resource;
+use crate::resource::{Reference, Resource};
 
 /// How many of each, in the order in which they are told.
 #[derive(Debug)]
 pub struct Tally {
     counts: Vec<(&'static str, u64)>,
-    /// Rows that were to be erased, and that somebody held.
-    pub in_use: u64,
-    /// Products that a live customer still has.
-    pub attached: u64,
+    /// Rows that were to be erased, and that another session held.
+    pub held: u64,
+    /// Rows that were not to be erased, because a live row refers to them.
+    in_use: Vec<(Resource, u64)>,
 }
 
 impl Tally {
     pub fn new() -> Tally {
-        let words = Resource::ALL.iter().map(|resource| resource.word()).chain([Belonging::Allocation.word()]);
-        Tally { counts: words.map(|word| (word, 0)).collect(), in_use: 0, attached: 0 }
+        let references = Resource::ALL.into_iter().filter_map(|resource| resource.rules().reference);
+        let words = Resource::ALL.map(Resource::word).into_iter().chain(references.map(|reference| reference.word));
+        Tally {
+            counts: words.map(|word| (word, 0)).collect(),
+            held: 0,
+            in_use: Resource::ALL.map(|resource| (resource, 0)).into(),
+        }
     }
 
     pub fn add(&mut self, word: &'static str, count: u64) {
@@ -24,6 +28,17 @@ impl Tally {
             Some((_, so_far)) => *so_far += count,
             None => self.counts.push((word, count)),
         }
+    }
+
+    pub fn add_in_use(&mut self, resource: Resource, count: u64) {
+        let so_far = self.in_use.iter_mut().filter(|(known, _)| *known == resource);
+        so_far.for_each(|(_, so_far)| *so_far += count);
+    }
+
+    /// The references that keep rows, and how many rows each keeps.
+    pub fn in_use(&self) -> impl Iterator<Item = (Reference, u64)> {
+        let in_use = self.in_use.iter().filter(|(_, rows)| *rows > 0);
+        in_use.filter_map(|(resource, rows)| Some((resource.rules().reference?, *rows)))
     }
 
     pub fn total(&self) -> u64 {
@@ -34,11 +49,9 @@ impl Tally {
     pub fn written(&self, only_counted: bool) -> String {
         let headline = if only_counted { "would be erased for good:" } else { "erased for good:" };
         let lines = self.counts.iter().map(|(word, count)| format!("\n  {word:<16}{count:>12}"));
-        let left = [
-            ("left for the next purge, because somebody holds them", self.in_use),
-            ("products left, because a live customer still has them", self.attached),
-        ];
-        let left = left.iter().filter(|(_, rows)| *rows > 0).map(|(why, rows)| format!("\n{why}: {rows}"));
+        let held = (self.held > 0).then_some(("left for the next purge, because somebody holds them", self.held));
+        let in_use = self.in_use().map(|(reference, rows)| (reference.left, rows));
+        let left = held.into_iter().chain(in_use).map(|(why, rows)| format!("\n{why}: {rows}"));
         format!("{headline}{}", lines.chain(left).collect::<String>())
     }
 }

@@ -95,9 +95,9 @@ async fn find_deletion(
         let problem = format!("operation {operation_id} deleted nothing; its status is {}", deletion.status);
         return Err(nothing_is_restored(&problem));
     }
-    let resource = deletion.resource.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    if resource == Resource::Product {
-        return Err(nothing_is_restored("a deleted product cannot be recovered"));
+    let resource: Resource = deletion.resource.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    if !resource.rules().can_be_restored {
+        return Err(nothing_is_restored(&format!("a deleted {} cannot be recovered", resource.word())));
     }
     Ok((deletion, resource))
 }

@@ -16,7 +16,7 @@ with
       and (product.deleted_at < $2 or product.customer_id = (select gone.id from gone))
   ),
   -- Only a live product of a deleted customer can be among them.
-  attached as materialized (
+  in_use as materialized (
     select distinct product_allocation.product_id as id
     from product_allocation
     where product_allocation.product_id = any(array(select wanted.id from wanted))
@@ -25,7 +25,7 @@ with
   due as materialized (
     select wanted.id
     from wanted
-    where wanted.id <> all(array(select attached.id from attached))
+    where wanted.id <> all(array(select in_use.id from in_use))
   ),
   -- Nobody waits for a batch, and a batch waits for nobody.
   target as materialized (
@@ -59,5 +59,5 @@ select
       where product_allocation.product_id = any(array(select due.id from due))
     )
     else (select count(*) from detached)
-  end as "allocations!",
-  (select count(*) from attached) as "attached!"
+  end as "references!",
+  (select count(*) from in_use) as "in_use!"

@@ -33,5 +33,5 @@ with
 select
   (select count(*) from due) as "due!",
   (select count(*) from erased) as "erased!",
-  0::bigint as "allocations!",
-  0::bigint as "attached!"
+  0::bigint as "references!",
+  0::bigint as "in_use!"

@@ -11,8 +11,8 @@
 //! connection that broke in the middle nobody knows whether the calls were done; the ordinary way finds out, as it does after a
 //! try of its own: by the operation's id. A statement without an answer is given up while its calls still have time for that.
 //!
-//! What may share a statement: calls of the same resource, without an idempotency key, with no id in common, of few ids. A product
-//! goes alone, because its deletion may wait for whoever allocates it.
+//! What may share a statement: calls of the same resource, without an idempotency key, with no id in common, of few ids. A resource
+//! to which other rows refer goes alone, because its deletion may wait for another service that inserts one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,7 +30,6 @@ use super::statements;
 use crate::config;
 use crate::error::Error;
 use crate::operation::Deletion;
-use crate::resource::Resource;
 use crate::telemetry::metrics;
 
 /// The most calls of one statement.
@@ -118,7 +117,9 @@ impl Sharing {
 }
 
 fn may_share(deletion: &Deletion) -> bool {
-    deletion.resource != Resource::Product && deletion.idempotency_key.is_none() && deletion.targets.count() <= MOST_IDS
+    deletion.resource.rules().reference.is_none()
+        && deletion.idempotency_key.is_none()
+        && deletion.targets.count() <= MOST_IDS
 }
 
 impl Drop for Turn {

@@ -58,4 +58,4 @@ select
       )
     order by external_params.id
   ) as "ineligible_ids!",
-  array[]::uuid[] as "allocated_ids!"
+  array[]::uuid[] as "in_use_ids!"

@@ -38,4 +38,4 @@ select
     where product_allocation.product_id = any($3)
       and product_allocation.live
     limit 1
-  ) as "allocated_ids!"
+  ) as "in_use_ids!"

@@ -232,7 +232,7 @@ async fn a_product_that_a_live_customer_has_stays_and_is_told() {
     service.world.kill_customer(owner).await;
     let id = owner.to_string();
 
-    let reason = ["1 product stays, because a live customer still has it: detach it first"];
+    let reason = ["products left, because a live customer still has them: 1 (detach them first)"];
     let said = run(&service.database, &["purge", "--customer", &id]).await.refused(&reason);
 
     assert!(said.out.ends_with("products left, because a live customer still has them: 1\n"), "{said:?}");
@@ -270,7 +270,7 @@ async fn a_dry_run_tells_what_the_run_erases_and_why_not_all() {
     let id = owner.to_string();
     let before = counts(pool).await;
     let reasons = [
-        "2 products stay, because a live customer still has them: detach them first",
+        "products left, because a live customer still has them: 2 (detach them first)",
         "the customer's own row stays, because 2 customers are below it",
     ];
 
