@@ -33,19 +33,19 @@ pub struct Capacity {
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
 }
 
-/// The place that a call takes, until the work for it has ended: also the work for a client that hung up.
+/// The right of a call to be in flight. It is held until the work has ended, even if the client hangs up before.
 #[derive(Clone)]
-pub struct Place {
+pub struct Permit {
     _held: Arc<(OwnedSemaphorePermit, InFlight)>,
 }
 
-impl FromRequest for Place {
+impl FromRequest for Permit {
     type Error = Error;
-    type Future = Ready<Result<Place, Error>>;
+    type Future = Ready<Result<Permit, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let place = request.extensions().get::<Place>().cloned();
-        ready(place.ok_or_else(|| Error::Defect("a call without a place".to_owned())))
+        let permit = request.extensions().get::<Permit>().cloned();
+        ready(permit.ok_or_else(|| Error::Defect("a call without a permit".to_owned())))
     }
 }
 
@@ -85,14 +85,14 @@ impl Admission {
         }
     }
 
-    /// None where every place is taken.
-    fn place(&self) -> Option<Place> {
+    /// Returns `None` if every permit is taken.
+    fn in_flight_permit(&self) -> Option<Permit> {
         let permit = Arc::clone(&self.in_flight).try_acquire_owned().ok()?;
-        Some(Place { _held: Arc::new((permit, InFlight::begin())) })
+        Some(Permit { _held: Arc::new((permit, InFlight::begin())) })
     }
 
     /// What a large body needs until the work for it has ended.
-    pub fn place_for_large_body(&self) -> Result<OwnedSemaphorePermit, Error> {
+    pub fn large_body_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.large_bodies).try_acquire_owned().map_err(|_| {
             metrics::rejected(Limit::LargeBodies);
             Error::Unavailable("too many large bodies are being read".to_owned())
@@ -100,7 +100,7 @@ impl Admission {
     }
 
     /// What the validation of a list needs that is too long for a call that waits for its outcome.
-    pub fn place_for_long_validation(&self) -> Result<OwnedSemaphorePermit, Error> {
+    pub fn long_validation_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.long_validations).try_acquire_owned().map_err(|_| {
             metrics::rejected(Limit::LongValidations);
             Error::Unavailable("another long list is being validated".to_owned())
@@ -128,11 +128,11 @@ pub async fn admit(
     if let Err(error) = requester.and_then(|requester| admission.within_rate(requester)) {
         return Ok(answer::refuse(request, HttpResponse::from_error(error)));
     }
-    let Some(place) = admission.place() else {
+    let Some(permit) = admission.in_flight_permit() else {
         metrics::rejected(Limit::InFlight);
         let error = Error::Unavailable("too many calls are in flight".to_owned());
         return Ok(answer::refuse(request, HttpResponse::from_error(error)));
     };
-    request.extensions_mut().insert(place);
+    request.extensions_mut().insert(permit);
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }

@@ -6,9 +6,10 @@ use actix_web::http::header::HeaderValue;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::admission::Place;
+use super::admission::Permit;
 use super::answer::{REQUEST_ID, RequestId, header_value};
 use super::report::{DeletionFields, Notes};
 use super::request::body::Room;
@@ -29,7 +30,7 @@ pub const BATCH_DELETE: &str = "/api/v2/customer/{customer_id}/{resource}:batchD
 pub async fn delete_one(
     service: Data<Service>,
     request: HttpRequest,
-    call: (Requester, RequestId, Place),
+    call: (Requester, RequestId, Permit),
     path: Path<(String, String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -42,7 +43,7 @@ pub async fn delete_one(
 pub async fn delete_list(
     service: Data<Service>,
     request: HttpRequest,
-    call: (Requester, RequestId, Place),
+    call: (Requester, RequestId, Permit),
     path: Path<(String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -54,7 +55,7 @@ pub async fn delete_list(
 pub async fn batch_delete(
     service: Data<Service>,
     request: HttpRequest,
-    call: (Requester, RequestId, Place),
+    call: (Requester, RequestId, Permit),
     path: Path<(String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -65,7 +66,7 @@ pub async fn batch_delete(
 async fn delete_several(
     service: &Service,
     request: &HttpRequest,
-    call: (Requester, RequestId, Place),
+    call: (Requester, RequestId, Permit),
     path: Path<(String, String)>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -73,10 +74,17 @@ async fn delete_several(
     delete(service, request, call, (&customer_id, &word, None), payload).await
 }
 
+/// The permits of a deletion. The repository holds them until its work has ended.
+struct Permits {
+    _in_flight: Permit,
+    _large_body: Option<OwnedSemaphorePermit>,
+    _long_validation: Option<OwnedSemaphorePermit>,
+}
+
 async fn delete(
     service: &Service,
     request: &HttpRequest,
-    (Requester(requester_id), RequestId(operation_id), place): (Requester, RequestId, Place),
+    (Requester(requester_id), RequestId(operation_id), in_flight): (Requester, RequestId, Permit),
     (customer_id, word, id): (&str, &str, Option<&str>),
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -92,16 +100,16 @@ async fn delete(
     let mut room = Room::new(&service.admission, awaited.max_bytes);
     let targets = target_ids(resource, id, headers, payload, service.limits.of(wanted), &mut room).await?;
     let long = validate_only && targets.count() > awaited.max_ids;
-    let alone = long.then(|| service.admission.place_for_long_validation()).transpose()?;
+    let long_validation = long.then(|| service.admission.long_validation_permit()).transpose()?;
 
     let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
     Notes::of(request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
-    let place = (place, room.into_place(), alone);
+    let permits = Permits { _in_flight: in_flight, _large_body: room.into_permit(), _long_validation: long_validation };
     match wanted {
         // Whoever asks beforehand wants to know the outcome, also of a call that would not wait for it.
-        _ if validate_only => service.repository.validate(deletion, place).await.map(answer),
-        prefer::Outcome::Awaited => service.repository.delete(deletion, place).await.map(answer),
-        prefer::Outcome::Later => service.repository.accept(deletion, place).await.map(answer_before_outcome),
+        _ if validate_only => service.repository.validate(deletion, permits).await.map(answer),
+        prefer::Outcome::Awaited => service.repository.delete(deletion, permits).await.map(answer),
+        prefer::Outcome::Later => service.repository.accept(deletion, permits).await.map(answer_before_outcome),
     }
 }
 

@@ -98,13 +98,13 @@ fn names_the_host(host: &HeaderValue, uri: &Uri) -> bool {
         return false;
     };
     match uri.authority() {
-        Some(authority) => host.parse::<Authority>().is_ok_and(|host| place(&host) == place(authority)),
+        Some(authority) => host.parse::<Authority>().is_ok_and(|host| host_and_port(&host) == host_and_port(authority)),
         None => host.is_empty() || (host.parse::<Authority>().is_ok() && !host.contains('@')),
     }
 }
 
-/// The port of http goes without saying.
-fn place(authority: &Authority) -> (String, u16) {
+/// Without a port, the port is that of http.
+fn host_and_port(authority: &Authority) -> (String, u16) {
     (authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(80))
 }
 

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::admission::Place;
+use super::admission::Permit;
 use super::envelope::Pageable;
 use super::operations::Call;
 use super::request::body::beside_body;
@@ -26,7 +26,7 @@ pub const LAST_PAGE: u32 = Listing::FARTHEST - 1;
 pub async fn list(
     service: Data<Service>,
     request: HttpRequest,
-    (Requester(requester_id), place): (Requester, Place),
+    (Requester(requester_id), permit): (Requester, Permit),
     body: Payload,
 ) -> Result<HttpResponse, Error> {
     let wanted = Wanted::parse(request.query_string())?;
@@ -38,7 +38,7 @@ pub async fn list(
         // What is not counted is not listed either.
         size: wanted.size.min(Listing::FARTHEST - wanted.offset()),
     };
-    let listed = service.repository.list_operations(listing, place);
+    let listed = service.repository.list_operations(listing, permit);
     let listed = beside_body(body, listed).await?;
     let calls: Vec<Call> = listed.operations.into_iter().map(Call::from).collect();
     Ok(envelope::page(calls, Pageable::new(wanted.page, wanted.size, listed.total)))

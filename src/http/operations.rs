@@ -6,7 +6,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::admission::Place;
+use super::admission::Permit;
 use super::request::{body, id};
 use super::requester::Requester;
 use super::{Service, envelope};
@@ -24,7 +24,7 @@ struct StatusOnly {
 /// `GET /api/v2/global/call/{requestId}`
 pub async fn status(
     service: Data<Service>,
-    call: (Requester, Place),
+    call: (Requester, Permit),
     request_id: Path<String>,
     body: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -76,7 +76,7 @@ struct CallDetails {
 /// `GET /api/v3/global/call/{requestId}`
 pub async fn details(
     service: Data<Service>,
-    call: (Requester, Place),
+    call: (Requester, Permit),
     request_id: Path<String>,
     body: Payload,
 ) -> Result<HttpResponse, Error> {
@@ -87,11 +87,11 @@ pub async fn details(
 
 async fn find(
     service: &Service,
-    (Requester(requester_id), place): (Requester, Place),
+    (Requester(requester_id), permit): (Requester, Permit),
     request_id: &str,
     with_failed_ids: bool,
 ) -> Result<Details, Error> {
     let operation_id = id::path_id("requestId", request_id)?;
-    let found = service.repository.find_operation(requester_id, operation_id, with_failed_ids, place).await?;
+    let found = service.repository.find_operation(requester_id, operation_id, with_failed_ids, permit).await?;
     found.ok_or(Error::Refused(Code::GLOBAL_1003))
 }

@@ -97,24 +97,24 @@ pub struct Room<'a> {
     admission: &'a Admission,
     /// How long a body may be without it.
     free_bytes: usize,
-    place: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<'a> Room<'a> {
     pub fn new(admission: &'a Admission, free_bytes: usize) -> Room<'a> {
-        Room { admission, free_bytes, place: None }
+        Room { admission, free_bytes, permit: None }
     }
 
     fn make(&mut self, bytes: usize) -> Result<(), Error> {
-        if bytes > self.free_bytes && self.place.is_none() {
-            self.place = Some(self.admission.place_for_large_body()?);
+        if bytes > self.free_bytes && self.permit.is_none() {
+            self.permit = Some(self.admission.large_body_permit()?);
         }
         Ok(())
     }
 
-    /// The place that was taken, to be held until the work has ended.
-    pub fn into_place(self) -> Option<OwnedSemaphorePermit> {
-        self.place
+    /// The permit, to be held until the work has ended.
+    pub fn into_permit(self) -> Option<OwnedSemaphorePermit> {
+        self.permit
     }
 }
 
