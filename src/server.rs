@@ -4,9 +4,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::middleware::from_fn;
 use actix_web::web::Data;
-use actix_web::{App, HttpServer, dev};
+use actix_web::{HttpServer, dev};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -189,32 +188,23 @@ fn serve_calls(
     settings: &Settings,
 ) -> io::Result<dev::Server> {
     let workers = settings.http.workers;
-    let server = HttpServer::new(move || {
-        App::new()
-            .wrap(from_fn(http::host::guard))
-            .wrap(from_fn(http::framing::guard))
-            .wrap(from_fn(http::answer_and_report))
-            .configure(http::service(service.clone()))
-    })
-    .on_connect(move |stream, data| {
-        http::framing::connected(data);
-        connections.connected(stream, data);
-    })
-    .disable_signals()
-    .keep_alive(settings.http.keep_alive)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .shutdown_timeout(settings.http.drain_seconds)
-    .workers(workers)
-    // The library counts for each worker.
-    .max_connections(settings.http.max_connections.div_ceil(workers));
+    let server = HttpServer::new(move || http::app(service.clone()))
+        .on_connect(move |stream, data| {
+            http::framing::connected(data);
+            connections.connected(stream, data);
+        })
+        .disable_signals()
+        .keep_alive(settings.http.keep_alive)
+        .client_request_timeout(HEAD_TIMEOUT)
+        .shutdown_timeout(settings.http.drain_seconds)
+        .workers(workers)
+        // The library counts for each worker.
+        .max_connections(settings.http.max_connections.div_ceil(workers));
     Ok(server.listen(listener)?.run())
 }
 
 fn serve_management(listener: TcpListener, health: Data<Health>) -> io::Result<dev::Server> {
     let server =
-        HttpServer::new(move || App::new().wrap(from_fn(http::answer)).configure(http::management(health.clone())))
-            .disable_signals()
-            .workers(1)
-            .shutdown_timeout(1);
+        HttpServer::new(move || http::management_app(health.clone())).disable_signals().workers(1).shutdown_timeout(1);
     Ok(server.listen(listener)?.run())
 }

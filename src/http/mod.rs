@@ -1,4 +1,18 @@
-//! What callers see: URLs, bodies, identity, the envelope, health. Knows actix, and no SQL.
+//! URLs, bodies, identity, limits, the envelope and health. Knows actix, and no SQL.
+//!
+//! A call meets these in this order, each of which may answer it:
+//!
+//! 1. [`report`] gives it a `Request-Id`, and logs, traces and counts its end.
+//! 2. [`framing`] refuses a request that could be read as two.
+//! 3. [`host`] refuses a host that is not in the settings.
+//! 4. The router finds the route. Everything below `/api` continues:
+//! 5. [`cors`] answers preflights, which have no identity.
+//! 6. [`requester`] finds the requester, or answers 401.
+//! 7. [`admission`] checks the requester's rate and takes a permit, or answers 429 or 503.
+//! 8. The handler: [`delete`], [`operations`] or [`listing`]. It parses the [`request`], calls the repository, and fills in
+//!    the [`envelope`].
+//!
+//! In the code below the order is reversed, because actix calls the last `wrap` first.
 
 mod admission;
 mod answer;
@@ -18,10 +32,12 @@ mod request;
 mod requester;
 mod span;
 
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, ServiceConfig};
-use actix_web::{HttpResponse, Resource as Route, Scope, guard};
+use actix_web::web;
+use actix_web::{App, HttpResponse, Resource as Route, Scope, guard};
 
 use crate::config::{AllowedHosts, AllowedOrigins};
 use crate::error::{Code, Error};
@@ -30,11 +46,9 @@ use crate::resource::Resource;
 use crate::telemetry::metrics;
 
 pub use self::admission::{Admission, Capacity, FORGET_INTERVAL};
-pub use self::answer::answer;
 pub use self::connection::{Connections, WATCH_INTERVAL};
 pub use self::docs::Document;
 pub use self::health::Health;
-pub use self::report::answer_and_report;
 pub use self::request::Limits;
 pub use self::requester::Identification;
 
@@ -54,27 +68,36 @@ pub struct Service {
     pub allowed_origins: AllowedOrigins,
 }
 
-/// The routes of the service's own port.
-pub fn service(service: Service) -> impl FnOnce(&mut ServiceConfig) {
-    move |config| {
-        let api = web::scope(API)
-            .wrap(from_fn(admission::admit))
-            .wrap(from_fn(requester::identify))
-            // A browser sends a preflight without identity.
-            .wrap(cors::middleware(&service.allowed_origins, &service.identification))
-            // The last one is the first to see a call.
-            .wrap(from_fn(cors::explain_refusal))
-            .default_service(web::to(no_such_route));
-        let with_route = |api: Scope<_>, (path, methods, handler)| api.service(api_route(path, methods).route(handler));
-        let api = api_routes().into_iter().fold(api, with_route);
-        config
-            .app_data(web::Data::new(service))
-            .service(api)
-            .service(route("/openapi.json", GET).route(get().to(docs::document)))
-            .service(route("/docs", GET).route(get().to(docs::page)))
-            .service(route("/docs/{file:.*}", GET).route(get().to(docs::file)))
-            .default_service(web::to(no_such_route));
-    }
+/// The application for callers.
+pub fn app(
+    service: Service,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    let api = web::scope(API)
+        .wrap(from_fn(admission::admit))
+        .wrap(from_fn(requester::identify))
+        .wrap(cors::middleware(&service.allowed_origins, &service.identification))
+        .wrap(from_fn(cors::explain_refusal))
+        .default_service(web::to(no_such_route));
+    let with_route = |api: Scope<_>, (path, methods, handler)| api.service(api_route(path, methods).route(handler));
+    let api = api_routes().into_iter().fold(api, with_route);
+    App::new()
+        .app_data(web::Data::new(service))
+        .service(api)
+        .service(route("/openapi.json", GET).route(get().to(docs::document)))
+        .service(route("/docs", GET).route(get().to(docs::page)))
+        .service(route("/docs/{file:.*}", GET).route(get().to(docs::file)))
+        .default_service(web::to(no_such_route))
+        .wrap(from_fn(host::guard))
+        .wrap(from_fn(framing::guard))
+        .wrap(from_fn(report::answer_and_report))
 }
 
 /// The routes inside `/api`: path, methods and handler. The OpenAPI document describes all of them.
@@ -89,16 +112,25 @@ fn api_routes() -> [(&'static str, &'static str, actix_web::Route); 6] {
     ]
 }
 
-/// The routes of the management port, which is never behind the gateway.
-pub fn management(health: web::Data<Health>) -> impl FnOnce(&mut ServiceConfig) {
-    move |config| {
-        config
-            .app_data(health)
-            .service(route("/health/live", GET).route(get().to(health::live)))
-            .service(route("/health/ready", GET).route(get().to(health::ready)))
-            .service(route("/metrics", GET).route(get().to(metrics_page)))
-            .default_service(web::to(no_such_route));
-    }
+/// The application for operators, on the management port. No gateway leads to it.
+pub fn management_app(
+    health: web::Data<Health>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(health)
+        .service(route("/health/live", GET).route(get().to(health::live)))
+        .service(route("/health/ready", GET).route(get().to(health::ready)))
+        .service(route("/metrics", GET).route(get().to(metrics_page)))
+        .default_service(web::to(no_such_route))
+        .wrap(from_fn(answer::answer))
 }
 
 /// `GET /metrics`, in Prometheus's text format.
