@@ -43,7 +43,7 @@ create index contact_customer_id_idx on contact (customer_id);
 create trigger contact_deleted_once
   after update on contact
   for each row
-  when (old.deleted_at is not null)
+  when (old.deleted_at is not null or new.deleted_at <> now())
   execute function deleted_until_restored();
 
 comment on table contact is 'A person to reach for a customer.';

@@ -26,7 +26,7 @@ create index address_customer_id_idx on address (customer_id);
 create trigger address_deleted_once
   after update on address
   for each row
-  when (old.deleted_at is not null)
+  when (old.deleted_at is not null or new.deleted_at <> now())
   execute function deleted_until_restored();
 
 comment on table address is 'A postal address of a customer.';

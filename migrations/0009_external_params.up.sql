@@ -32,7 +32,7 @@ create index external_params_sell_plan_id_idx on external_params (sell_plan_id) 
 create trigger external_params_deleted_once
   after update on external_params
   for each row
-  when (old.deleted_at is not null)
+  when (old.deleted_at is not null or new.deleted_at <> now())
   execute function deleted_until_restored();
 
 comment on table external_params is 'One instance of external params: a named value that a customer keeps on exactly one entity.';

@@ -30,7 +30,7 @@ create unique index zone_live_name_key on zone (customer_id, name) where deleted
 create trigger zone_deleted_once
   after update on zone
   for each row
-  when (old.deleted_at is not null)
+  when (old.deleted_at is not null or new.deleted_at <> now())
   execute function deleted_until_restored();
 
 comment on table zone is 'A set of mobile networks in one country, under a name.';

@@ -56,8 +56,9 @@ create trigger product_deleted_once
   after update on product
   for each row
   when (
-    old.deleted_at is not null
-    and (new.deleted_at is distinct from old.deleted_at or new.deleted_by is distinct from old.deleted_by)
+    old.deleted_at is null and new.deleted_at <> now()
+    or old.deleted_at is not null
+      and (new.deleted_at is distinct from old.deleted_at or new.deleted_by is distinct from old.deleted_by)
   )
   execute function deleted_once();
 

@@ -116,7 +116,7 @@ begin
     select pg_class.oid
     from unnest(array[
       'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan',
-      'external_params', 'zone', 'product', 'product_allocation', 'operation', 'operation_queue', 'restoration',
+      'external_params', 'zone', 'product', 'product_allocation', 'operation', 'operation_queue', 'restoration', 'restored_row',
       'live_customer', 'live_contact', 'live_address', 'live_subscriber', 'live_sell_plan', 'live_external_params',
       'live_zone', 'live_product', 'live_product_allocation', 'deletion_history'
     ]) as own (name)
@@ -135,6 +135,7 @@ begin
     select pg_proc.oid
     from unnest(array[
       'deleted_once()', 'deleted_until_restored()', 'customer_has_no_cycle()', 'operation_ends_once()',
+      'restoration_is_of_its_operation()', 'restoration_is_whole()',
       'operation_is_sent_whole()', 'operation_is_valid(text, uuid[], text, integer, text, timestamptz)'
     ]) as own (name)
     join pg_proc on pg_proc.oid = to_regprocedure(format('%I.%s', current_schema(), own.name))
@@ -196,16 +197,16 @@ grant select (name) on zone to customer_deletion_maintenance;
 grant select (id, product_id, customer_id, live) on product_allocation to customer_deletion_maintenance;
 grant select (id, requester_id, customer_id, resource, target_ids, deleted_rows, status, created_at) on operation
   to customer_deletion_maintenance;
-grant select (operation_id, restored_ids, restored_by, restored_at, transaction_id) on restoration
+grant select (operation_id, restored_by, restored_at) on restoration
   to customer_deletion_maintenance;
 -- Where a row lies: tables are read a piece at a time.
 grant select (ctid) on contact, address, external_params, zone, product to customer_deletion_maintenance;
 
--- `restore` takes back, and holds what the rows hang on. Who restored, when, and in which transaction is the database's to say.
+-- `restore` takes back, and holds what the rows hang on. The database says who restored, and when.
 grant update (deleted_at, deleted_by) on contact, address, external_params, zone to customer_deletion_maintenance;
 grant update (live) on customer to customer_deletion_maintenance;
 grant update (held) on subscriber, sell_plan to customer_deletion_maintenance;
-grant insert (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows) on restoration
+grant insert (id, operation_id, requester_id, customer_id, resource, restored_ids) on restoration
   to customer_deletion_maintenance;
 
 -- `purge` erases, and locks what it erases. For products that takes a right to update, and none that changes anything: live ones
@@ -222,6 +223,6 @@ grant select (
   id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, created_at, completed_at
 ) on operation to customer_deletion_support;
 grant select (id, parent_id, name, created_at, deleted_at) on customer to customer_deletion_support;
-grant select on operation_queue to customer_deletion_support;
+grant select on operation_queue, restoration to customer_deletion_support;
 
 commit;

@@ -54,9 +54,8 @@ const HOSTILE: &str = "
     create schema hostile;
     create function hostile.format(text, variadic text[]) returns text
       language sql as $$ select 'select true' $$;
-    create function hostile.pg_current_xact_id() returns xid8 language sql as $$ select '1'::xid8 $$;
-    create table hostile.restoration as
-      select deleted_by as operation_id, '1'::xid8 as transaction_id, array[id] as restored_ids
+    create table hostile.restored_row as
+      select deleted_by as operation_id, id
       from public.contact
       where deleted_at is not null;
     create table hostile.customer_tree (re_parentings bigint);
@@ -158,14 +157,20 @@ async fn the_schema_keeps_its_rules_in_a_schema_of_any_name() {
         values (md5('a')::uuid, null, 'a'), (md5('b')::uuid, md5('a')::uuid, 'b');
         insert into \"Deletions\".contact (id, customer_id, email, mobile)
         values (md5('c')::uuid, md5('b')::uuid, 'a', '1');
-        update \"Deletions\".contact set deleted_at = now(), deleted_by = md5('d')::uuid;";
+        update \"Deletions\".contact set deleted_at = now(), deleted_by = md5('d')::uuid;
+        insert into \"Deletions\".operation (
+          id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at
+        )
+        values (
+          md5('d')::uuid, md5('a')::uuid, md5('b')::uuid, 'contact', array[md5('c')::uuid], 'SUCCESS', 1, now()
+        );";
     sqlx::raw_sql(rows).execute(&mut writer).await.unwrap();
     let take_back = "update \"Deletions\".contact set deleted_at = null, deleted_by = null;";
     let record = "
         insert into \"Deletions\".restoration (
-          id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows
+          id, operation_id, requester_id, customer_id, resource, restored_ids
         )
-        values (md5('e')::uuid, md5('d')::uuid, md5('a')::uuid, md5('b')::uuid, 'contact', array[md5('c')::uuid], 1);";
+        values (md5('e')::uuid, md5('d')::uuid, md5('a')::uuid, md5('b')::uuid, 'contact', array[md5('c')::uuid]);";
     let cycle = "update \"Deletions\".customer set parent_id = md5('b')::uuid where id = md5('a')::uuid";
 
     for (sql, expected) in [

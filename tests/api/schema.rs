@@ -116,6 +116,12 @@ async fn a_deletion_is_final_but_for_the_restore_of_its_operation(#[case] resour
         assert!(refused == "23001" || refused == format!("{table}_is_valid"), "{change}: {refused}");
     }
 
+    let live = service.world.row(resource, customer).await;
+    for time in ["now() - interval '1 year'", "now() + interval '1 second'"] {
+        let sql = format!("update {table} set deleted_at = {time} where id = $1");
+        assert_eq!(refusal(database, &sql, &[live]).await, "23001", "{time}");
+    }
+
     let restored = restore(database, table, row, operation).await;
     let restored_by_another = restore(database, table, row, Uuid::now_v7()).await;
     match resource {
@@ -128,11 +134,9 @@ async fn a_deletion_is_final_but_for_the_restore_of_its_operation(#[case] resour
 /// In a transaction that is rolled back.
 async fn restore(database: &TestDatabase, table: &str, row: Uuid, operation: Uuid) -> Result<u64, sqlx::Error> {
     let mut tx = database.pool.begin().await?;
-    let record = "insert into restoration (
-          id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows
-        )
-        values (gen_random_uuid(), $1, $1, $1, 'zone', array[$2], 1)";
-    sqlx::query(record).bind(operation).bind(row).execute(&mut *tx).await?;
+    let record = "insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids)
+        select gen_random_uuid(), id, requester_id, customer_id, resource, target_ids from operation where id = $1";
+    sqlx::query(record).bind(operation).execute(&mut *tx).await?;
     let sql = format!("update {table} set deleted_at = null, deleted_by = null where id = $1");
     let result = sqlx::query(AssertSqlSafe(sql)).bind(row).execute(&mut *tx).await?;
     tx.rollback().await?;

@@ -71,7 +71,8 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
         return Ok(());
     }
     let restoration_id = Uuid::now_v7();
-    statements::restore(&mut tx, resource, restoration_id, operation_id, &deletion).await?;
+    statements::record_restoration(&mut tx, restoration_id, operation_id).await?;
+    statements::restore(&mut tx, resource, operation_id, &deletion.target_ids).await?;
     tx.commit().await?;
     say(&format!(
         "restored {}, deleted for {} at {}; recorded as restoration {restoration_id}",

@@ -94,47 +94,32 @@ pub async fn taken_zone_names(connection: &mut PgConnection, ids: &[Uuid]) -> Re
     Ok(taken.into_iter().map(|zone| (zone.id, zone.other_id)).collect())
 }
 
+/// Records the restoration of the operation, which lets the transaction restore its rows.
+pub async fn record_restoration(connection: &mut PgConnection, id: Uuid, operation_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query_file!("src/maintenance/sql/record_restoration.sql", id, operation_id).execute(connection).await?;
+    Ok(())
+}
+
 macro_rules! restore {
-    ($file:literal, $connection:expr, $restoration_id:expr, $operation_id:expr, $deletion:expr) => {
-        sqlx::query_file!(
-            $file,
-            $restoration_id,
-            $operation_id,
-            $deletion.requester_id,
-            $deletion.customer_id,
-            &$deletion.target_ids,
-        )
-        .execute($connection)
-        .await
-        .map(|_| ())
+    ($file:literal, $connection:expr, $operation_id:expr, $ids:expr) => {
+        sqlx::query_file!($file, $operation_id, $ids).execute($connection).await.map(|_| ())
     };
 }
 
-/// Puts the rows back and records it; nothing of a product. Fails where it is not all of them.
+/// Restores the rows that the operation deleted; none of a product.
 pub async fn restore(
     connection: &mut PgConnection,
     resource: Resource,
-    restoration_id: Uuid,
     operation_id: Uuid,
-    deletion: &Deletion,
+    ids: &[Uuid],
 ) -> Result<(), sqlx::Error> {
     match resource {
-        Resource::Contact => {
-            restore!("src/maintenance/sql/restore_contacts.sql", connection, restoration_id, operation_id, deletion)
+        Resource::Contact => restore!("src/maintenance/sql/restore_contacts.sql", connection, operation_id, ids),
+        Resource::Address => restore!("src/maintenance/sql/restore_addresses.sql", connection, operation_id, ids),
+        Resource::ExternalParams => {
+            restore!("src/maintenance/sql/restore_external_params.sql", connection, operation_id, ids)
         }
-        Resource::Address => {
-            restore!("src/maintenance/sql/restore_addresses.sql", connection, restoration_id, operation_id, deletion)
-        }
-        Resource::ExternalParams => restore!(
-            "src/maintenance/sql/restore_external_params.sql",
-            connection,
-            restoration_id,
-            operation_id,
-            deletion
-        ),
-        Resource::Zone => {
-            restore!("src/maintenance/sql/restore_zones.sql", connection, restoration_id, operation_id, deletion)
-        }
+        Resource::Zone => restore!("src/maintenance/sql/restore_zones.sql", connection, operation_id, ids),
         Resource::Product => Ok(()),
     }
 }

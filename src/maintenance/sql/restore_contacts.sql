@@ -1,14 +1,8 @@
--- restore_contacts: puts back what an operation deleted, and records that. The record is what lets the deletions be taken back,
--- and its own check holds it to all of the ids.
+-- restore_contacts: restores what an operation deleted. The transaction has recorded the restoration, and
+-- cannot be committed unless this restores all of its rows.
 --
--- $1 restoration  $2 operation  $3 requester  $4 customer  $5 ids (ascending, each once)
-with restored as (
-  update contact
-  set deleted_at = null, deleted_by = null
-  where contact.id = any($5)
-    and contact.deleted_by = $2
-  returning contact.id
-)
-insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows)
-select $1, $2, $3, $4, 'contact', $5, count(restored.id)
-from restored
+-- $1 operation  $2 ids (ascending, each once)
+update contact
+set deleted_at = null, deleted_by = null
+where contact.id = any($2)
+  and contact.deleted_by = $1

@@ -200,24 +200,22 @@ async fn an_operation_that_was_never_or_deleted_nothing_is_told_apart() {
     assert_eq!(service.world.fingerprint().await, before);
 }
 
-/// The schema keeps deletions final against whoever may update the columns, as the service may.
+/// The schema keeps deletions final for every writer that may update the columns.
 #[rstest]
 #[case::contact(Resource::Contact)]
+#[case::address(Resource::Address)]
+#[case::external_params(Resource::ExternalParams)]
 #[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn nobody_takes_a_deletion_back_without_recording_it(#[case] resource: Resource) {
-    let deleted = Deleted::rows(resource, 1).await;
-    let (pool, row, operation) = (&deleted.service.database.pool, deleted.ids[0], deleted.operation);
+async fn nobody_takes_a_deletion_back_without_recording_all_of_it(#[case] resource: Resource) {
+    let deleted = Deleted::rows(resource, 2).await;
+    let (pool, row) = (&deleted.service.database.pool, deleted.ids[0]);
     let table = table(resource);
-    let take_back = format!("update {table} set deleted_at = null, deleted_by = null where id = '{row}'");
-    let record = |operation: Uuid, rows: &[Uuid]| {
-        format!(
-            "insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows)
-             values (gen_random_uuid(), '{operation}', gen_random_uuid(), gen_random_uuid(), 'zone', '{}', {})",
-            list(rows),
-            rows.len()
-        )
-    };
+    let take_back = format!("update {table} set deleted_at = null, deleted_by = null where deleted_at is not null");
+    let take_one_back = format!("{take_back} and id = '{row}'");
+    let record = |column, value: &str| record(deleted.operation, column, value);
+    let whole = record("id", "id");
+    let other = format!("'{}'::uuid", Uuid::now_v7());
     let role = format!("customer_deletion_test_{}", Uuid::now_v7().simple());
     let service_role = format!(
         "create role {role}; grant select, update (deleted_at, deleted_by) on {table} to {role}; set local role {role}"
@@ -225,11 +223,16 @@ async fn nobody_takes_a_deletion_back_without_recording_it(#[case] resource: Res
 
     let attempts = [
         ("no record", "23001", take_back.clone()),
-        ("the setting of old", "23001", format!("set local customer_deletion.restoring = '{operation}'; {take_back}")),
-        ("another operation's record", "23001", format!("{}; {take_back}", record(Uuid::now_v7(), &[row]))),
-        ("another row's record", "23001", format!("{}; {take_back}", record(operation, &[Uuid::now_v7()]))),
-        ("too few rows", "23514", record(operation, &[row]).replace(", 1)", ", 0)")),
         ("no right to the record", "23001", format!("{service_role}; {take_back}")),
+        ("of another operation", "23514", record("operation_id", &other)),
+        ("of another requester", "23514", record("requester_id", &other)),
+        ("of another customer", "23514", record("customer_id", &other)),
+        ("of another resource", "23514", record("resource", "'product'")),
+        ("of another row", "23514", record("restored_ids", &format!("array[{other}]"))),
+        ("of one row more", "23514", record("restored_ids", &format!("target_ids || {other}"))),
+        ("of one row less", "23514", record("restored_ids", "target_ids[2:]")),
+        ("one row is restored", "23514", format!("{whole}; {take_one_back}; set constraints all immediate")),
+        ("no row is restored", "23514", format!("{whole}; set constraints all immediate")),
     ];
     for (attempt, state, sql) in attempts {
         let mut tx = pool.begin().await.unwrap();
@@ -238,8 +241,31 @@ async fn nobody_takes_a_deletion_back_without_recording_it(#[case] resource: Res
     }
 
     // A record opens the guard in its own transaction only.
-    sqlx::raw_sql(AssertSqlSafe(record(operation, &[row]))).execute(pool).await.unwrap();
-    let error = sqlx::raw_sql(AssertSqlSafe(take_back)).execute(pool).await.unwrap_err();
+    let mut recording = pool.begin().await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(whole)).execute(&mut *recording).await.unwrap();
+    let error = sqlx::raw_sql(AssertSqlSafe(take_back.clone())).execute(pool).await.unwrap_err();
     assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("23001"));
-    assert_eq!(deleted.service.world.deleted(resource, &deleted.ids).await, deleted.ids);
+    assert_eq!(deleted.service.world.deleted(resource, &deleted.ids).await.len(), 2);
+
+    sqlx::raw_sql(AssertSqlSafe(take_back)).execute(&mut *recording).await.unwrap();
+    recording.commit().await.unwrap();
+    assert!(deleted.service.world.deleted(resource, &deleted.ids).await.is_empty());
+    assert_eq!(super::rows(pool, "restored_row").await, 0);
+}
+
+/// Records the restoration of an operation, with another value for one column.
+fn record(operation: Uuid, other: &str, value: &str) -> String {
+    let of_operation = [
+        ("operation_id", "id"),
+        ("requester_id", "requester_id"),
+        ("customer_id", "customer_id"),
+        ("resource", "resource"),
+        ("restored_ids", "target_ids"),
+    ];
+    let values = of_operation.map(|(column, own)| if column == other { value } else { own });
+    format!(
+        "insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids)
+         select gen_random_uuid(), {} from operation where id = '{operation}'",
+        values.join(", ")
+    )
 }

@@ -26,7 +26,7 @@ const SELECT: Columns = &[
         "operation",
         &["id", "requester_id", "customer_id", "resource", "target_ids", "deleted_rows", "status", "created_at"],
     ),
-    ("restoration", &["operation_id", "restored_ids", "restored_by", "restored_at", "transaction_id"]),
+    ("restoration", &["operation_id", "restored_by", "restored_at"]),
 ];
 
 const UPDATE: Columns = &[
@@ -40,10 +40,10 @@ const UPDATE: Columns = &[
     ("sell_plan", &["held"]),
 ];
 
-/// Not who restores, when, and in which transaction.
+/// The database says who restores, and when.
 const INSERT: Columns = &[(
     "restoration",
-    &["id", "operation_id", "requester_id", "customer_id", "resource", "restored_ids", "restored_rows"],
+    &["id", "operation_id", "requester_id", "customer_id", "resource", "restored_ids"],
 )];
 
 const DELETE: &[&str] = &[
@@ -111,11 +111,8 @@ async fn it_takes_back_nothing_without_a_record_and_no_product_at_all() {
     let database = granted().await;
     let (contact, product) = deleted_rows(&database).await;
     let mut session = session_as(&database, ROLE).await;
-    let record = format!(
-        "insert into restoration (
-           id, operation_id, requester_id, customer_id, resource, restored_ids, restored_rows
-         ) select gen_random_uuid(), deleted_by, customer_id, customer_id, 'contact', '{{{contact},{product}}}', 2 from contact"
-    );
+    let record = "insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids)
+         select gen_random_uuid(), id, requester_id, customer_id, resource, target_ids from operation";
     let take_back = format!("update contact set deleted_at = null, deleted_by = null where id = '{contact}'");
 
     for (sql, refused) in [
@@ -137,6 +134,10 @@ async fn deleted_rows(database: &TestDatabase) -> (Uuid, Uuid) {
     let (contact, product) = (world.contact(customer).await, world.product(customer).await);
     let operation = Uuid::now_v7();
     world.execute("update contact set deleted_at = now(), deleted_by = $1", operation).await;
+    let record = "insert into operation (
+           id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at
+         ) select $1, customer_id, customer_id, 'contact', array[id], 'SUCCESS', 1, now() from contact";
+    world.execute(record, operation).await;
     world.execute("update product set deleted_at = now(), deleted_by = $1", operation).await;
     world.product(customer).await;
     (contact, product)
