@@ -95,7 +95,11 @@ pub async fn taken_zone_names(connection: &mut PgConnection, ids: &[Uuid]) -> Re
 }
 
 /// Records the restoration of the operation, which lets the transaction restore its rows.
-pub async fn record_restoration(connection: &mut PgConnection, id: Uuid, operation_id: Uuid) -> Result<(), sqlx::Error> {
+pub async fn record_restoration(
+    connection: &mut PgConnection,
+    id: Uuid,
+    operation_id: Uuid,
+) -> Result<(), sqlx::Error> {
     sqlx::query_file!("src/maintenance/sql/record_restoration.sql", id, operation_id).execute(connection).await?;
     Ok(())
 }

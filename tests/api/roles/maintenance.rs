@@ -41,10 +41,8 @@ const UPDATE: Columns = &[
 ];
 
 /// The database says who restores, and when.
-const INSERT: Columns = &[(
-    "restoration",
-    &["id", "operation_id", "requester_id", "customer_id", "resource", "restored_ids"],
-)];
+const INSERT: Columns =
+    &[("restoration", &["id", "operation_id", "requester_id", "customer_id", "resource", "restored_ids"])];
 
 const DELETE: &[&str] = &[
     "contact",
