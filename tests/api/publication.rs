@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use customer_deletion::resource::Resource;
 use futures_util::FutureExt;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::support::database::as_maintenance;
@@ -145,6 +146,9 @@ impl Subscriber {
     }
 }
 
+/// One subscription at a time: an ordinary server has four workers for them, and one that begins takes three.
+static SUBSCRIBING: Mutex<()> = Mutex::const_new(());
+
 /// With a service and a subscriber to its deletions. A slot that is left behind would keep the WAL of the server for ever.
 async fn with_subscriber(test: impl AsyncFnOnce(&TestService, &Subscriber)) {
     with_subscriber_to(DELETIONS, test).await;
@@ -155,6 +159,7 @@ async fn with_subscriber_to(publications: &str, test: impl AsyncFnOnce(&TestServ
     if !has_logical_replication(&service.database.pool).await {
         return;
     }
+    let _alone = SUBSCRIBING.lock().await;
     let subscriber = Subscriber::of(&service.database, publications).await;
     let result = AssertUnwindSafe(test(&service, &subscriber)).catch_unwind().await;
     subscriber.end(&service.database).await;
@@ -255,6 +260,7 @@ async fn a_new_subscriber_gets_the_successes_that_are_still_there_first() {
     delete(Uuid::now_v7()).await.assert_failed(404, "CUSTOMER_1030", "Failed to delete customer zone\\s");
     let earlier = delete(zone).await.assert_deleted();
 
+    let _alone = SUBSCRIBING.lock().await;
     let subscriber = Subscriber::of(&service.database, DELETIONS).await;
     let events = AssertUnwindSafe(subscriber.events_up_to(earlier)).catch_unwind().await;
     subscriber.end(&service.database).await;
