@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use customer_deletion::config::Settings;
+use customer_deletion::config::{SETTINGS_FILE, Settings};
 use customer_deletion::schema::{MIGRATOR, Runner};
 use customer_deletion::server::Server;
 use customer_deletion::{demo, healthcheck, http, maintenance, repository, telemetry};
@@ -14,7 +14,7 @@ type AnyError = Box<dyn std::error::Error>;
 
 /// Deletes what a customer manages: contacts, addresses, external params, zones and products.
 ///
-/// Settings come from the environment, as CUSTOMER_DELETION__SECTION__KEY; docs/operating.md lists them.
+/// Settings come from the environment, as CUSTOMER_DELETION__SECTION__KEY. `settings` lists them.
 #[derive(Parser)]
 #[command(version)]
 struct CommandLine {
@@ -36,6 +36,8 @@ enum Command {
     Purge(maintenance::purge::Arguments),
     /// Asks the running service whether it is ready. Exit status 0 or 1.
     Healthcheck,
+    /// Prints every setting with its default, as a commented file.
+    Settings,
     /// Prints the OpenAPI document. It needs no settings and no database.
     Openapi(http::openapi::Arguments),
 }
@@ -50,6 +52,7 @@ async fn main() -> ExitCode {
         Command::Restore(arguments) => restore(arguments).await,
         Command::Purge(arguments) => purge(arguments).await,
         Command::Healthcheck => check_health(),
+        Command::Settings => print_settings(),
         Command::Openapi(arguments) => print_openapi(&arguments),
     };
     match result {
@@ -75,7 +78,7 @@ async fn serve() -> Result<(), AnyError> {
 
 async fn migrate() -> Result<(), AnyError> {
     let settings = Settings::load()?;
-    let runner = Runner { migrator: &MIGRATOR, settings: settings.migration, tell: &|line| eprintln!("{line}") };
+    let runner = Runner { migrator: &MIGRATOR, patience: settings.migration.patience, tell: &|line| eprintln!("{line}") };
     let (before, after) = runner.run(&settings.database.connect_options()?).await?;
     if before == after {
         println!("the schema is up to date, at version {after}");
@@ -95,6 +98,11 @@ async fn purge(arguments: maintenance::purge::Arguments) -> Result<(), AnyError>
 
 fn check_health() -> Result<(), AnyError> {
     healthcheck::run(&Settings::load()?.management)?;
+    Ok(())
+}
+
+fn print_settings() -> Result<(), AnyError> {
+    write!(io::stdout(), "{SETTINGS_FILE}")?;
     Ok(())
 }
 

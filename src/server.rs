@@ -187,7 +187,6 @@ fn serve_calls(
     listener: TcpListener,
     settings: &Settings,
 ) -> io::Result<dev::Server> {
-    let workers = settings.http.workers;
     let server = HttpServer::new(move || http::app(service.clone()))
         .on_connect(move |stream, data| {
             http::framing::connected(data);
@@ -197,9 +196,9 @@ fn serve_calls(
         .keep_alive(settings.http.keep_alive)
         .client_request_timeout(HEAD_TIMEOUT)
         .shutdown_timeout(settings.http.drain_seconds)
-        .workers(workers)
-        // The library counts for each worker.
-        .max_connections(settings.http.max_connections.div_ceil(workers));
+        // One thread serves thousands of calls a second. More threads mostly wake each other.
+        .workers(1)
+        .max_connections(settings.http.max_connections);
     Ok(server.listen(listener)?.run())
 }
 

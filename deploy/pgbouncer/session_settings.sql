@@ -1,24 +1,24 @@
--- The settings that the service's sessions must have, as settings of the role that it logs in as: a login does not inherit
--- them from a group. A pooler does not pass on what the service would send, so a service with
+-- The settings of the service's sessions, as settings of the role as which it logs in. A login does not
+-- inherit them from a group. A pooler does not pass on what the service would send. So a service with
 -- CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS=given sends nothing, and is not ready until it finds these.
--- Run it on PostgreSQL itself, as often as you like, as a role that may alter the service's:
+-- Run this file on PostgreSQL itself, as a role that may alter the service's role. It may run again:
 --
 --   psql -v ON_ERROR_STOP=1 -v role=the_service -f deploy/pgbouncer/session_settings.sql "$DATABASE_URL"
 --
--- Connections that are open already keep what they have: then "RECONNECT" in PgBouncer's console.
+-- Open connections keep their settings. To replace them, run RECONNECT in PgBouncer's console.
 
--- How statements are planned: once, for a few rows by way of an index, whatever the tables held at that time.
+-- Statements are planned once, for a few rows found by an index, whatever the tables contain at that time.
 alter role :"role" set plan_cache_mode = 'force_generic_plan';
 alter role :"role" set enable_seqscan = 'off';
 alter role :"role" set jit = 'off';
 
--- How long they wait: DATABASE__STATEMENT_TIMEOUT_MS, DATABASE__LOCK_TIMEOUT_MS, and the first again.
+-- Four fifths, three fifths and four fifths of DATABASE__DEADLINE_MS (2500).
 alter role :"role" set statement_timeout = '2000';
 alter role :"role" set lock_timeout = '1500';
 alter role :"role" set idle_in_transaction_session_timeout = '2000';
 
--- Limits that the service does not need, whatever the database or all roles are given. The second
--- exists since PostgreSQL 17.
+-- The service does not need these limits, even if the database or all roles have them. The second exists
+-- since PostgreSQL 17.
 alter role :"role" set idle_session_timeout = '0';
 select format('alter role %I set transaction_timeout = 0', :'role')
 where exists (select from pg_settings where name = 'transaction_timeout') \gexec

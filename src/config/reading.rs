@@ -2,9 +2,9 @@
 
 use config::{Config, ConfigError, File, FileFormat, Value, ValueKind};
 
-use super::{Environment, FILE_VARIABLE, PREFIX, Settings, SettingsError, variable};
+use super::{Environment, FILE_VARIABLE, PREFIX, SETTINGS_FILE, Settings, SettingsError, variable};
 
-/// Settings that switch a check on. Empty, one is not the same as not set.
+/// Settings that switch a check on. An empty one is refused, and does not count as not set.
 const CHECKS: [&str; 5] = [
     "http.allowed_hosts",
     "requester.jwt.issuer",
@@ -12,6 +12,13 @@ const CHECKS: [&str; 5] = [
     "requester.jwt.scope",
     "requester.jwt.required_claims",
 ];
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let defaults = Config::builder().add_source(File::from_str(SETTINGS_FILE, FileFormat::Toml)).build();
+        defaults.and_then(Config::try_deserialize).expect("a test reads the file")
+    }
+}
 
 impl Settings {
     /// Reads the environment of this process, and the file that it names.
@@ -23,7 +30,7 @@ impl Settings {
                 (Ok(setting), Err(_)) if setting.starts_with(PREFIX) => {
                     return Err(SettingsError { setting, problem: "is not UTF-8".to_owned() });
                 }
-                // Somebody else's.
+                // A variable of another program.
                 _ => {}
             }
         }
@@ -47,9 +54,9 @@ impl Settings {
             .ignore_empty(true)
             .source(Some(environment));
 
-        let mut builder = Config::builder();
+        let mut builder = Config::builder().add_source(File::from_str(SETTINGS_FILE, FileFormat::Toml));
         if let Some(url) = url {
-            // Of the environment too, and so stronger than the file.
+            // It comes from the environment, which wins over the file.
             builder = builder.set_override("database.url", url).map_err(unreadable)?;
         }
         if let Some(file) = &file {
@@ -76,8 +83,8 @@ impl Settings {
     }
 }
 
-/// One underscore after the prefix in the place of two. A name with single ones only is somebody else's: Kubernetes sets
-/// `CUSTOMER_DELETION_PORT` and its like for a Service of that name.
+/// Refuses a name with one underscore after the prefix instead of two. A name without two anywhere is not meant for this
+/// program: Kubernetes sets `CUSTOMER_DELETION_PORT` and its like for a Service of that name.
 fn refuse_misspelt_prefix(environment: &config::Map<String, String>) -> Result<(), SettingsError> {
     let misspelt = |name: &&String| {
         let name = name.to_uppercase();
@@ -86,7 +93,7 @@ fn refuse_misspelt_prefix(environment: &config::Map<String, String>) -> Result<(
     };
     match environment.keys().filter(misspelt).min() {
         Some(name) => {
-            let problem = format!("is no setting: their names begin with {PREFIX}__, with two underscores");
+            let problem = format!("is not a setting: their names begin with {PREFIX}__, with two underscores");
             Err(SettingsError { setting: name.clone(), problem })
         }
         None => Ok(()),
@@ -103,7 +110,7 @@ fn trim(value: &mut Value) {
     }
 }
 
-/// Whether the setting is there with nothing in it.
+/// Whether the environment has the setting, with an empty value.
 fn is_empty(environment: &config::Map<String, String>, path: &str) -> bool {
     let name = variable(path);
     environment.iter().any(|(key, value)| value.is_empty() && key.eq_ignore_ascii_case(&name))
@@ -113,12 +120,12 @@ fn unreadable(error: ConfigError) -> SettingsError {
     SettingsError { setting: PREFIX.to_owned(), problem: plain(error) }
 }
 
-/// The message without the library's own name for the key, which is not the one that people set.
+/// The message without the library's name for the key, which is not the name of the variable.
 fn plain(error: ConfigError) -> String {
     match error {
         ConfigError::Type { unexpected, expected, .. } => {
             let found = unexpected.to_string();
-            // A database's URL under the name of another setting is not shown: it has a password in it.
+            // The URL of the database, under the name of another setting, would show its password.
             let found = if found.contains("://") { "a URL" } else { &found };
             format!("must be {expected}, and is {found}")
         }
@@ -127,7 +134,7 @@ fn plain(error: ConfigError) -> String {
     }
 }
 
-/// The parser of the file quotes the line that it does not understand, whatever secret is in it: the lines with a bar.
+/// The message without the lines with a bar. They quote the line of the file that is invalid, and it may have a secret.
 fn without_quotes(message: &str) -> String {
     let lines = message.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains('|'));
     lines.collect::<Vec<_>>().join(": ")

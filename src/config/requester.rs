@@ -1,4 +1,4 @@
-//! Who is calling: which source is set, and whether all that it needs is there.
+//! The section `[requester]`, but for its tokens.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -10,57 +10,49 @@ use serde::Deserialize;
 
 use super::{Jwt, JwtSource, SettingsError};
 
-/// Who is calling.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Requester {
-    /// `header` or `jwt`; required.
+    /// `header` or `jwt`.
     pub source: Option<String>,
-    /// Calls a second that one requester may send to this replica; as many as it likes when not set.
     pub rate_per_second: Option<NonZeroU32>,
-    /// How many of them may come at once; as many as come in a second when not set.
     pub rate_burst: Option<NonZeroU32>,
     pub header: Header,
     pub jwt: Jwt,
 }
 
 #[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Header {
     pub name: String,
-    /// CIDRs, comma-separated; required for the source `header`.
+    /// CIDRs, separated by commas.
     pub trusted_peers: String,
 }
 
-impl Default for Header {
-    fn default() -> Header {
-        Header { name: "X-Requester-Id".to_owned(), trusted_peers: String::new() }
-    }
-}
-
-/// Where the requester of a call comes from.
+/// The source of a call's requester.
 #[derive(Clone, Debug)]
 pub enum RequesterSource {
-    /// A header, believed only from these peers.
+    /// A header, accepted only from these peers.
     Header { name: HeaderName, trusted_peers: Vec<IpNet> },
     /// A signed token.
     Jwt(Box<JwtSource>),
 }
 
 impl Requester {
-    /// Whether the requester is in a token.
     pub fn is_jwt(&self) -> bool {
         self.source.as_deref() == Some("jwt")
     }
 
-    /// Where the requester comes from.
+    /// # Errors
+    ///
+    /// The source is missing or unknown, or a setting that it needs is missing or invalid.
     pub fn source(&self) -> Result<RequesterSource, SettingsError> {
         let refuse = |problem: String| Err(SettingsError::new("requester.source", problem));
         match self.source.as_deref() {
             Some("header") => self.header.source(),
             Some("jwt") => self.jwt.source().map(|source| RequesterSource::Jwt(Box::new(source))),
             Some(other) => refuse(format!("must be `header` or `jwt`, and is `{other}`")),
-            None => refuse("is not set; it must be `header` or `jwt`, and tells who names the requester".to_owned()),
+            None => refuse("is not set; it must be `header` or `jwt`".to_owned()),
         }
     }
 }
@@ -74,9 +66,9 @@ impl Header {
         let mut trusted_peers = Vec::new();
         for peer in self.trusted_peers.split(',').map(str::trim).filter(|peer| !peer.is_empty()) {
             match IpNet::from_str(peer).or_else(|error| IpAddr::from_str(peer).map(IpNet::from).map_err(|_| error)) {
-                // A peer that comes so is looked at as the IPv4 address that it is.
+                // Such a peer is compared as an IPv4 address, so this network would match nobody.
                 Ok(IpNet::V6(network)) if network.network().to_ipv4_mapped().is_some() => {
-                    return refuse(format!("`{peer}` is a network of IPv4: write it like 10.0.0.0/8"));
+                    return refuse(format!("`{peer}` is a network of IPv4; write it like 10.0.0.0/8"));
                 }
                 Ok(network) => trusted_peers.push(network),
                 Err(_) => return refuse(format!("`{peer}` is not a network like 10.0.0.0/8")),

@@ -49,6 +49,7 @@ pub struct Queue {
     /// The same, for transactions that may take longer.
     long: Database,
     settings: Arc<config::Queue>,
+    lock_timeout: Duration,
 }
 
 /// What waits.
@@ -112,10 +113,11 @@ impl Queue {
         options: PgConnectOptions,
     ) -> Queue {
         let sessions = u32::try_from(settings.workers.max(1)).unwrap_or(u32::MAX);
+        let lock_timeout = database.operation_lock_timeout();
         let database = config::Database { max_connections: sessions, ..database.clone() };
         let database = Database::new(&database, options).in_background();
         let long = database.clone().with_longest_call(settings.run_timeout + REST_OF_A_RUN);
-        Queue { repository, database, long, settings: Arc::new(settings.clone()) }
+        Queue { repository, database, long, settings: Arc::new(settings.clone()), lock_timeout }
     }
 
     /// Leases the operation whose turn it is; none where nothing waits.
@@ -184,7 +186,7 @@ impl Queue {
     }
 
     async fn run(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
-        let longest = (self.settings.run_timeout, self.settings.lock_timeout);
+        let longest = (self.settings.run_timeout, self.lock_timeout);
         let ran = self.long.run_once(self.long.deadline(), |connection| {
             let leased = Arc::clone(leased);
             Box::pin(async move { in_transaction(connection, &leased, longest, Work::Run).await })
@@ -222,7 +224,7 @@ impl Queue {
 
     /// Ends the operation as an internal error.
     async fn give_up(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
-        let longest = (self.settings.run_timeout, self.settings.lock_timeout);
+        let longest = (self.settings.run_timeout, self.lock_timeout);
         let ran = self.database.run_once(self.database.deadline(), |connection| {
             let leased = Arc::clone(leased);
             Box::pin(async move { in_transaction(connection, &leased, longest, Work::GiveUp).await })

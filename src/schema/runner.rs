@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::obstacles::{self, HalfBuiltIndex};
 use super::server::{self, TooOld};
 use super::{Applied, MIGRATOR, Misfit, applied, breaking, collisions, fits_build, left_out, newest, versions};
-use crate::config;
+use crate::config::Settings;
 
 /// The advisory lock of a run. sqlx has a number for each database, which is the same for every
 /// application that uses it.
@@ -23,6 +23,10 @@ const LOCK: i64 = 7_521_086_349_871_207;
 /// How long it waits at a time for another run to end. Who waits has a snapshot, and whoever builds an index concurrently waits
 /// for it: so it is shorter than the time after which PostgreSQL would take the two for a deadlock.
 const WAIT_FOR_ANOTHER_RUN: Duration = Duration::from_millis(200);
+
+/// The longest wait of a migration for one lock. Calls that wait behind it wait longer (1.5 s), and so do not fail.
+/// PostgreSQL waits `deadlock_timeout` (1 s) before it ends an autovacuum that is in the way.
+const LOCK_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// The first pause between two tries; each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -68,16 +72,17 @@ pub enum SchemaError {
     Misfit(#[from] Misfit),
 }
 
-/// Brings the schema up to date with the settings that nobody changed, and tells from which version to which.
+/// Brings the schema up to date with the default settings. Returns its versions before and after.
 pub async fn migrate(options: &PgConnectOptions) -> Result<(i64, i64), SchemaError> {
-    Runner { migrator: &MIGRATOR, settings: config::Migration::default(), tell: &|_| {} }.run(options).await
+    Runner { migrator: &MIGRATOR, patience: Settings::default().migration.patience, tell: &|_| {} }.run(options).await
 }
 
 /// Brings a schema up to date.
 pub struct Runner<'a> {
     pub migrator: &'a Migrator,
-    pub settings: config::Migration,
-    /// Is told what it waits for, a line at a time.
+    /// How long a migration that meets locks is tried again.
+    pub patience: Duration,
+    /// Receives one line for each thing that the run waits for.
     pub tell: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -109,14 +114,14 @@ impl Runner<'_> {
 
     /// One run at a time. The lock ends with the session.
     async fn wait_for_other_runs(&self, connection: &mut PgConnection) -> Result<(), SchemaError> {
-        let mut pauses = Pauses::begin(self.settings.patience);
+        let mut pauses = Pauses::begin(self.patience);
         set_lock_timeout(connection, WAIT_FOR_ANOTHER_RUN).await?;
         while let Err(error) = lock(connection).await {
             if !is_for_a_lock(&error) {
                 return Err(error.into());
             }
             (self.tell)("another run of the migrations is under way: waiting for its end");
-            pauses.pause().await.ok_or(SchemaError::AnotherRun(self.settings.patience))?;
+            pauses.pause().await.ok_or(SchemaError::AnotherRun(self.patience))?;
         }
         Ok(())
     }
@@ -143,7 +148,7 @@ impl Runner<'_> {
         options: &PgConnectOptions,
         migration: &Migration,
     ) -> Result<(), SchemaError> {
-        let (version, patience) = (migration.version, self.settings.patience);
+        let (version, patience) = (migration.version, self.patience);
         let mut pauses = Pauses::begin(patience);
         while let Err(error) = self.try_to_apply(connection, options, migration).await? {
             if !is_for_a_lock(&error) {
@@ -164,9 +169,9 @@ impl Runner<'_> {
         let lock_timeout = if migration.no_tx {
             self.drop_half_built(connection, migration).await?;
             // What is done concurrently makes nobody wait, and waits for everybody.
-            self.settings.patience
+            self.patience
         } else {
-            self.settings.lock_timeout
+            LOCK_TIMEOUT
         };
         set_lock_timeout(connection, lock_timeout).await?;
         let pid = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *connection).await?;
@@ -178,7 +183,7 @@ impl Runner<'_> {
     }
 
     async fn drop_half_built(&self, connection: &mut PgConnection, migration: &Migration) -> Result<(), sqlx::Error> {
-        set_lock_timeout(connection, self.settings.patience).await?;
+        set_lock_timeout(connection, self.patience).await?;
         for index in obstacles::half_built(connection, migration).await? {
             (self.tell)(&format!(
                 "the index {} was left half-built by an earlier run: it is dropped first",

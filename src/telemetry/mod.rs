@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn levels_and_directives_are_accepted() {
-        let default = Log::default().level;
+        let default = crate::config::Settings::default().log.level;
         for text in ["off", "error", "WARN", "Info", "debug", "trace", "info,sqlx=debug", "info,[call]=debug", &default]
         {
             assert_eq!(levels(text).map(|_| ()), Ok(()), "{text}");

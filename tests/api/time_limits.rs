@@ -112,9 +112,10 @@ async fn a_migration_is_not_ended_by_limits_of_the_role() {
     let slow = "select pg_sleep(0.4); insert into schema_version (version, oldest_build) values (9001, 12);";
     let slow = Migration::new(9001, "slow".into(), MigrationType::ReversibleUp, slow.into_sql_str(), false);
     let migrator = Migrator::with_migrations(schema::MIGRATOR.iter().cloned().chain([slow]).collect());
-    let settings = config::Migration { patience: Duration::from_secs(60), ..config::Migration::default() };
 
-    let result = Runner { migrator: &migrator, settings, tell: &|_| {} }.run(&url.parse().unwrap()).await;
+    let result = Runner { migrator: &migrator, patience: Duration::from_secs(60), tell: &|_| {} }
+        .run(&url.parse().unwrap())
+        .await;
 
     assert_eq!(result.unwrap(), (schema::expected_version(), 9001));
     drop_role(&database, &role).await;

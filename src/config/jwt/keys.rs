@@ -1,4 +1,4 @@
-//! Where the keys of tokens are: in a file, at a URL, or where the issuer's own configuration says.
+//! The source of the keys of tokens: a file, a URL, or the configuration of the issuer.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,13 +8,12 @@ use reqwest::Url;
 use super::{ISSUER, Jwt};
 use crate::config::{SettingsError, variable};
 
-/// Where the keys of the tokens are.
 #[derive(Clone, Debug)]
 pub enum KeySource {
     JwksFile(PathBuf),
     JwksUrl(Url),
     HmacSecretFile(PathBuf),
-    /// At the URL in the issuer's configuration, which is at this URL.
+    /// The URL of the keys is in the configuration of the issuer.
     Issuer {
         issuer: String,
         configuration: Url,
@@ -75,10 +74,10 @@ impl Jwt {
     }
 }
 
-/// A URL from which keys may be fetched. Whoever can change the answer can be any requester, and
-/// plain HTTP protects nothing on a network.
+/// A URL from which keys may be fetched: https, or plain http on the loopback address. Somebody who can change the answer
+/// can be any requester.
 pub fn published_url(text: &str) -> Result<Url, &'static str> {
-    // What is not understood is not shown: it may have a password in it.
+    // A text that is not a URL is not shown, because it may have a password in it.
     let url = Url::parse(text).map_err(|_| "is not a URL like https://issuer.example/")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a user or a password in it; keys are public");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::tests::{JWT, load};
-use crate::config::{Requester, RequesterSource};
+use crate::config::{RequesterSource, Settings};
 
 fn jwt_source(variables: &[(&str, &str)]) -> Result<JwtSource, String> {
     let source = load(&[&[JWT], variables].concat()).unwrap().requester.source();
@@ -61,7 +61,7 @@ fn the_jwt_source_has_defaults() {
     let source =
         jwt_source(&[("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", "https://issuer.example/jwks.json")]).unwrap();
     assert!(matches!(&source.keys, KeySource::JwksUrl(url) if url.as_str() == "https://issuer.example/jwks.json"));
-    assert_eq!((source.leeway.as_secs(), source.refresh.as_secs()), (30, 300));
+    assert_eq!(source.refresh.as_secs(), 300);
     assert_eq!(
         (source.claim.as_str(), source.issuer, source.audiences, source.scope, source.required_claims),
         ("customer_id", None, vec![], None, vec![])
@@ -97,23 +97,12 @@ fn a_check_of_tokens_that_is_empty_is_refused() {
 const JWKS_URL: (&str, &str) = ("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", "https://issuer.example/");
 
 #[test]
-fn seconds_of_the_jwt_source_have_bounds() {
-    for (name, least, most) in [("LEEWAY_SECONDS", 0, 300), ("REFRESH_SECONDS", 1, 86_400)] {
-        let setting = format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}");
-        let with = |value: i32| jwt_source(&[JWKS_URL, (&setting, &value.to_string())]);
-        assert!(with(least).is_ok() && with(most).is_ok(), "{setting}");
-        let problem = format!("{setting}: must be {least} to {most}, and is {}", most + 1);
-        assert_eq!(with(most + 1).unwrap_err(), problem);
-    }
-    let never = ("CUSTOMER_DELETION__REQUESTER__JWT__REFRESH_SECONDS", "0");
-    assert!(jwt_source(&[JWKS_URL, never]).unwrap_err().contains("must be 1 to 86400, and is 0"));
-}
-
-#[test]
 fn a_claim_of_a_file_must_have_a_name() {
     // In the environment, empty is not set.
-    let jwt = Jwt { claim: String::new(), jwks_url: Some(JWKS_URL.1.to_owned()), ..Jwt::default() };
-    let requester = Requester { source: Some("jwt".to_owned()), jwt, ..Requester::default() };
+    let mut requester = Settings::default().requester;
+    requester.source = Some("jwt".to_owned());
+    requester.jwt.jwks_url = Some(JWKS_URL.1.to_owned());
+    requester.jwt.claim = String::new();
     assert_eq!(
         requester.source().unwrap_err().to_string(),
         "CUSTOMER_DELETION__REQUESTER__JWT__CLAIM: must name one claim"
@@ -147,12 +136,12 @@ fn the_white_space_of_a_mounted_secret_means_nothing() {
         ("CUSTOMER_DELETION__REQUESTER__JWT__AUDIENCE", " a , b\r\n"),
         ("CUSTOMER_DELETION__REQUESTER__JWT__CLAIM", "id\n"),
         ("CUSTOMER_DELETION__REQUESTER__JWT__SCOPE", "delete\n"),
-        ("CUSTOMER_DELETION__REQUESTER__JWT__LEEWAY_SECONDS", "7\n"),
+        ("CUSTOMER_DELETION__REQUESTER__JWT__REFRESH_SECONDS", "7\n"),
     ])
     .unwrap();
     assert_eq!(source.issuer.as_deref(), Some("https://issuer.example"));
     assert_eq!((source.audiences, source.claim.as_str()), (vec!["a".to_owned(), "b".to_owned()], "id"));
-    assert_eq!((source.scope.unwrap().name.as_str(), source.leeway.as_secs()), ("delete", 7));
+    assert_eq!((source.scope.unwrap().name.as_str(), source.refresh.as_secs()), ("delete", 7));
 }
 
 #[test]
@@ -200,6 +189,6 @@ fn the_claims_of_the_scope_are_a_setting() {
     assert_eq!(claims(&[JWKS_URL, scope, (SETTING, "realm_access.roles")]).unwrap(), ["realm_access.roles"]);
     assert_eq!(
         jwt_source(&[JWKS_URL, (SETTING, "roles")]).unwrap_err(),
-        format!("{SETTING}: is of no use without CUSTOMER_DELETION__REQUESTER__JWT__SCOPE")
+        format!("{SETTING}: has no effect without CUSTOMER_DELETION__REQUESTER__JWT__SCOPE")
     );
 }

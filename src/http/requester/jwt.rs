@@ -10,7 +10,7 @@ use super::keyring::Keyring;
 use super::keys::NoKey;
 use super::token::Token;
 use super::{Denial, Requester};
-use crate::config::{JwtSource, SettingsError};
+use crate::config::{JwtSource, LEEWAY, SettingsError};
 use crate::error::Error;
 
 /// The longest token that is read.
@@ -68,7 +68,7 @@ impl Verifier {
 
     fn requester_of(&self, claims: &Claims) -> Result<Requester, String> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        claims.check_times(now, self.source.leeway)?;
+        claims.check_times(now, LEEWAY)?;
         if let Some(issuer) = &self.source.issuer {
             claims.check_issuer(issuer)?;
         }

@@ -31,9 +31,9 @@ impl Wanted {
     pub fn new(settings: &config::Database) -> Wanted {
         let planning = PLANNING.map(|(name, value)| (name, value.to_owned()));
         let rest = [
-            ("statement_timeout", milliseconds(settings.statement_timeout)),
-            ("lock_timeout", milliseconds(settings.lock_timeout)),
-            ("idle_in_transaction_session_timeout", milliseconds(settings.statement_timeout)),
+            ("statement_timeout", milliseconds(settings.statement_timeout())),
+            ("lock_timeout", milliseconds(settings.lock_timeout())),
+            ("idle_in_transaction_session_timeout", milliseconds(settings.statement_timeout())),
             // A session of the pool may be idle for long.
             ("idle_session_timeout", "0".to_owned()),
             (TRANSACTION_TIMEOUT, "0".to_owned()),

@@ -68,7 +68,7 @@ impl Sessions {
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without timeouts needs no runtime");
-        Sessions { pool, broken, attempts, acquire_timeout: settings.acquire_timeout, counts_waits: true }
+        Sessions { pool, broken, attempts, acquire_timeout: settings.acquire_timeout(), counts_waits: true }
     }
 
     /// For those whose waits tell nothing about calls.

@@ -70,8 +70,8 @@ impl Sharing {
             database,
             runtime,
             tasks,
-            longest_wait: settings.acquire_timeout,
-            longest_statement: settings.statement_timeout / 2,
+            longest_wait: settings.acquire_timeout(),
+            longest_statement: settings.statement_timeout() / 2,
             calls: Mutex::new(calls),
         }))
     }

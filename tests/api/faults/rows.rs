@@ -136,29 +136,22 @@ async fn a_pool_that_is_exhausted_is_served_again_when_it_is_not() {
     assert!(exhausted >= 4 * rounds(1), "there were enough connections: {reasons:?}");
 }
 
-/// So that only one of them can end the wait.
-const LONG_WAITS: [(&str, &str); 4] = [
-    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
-    ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "20"),
-    ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "14000"),
-    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "15000"),
-];
-
-fn with(setting: (&'static str, &'static str)) -> Vec<(&'static str, &'static str)> {
-    LONG_WAITS.into_iter().filter(|(name, _)| *name != setting.0).chain([setting]).collect()
-}
-
-#[track_caller]
-fn assert_given_up_early((answer, took): (Answer, Duration)) {
+async fn assert_given_up(process: &Process, (answer, _): (Answer, Duration), reason: &str) {
     answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    let began = Instant::now();
+    while reasons(process).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(10), "the call has no line in the log");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let reasons = reasons(process);
+    assert!(reasons.len() == 1 && reasons.keys().all(|given| given.contains(reason)), "{reasons:?}");
 }
 
 #[tokio::test]
 async fn the_wait_for_a_lock_has_a_limit_of_its_own() {
-    let scene = Scene::begin(&with(("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "300"))).await;
+    let scene = Scene::begin(&[]).await;
     let (contacts, holding) = scene.held_contacts(1).await;
-    assert_given_up_early(scene.delete(contacts[0]).await);
+    assert_given_up(&scene.process, scene.delete(contacts[0]).await, "lock timeout").await;
     holding.rollback().await.unwrap();
     scene.delete(contacts[0]).await.0.assert_deleted();
 }
@@ -166,10 +159,7 @@ async fn the_wait_for_a_lock_has_a_limit_of_its_own() {
 /// Also one that waits for no lock.
 #[tokio::test]
 async fn a_statement_has_a_limit_of_its_own() {
-    // Enough for the deletion at the end, on a machine that has much to do as well.
-    let mut environment = with(("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "1500"));
-    environment.push(("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "400"));
-    let scene = Scene::begin(&environment).await;
+    let scene = Scene::begin(&[]).await;
     let contact = scene.world.contact(scene.family.sub_customer).await;
     sqlx::raw_sql(
         "create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(10); return new; end $$;
@@ -178,7 +168,7 @@ async fn a_statement_has_a_limit_of_its_own() {
     .execute(&scene.database.pool)
     .await
     .unwrap();
-    assert_given_up_early(scene.delete(contact).await);
+    assert_given_up(&scene.process, scene.delete(contact).await, "statement timeout").await;
     sqlx::raw_sql("drop trigger slowly on contact").execute(&scene.database.pool).await.unwrap();
     scene.delete(contact).await.0.assert_deleted();
 }
@@ -190,9 +180,6 @@ async fn a_session_in_the_middle_of_a_statement_is_not_lent_again() {
     let scene = Scene::begin(&[
         ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
         ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "1"),
-        ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "4000"),
-        ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "4200"),
-        ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "4400"),
         ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "4600"),
     ])
     .await;

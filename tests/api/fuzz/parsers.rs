@@ -57,7 +57,7 @@ fn settings(cases: u32) {
     let names = vec![
         "HTTP__PORT",
         "HTTP__HOST",
-        "HTTP__WORKERS",
+        "QUEUE__WORKERS",
         "HTTP__MAX_BODY_BYTES",
         "HTTP__BODY_TIMEOUT_MS",
         "HTTP__DRAIN_SECONDS",
@@ -74,7 +74,7 @@ fn settings(cases: u32) {
         "REQUESTER__JWT__SCOPE",
         "REQUESTER__JWT__SCOPE_CLAIMS",
         "REQUESTER__JWT__REQUIRED_CLAIMS",
-        "REQUESTER__JWT__LEEWAY_SECONDS",
+        "REQUESTER__JWT__REFRESH_SECONDS",
         "LOG__FORMAT",
         "LOG__LEVEL",
         "NO__SUCH__THING",

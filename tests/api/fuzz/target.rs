@@ -40,8 +40,6 @@ impl Target {
         // A busy machine is no reason for a 503, and a body that does not come is not waited for.
         let waits = [
             ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "12000"),
-            ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "11000"),
-            ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "11000"),
             ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
             // Contexts of traces are read only where traces are made.
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),

@@ -27,11 +27,10 @@ const ROLE: &str = "the_service";
 const GIVEN: (&str, &str) = ("CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS", "given");
 
 /// A machine that has much else to do takes its time; the settings of the sessions are the role's.
-const GIVEN_AND_PATIENT: [(&str, &str); 5] = [
+const GIVEN_AND_PATIENT: [(&str, &str); 4] = [
     GIVEN,
     // Without it, the log begins with a warning.
     ("CUSTOMER_DELETION__HTTP__ALLOWED_HOSTS", "127.0.0.1"),
-    ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "8000"),
     ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "9000"),
     ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "5000"),
 ];

@@ -229,13 +229,7 @@ async fn every_error_at_every_place(#[case] resource: Resource) {
 #[case::product(Resource::Product)]
 #[tokio::test]
 async fn the_tries_of_a_call_have_one_deadline(#[case] resource: Resource) {
-    let injector = Injector::start_with(|settings| {
-        settings.database.deadline = Duration::from_secs(7);
-        settings.database.statement_timeout = Duration::from_secs(6);
-        settings.database.acquire_timeout = Duration::from_secs(6);
-        settings.database.lock_timeout = Duration::from_secs(5);
-    })
-    .await;
+    let injector = Injector::start_with(|settings| settings.database.deadline = Duration::from_secs(7)).await;
     let ids = rows(&injector, resource).await;
     let place = format!("{}: before insert of operation", deletion(resource));
     let fault = Fault { delay: 2.8, ..Fault::new(place, "40001") };

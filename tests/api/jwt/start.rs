@@ -64,7 +64,6 @@ fn assert_stopped(output: &Output, setting: &str, part: &str) {
 #[case::a_url_of_a_file(&[("JWKS_URL", "file:///etc/jwks.json")], "JWKS_URL", "https://")]
 #[case::plain_http_over_a_network(&[("JWKS_URL", "http://issuer.example/")], "JWKS_URL", "https")]
 #[case::plain_http_to_a_name_like_the_loopback(&[("JWKS_URL", "http://localhost.example/")], "JWKS_URL", "https")]
-#[case::a_leeway_that_is_long(&[("JWKS_URL", "https://issuer.example/"), ("LEEWAY_SECONDS", "301")], "LEEWAY_SECONDS", "0 to 300")]
 #[case::a_refresh_without_a_pause(&[("JWKS_URL", "https://issuer.example/"), ("REFRESH_SECONDS", "0")], "REFRESH_SECONDS", "1 to")]
 #[case::an_issuer_without_a_configuration(&[("ISSUER", "http://me:hunter2@issuer.example/")], "ISSUER", "JWKS_URL")]
 #[case::claims_of_no_scope(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_CLAIMS", "roles")], "SCOPE_CLAIMS", "SCOPE")]

@@ -11,7 +11,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use customer_deletion::config;
 use customer_deletion::schema::{MIGRATOR, Runner, SchemaError};
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -54,8 +53,7 @@ async fn migrate_and_tell(
     told: &Told,
 ) -> Result<(i64, i64), SchemaError> {
     let tell = |line: &str| told.0.lock().unwrap().push(line.to_owned());
-    let settings = config::Migration { patience, ..config::Migration::default() };
-    Runner { migrator, settings, tell: &tell }.run(&database.url.parse().unwrap()).await
+    Runner { migrator, patience, tell: &tell }.run(&database.url.parse().unwrap()).await
 }
 
 /// What migrations have told so far. Cheap to clone.

@@ -110,7 +110,7 @@ async fn operations_that_cannot_be_done_do_not_hold_up_those_of_others() {
     }
     let _worker = TestService::beside(&service, |settings| {
         settings.queue.workers = 1;
-        settings.queue.lock_timeout = Duration::from_secs(1);
+        settings.database.deadline = Duration::from_millis(2500);
     })
     .await;
     for operation in others {
@@ -239,7 +239,7 @@ async fn sigterm_lets_an_operation_end() {
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
     let waiting_one =
         accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
-    let mut process = Process::serve(&service.database.url);
+    let mut process = Process::serve_patiently(&service.database.url);
     until_somebody_waits_for_a_lock(&service).await;
     process.send_sigterm();
     until_logged(&process, |line| line["message"] == "shutting down: calls in flight may end").await;
@@ -258,19 +258,28 @@ async fn sigterm_hands_back_what_takes_longer() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
-    let holder = hold(&service.database.pool, contact).await;
+    let pool = &service.database.pool;
+    sqlx::raw_sql(
+        "create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(60); return new; end $$;
+         create trigger slowly before update on contact for each row execute function slowly();",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
     let mut process = Process::serve_with(
         &service.database.url,
         &[
             ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "300"),
             ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "3"),
-            ("CUSTOMER_DELETION__QUEUE__LEASE_SECONDS", "5"),
-            // Shorter than PostgreSQL takes to notice that the attempt's client is gone.
-            ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "100"),
+            // The lock timeout is shorter than PostgreSQL takes to notice that the attempt's client is gone.
+            ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "1000"),
         ],
     );
-    until_somebody_waits_for_a_lock(&service).await;
+    let asleep = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+    while sqlx::query_scalar::<_, i64>(asleep).fetch_one(pool).await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(process.terminate().await, Some(0));
     assert_eq!(details(&service, family.requester, operation).await["status"], "OPEN");
     let log = process.log();
@@ -279,8 +288,8 @@ async fn sigterm_hands_back_what_takes_longer() {
         sqlx::query_scalar("select attempts from operation_queue").fetch_one(&service.database.pool).await.unwrap();
     assert_eq!(attempts, 0, "an attempt that was broken off counts");
 
+    sqlx::raw_sql("drop trigger slowly on contact").execute(pool).await.unwrap();
     let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
-    holder.rollback().await.unwrap();
     assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
     assert_agreement(&service.database.pool).await;
 }

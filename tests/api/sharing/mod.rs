@@ -22,13 +22,10 @@ use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
 
 /// One connection, and time enough for a test to prepare what happens while it is busy, however busy the machine is.
-const SETTINGS: [(&str, &str); 8] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("CUSTOMER_DELETION__LOG__LEVEL", "info,customer_deletion::repository::sharing=trace"),
     ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
     ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "1"),
-    ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "15000"),
-    ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "16000"),
-    ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "17000"),
     ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "18000"),
     ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "20"),
 ];

@@ -146,7 +146,7 @@ const THEN_MOVING: &str =
 #[case::its_customer_of_whom_an_older_state_is_free(&[RENAMING_AND_MOVING, THEN_MOVING])]
 #[tokio::test]
 async fn what_somebody_holds_holds_up_its_own_call_alone(#[case] statements: &[&'static str]) {
-    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "5000")]).await;
+    let stage = Stage::new().await;
     let held = stage.world.contact(stage.family.second_sub_customer).await;
     let free = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
     let call = |id: Uuid| stage.own_call(Resource::Contact, &[id]);

@@ -5,8 +5,9 @@ use rstest::rstest;
 use uuid::Uuid;
 
 use super::{Stage, answers, code};
-use crate::support::client;
+use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::word;
+use crate::support::{TestDatabase, client};
 
 #[rstest]
 #[case::contact(Resource::Contact)]
@@ -175,35 +176,47 @@ async fn a_service_that_is_told_not_to_share_does_not() {
     assert_eq!(stage.shared("contact").await, [0.0, 0.0, 0.0]);
 }
 
+/// One whose only connection goes silent. A call that has it waits for its whole deadline, and those behind it give up before.
+async fn silent_stage(deadline_ms: &str) -> (Stage, Proxy) {
+    let database = TestDatabase::migrated().await;
+    let proxy = Proxy::in_front_of(&database.url).await;
+    let url = proxy.url(&database.url);
+    (Stage::on(database, &url, &[("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", deadline_ms)]).await, proxy)
+}
+
 #[tokio::test]
 async fn a_call_that_waits_too_long_leaves_the_queue_and_is_not_done() {
-    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "3000")]).await;
+    let (stage, proxy) = silent_stage("10000").await;
     let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
 
     let occupied = stage.occupy().await;
+    proxy.set(Weather::Frozen);
     let waiting = stage.queue(contacts[..2].iter().map(|id| stage.own_call(Resource::Contact, &[*id]))).await;
     for answer in answers(waiting).await {
         assert_eq!(code(&answer), (503, "GLOBAL_1001".to_owned()));
     }
     assert_eq!(stage.metric("customer_deletion_database_wait_timeouts_total").await, 2.0);
     let last = stage.queue([stage.own_call(Resource::Contact, &contacts[2..])]).await;
-    occupied.let_go().await;
+    proxy.set(Weather::Fair);
 
     answers(last).await[0].assert_deleted();
+    assert_eq!(code(&occupied.call.await.unwrap()), (503, "GLOBAL_1001".to_owned()));
     assert_eq!(stage.world.deleted(Resource::Contact, &contacts).await, contacts[2..]);
-    assert_eq!(stage.world.operations().await, 2);
+    assert_eq!(stage.world.operations().await, 1);
 }
 
-/// Neither the probes nor what the service looks after by itself: both use the connections of the calls.
+/// Neither the readiness checks nor the upkeep of the service: both use the connections of the calls.
 #[tokio::test]
 async fn only_waits_of_calls_are_counted() {
-    let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "1000")]).await;
+    let (stage, proxy) = silent_stage("5000").await;
     let occupied = stage.occupy().await;
+    proxy.set(Weather::Frozen);
     let counted = stage.metric("customer_deletion_database_wait_seconds_count").await;
 
     let ready = client().get(format!("http://{}/health/ready", stage.process.management_address)).send().await.unwrap();
     assert_eq!(ready.status(), 503);
     assert_eq!(stage.metric("customer_deletion_database_wait_timeouts_total").await, 0.0);
     assert_eq!(stage.metric("customer_deletion_database_wait_seconds_count").await, counted);
-    occupied.let_go().await;
+    proxy.set(Weather::Fair);
+    assert_eq!(code(&occupied.call.await.unwrap()), (503, "GLOBAL_1001".to_owned()));
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{LazyLock, Mutex};
 
-use customer_deletion::config::Log;
+use customer_deletion::config::{Log, Settings};
 use customer_deletion::telemetry;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -18,7 +18,7 @@ static OFFENCES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 pub fn watch() {
     static WATCHED: LazyLock<()> = LazyLock::new(|| {
         let settings =
-            Log { level: "info,customer_deletion=trace,actix_web=debug,actix_http=debug".to_owned(), ..Log::default() };
+            Log { level: "info,customer_deletion=trace,actix_web=debug,actix_http=debug".to_owned(), ..Settings::default().log };
         telemetry::log(&settings, Watch, false).expect("the level is one").init();
     });
     LazyLock::force(&WATCHED);

@@ -12,13 +12,8 @@ use super::service::send;
 
 /// Waits that are no reason for a 503 on a machine that has much to do, as those of a service in this process are. For tests whose
 /// calls must succeed, and that test no wait.
-pub const PATIENT: [(&str, &str); 5] = [
-    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "5000"),
-    ("CUSTOMER_DELETION__DATABASE__LOCK_TIMEOUT_MS", "7000"),
-    ("CUSTOMER_DELETION__DATABASE__STATEMENT_TIMEOUT_MS", "8000"),
-    ("CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS", "8000"),
-    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "9000"),
-];
+pub const PATIENT: [(&str, &str); 2] =
+    [("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "4000"), ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "11000")];
 
 /// The built binary, or that of `TEST_BINARY`, with nothing of this process's settings.
 pub fn command(arguments: &[&str]) -> Command {
@@ -66,7 +61,6 @@ impl Process {
             .env("CUSTOMER_DELETION__HTTP__PORT", "0")
             .env("CUSTOMER_DELETION__MANAGEMENT__HOST", "127.0.0.1")
             .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0")
-            .env("CUSTOMER_DELETION__QUEUE__LOCK_TIMEOUT_MS", "10000")
             .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
             .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
             .envs(environment.iter().copied())

@@ -62,13 +62,11 @@ impl TestService {
         let mut settings = Settings { database: Database { url, ..patient() }, ..Settings::default() };
         settings.http.host = "127.0.0.1".parse().unwrap();
         settings.http.port = 0;
-        settings.http.workers = 2;
         settings.http.drain_seconds = 5;
         settings.management.host = settings.http.host;
         settings.management.port = 0;
         // A test that has operations done says so; the others need no session for that.
         settings.queue.workers = 0;
-        settings.queue.lock_timeout = Duration::from_secs(10);
         settings.requester.source = Some("header".to_owned());
         settings.requester.header.trusted_peers = "127.0.0.0/8".to_owned();
         change(&mut settings);
@@ -163,13 +161,7 @@ impl Drop for TestService {
 
 /// Waits that are no reason for a 503 on a machine that has much to do. Tests of the waits themselves have the defaults.
 pub fn patient() -> Database {
-    Database {
-        lock_timeout: Duration::from_secs(7),
-        statement_timeout: Duration::from_secs(8),
-        acquire_timeout: Duration::from_secs(8),
-        deadline: Duration::from_secs(9),
-        ..Database::default()
-    }
+    Database { deadline: Duration::from_secs(11), ..Database::default() }
 }
 
 /// Gives a service the waits that it has when nobody sets them.
