@@ -2,16 +2,17 @@ FROM rust:1-slim-trixie AS build
 WORKDIR /build
 COPY . .
 
-# The caches keep downloaded and compiled dependencies from one build to the next. Cargo judges by times whether a file has
-# changed, and these sources may be older than what another checkout left in the cache: so their roots are touched.
+# The caches keep downloaded and compiled dependencies from one build to the next. Cargo compares times to see
+# whether a file has changed. These sources may be older than those of another checkout in the cache, so their
+# roots are touched.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,id=customer-deletion-target,target=/build/target,sharing=locked \
     touch build.rs src/lib.rs src/main.rs \
  && cargo build --release --locked \
  && install -D --mode=0555 target/release/customer-deletion /image/usr/local/bin/customer-deletion
 
-# What the binary needs at run time: the C libraries it is linked to, how names are looked up, and the certificates of the
-# public authorities. The package records let scanners see which versions of the libraries these are.
+# The files that the binary needs at run time: its C libraries, the configuration of name lookups, and the
+# certificates of the public authorities. Scanners read the versions of the libraries in the package records.
 RUN ldd /image/usr/local/bin/customer-deletion | grep -o '/[^ ]*' \
   | xargs cp --parents --dereference --target-directory=/image \
  && cp --parents --dereference --target-directory=/image \
@@ -21,8 +22,8 @@ RUN ldd /image/usr/local/bin/customer-deletion | grep -o '/[^ ]*' \
  && mkdir -p /image/var/lib/dpkg \
  && dpkg-query --status libc6 libgcc-s1 >/image/var/lib/dpkg/status
 
-# From scratch, because the service runs no other program: without a shell and a package manager, there are none to attack
-# and none to update. The libraries are Debian's own.
+# The image starts empty, because the service runs no other program. Without a shell and a package manager,
+# there are none to attack and none to update. The libraries are Debian's.
 FROM scratch
 COPY --from=build /image /
 USER 65532:65532
@@ -32,7 +33,7 @@ HEALTHCHECK --interval=5s --timeout=5s --start-period=30s CMD ["customer-deletio
 ENTRYPOINT ["customer-deletion"]
 CMD ["serve"]
 
-# The version is that of Cargo.toml. The builder knows the others: a commit, a time like
+# The version is the one of Cargo.toml. The builder sets the others: a commit, a time like
 # 2026-01-31T12:00:00Z, a URL.
 ARG VERSION=0.1.0 REVISION=unknown CREATED=unknown SOURCE=unknown
 LABEL org.opencontainers.image.title="customer-deletion" \

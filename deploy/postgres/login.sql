@@ -1,9 +1,9 @@
--- A role that the service logs in as, with the rights of customer_deletion_service.
+-- Creates a role as which the service logs in, with the rights of customer_deletion_service.
 --
 --   psql -v ON_ERROR_STOP=1 -v role=the_service -v password=choose-one -f deploy/postgres/login.sql "$DATABASE_URL"
 --
--- Run again, it changes the password. A superuser and an owner of the schema are refused: the
--- service would have their power.
+-- If the role exists, its password is changed. A superuser and an owner of the schema are refused, because the
+-- service would have their rights.
 
 select set_config('customer_deletion.login', :'role', false) as role \gset login_
 do $$

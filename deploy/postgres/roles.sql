@@ -1,35 +1,36 @@
--- Who may do what: four roles, and exactly what each of them needs.
+-- Four roles, and the rights that each of them needs.
 --
 --   psql -v ON_ERROR_STOP=1 -f deploy/postgres/roles.sql "$DATABASE_URL"
 --
--- Run it after every `customer-deletion migrate`, in the database of the service: the first time as a superuser, or as whoever
--- owns the database and may create roles; then any member of customer_deletion_owner will do. Who owns a second database of the
--- cluster, and did not make its roles, is made a member first. It can be run at any time, also under load: of rights on the
--- tables and views of the service, on their schema, and to create and to make temporary tables in the database, it leaves the
--- last three of these roles with what stands below, and takes whatever else was granted them. What was granted on the schema or
--- the database only a superuser takes, or who owns the database: run by others, the file warns that it revoked nothing there.
--- It takes no membership in other roles, and no right to anything else.
+-- Run it after every `customer-deletion migrate`, in the database of the service, also under load. The first time, run
+-- it as a superuser, or as an owner of the database who may create roles. Later, any member of customer_deletion_owner
+-- may run it. An owner of a second database of the cluster who did not create the roles must be made a member first.
 --
--- The roles are groups, and nobody logs in as one of them. Whoever logs in is made a member:
+-- The last three roles get the rights below. Other rights of theirs are revoked: on the tables and views of the service,
+-- on their schema, and to create objects and temporary tables in the database. On the schema and the database, this
+-- takes a superuser or the owner of the database; run by others, the file warns that it revoked nothing there.
+-- Memberships in other roles, and rights to other objects, stay.
+--
+-- The roles are groups, and nobody logs in as one of them. A role that logs in is a member:
 --
 --   create role the_service login password 'choose-one' in role customer_deletion_service;
 --
 --   customer_deletion_owner        owns the schema, and migrates it
---   customer_deletion_service      deletes, as the running service does
---   customer_deletion_maintenance  gives back, and erases for good
+--   customer_deletion_service      is the running service: it deletes
+--   customer_deletion_maintenance  runs restore and purge
 --   customer_deletion_support      sees who deleted what, and no personal data
 --
 -- Other services that write here, and other readers, have roles of their own.
 
 begin;
 
--- Roles belong to the cluster, and may be there already for another database.
+-- Roles belong to the cluster, and may exist already for another database.
 do $$
 declare
   wanted text;
 begin
-  -- Other migration tools have a table schema_version too. Tables beside theirs, like customer, are
-  -- not to be taken over.
+  -- Other migration tools have a table schema_version too. This file must not take over tables beside
+  -- theirs, like customer.
   if not exists (
     select
     from pg_class
@@ -52,8 +53,9 @@ begin
     end if;
   end loop;
 
-  -- Only a member can hand the tables over, and grant what stands below. Who made a role is in PostgreSQL 16 and newer not one
-  -- that may become it, and older ones do not tell these apart. A superuser is a member of every role.
+  -- Only a member can change the owner of the tables, and grant the rights below. Since PostgreSQL 16, the creator of a
+  -- role may not become it without a grant; older versions do not make this difference. A superuser is a member of
+  -- every role.
   if not pg_has_role('customer_deletion_owner', 'usage')
     or not pg_has_role(
       'customer_deletion_owner', case when current_setting('server_version_num')::int < 160000 then 'member' else 'set' end
@@ -64,9 +66,9 @@ begin
 end
 $$;
 
--- The owner makes what migrations make: tables in the schema, and publications in the database. Nobody else makes anything: not
--- even temporary tables, which a role may otherwise have in any database. Who needs some is granted that by name. This comes
--- first, because what is handed over below goes only to a role that may create in the schema.
+-- Only the owner creates objects: tables in the schema, and publications in the database. By default, every role may
+-- create temporary tables in any database; that is revoked. Grant it by name to a role that needs it. This block is the
+-- first, because a new owner of a table must have the right to create objects in its schema.
 do $$
 declare
   publication name;
@@ -104,8 +106,8 @@ begin
 end
 $$;
 
--- Everything belongs to the owner, whoever migrated, and nobody else has any right that is not granted below. A table that is
--- the owner's already is left alone, because a change of its owner would wait for every transaction on it.
+-- Everything belongs to the owner, whoever migrated, and other roles have only the rights that are granted below. A
+-- table that the owner has already is skipped, because a change of its owner would wait for every transaction on it.
 do $$
 declare
   relation regclass;
@@ -155,7 +157,7 @@ begin
 end
 $$;
 
--- The service. It reads what decides about a deletion, and nothing else that is in those rows.
+-- The service reads the columns that decide about a deletion, and no others.
 grant select on schema_version to customer_deletion_service;
 grant select (id, parent_id, deleted_at) on customer to customer_deletion_service;
 grant select (id, customer_id, deleted_at) on contact, address, subscriber, sell_plan, zone, product
@@ -164,60 +166,62 @@ grant select (id, customer_id, sub_customer_id, subscriber_id, sell_plan_id, del
   to customer_deletion_service;
 grant select (product_id, live) on product_allocation to customer_deletion_service;
 
--- It deletes.
+-- It deletes rows.
 grant update (deleted_at, deleted_by) on contact, address, external_params, zone, product to customer_deletion_service;
 
--- It holds rows still that it does not delete. PostgreSQL lets a role lock a row if it may update any of its columns: these
--- three take no other value than the one that they have.
+-- It locks rows that it does not delete. PostgreSQL lets a role lock a row if the role may update one of its columns.
+-- These three columns take no other value than their present one.
 grant update (live) on customer to customer_deletion_service;
 grant update (held) on subscriber, sell_plan to customer_deletion_service;
 
--- It records its calls. When it recorded them is the database's to say.
+-- It records its calls. The database sets the time.
 grant select on operation to customer_deletion_service;
 grant insert (
   id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, idempotency_key, completed_at
 ) on operation to customer_deletion_service;
 
--- It does later what callers do not wait for: it ends an operation that is open, once, and keeps the queue.
+-- It executes accepted operations: it ends an open one, once, and maintains the queue.
 grant update (status, error_code, failed_ids, deleted_rows, idempotency_key, completed_at) on operation
   to customer_deletion_service;
 grant select, delete on operation_queue to customer_deletion_service;
 grant insert (operation_id, requester_id, customer_id, turn) on operation_queue to customer_deletion_service;
 grant update (turn, attempts, lease_id, free_at) on operation_queue to customer_deletion_service;
 
--- The maintenance: `restore` takes a deletion back, `purge` erases rows for good. Neither reads what is in the rows.
+-- The maintenance: `restore` undoes a deletion, `purge` erases rows for good. Neither reads the data in the rows.
 grant select on schema_version to customer_deletion_maintenance;
 grant select (id, parent_id, deleted_at, live) on customer to customer_deletion_maintenance;
 grant select (id, customer_id, deleted_at) on subscriber, sell_plan to customer_deletion_maintenance;
 grant select (id, customer_id, deleted_at, deleted_by) on contact, address, external_params, zone, product
   to customer_deletion_maintenance;
 grant select (sub_customer_id, subscriber_id, sell_plan_id) on external_params to customer_deletion_maintenance;
--- Whether it is taken.
+-- `restore` checks whether the name of a zone is taken.
 grant select (name) on zone to customer_deletion_maintenance;
 grant select (id, product_id, customer_id, live) on product_allocation to customer_deletion_maintenance;
 grant select (id, requester_id, customer_id, resource, target_ids, deleted_rows, status, created_at) on operation
   to customer_deletion_maintenance;
 grant select (operation_id, restored_by, restored_at) on restoration
   to customer_deletion_maintenance;
--- Where a row lies: tables are read a piece at a time.
+-- The place of a row in its table: `purge` reads tables a piece at a time.
 grant select (ctid) on contact, address, external_params, zone, product to customer_deletion_maintenance;
 
--- `restore` takes back, and holds what the rows hang on. The database says who restored, and when.
+-- `restore` undoes a deletion, and locks the entities that the rows refer to. The database sets the role and the time
+-- of a restore.
 grant update (deleted_at, deleted_by) on contact, address, external_params, zone to customer_deletion_maintenance;
 grant update (live) on customer to customer_deletion_maintenance;
 grant update (held) on subscriber, sell_plan to customer_deletion_maintenance;
 grant insert (id, operation_id, requester_id, customer_id, resource, restored_ids) on restoration
   to customer_deletion_maintenance;
 
--- `purge` erases, and locks what it erases. For products that takes a right to update, and none that changes anything: live ones
--- have no deleter, and the deletion of others is final. Customers, subscribers and sell plans go by `purge --customer` alone.
+-- `purge` locks rows and erases them. To lock products it needs a right to update, which can change nothing: live
+-- products have no deleter, and the deletion of the others is final. Only `purge --customer` erases customers,
+-- subscribers and sell plans.
 grant update (deleted_by) on product to customer_deletion_maintenance;
 grant delete on
   contact, address, external_params, zone, product, product_allocation, operation, restoration,
   customer, subscriber, sell_plan
   to customer_deletion_maintenance;
 
--- Support: the history, the calls without their keys, and who the customers are.
+-- Support: the history, the calls without their keys, the queue, and the names of the customers.
 grant select on deletion_history to customer_deletion_support;
 grant select (
   id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, created_at, completed_at
