@@ -78,7 +78,8 @@ async fn serve() -> Result<(), AnyError> {
 
 async fn migrate() -> Result<(), AnyError> {
     let settings = Settings::load()?;
-    let runner = Runner { migrator: &MIGRATOR, patience: settings.migration.patience, tell: &|line| eprintln!("{line}") };
+    let runner =
+        Runner { migrator: &MIGRATOR, patience: settings.migration.patience, tell: &|line| eprintln!("{line}") };
     let (before, after) = runner.run(&settings.database.connect_options()?).await?;
     if before == after {
         println!("the schema is up to date, at version {after}");

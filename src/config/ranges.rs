@@ -54,9 +54,11 @@ impl Settings {
     fn validate_waits(&self) -> Result<(), SettingsError> {
         let longest_call = self.longest_call();
         if longest_call > LONGEST_CALL {
-            let wait_for_key = if self.requester.is_jwt() { format!(" and the {WAIT_FOR_KEY:?} for a key") } else { String::new() };
+            let wait_for_key =
+                if self.requester.is_jwt() { format!(" and the {WAIT_FOR_KEY:?} for a key") } else { String::new() };
             let deadline = variable("database.deadline_ms");
-            let problem = format!("must be at most {LONGEST_CALL:?} with {deadline}{wait_for_key}: gateways give up after 29s");
+            let problem =
+                format!("must be at most {LONGEST_CALL:?} with {deadline}{wait_for_key}: gateways give up after 29s");
             return Err(SettingsError::new("http.body_timeout_ms", problem));
         }
         if Duration::from_secs(self.http.drain_seconds) < longest_call {

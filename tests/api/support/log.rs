@@ -17,8 +17,10 @@ static OFFENCES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// Looks at everything that services in this process log from now on.
 pub fn watch() {
     static WATCHED: LazyLock<()> = LazyLock::new(|| {
-        let settings =
-            Log { level: "info,customer_deletion=trace,actix_web=debug,actix_http=debug".to_owned(), ..Settings::default().log };
+        let settings = Log {
+            level: "info,customer_deletion=trace,actix_web=debug,actix_http=debug".to_owned(),
+            ..Settings::default().log
+        };
         telemetry::log(&settings, Watch, false).expect("the level is one").init();
     });
     LazyLock::force(&WATCHED);
