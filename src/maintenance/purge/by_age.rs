@@ -47,6 +47,8 @@ impl Ages {
 
 /// Erases what is old enough.
 pub async fn erase(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
+    // The summary has a line for each, whatever is erased.
+    ["operation", "restoration"].into_iter().for_each(|word| eraser.tally.add(word, 0));
     go_through_operations(eraser, ages).await?;
     if !ages.recorded_only {
         for resource in Resource::ALL {

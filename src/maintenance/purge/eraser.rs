@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::progress::Progress;
-use super::statements::{self, Belonging, Due};
+use super::refusals::{self, Refusals};
+use super::statements::{self, Batch, Belonging, Due};
 use super::tally::Tally;
 use crate::maintenance::{MaintenanceError, has_sqlstate};
 use crate::resource::Resource;
@@ -17,10 +18,10 @@ use crate::resource::Resource;
 /// A rest is at least this many times as long as the work before it, so that a busy server gets more of it.
 const REST: u32 = 4;
 
-/// Somebody holds what a batch needs: a lock, a deadlock, an allocation that was made meanwhile.
-const IN_USE: [&str; 3] = ["55P03", "40P01", "23503"];
+/// Another session holds a row that a batch needs: a lock timeout, a deadlock.
+const HELD: [&str; 2] = ["55P03", "40P01"];
 
-/// How it goes about it.
+/// The size of a batch, and the pause after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// How many rows a transaction erases at most.
@@ -37,30 +38,86 @@ pub struct Eraser {
     /// Whether nothing is erased, only counted.
     pub dry_run: bool,
     pub tally: Tally,
+    pub refusals: Refusals,
     pub progress: Progress,
+}
+
+/// Where the rows of a batch are.
+#[derive(Clone, Copy, Debug)]
+enum Rows {
+    Of(Resource, Due),
+    Beside(Belonging, Uuid),
+}
+
+impl Rows {
+    fn word(self) -> &'static str {
+        match self {
+            Rows::Of(resource, _) => resource.word(),
+            Rows::Beside(kind, _) => kind.word(),
+        }
+    }
 }
 
 impl Eraser {
     /// Erases those of the rows that are due.
     pub async fn erase(&mut self, resource: Resource, ids: &[Uuid], due: Due) -> Result<(), MaintenanceError> {
+        self.erase_all(Rows::Of(resource, due), ids).await
+    }
+
+    /// Erases what a deleted customer has besides the five resources.
+    pub async fn erase_belongings(&mut self, kind: Belonging, customer_id: Uuid) -> Result<(), MaintenanceError> {
+        let ids = statements::belongings(&mut self.session, kind, customer_id).await?;
+        self.erase_all(Rows::Beside(kind, customer_id), &ids).await
+    }
+
+    async fn erase_all(&mut self, rows: Rows, ids: &[Uuid]) -> Result<(), MaintenanceError> {
         for batch in ids.chunks(self.pace.batch_size) {
             let began = Instant::now();
-            self.erase_batch(resource, batch, due).await?;
+            self.erase_batch(rows, batch).await?;
             self.rest(began.elapsed()).await?;
         }
         Ok(())
     }
 
-    async fn erase_batch(&mut self, resource: Resource, ids: &[Uuid], due: Due) -> Result<(), MaintenanceError> {
-        let batch = match statements::erase(&mut self.session, resource, ids, due, self.dry_run).await {
-            Ok(batch) => batch,
-            Err(error) if has_sqlstate(&error, &IN_USE) => {
-                self.tally.held += ids.len() as u64;
-                return Ok(());
+    /// A batch that is refused because of a row is halved, until that row is alone. The others are erased.
+    async fn erase_batch(&mut self, rows: Rows, ids: &[Uuid]) -> Result<(), MaintenanceError> {
+        let mut parts = vec![ids];
+        while let Some(ids) = parts.pop() {
+            match self.try_to_erase(rows, ids).await {
+                Ok(()) => {}
+                Err(error) if has_sqlstate(&error, &HELD) => self.tally.held += ids.len() as u64,
+                Err(error) if refusals::is_about_a_row(&error) => match ids {
+                    [id] => self.refusals.add(&format!("{} {id}", rows.word()), &error),
+                    _ => {
+                        let (first, second) = ids.split_at(ids.len() / 2);
+                        parts.extend([second, first]);
+                    }
+                },
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => return Err(error.into()),
-        };
-        // What somebody holds is only known once it is tried.
+        }
+        Ok(())
+    }
+
+    async fn try_to_erase(&mut self, rows: Rows, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+        match rows {
+            Rows::Of(resource, due) => {
+                let batch = statements::erase(&mut self.session, resource, ids, due, self.dry_run).await?;
+                self.count(resource, batch);
+            }
+            Rows::Beside(kind, customer_id) => {
+                let erased = match self.dry_run {
+                    true => ids.len() as u64,
+                    false => statements::erase_belongings(&mut self.session, kind, customer_id, ids).await?,
+                };
+                self.tally.add(kind.word(), erased);
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, resource: Resource, batch: Batch) {
+        // A dry run tries nothing, and so does not know what another session holds.
         let erased = if self.dry_run { batch.due } else { batch.erased };
         self.tally.add(resource.word(), erased.unsigned_abs());
         self.tally.held += (batch.due - erased).unsigned_abs();
@@ -68,7 +125,6 @@ impl Eraser {
             self.tally.add(reference.word, batch.references.unsigned_abs());
             self.tally.add_in_use(resource, batch.in_use.unsigned_abs());
         }
-        Ok(())
     }
 
     /// Erases those of the operations that are older than `before` and explain no row that is kept.
@@ -93,44 +149,19 @@ impl Eraser {
         Ok(())
     }
 
-    /// Erases what a deleted customer has besides the five resources. False where something is held.
-    pub async fn erase_belongings(&mut self, kind: Belonging, customer_id: Uuid) -> Result<bool, MaintenanceError> {
-        if self.dry_run {
-            let count = statements::count_belongings(&mut self.session, kind, customer_id).await?;
-            self.tally.add(kind.word(), count.unsigned_abs());
-            return Ok(true);
+    /// Erases a deleted customer, unless something still refers to it.
+    pub async fn erase_customer(&mut self, id: Uuid) -> Result<(), MaintenanceError> {
+        let erased = match self.dry_run {
+            true => Ok(1),
+            false => statements::erase_customer(&mut self.session, id).await,
+        };
+        match erased {
+            Ok(erased) => self.tally.add("customer", erased),
+            Err(error) if has_sqlstate(&error, &HELD) => self.tally.held += 1,
+            Err(error) if refusals::is_about_a_row(&error) => self.refusals.add(&format!("customer {id}"), &error),
+            Err(error) => return Err(error.into()),
         }
-        let batch_size = self.pace.batch_size as i64;
-        loop {
-            let began = Instant::now();
-            match statements::erase_belongings(&mut self.session, kind, customer_id, batch_size).await {
-                Ok(erased) => {
-                    self.tally.add(kind.word(), erased);
-                    if erased == 0 {
-                        return Ok(true);
-                    }
-                }
-                Err(error) if has_sqlstate(&error, &IN_USE) => return Ok(false),
-                Err(error) => return Err(error.into()),
-            }
-            self.rest(began.elapsed()).await?;
-        }
-    }
-
-    /// Erases a deleted customer. False where something still refers to it.
-    pub async fn erase_customer(&mut self, id: Uuid) -> Result<bool, MaintenanceError> {
-        if self.dry_run {
-            self.tally.add("customer", 1);
-            return Ok(true);
-        }
-        match statements::erase_customer(&mut self.session, id).await {
-            Ok(erased) => {
-                self.tally.add("customer", erased);
-                Ok(erased == 1)
-            }
-            Err(error) if has_sqlstate(&error, &IN_USE) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(())
     }
 
     /// Leaves the server to others for a while. The one place where a purge is stopped: nothing is half done here.

@@ -5,6 +5,7 @@ mod by_age;
 mod eraser;
 mod of_customer;
 mod progress;
+mod refusals;
 mod statements;
 mod tally;
 
@@ -17,6 +18,7 @@ use self::age::Age;
 use self::by_age::Ages;
 use self::eraser::{Eraser, Pace};
 use self::progress::Progress;
+use self::refusals::Refusals;
 use self::tally::Tally;
 use super::{MaintenanceError, session};
 use crate::output::say;
@@ -69,7 +71,8 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
         stop: CancellationToken::new(),
         dry_run: arguments.dry_run,
         tally: Tally::new(),
-        progress: Progress::new(),
+        refusals: Refusals::default(),
+        progress: Progress::new(arguments.dry_run),
     };
     let token = eraser.stop.clone();
     let erased = tokio::select! {
@@ -89,7 +92,8 @@ async fn erase(eraser: &mut Eraser, arguments: &Arguments) -> Result<(), Mainten
         (None, Some(age)) => {
             let now = statements::now(&mut eraser.session).await?;
             let (rows, operations) = (age.before(now), arguments.operations_older_than.before(now));
-            by_age::erase(eraser, Ages { now, rows, operations, recorded_only: arguments.recorded_only }).await
+            by_age::erase(eraser, Ages { now, rows, operations, recorded_only: arguments.recorded_only }).await?;
+            eraser.refusals.written().map_or(Ok(()), |rows| Err(MaintenanceError::Incomplete(rows)))
         }
         (None, None) => unreachable!("one of the two is required"),
     }

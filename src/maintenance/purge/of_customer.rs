@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::eraser::Eraser;
 use super::statements::{self, Belonging, Due};
-use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
 use crate::resource::Resource;
 
@@ -24,13 +23,14 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
         eraser.erase(resource, &ids, due).await?;
     }
     if customer.live {
-        return require_all(&eraser.tally, 0);
+        return require_all(eraser, 0);
     }
     erase_the_rest(eraser, id, customer.below).await
 }
 
 /// Somebody asked for the erasure, and is told that it is done. So what is left is an error, which says what would help.
-fn require_all(tally: &Tally, below: i64) -> Result<(), MaintenanceError> {
+fn require_all(eraser: &Eraser, below: i64) -> Result<(), MaintenanceError> {
+    let tally = &eraser.tally;
     let held = match tally.held {
         0 => None,
         1 => Some("1 row is in use: purge the customer again later".to_owned()),
@@ -42,20 +42,18 @@ fn require_all(tally: &Tally, below: i64) -> Result<(), MaintenanceError> {
         1 => Some("the customer's own row stays, because 1 customer is below it".to_owned()),
         rows => Some(format!("the customer's own row stays, because {rows} customers are below it")),
     };
-    let reasons: Vec<String> = held.into_iter().chain(in_use).chain(own_row).collect();
+    let refused = eraser.refusals.written();
+    let reasons: Vec<String> = held.into_iter().chain(in_use).chain(own_row).chain(refused).collect();
     if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
 }
 
 async fn erase_the_rest(eraser: &mut Eraser, id: Uuid, below: i64) -> Result<(), MaintenanceError> {
+    // The summary has a line for each, whatever is erased.
+    Belonging::ALL.map(Belonging::word).into_iter().chain(["customer"]).for_each(|word| eraser.tally.add(word, 0));
     for kind in Belonging::ALL {
-        if !eraser.erase_belongings(kind, id).await? {
-            eraser.tally.held += 1;
-        }
+        eraser.erase_belongings(kind, id).await?;
     }
-    require_all(&eraser.tally, below)?;
-    if !eraser.erase_customer(id).await? {
-        let problem = "the customer's own row stays, because something still refers to it";
-        return Err(MaintenanceError::Incomplete(problem.to_owned()));
-    }
-    Ok(())
+    require_all(eraser, below)?;
+    eraser.erase_customer(id).await?;
+    require_all(eraser, below)
 }

@@ -12,13 +12,16 @@ const BAR_WIDTH: usize = 30;
 /// Written to standard error, so that standard output has the result alone.
 pub struct Progress {
     terminal: bool,
+    /// What becomes of the rows that are counted.
+    verb: &'static str,
     doing: &'static str,
     shown: Instant,
 }
 
 impl Progress {
-    pub fn new() -> Progress {
-        Progress { terminal: io::stderr().is_terminal(), doing: "", shown: Instant::now() }
+    pub fn new(dry_run: bool) -> Progress {
+        let verb = if dry_run { "to erase" } else { "erased" };
+        Progress { terminal: io::stderr().is_terminal(), verb, doing: "", shown: Instant::now() }
     }
 
     /// Something new is being gone through.
@@ -52,20 +55,22 @@ impl Progress {
         let mut output = io::stderr();
         // The work goes on when nobody reads.
         let _ = match self.terminal {
-            true => write!(output, "\r\x1b[K{}", bar(self.doing, done, erased)).and_then(|()| output.flush()),
-            false => writeln!(output, "{}", line(self.doing, done, erased)),
+            true => {
+                write!(output, "\r\x1b[K{}", bar(self.doing, done, erased, self.verb)).and_then(|()| output.flush())
+            }
+            false => writeln!(output, "{}", line(self.doing, done, erased, self.verb)),
         };
     }
 }
 
-fn bar(doing: &str, done: f64, erased: u64) -> String {
+fn bar(doing: &str, done: f64, rows: u64, verb: &str) -> String {
     let full = ((done.clamp(0.0, 1.0) * BAR_WIDTH as f64) as usize).min(BAR_WIDTH);
     let (full, empty) = ("#".repeat(full), ".".repeat(BAR_WIDTH - full));
-    format!("{doing:<16}[{full}{empty}] {:>3} %  {erased} erased", percent(done))
+    format!("{doing:<16}[{full}{empty}] {:>3} %  {rows} {verb}", percent(done))
 }
 
-fn line(doing: &str, done: f64, erased: u64) -> String {
-    format!("{doing}: {} % gone through, {erased} erased in all", percent(done))
+fn line(doing: &str, done: f64, rows: u64, verb: &str) -> String {
+    format!("{doing}: {} % gone through, {rows} {verb} in all", percent(done))
 }
 
 fn percent(done: f64) -> u8 {
@@ -78,14 +83,20 @@ mod tests {
 
     #[test]
     fn a_bar_fills_and_fits_a_narrow_terminal() {
-        assert_eq!(bar("contact", 0.0, 0), "contact         [..............................]   0 %  0 erased");
-        assert_eq!(bar("zone", 0.5, 1200), "zone            [###############...............]  50 %  1200 erased");
-        assert_eq!(bar("zone", 7.0, 9), "zone            [##############################] 100 %  9 erased");
-        assert!(bar("external-params", 1.0, 1_000_000_000).len() < 80);
+        assert_eq!(
+            bar("contact", 0.0, 0, "erased"),
+            "contact         [..............................]   0 %  0 erased"
+        );
+        assert_eq!(
+            bar("zone", 0.5, 1200, "to erase"),
+            "zone            [###############...............]  50 %  1200 to erase"
+        );
+        assert_eq!(bar("zone", 7.0, 9, "erased"), "zone            [##############################] 100 %  9 erased");
+        assert!(bar("external-params", 1.0, 1_000_000_000, "to erase").len() < 80);
     }
 
     #[test]
     fn a_line_is_plain() {
-        assert_eq!(line("contact", 0.419, 1200), "contact: 41 % gone through, 1200 erased in all");
+        assert_eq!(line("contact", 0.419, 1200, "erased"), "contact: 41 % gone through, 1200 erased in all");
     }
 }

@@ -209,34 +209,29 @@ impl Belonging {
     }
 }
 
-/// How many there are, once what the customer has of the five resources is gone.
-pub async fn count_belongings(
+/// The ids of what the customer has.
+pub async fn belongings(
     connection: &mut PgConnection,
     kind: Belonging,
     customer_id: Uuid,
-) -> Result<i64, sqlx::Error> {
-    macro_rules! count {
-        ($file:literal) => {
-            sqlx::query_file_scalar!($file, customer_id).fetch_one(connection).await
-        };
-    }
+) -> Result<Vec<Uuid>, sqlx::Error> {
     match kind {
-        Belonging::Allocation => count!("src/maintenance/sql/count_allocations_of_customer.sql"),
-        Belonging::Subscriber => count!("src/maintenance/sql/count_subscribers_of_customer.sql"),
-        Belonging::SellPlan => count!("src/maintenance/sql/count_sell_plans_of_customer.sql"),
+        Belonging::Allocation => ids!(connection, "src/maintenance/sql/allocations_of_customer.sql", customer_id),
+        Belonging::Subscriber => ids!(connection, "src/maintenance/sql/subscribers_of_customer.sql", customer_id),
+        Belonging::SellPlan => ids!(connection, "src/maintenance/sql/sell_plans_of_customer.sql", customer_id),
     }
 }
 
-/// Erases at most so many, if the customer is deleted.
+/// Erases them, if the customer is deleted.
 pub async fn erase_belongings(
     connection: &mut PgConnection,
     kind: Belonging,
     customer_id: Uuid,
-    count: i64,
+    ids: &[Uuid],
 ) -> Result<u64, sqlx::Error> {
     macro_rules! erase {
         ($file:literal) => {
-            sqlx::query_file!($file, customer_id, count).execute(connection).await
+            sqlx::query_file!($file, customer_id, ids).execute(connection).await
         };
     }
     let erased = match kind {

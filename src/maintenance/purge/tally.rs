@@ -52,6 +52,11 @@ impl Tally {
         let held = (self.held > 0).then_some(("left for the next purge, because somebody holds them", self.held));
         let in_use = self.in_use().map(|(reference, rows)| (reference.left, rows));
         let left = held.into_iter().chain(in_use).map(|(why, rows)| format!("\n{why}: {rows}"));
-        format!("{headline}{}", lines.chain(left).collect::<String>())
+        let unknown = only_counted.then(|| {
+            "\nnot known before it is tried: rows that somebody holds, and rows that foreign keys or triggers of other \
+             services keep"
+                .to_owned()
+        });
+        format!("{headline}{}", lines.chain(left).chain(unknown).collect::<String>())
     }
 }

@@ -1,13 +1,9 @@
 -- erase_sell_plans_of_customer: erases a batch of what a deleted customer has.
 --
--- $1 the deleted customer  $2 how many
+-- $1 the deleted customer  $2 ids
 delete from sell_plan
-where sell_plan.id = any(array(
-    select sell_plan.id
-    from sell_plan
-    join customer on customer.id = sell_plan.customer_id
-    where sell_plan.customer_id = $1
-      and customer.deleted_at is not null
-    order by sell_plan.id
-    limit $2
-  ))
+using customer
+where sell_plan.id = any($2)
+  and sell_plan.customer_id = $1
+  and customer.id = $1
+  and customer.deleted_at is not null

@@ -159,6 +159,13 @@ async fn of_a_deleted_customer_everything_goes_and_nothing_of_others() {
 }
 
 /// Whatever the command makes of it, the statements look for themselves.
+async fn ids_of(pool: &PgPool, table: &str, customer: Uuid) -> Vec<Uuid> {
+    let sql = format!("select id from {table} where customer_id = '{customer}'");
+    let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await.unwrap();
+    assert!(!ids.is_empty());
+    ids
+}
+
 #[tokio::test]
 async fn no_statement_erases_anything_of_a_live_customer() {
     let database = TestDatabase::migrated().await;
@@ -174,9 +181,7 @@ async fn no_statement_erases_anything_of_a_live_customer() {
         ("zone", include_str!("../../../src/maintenance/sql/erase_zones.sql")),
         ("product", include_str!("../../../src/maintenance/sql/erase_products.sql")),
     ] {
-        let ids = format!("select id from {table} where customer_id = '{customer}'");
-        let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(ids)).fetch_all(&database.pool).await.unwrap();
-        assert!(!ids.is_empty());
+        let ids = ids_of(&database.pool, table, customer).await;
         let erase = sqlx::query_as(sql).bind(ids).bind(OffsetDateTime::UNIX_EPOCH).bind(customer).bind(false);
         let (due, _, _, _): (i64, i64, i64, i64) = erase.fetch_one(&database.pool).await.unwrap();
         erased.push((table, due));
@@ -188,7 +193,8 @@ async fn no_statement_erases_anything_of_a_live_customer() {
     ] {
         // What refers to a subscriber or a sell plan would refuse this all the same.
         world.execute("delete from external_params where customer_id = $1", customer).await;
-        let erase = sqlx::query(sql).bind(customer).bind(100_i64).execute(&database.pool).await.unwrap();
+        let ids = ids_of(&database.pool, table, customer).await;
+        let erase = sqlx::query(sql).bind(customer).bind(ids).execute(&database.pool).await.unwrap();
         erased.push((table, erase.rows_affected() as i64));
     }
     let without_anything = world.customer(Some(family.requester)).await;

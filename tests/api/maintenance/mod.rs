@@ -5,6 +5,7 @@ mod load;
 mod operations;
 mod purge;
 mod purge_manners;
+mod refused_rows;
 mod restore;
 mod restore_refusals;
 
@@ -70,10 +71,9 @@ fn told(summary: &str, word: &str) -> u64 {
     line.unwrap_or_else(|| panic!("{word}: {summary}"))
 }
 
-/// All that the summary of a purge tells, without saying whether it was done or counted.
-#[track_caller]
-fn figures(summary: &str) -> &str {
-    summary.split_once('\n').unwrap().1
+/// The lines of a summary that a purge and its dry run have in common.
+fn figures(summary: &str) -> Vec<&str> {
+    summary.lines().skip(1).filter(|line| !line.starts_with("not known")).collect()
 }
 
 /// Makes rows look as if they had been deleted so many days ago, by a DBA who may switch off the guard.

@@ -1,7 +1,7 @@
--- count_allocations_of_customer: how many a deleted customer has, but for those that go with its own products.
+-- allocations_of_customer: the ids of a customer's allocations, except those that are erased with its own products.
 --
 -- $1 customer
-select count(*) as "count!"
+select product_allocation.id
 from product_allocation
 where product_allocation.customer_id = $1
   and not exists (
@@ -17,3 +17,4 @@ where product_allocation.customer_id = $1
           and other.live
       )
   )
+order by product_allocation.id

@@ -1,0 +1,57 @@
+//! The rows that the database does not let go: a foreign key of another service refers to them, or its trigger refuses.
+
+use sqlx::postgres::PgDatabaseError;
+
+/// How many rows are named. The others are counted.
+const NAMED: usize = 100;
+
+#[derive(Debug, Default)]
+pub struct Refusals {
+    named: Vec<String>,
+    count: u64,
+}
+
+impl Refusals {
+    pub fn add(&mut self, row: &str, error: &sqlx::Error) {
+        self.count += 1;
+        if self.named.len() < NAMED {
+            self.named.push(format!("{row}: {}", reason(error)));
+        }
+    }
+
+    /// A headline and a line for each row, or `None` if there is no refusal.
+    pub fn written(&self) -> Option<String> {
+        let rows = match self.count {
+            0 => return None,
+            1 => "1 row stays".to_owned(),
+            count => format!("{count} rows stay"),
+        };
+        let lines: String = self.named.iter().map(|line| format!("\n  {line}")).collect();
+        let more = match self.count - self.named.len() as u64 {
+            0 => String::new(),
+            more => format!("\n  and {more} more"),
+        };
+        Some(format!("{rows}, because foreign keys or triggers of other services refuse:{lines}{more}"))
+    }
+}
+
+/// Whether a statement about fewer rows may succeed. The first two characters of an SQLSTATE are its class.
+pub fn is_about_a_row(error: &sqlx::Error) -> bool {
+    // Data exceptions, triggered changes of data, integrity constraints, errors raised by functions.
+    const CLASSES: [&str; 6] = ["09", "22", "23", "27", "38", "P0"];
+    let state = error.as_database_error().and_then(|error| error.code());
+    state.is_some_and(|state| CLASSES.iter().any(|class| state.starts_with(class)))
+}
+
+fn reason(error: &sqlx::Error) -> String {
+    let Some(error) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+        return error.to_string();
+    };
+    match (error.code(), error.table(), error.constraint()) {
+        ("23503", Some(table), Some(constraint)) => {
+            let schema = error.schema().unwrap_or_default();
+            format!("{schema}.{table} refers to it (constraint {constraint})")
+        }
+        (state, ..) => format!("{} (SQLSTATE {state})", error.message()),
+    }
+}

@@ -1,0 +1,7 @@
+-- subscribers_of_customer: the ids of what a customer has.
+--
+-- $1 customer
+select subscriber.id
+from subscriber
+where subscriber.customer_id = $1
+order by subscriber.id
