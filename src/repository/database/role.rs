@@ -14,9 +14,9 @@ pub const HOW_TO_GRANT: &str = "deploy/postgres/roles.sql grants customer_deleti
 /// What the session's role may do.
 pub struct Role {
     name: String,
-    superuser: bool,
-    owner: bool,
-    /// Privileges that the service needs and the role has not, like `insert on operation`.
+    /// What the role may do and the service must not, like `the owner of the tables`.
+    power: Option<String>,
+    /// Privileges that the service needs and the role lacks, like `insert on operation`.
     missing: Vec<String>,
 }
 
@@ -33,13 +33,9 @@ impl Role {
     }
 
     fn refuse_owner(&self) -> Result<(), SettingsError> {
-        let power = match (self.superuser, self.owner) {
-            (true, _) => "is, or may become, a superuser",
-            (false, true) => "is, or may become, the owner of the tables",
-            (false, false) => return Ok(()),
-        };
+        let Some(power) = &self.power else { return Ok(()) };
         let problem = format!(
-            "is not true, and the database's role {} {power}; connect as a member of customer_deletion_service, which \
+            "is not true, and the database's role {} is, or may become, {power}; connect as a member of customer_deletion_service, which \
              deploy/postgres/roles.sql makes",
             self.name
         );

@@ -1,23 +1,44 @@
--- check_role: whether the session's role may do more than a service should, and what it may not do that this one must.
+-- check_role: the name of the session's role, a power that the service must not have, and the privileges
+-- that it lacks.
 --
--- Who may become another role may do what that role may. Tables that are not there yet are left out.
+-- A role has the powers of every role that it may become. Tables that do not exist yet are left out.
 select
   session_user as "name!",
-  exists (
-    select
-    from pg_roles
-    where pg_roles.rolsuper
-      and pg_has_role(session_user, pg_roles.oid, 'member')
-  ) as "superuser!",
-  exists (
-    select
-    from unnest(array[
-      'schema_version', 'customer', 'contact', 'address', 'subscriber', 'sell_plan', 'external_params', 'zone', 'product',
-      'product_allocation', 'operation', 'operation_queue'
-    ]) as own (name)
-    join pg_class on pg_class.oid = to_regclass(own.name)
-    where pg_has_role(session_user, pg_class.relowner, 'member')
-  ) as "owner!",
+  (
+    select power.name
+    from (
+      select 1 as rank, 'a superuser' as name, pg_roles.oid
+      from pg_roles
+      where pg_roles.rolsuper
+      union all
+      select 2, 'the owner of the tables', pg_class.relowner
+      from unnest(array[
+        'schema_version', 'customer', 'contact', 'address', 'subscriber', 'sell_plan', 'external_params', 'zone', 'product',
+        'product_allocation', 'operation', 'operation_queue'
+      ]) as own (name)
+      join pg_class on pg_class.oid = to_regclass(own.name)
+      union all
+      -- Each of these leads to the data of all tables, or to the operating system.
+      select 3, 'a member of ' || pg_roles.rolname, pg_roles.oid
+      from pg_roles
+      where pg_roles.rolname in (
+        'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_read_all_data', 'pg_write_all_data'
+      )
+      union all
+      select 4, 'a role with ' || attribute.name, pg_roles.oid
+      from pg_roles
+      cross join lateral (
+        values
+          ('CREATEROLE', pg_roles.rolcreaterole),
+          ('BYPASSRLS', pg_roles.rolbypassrls),
+          ('REPLICATION', pg_roles.rolreplication)
+      ) as attribute (name, has)
+      where attribute.has
+    ) as power
+    where pg_has_role(session_user, power.oid, 'member')
+    order by power.rank, power.name
+    limit 1
+  ) as power,
   array(
     select needed.privilege || ' on ' || needed.name
     from (

@@ -18,6 +18,12 @@ const SETTING: &str = "CUSTOMER_DELETION__DATABASE__ALLOW_OWNER";
 #[case::a_member_of_a_superuser_role("in role postgres_like", "superuser")]
 #[case::the_owner("in role customer_deletion_owner", "owner of the tables")]
 #[case::one_that_may_become_the_owner("noinherit in role customer_deletion_owner", "owner of the tables")]
+#[case::one_that_runs_programs("in role pg_execute_server_program", "a member of pg_execute_server_program")]
+#[case::one_that_writes_all_tables("in role pg_write_all_data", "a member of pg_write_all_data")]
+#[case::one_that_reads_all_tables("in role pg_read_all_data", "a member of pg_read_all_data")]
+#[case::one_that_creates_roles("createrole", "a role with CREATEROLE")]
+#[case::one_that_no_policy_holds("bypassrls", "a role with BYPASSRLS")]
+#[case::one_that_copies_the_cluster("replication", "a role with REPLICATION")]
 #[tokio::test]
 async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
     let database = TestDatabase::migrated().await;
