@@ -2,15 +2,9 @@
 -- operation with a row that it did not delete, or deleted at another time; an open operation that nobody will do, or one that
 -- waits to be done and has ended.
 with row_of as (
-  select id, deleted_at, deleted_by, 'contact' as resource from contact
-  union all
-  select id, deleted_at, deleted_by, 'address' from address
-  union all
-  select id, deleted_at, deleted_by, 'external-params' from external_params
-  union all
-  select id, deleted_at, deleted_by, 'zone' from zone
-  union all
-  select id, deleted_at, deleted_by, 'product' from product
+  -- The history has every resource: a test sees to that.
+  select id, deleted_at, operation_id as deleted_by, resource
+  from deletion_history
 ),
 orphan as (
   select row_of.id

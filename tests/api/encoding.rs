@@ -10,6 +10,7 @@ use customer_deletion::schema;
 use crate::maintenance;
 use crate::queued::{accept, ended};
 use crate::support::process::{command, output};
+use crate::support::resources::contract;
 use crate::support::{TestDatabase, TestService};
 
 /// The folders of the repository that have SQL in them.
@@ -71,7 +72,7 @@ async fn the_service_and_the_commands_work_in_a_latin1_database() {
         service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
         let operation = accept(&service, family.requester, customer, resource, &[other]).await;
         assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
-        if resource != Resource::Product {
+        if contract(resource).takes_list {
             let restore = ["restore", "--operation", &operation.to_string()];
             maintenance::run(&service.database, &restore).await.done();
         }

@@ -1,12 +1,10 @@
 //! What support and other readers see of deletions, and what it costs PostgreSQL.
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use uuid::Uuid;
 
-use crate::support::service::word;
-use crate::support::world::table;
+use crate::support::resources::{every_resource, most, table, word};
 use crate::support::{TestDatabase, TestService, World};
 
 const DBA_PAGE: &str = include_str!("../../docs/dba.md");
@@ -19,44 +17,44 @@ fn documented_question(row: Uuid) -> String {
     question.replace("3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098", &row.to_string())
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn support_learns_who_deleted_it_when_in_which_call_and_with_what_else(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let count = if resource == Resource::Product { 1 } else { 3 };
-    let mut rows = service.world.rows(resource, customer, count).await;
-    rows.sort();
-    let live = service.world.row(resource, customer).await;
-    let operation = service.delete(family.requester, customer, resource, &rows).await.assert_deleted();
+async fn support_learns_who_deleted_it_when_in_which_call_and_with_what_else() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let count = most(3, resource);
+        let mut rows = service.world.rows(resource, customer, count).await;
+        rows.sort();
+        let live = service.world.row(resource, customer).await;
+        let operation = service.delete(family.requester, customer, resource, &rows).await.assert_deleted();
 
-    let mut support = service.database.pool.begin().await.unwrap();
-    support.execute("set local role customer_deletion_support").await.unwrap();
-    let answers = sqlx::raw_sql(AssertSqlSafe(documented_question(rows[0]))).fetch_all(&mut *support).await.unwrap();
-    let [answer] = answers.as_slice() else { panic!("{} answers", answers.len()) };
+        let mut support = service.database.pool.begin().await.unwrap();
+        support.execute("set local role customer_deletion_support").await.unwrap();
+        let answers =
+            sqlx::raw_sql(AssertSqlSafe(documented_question(rows[0]))).fetch_all(&mut *support).await.unwrap();
+        let [answer] = answers.as_slice() else { panic!("{} answers", answers.len()) };
 
-    assert_eq!(answer.get::<String, _>("resource"), word(resource));
-    assert_eq!(answer.get::<Uuid, _>("id"), rows[0]);
-    assert_eq!(answer.get::<Uuid, _>("customer_id"), customer);
-    assert_eq!(answer.get::<Uuid, _>("operation_id"), operation);
-    assert_eq!(answer.get::<Uuid, _>("requester_id"), family.requester);
-    assert_eq!(answer.get::<String, _>("requester_name"), "A customer");
-    assert_eq!(answer.get::<Vec<Uuid>, _>("deleted_with"), rows[1..]);
-    let deleted_at = format!(
-        "select deleted_at = (select deleted_at from {} where id = $1) from deletion_history where id = $1",
-        table(resource)
-    );
-    let same: bool =
-        sqlx::query_scalar(AssertSqlSafe(deleted_at)).bind(rows[0]).fetch_one(&service.database.pool).await.unwrap();
-    assert!(same, "one timestamp");
-    let of_live = sqlx::raw_sql(AssertSqlSafe(documented_question(live))).fetch_all(&mut *support).await.unwrap();
-    assert!(of_live.is_empty(), "a live row has no history");
+        assert_eq!(answer.get::<String, _>("resource"), word(resource));
+        assert_eq!(answer.get::<Uuid, _>("id"), rows[0]);
+        assert_eq!(answer.get::<Uuid, _>("customer_id"), customer);
+        assert_eq!(answer.get::<Uuid, _>("operation_id"), operation);
+        assert_eq!(answer.get::<Uuid, _>("requester_id"), family.requester);
+        assert_eq!(answer.get::<String, _>("requester_name"), "A customer");
+        assert_eq!(answer.get::<Vec<Uuid>, _>("deleted_with"), rows[1..]);
+        let deleted_at = format!(
+            "select deleted_at = (select deleted_at from {} where id = $1) from deletion_history where id = $1",
+            table(resource)
+        );
+        let same: bool = sqlx::query_scalar(AssertSqlSafe(deleted_at))
+            .bind(rows[0])
+            .fetch_one(&service.database.pool)
+            .await
+            .unwrap();
+        assert!(same, "one timestamp");
+        let of_live = sqlx::raw_sql(AssertSqlSafe(documented_question(live))).fetch_all(&mut *support).await.unwrap();
+        assert!(of_live.is_empty(), "a live row has no history");
+    }
 }
 
 #[tokio::test]
@@ -133,23 +131,19 @@ async fn every_question_to_the_history_goes_through_indexes() {
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_live_view_has_the_live_rows(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let rows = service.world.rows(resource, customer, 2).await;
-    service.delete_one(family.requester, customer, resource, rows[0]).await.assert_deleted();
+async fn a_live_view_has_the_live_rows() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let rows = service.world.rows(resource, customer, 2).await;
+        service.delete_one(family.requester, customer, resource, rows[0]).await.assert_deleted();
 
-    let sql = format!("select id from live_{}", table(resource));
-    let live: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&service.database.pool).await.unwrap();
-    assert_eq!(live, rows[1..]);
+        let sql = format!("select id from live_{}", table(resource));
+        let live: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&service.database.pool).await.unwrap();
+        assert_eq!(live, rows[1..]);
+    }
 }
 
 #[tokio::test]

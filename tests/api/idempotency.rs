@@ -2,9 +2,9 @@
 
 use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
-use rstest::rstest;
 use uuid::Uuid;
 
+use crate::support::resources::every_resource;
 use crate::support::service::{Answer, collection, send};
 use crate::support::{TestService, body};
 
@@ -15,72 +15,58 @@ async fn delete_under_key(
     resource: Resource,
     ids: &[Uuid],
 ) -> Answer {
-    let call = match (resource, ids) {
-        (Resource::Product, [id]) => {
-            let path = format!("{}/{id}", collection(customer, resource));
-            service.call(reqwest::Method::DELETE, &path, requester)
-        }
-        _ => service.list_call(requester, customer, resource, ids),
-    };
+    let call = service.deletion(requester, customer, resource, ids);
     send(call.header("Idempotency-Key", key)).await
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_success_is_answered_again(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let place = (family.requester, family.in_scope(resource));
-    let row = service.world.row(resource, place.1).await;
+async fn a_success_is_answered_again() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let place = (family.requester, family.in_scope(resource));
+        let row = service.world.row(resource, place.1).await;
 
-    let first = delete_under_key(&service, "k", place, resource, &[row]).await;
-    first.assert_deleted();
-    assert_eq!(first.header("Idempotency-Replayed"), None);
-    let before = service.world.fingerprint().await;
+        let first = delete_under_key(&service, "k", place, resource, &[row]).await;
+        first.assert_deleted();
+        assert_eq!(first.header("Idempotency-Replayed"), None);
+        let before = service.world.fingerprint().await;
 
-    for _ in 0..2 {
-        let again = delete_under_key(&service, "k", place, resource, &[row]).await;
+        for _ in 0..2 {
+            let again = delete_under_key(&service, "k", place, resource, &[row]).await;
+            assert_eq!((again.status, &again.text), (first.status, &first.text));
+            assert_eq!(again.request_id(), first.request_id());
+            assert_eq!(again.header("Idempotency-Replayed"), Some("true"));
+        }
+        assert_eq!(service.world.fingerprint().await, before);
+        assert_eq!(service.world.operations().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_answered_again_even_when_the_call_would_now_succeed() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let place = (family.requester, family.in_scope(resource));
+        let row = service.world.row(resource, place.1).await;
+        let elsewhere = Uuid::now_v7();
+
+        let first = delete_under_key(&service, "k", (family.requester, elsewhere), resource, &[row]).await;
+        first.assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
+        sqlx::query("insert into customer (id, parent_id, name) values ($1, $2, 'Late')")
+            .bind(elsewhere)
+            .bind(family.requester)
+            .execute(&service.database.pool)
+            .await
+            .unwrap();
+        let again = delete_under_key(&service, "k", (family.requester, elsewhere), resource, &[row]).await;
+
         assert_eq!((again.status, &again.text), (first.status, &first.text));
         assert_eq!(again.request_id(), first.request_id());
         assert_eq!(again.header("Idempotency-Replayed"), Some("true"));
+        assert!(service.world.deleted(resource, &[row]).await.is_empty());
     }
-    assert_eq!(service.world.fingerprint().await, before);
-    assert_eq!(service.world.operations().await, 1);
-}
-
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
-#[tokio::test]
-async fn a_refusal_is_answered_again_even_when_the_call_would_now_succeed(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let place = (family.requester, family.in_scope(resource));
-    let row = service.world.row(resource, place.1).await;
-    let elsewhere = Uuid::now_v7();
-
-    let first = delete_under_key(&service, "k", (family.requester, elsewhere), resource, &[row]).await;
-    first.assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
-    sqlx::query("insert into customer (id, parent_id, name) values ($1, $2, 'Late')")
-        .bind(elsewhere)
-        .bind(family.requester)
-        .execute(&service.database.pool)
-        .await
-        .unwrap();
-    let again = delete_under_key(&service, "k", (family.requester, elsewhere), resource, &[row]).await;
-
-    assert_eq!((again.status, &again.text), (first.status, &first.text));
-    assert_eq!(again.request_id(), first.request_id());
-    assert_eq!(again.header("Idempotency-Replayed"), Some("true"));
-    assert!(service.world.deleted(resource, &[row]).await.is_empty());
 }
 
 #[tokio::test]

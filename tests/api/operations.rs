@@ -8,41 +8,38 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::support::TestService;
-use crate::support::service::{send, word};
+use crate::support::resources::{every_resource, word};
+use crate::support::service::send;
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_success_can_be_asked_for_in_both_versions(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let row = service.world.row(resource, customer).await;
-    let before = OffsetDateTime::now_utc() - time::Duration::seconds(5);
-    let id = service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
+async fn a_success_can_be_asked_for_in_both_versions() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let row = service.world.row(resource, customer).await;
+        let before = OffsetDateTime::now_utc() - time::Duration::seconds(5);
+        let id = service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
 
-    let status = service.status(family.requester, id).await;
-    assert_eq!(status.status, 200);
-    assert_eq!(
-        status.text,
-        r#"{"errorCode":"","errorMessage":"","content":[{"status":"SUCCESS"}],"pageable":{"page":0,"size":10,"totalPages":1,"totalElements":1}}"#
-    );
+        let status = service.status(family.requester, id).await;
+        assert_eq!(status.status, 200);
+        assert_eq!(
+            status.text,
+            r#"{"errorCode":"","errorMessage":"","content":[{"status":"SUCCESS"}],"pageable":{"page":0,"size":10,"totalPages":1,"totalElements":1}}"#
+        );
 
-    let details = service.details(family.requester, id).await;
-    assert_eq!(details.status, 200);
-    let content = &details.json()["content"][0];
-    assert_eq!(content["requestId"], id.to_string());
-    assert_eq!(content["status"], "SUCCESS");
-    assert_eq!(content["resource"], word(resource));
-    assert_eq!(content["customerId"], customer.to_string());
-    assert_eq!((content["errorCode"].as_str(), content["errorMessage"].as_str()), (Some(""), Some("")));
-    assert_eq!(content["failedIds"], serde_json::json!([]));
-    let moment = |field: &str| OffsetDateTime::parse(content[field].as_str().unwrap(), &Rfc3339).unwrap();
-    assert!(before <= moment("createdAt") && moment("createdAt") <= moment("completedAt"), "{content}");
+        let details = service.details(family.requester, id).await;
+        assert_eq!(details.status, 200);
+        let content = &details.json()["content"][0];
+        assert_eq!(content["requestId"], id.to_string());
+        assert_eq!(content["status"], "SUCCESS");
+        assert_eq!(content["resource"], word(resource));
+        assert_eq!(content["customerId"], customer.to_string());
+        assert_eq!((content["errorCode"].as_str(), content["errorMessage"].as_str()), (Some(""), Some("")));
+        assert_eq!(content["failedIds"], serde_json::json!([]));
+        let moment = |field: &str| OffsetDateTime::parse(content[field].as_str().unwrap(), &Rfc3339).unwrap();
+        assert!(before <= moment("createdAt") && moment("createdAt") <= moment("completedAt"), "{content}");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use rstest::rstest;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::support::world::table;
+use crate::support::resources::{contract, every_resource, table};
 use crate::support::{TestDatabase, TestService, World};
 
 /// The name of the constraint, or else the SQLSTATE, that refuses the statement.
@@ -88,47 +88,43 @@ async fn a_writer_may_have_any_search_path() {
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_deletion_is_final_but_for_the_restore_of_its_operation(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let database = &service.database;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let row = service.world.row(resource, customer).await;
-    let operation = service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
-    let table = table(resource);
+async fn a_deletion_is_final_but_for_the_restore_of_its_operation() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let database = &service.database;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let row = service.world.row(resource, customer).await;
+        let operation = service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
+        let table = table(resource);
 
-    for change in [
-        "deleted_at = null, deleted_by = null",
-        "deleted_at = null",
-        "deleted_at = deleted_at + interval '1 second'",
-        "deleted_by = gen_random_uuid()",
-        "deleted_by = null",
-    ] {
-        let sql = format!("update {table} set {change} where id = $1");
-        let refused = refusal(database, &sql, &[row]).await;
-        assert!(refused == "23001" || refused == format!("{table}_is_valid"), "{change}: {refused}");
-    }
+        for change in [
+            "deleted_at = null, deleted_by = null",
+            "deleted_at = null",
+            "deleted_at = deleted_at + interval '1 second'",
+            "deleted_by = gen_random_uuid()",
+            "deleted_by = null",
+        ] {
+            let sql = format!("update {table} set {change} where id = $1");
+            let refused = refusal(database, &sql, &[row]).await;
+            assert!(refused == "23001" || refused == format!("{table}_is_valid"), "{change}: {refused}");
+        }
 
-    let live = service.world.row(resource, customer).await;
-    for time in ["now() - interval '1 year'", "now() + interval '1 second'"] {
-        let sql = format!("update {table} set deleted_at = {time} where id = $1");
-        assert_eq!(refusal(database, &sql, &[live]).await, "23001", "{time}");
-    }
+        let live = service.world.row(resource, customer).await;
+        for time in ["now() - interval '1 year'", "now() + interval '1 second'"] {
+            let sql = format!("update {table} set deleted_at = {time} where id = $1");
+            assert_eq!(refusal(database, &sql, &[live]).await, "23001", "{time}");
+        }
 
-    let restored = restore(database, table, row, operation).await;
-    let restored_by_another = restore(database, table, row, Uuid::now_v7()).await;
-    match resource {
-        Resource::Product => assert!(restored.is_err(), "products never come back"),
-        _ => assert_eq!(restored.unwrap(), 1),
+        let restored = restore(database, table, row, operation).await;
+        let restored_by_another = restore(database, table, row, Uuid::now_v7()).await;
+        match contract(resource).can_be_restored {
+            true => assert_eq!(restored.unwrap(), 1),
+            false => assert!(restored.is_err(), "{resource:?} never comes back"),
+        }
+        assert!(restored_by_another.is_err(), "an operation restores what it deleted, and nothing else");
     }
-    assert!(restored_by_another.is_err(), "an operation restores what it deleted, and nothing else");
 }
 
 /// In a transaction that is rolled back.

@@ -2,10 +2,10 @@
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
-use rstest::rstest;
 use uuid::Uuid;
 
-use crate::support::service::{Answer, collection, send, word};
+use crate::support::resources::{every_list, every_resource, word};
+use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
 use crate::support::{TestService, body};
 
@@ -26,151 +26,124 @@ async fn service_with_a_row(resource: Resource) -> (TestService, Family, Uuid) {
     (service, family, row)
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn an_id_in_the_url_and_a_list_in_the_body_is_a_bad_request(#[case] resource: Resource) {
-    let (service, family, row) = service_with_a_row(resource).await;
-    let path = format!("{}/{row}", collection(family.in_scope(resource), resource));
+async fn an_id_in_the_url_and_a_list_in_the_body_is_a_bad_request() {
+    for resource in every_resource() {
+        let (service, family, row) = service_with_a_row(resource).await;
+        let path = format!("{}/{row}", collection(family.in_scope(resource), resource));
 
-    let call = service.call(Method::DELETE, &path, family.requester).body(body(&[row]));
+        let call = service.call(Method::DELETE, &path, family.requester).body(body(&[row]));
 
-    malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", "bad request");
-}
-
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
-#[tokio::test]
-async fn an_id_in_the_url_with_an_empty_body_deletes_that_one(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-
-    for body in ["", "{}", r#"{"id": null}"#, r#"{"id": []}"#] {
-        let row = service.world.row(resource, customer).await;
-        let path = format!("{}/{row}", collection(customer, resource));
-        let answer = send(service.call(Method::DELETE, &path, family.requester).body(body)).await;
-        answer.assert_deleted();
-        assert_eq!(service.world.deleted(resource, &[row]).await, [row], "{body:?}");
+        malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", "bad request");
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn no_id_at_all_never_means_everything(#[case] resource: Resource) {
-    let (service, family, _) = service_with_a_row(resource).await;
-    let path = collection(family.in_scope(resource), resource);
+async fn an_id_in_the_url_with_an_empty_body_deletes_that_one() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
 
-    for (method, path) in [(Method::DELETE, path.clone()), (Method::POST, format!("{path}:batchDelete"))] {
         for body in ["", "{}", r#"{"id": null}"#, r#"{"id": []}"#] {
-            let call = service.call(method.clone(), &path, family.requester).body(body);
-            malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", "id");
+            let row = service.world.row(resource, customer).await;
+            let path = format!("{}/{row}", collection(customer, resource));
+            let answer = send(service.call(Method::DELETE, &path, family.requester).body(body)).await;
+            answer.assert_deleted();
+            assert_eq!(service.world.deleted(resource, &[row]).await, [row], "{body:?}");
         }
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn the_same_id_twice_is_taken_once(#[case] resource: Resource) {
-    let (service, family, row) = service_with_a_row(resource).await;
-    let customer = family.in_scope(resource);
+async fn no_id_at_all_never_means_everything() {
+    for resource in every_resource() {
+        let (service, family, _) = service_with_a_row(resource).await;
+        let path = collection(family.in_scope(resource), resource);
 
-    service.delete_list(family.requester, customer, resource, &[row, row, row]).await.assert_deleted();
-
-    let recorded: Vec<Uuid> =
-        sqlx::query_scalar("select target_ids from operation").fetch_one(&service.database.pool).await.unwrap();
-    assert_eq!(recorded, [row]);
+        for (method, path) in [(Method::DELETE, path.clone()), (Method::POST, format!("{path}:batchDelete"))] {
+            for body in ["", "{}", r#"{"id": null}"#, r#"{"id": []}"#] {
+                let call = service.call(method.clone(), &path, family.requester).body(body);
+                malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", "id");
+            }
+        }
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_malformed_body_is_a_400_that_names_what_is_wrong(#[case] resource: Resource) {
-    let (service, family, row) = service_with_a_row(resource).await;
-    let path = collection(family.in_scope(resource), resource);
-    let too_many: Vec<Uuid> = (0..1001).map(Uuid::from_u128).collect();
+async fn the_same_id_twice_is_taken_once() {
+    for resource in every_list() {
+        let (service, family, row) = service_with_a_row(resource).await;
+        let customer = family.in_scope(resource);
 
-    for (body, part) in [
-        (r#"{"id": ["#.to_owned(), "the body is not valid JSON: EOF while parsing"),
-        ("nonsense".to_owned(), "the body is not valid JSON: expected ident at line 1 column 2"),
-        ("[]".to_owned(), "the body must be an object"),
-        ("null".to_owned(), "the body is malformed"),
-        (r#"{"id": "x"}"#.to_owned(), "`id` in the body"),
-        (r#"{"id": [7]}"#.to_owned(), "`id[0]` in the body"),
-        (r#"{"id": [null]}"#.to_owned(), "`id[0]` in the body"),
-        (format!(r#"{{"id": ["{row}", "not-a-uuid"]}}"#), "`id[1]` in the body"),
-        (format!(r#"{{"id": ["{}"]}}"#, row.simple()), "`id[0]` in the body"),
-        (super::support::body(&too_many), "1001"),
-    ] {
-        for call in [
-            service.call(Method::DELETE, &path, family.requester),
-            service.call(Method::POST, &format!("{path}:batchDelete"), family.requester),
+        service.delete_list(family.requester, customer, resource, &[row, row, row]).await.assert_deleted();
+
+        let recorded: Vec<Uuid> =
+            sqlx::query_scalar("select target_ids from operation").fetch_one(&service.database.pool).await.unwrap();
+        assert_eq!(recorded, [row]);
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_body_is_a_400_that_names_what_is_wrong() {
+    for resource in every_resource() {
+        let (service, family, row) = service_with_a_row(resource).await;
+        let path = collection(family.in_scope(resource), resource);
+        let too_many: Vec<Uuid> = (0..1001).map(Uuid::from_u128).collect();
+
+        for (body, part) in [
+            (r#"{"id": ["#.to_owned(), "the body is not valid JSON: EOF while parsing"),
+            ("nonsense".to_owned(), "the body is not valid JSON: expected ident at line 1 column 2"),
+            ("[]".to_owned(), "the body must be an object"),
+            ("null".to_owned(), "the body is malformed"),
+            (r#"{"id": "x"}"#.to_owned(), "`id` in the body"),
+            (r#"{"id": [7]}"#.to_owned(), "`id[0]` in the body"),
+            (r#"{"id": [null]}"#.to_owned(), "`id[0]` in the body"),
+            (format!(r#"{{"id": ["{row}", "not-a-uuid"]}}"#), "`id[1]` in the body"),
+            (format!(r#"{{"id": ["{}"]}}"#, row.simple()), "`id[0]` in the body"),
+            (super::support::body(&too_many), "1001"),
         ] {
-            malformed(&service, call.body(body.clone())).await.assert_malformed(400, "BAD_REQUEST", part);
+            for call in [
+                service.call(Method::DELETE, &path, family.requester),
+                service.call(Method::POST, &format!("{path}:batchDelete"), family.requester),
+            ] {
+                malformed(&service, call.body(body.clone())).await.assert_malformed(400, "BAD_REQUEST", part);
+            }
         }
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_malformed_id_in_the_path_is_named(#[case] resource: Resource) {
-    let (service, family, row) = service_with_a_row(resource).await;
-    let customer = family.in_scope(resource);
-    let word = word(resource);
+async fn a_malformed_id_in_the_path_is_named() {
+    for resource in every_resource() {
+        let (service, family, row) = service_with_a_row(resource).await;
+        let customer = family.in_scope(resource);
+        let word = word(resource);
 
-    for (path, part) in [
-        (format!("/api/v2/customer/nobody/{word}/{row}"), "customerId in the path"),
-        (format!("/api/v2/customer/{customer}/{word}/nothing"), "id in the path"),
-        (format!("/api/v2/customer/{customer}/{word}/{}", row.simple()), "id in the path"),
-        (format!("/api/v2/customer/{customer}/{word}/%20"), "id in the path"),
-    ] {
-        let call = service.call(Method::DELETE, &path, family.requester);
-        malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", part);
+        for (path, part) in [
+            (format!("/api/v2/customer/nobody/{word}/{row}"), "customerId in the path"),
+            (format!("/api/v2/customer/{customer}/{word}/nothing"), "id in the path"),
+            (format!("/api/v2/customer/{customer}/{word}/{}", row.simple()), "id in the path"),
+            (format!("/api/v2/customer/{customer}/{word}/%20"), "id in the path"),
+        ] {
+            let call = service.call(Method::DELETE, &path, family.requester);
+            malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", part);
+        }
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_body_over_the_limit_is_too_large(#[case] resource: Resource) {
-    let (service, family, row) = service_with_a_row(resource).await;
-    let path = collection(family.in_scope(resource), resource);
-    let padding = "x".repeat(1024 * 1024);
-    let large = format!(r#"{{"because": "{padding}", "id": ["{row}"]}}"#);
+async fn a_body_over_the_limit_is_too_large() {
+    for resource in every_resource() {
+        let (service, family, row) = service_with_a_row(resource).await;
+        let path = collection(family.in_scope(resource), resource);
+        let padding = "x".repeat(1024 * 1024);
+        let large = format!(r#"{{"because": "{padding}", "id": ["{row}"]}}"#);
 
-    let call = service.call(Method::DELETE, &path, family.requester).body(large);
+        let call = service.call(Method::DELETE, &path, family.requester).body(large);
 
-    malformed(&service, call).await.assert_malformed(413, "PAYLOAD_TOO_LARGE", "1048576");
+        malformed(&service, call).await.assert_malformed(413, "PAYLOAD_TOO_LARGE", "1048576");
+    }
 }
 
 #[tokio::test]
@@ -185,38 +158,38 @@ async fn a_chunked_body_over_the_limit_is_too_large_as_well() {
     malformed(&service, call).await.assert_malformed(413, "PAYLOAD_TOO_LARGE", "1048576");
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn another_content_type_than_json_is_unsupported(#[case] resource: Resource) {
-    let (service, family, row) = service_with_a_row(resource).await;
-    let path = collection(family.in_scope(resource), resource);
+async fn another_content_type_than_json_is_unsupported() {
+    for resource in every_resource() {
+        let (service, family, row) = service_with_a_row(resource).await;
+        let path = collection(family.in_scope(resource), resource);
 
-    for (content_type, told) in [
-        ("text/plain", "Content-Type is `text/plain`"),
-        ("application/xml; charset=utf-8", "Content-Type is `application/xml; charset=utf-8`"),
-        ("application/x-www-form-urlencoded", "Content-Type is `application/x-www-form-urlencoded`"),
-        ("nonsense", "Content-Type is `nonsense`"),
-        ("", "Content-Type is empty"),
-    ] {
-        let call = service
-            .call(Method::DELETE, &path, family.requester)
-            .header("Content-Type", content_type)
-            .body(body(&[row]));
-        malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", told);
+        for (content_type, told) in [
+            ("text/plain", "Content-Type is `text/plain`"),
+            ("application/xml; charset=utf-8", "Content-Type is `application/xml; charset=utf-8`"),
+            ("application/x-www-form-urlencoded", "Content-Type is `application/x-www-form-urlencoded`"),
+            ("nonsense", "Content-Type is `nonsense`"),
+            ("", "Content-Type is empty"),
+        ] {
+            let call = service
+                .call(Method::DELETE, &path, family.requester)
+                .header("Content-Type", content_type)
+                .body(body(&[row]));
+            malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", told);
+        }
+        for [first, second] in [["application/json", "text/plain"], ["text/plain", "application/json"]] {
+            let call = service.call(Method::DELETE, &path, family.requester);
+            let call = call.header("Content-Type", first).header("Content-Type", second).body(body(&[row]));
+            malformed(&service, call).await.assert_malformed(
+                415,
+                "UNSUPPORTED_MEDIA_TYPE",
+                "Content-Type was sent twice",
+            );
+        }
+        let call =
+            service.call(Method::DELETE, &path, family.requester).header("Content-Encoding", "gzip").body(body(&[row]));
+        malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding is `gzip`");
     }
-    for [first, second] in [["application/json", "text/plain"], ["text/plain", "application/json"]] {
-        let call = service.call(Method::DELETE, &path, family.requester);
-        let call = call.header("Content-Type", first).header("Content-Type", second).body(body(&[row]));
-        malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type was sent twice");
-    }
-    let call =
-        service.call(Method::DELETE, &path, family.requester).header("Content-Encoding", "gzip").body(body(&[row]));
-    malformed(&service, call).await.assert_malformed(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding is `gzip`");
 }
 
 #[tokio::test]
@@ -262,34 +235,27 @@ async fn product_ids_in_a_body_are_a_bad_request() {
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn unknown_members_are_ignored(#[case] resource: Resource) {
-    let (service, family, row) = service_with_a_row(resource).await;
-    let path = collection(family.in_scope(resource), resource);
-    let body = format!(r#"{{"reason": "moved", "id": ["{row}"], "ids": [1, {{}}]}}"#);
+async fn unknown_members_are_ignored() {
+    for resource in every_list() {
+        let (service, family, row) = service_with_a_row(resource).await;
+        let path = collection(family.in_scope(resource), resource);
+        let body = format!(r#"{{"reason": "moved", "id": ["{row}"], "ids": [1, {{}}]}}"#);
 
-    send(service.call(Method::DELETE, &path, family.requester).body(body)).await.assert_deleted();
+        send(service.call(Method::DELETE, &path, family.requester).body(body)).await.assert_deleted();
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn the_shape_is_judged_before_the_customer(#[case] resource: Resource) {
-    let (service, family, _) = service_with_a_row(resource).await;
-    let path = format!("{}/nothing", collection(Uuid::now_v7(), resource));
+async fn the_shape_is_judged_before_the_customer() {
+    for resource in every_resource() {
+        let (service, family, _) = service_with_a_row(resource).await;
+        let path = format!("{}/nothing", collection(Uuid::now_v7(), resource));
 
-    let call = service.call(Method::DELETE, &path, family.requester);
+        let call = service.call(Method::DELETE, &path, family.requester);
 
-    malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", "id in the path");
+        malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", "id in the path");
+    }
 }
 
 #[tokio::test]

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use uuid::Uuid;
 
+use crate::support::resources::{contract, every_list, every_resource, sql, statement, table};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService, postgres};
 
@@ -32,14 +32,15 @@ async fn counted_statements(pool: &PgPool) -> Option<Vec<(String, i64)>> {
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact, "-- delete_contacts:")]
-#[case::address(Resource::Address, "-- delete_addresses:")]
-#[case::external_params(Resource::ExternalParams, "-- delete_external_params:")]
-#[case::zone(Resource::Zone, "-- delete_zones:")]
-#[case::product(Resource::Product, "-- delete_products:")]
 #[tokio::test]
-async fn a_call_that_succeeds_is_one_statement(#[case] resource: Resource, #[case] comment: &str) {
+async fn a_call_that_succeeds_is_one_statement() {
+    for resource in every_resource() {
+        assert_one_statement(resource).await;
+    }
+}
+
+async fn assert_one_statement(resource: Resource) {
+    let comment = format!("-- {}:", statement("delete", resource));
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
@@ -60,7 +61,7 @@ async fn a_call_that_succeeds_is_one_statement(#[case] resource: Resource, #[cas
         return;
     };
     let [(query, calls)] = statements.as_slice() else { panic!("{statements:?}") };
-    assert!(query.starts_with(comment), "{query}");
+    assert!(query.starts_with(&comment), "{query}");
     assert_eq!(*calls, 7);
 }
 
@@ -103,36 +104,27 @@ pub fn rows_read(plan: &Value, table: &str, found: &mut Vec<f64>) {
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact, "contact", include_str!("../../src/repository/sql/delete_contacts.sql"),
-    "insert into contact (id, customer_id, email, mobile) select gen_random_uuid(), $1, 'a@example.com', '+49' from generate_series(1, 10000) returning id")]
-#[case::address(Resource::Address, "address", include_str!("../../src/repository/sql/delete_addresses.sql"),
-    "insert into address (id, customer_id, line_1, city, country_code) select gen_random_uuid(), $1, '1', 'Bern', 'CHE' from generate_series(1, 10000) returning id")]
-#[case::external_params(Resource::ExternalParams, "external_params", include_str!("../../src/repository/sql/delete_external_params.sql"),
-    "insert into external_params (id, customer_id, subscriber_id, name, value) select gen_random_uuid(), $1, (select id from subscriber limit 1), 'a', 'b' from generate_series(1, 10000) returning id")]
-#[case::zone(Resource::Zone, "zone", include_str!("../../src/repository/sql/delete_zones.sql"),
-    "insert into zone (id, customer_id, name, country_code) select gen_random_uuid(), $1, i::text, 'DEU' from generate_series(1, 10000) as i returning id")]
 #[tokio::test]
-async fn a_list_of_100_reads_100_of_a_customers_10_000_rows(
-    #[case] resource: Resource,
-    #[case] table: &str,
-    #[case] sql: &str,
-    #[case] fill: &'static str,
-) {
+async fn a_list_of_100_reads_100_of_a_customers_10_000_rows() {
+    for resource in every_list() {
+        assert_few_rows_read(resource).await;
+    }
+}
+
+async fn assert_few_rows_read(resource: Resource) {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    service.world.subscriber(family.requester).await;
-    let ids: Vec<Uuid> = sqlx::query_scalar(fill).bind(family.in_scope(resource)).fetch_all(pool).await.unwrap();
+    let ids = service.world.rows(resource, family.in_scope(resource), 10_000).await;
     sqlx::raw_sql("vacuum analyze").execute(pool).await.unwrap();
     let mut wanted: Vec<Uuid> = ids.into_iter().step_by(100).collect();
     wanted.sort();
     assert_eq!(wanted.len(), 100);
 
-    let plan = explain_deletion(pool, sql, family, resource, &wanted).await;
+    let plan = explain_deletion(pool, &sql("delete", resource), family, resource, &wanted).await;
 
     let mut reads = Vec::new();
-    rows_read(&plan, table, &mut reads);
+    rows_read(&plan, table(resource), &mut reads);
     assert!(reads.len() >= 2, "one look to lock and one to update: {plan}");
     assert!(reads.iter().all(|rows| *rows <= 100.0), "{reads:?} {plan}");
 }
@@ -225,30 +217,33 @@ async fn deleting_a_contact_writes_no_index() {
     panic!("the statistics never came");
 }
 
+pub const OPERATION_TYPES: [(&str, &str); 2] = [
+    (include_str!("../../src/repository/sql/find_operation.sql"), "uuid, uuid, boolean"),
+    (include_str!("../../src/repository/sql/replay_operation.sql"), "uuid, uuid, uuid, text, uuid[], text"),
+];
+
+/// The statements that delete, one for each resource, with their types.
+pub fn deletions() -> Vec<(String, &'static str)> {
+    every_resource().map(|resource| (sql("delete", resource), "uuid, uuid, uuid, uuid[], text, boolean")).collect()
+}
+
 /// A plan that was made while the tables were empty is kept while they grow, until somebody analyzes them.
-#[rstest]
-#[case(include_str!("../../src/repository/sql/delete_contacts.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
-#[case(include_str!("../../src/repository/sql/delete_addresses.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
-#[case(include_str!("../../src/repository/sql/delete_external_params.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
-#[case(include_str!("../../src/repository/sql/delete_zones.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
-#[case(include_str!("../../src/repository/sql/delete_products.sql"), "uuid, uuid, uuid, uuid[], text, boolean")]
-#[case(include_str!("../../src/repository/sql/share_contacts.sql"), "uuid[], uuid[], uuid[], uuid[], uuid[]")]
-#[case(include_str!("../../src/repository/sql/share_addresses.sql"), "uuid[], uuid[], uuid[], uuid[], uuid[]")]
-#[case(include_str!("../../src/repository/sql/share_external_params.sql"), "uuid[], uuid[], uuid[], uuid[], uuid[]")]
-#[case(include_str!("../../src/repository/sql/share_zones.sql"), "uuid[], uuid[], uuid[], uuid[], uuid[]")]
-#[case(include_str!("../../src/repository/sql/inspect_contacts.sql"), "uuid, uuid, uuid[]")]
-#[case(include_str!("../../src/repository/sql/inspect_addresses.sql"), "uuid, uuid, uuid[]")]
-#[case(include_str!("../../src/repository/sql/inspect_external_params.sql"), "uuid, uuid, uuid[]")]
-#[case(include_str!("../../src/repository/sql/inspect_zones.sql"), "uuid, uuid, uuid[]")]
-#[case(include_str!("../../src/repository/sql/inspect_products.sql"), "uuid, uuid, uuid[]")]
-#[case(include_str!("../../src/repository/sql/find_operation.sql"), "uuid, uuid, boolean")]
-#[case(include_str!("../../src/repository/sql/replay_operation.sql"), "uuid, uuid, uuid, text, uuid[], text")]
-#[case(include_str!("../../src/repository/sql/list_operations.sql"), "uuid, text[], text[], bigint, bigint, bigint")]
 #[tokio::test]
-async fn no_statement_that_is_planned_on_empty_tables_reads_one_from_end_to_end(
-    #[case] sql: &str,
-    #[case] types: &str,
-) {
+async fn no_statement_that_is_planned_on_empty_tables_reads_one_from_end_to_end() {
+    let list = include_str!("../../src/repository/sql/list_operations.sql");
+    let shares = |resource: &Resource| contract(*resource).shares;
+    let mut statements = deletions();
+    statements.extend(every_resource().map(|resource| (sql("inspect", resource), "uuid, uuid, uuid[]")));
+    let shared = every_resource().filter(shares).map(|resource| sql("share", resource));
+    statements.extend(shared.map(|sql| (sql, "uuid[], uuid[], uuid[], uuid[], uuid[]")));
+    statements.extend(OPERATION_TYPES.map(|(sql, types)| (sql.to_owned(), types)));
+    statements.push((list.to_owned(), "uuid, text, text, bigint, bigint, bigint"));
+    for (sql, types) in statements {
+        assert_no_table_is_read(&sql, types).await;
+    }
+}
+
+async fn assert_no_table_is_read(sql: &str, types: &str) {
     let database = TestDatabase::migrated().await;
     let mut connection = database.pool.acquire().await.unwrap();
     for (name, value) in PLANNING {

@@ -5,75 +5,65 @@ use rstest::rstest;
 use sqlx::Row;
 use uuid::Uuid;
 
+use crate::support::resources::{every_list, every_resource, table};
 use crate::support::service::{collection, send};
-use crate::support::world::table;
 use crate::support::{TestService, body};
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn an_id_in_the_url_deletes_that_row_and_no_other(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let [wanted, other] = service.world.rows(resource, customer, 2).await.try_into().unwrap();
+async fn an_id_in_the_url_deletes_that_row_and_no_other() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let [wanted, other] = service.world.rows(resource, customer, 2).await.try_into().unwrap();
 
-    let answer = service.delete_one(family.requester, customer, resource, wanted).await;
+        let answer = service.delete_one(family.requester, customer, resource, wanted).await;
 
-    answer.assert_deleted();
-    assert_eq!(service.world.deleted(resource, &[wanted, other]).await, [wanted]);
+        answer.assert_deleted();
+        assert_eq!(service.world.deleted(resource, &[wanted, other]).await, [wanted]);
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn a_list_deletes_every_row_at_one_time_by_one_operation(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let mut wanted = service.world.rows(resource, customer, 25).await;
-    wanted.reverse();
-    let other = service.world.row(resource, customer).await;
+async fn a_list_deletes_every_row_at_one_time_by_one_operation() {
+    for resource in every_list() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let mut wanted = service.world.rows(resource, customer, 25).await;
+        wanted.reverse();
+        let other = service.world.row(resource, customer).await;
 
-    let request_id = service.delete_list(family.requester, customer, resource, &wanted).await.assert_deleted();
+        let request_id = service.delete_list(family.requester, customer, resource, &wanted).await.assert_deleted();
 
-    let mut asked = wanted.clone();
-    asked.push(other);
-    wanted.sort();
-    assert_eq!(service.world.deleted(resource, &asked).await, wanted);
-    let sql = format!(
+        let mut asked = wanted.clone();
+        asked.push(other);
+        wanted.sort();
+        assert_eq!(service.world.deleted(resource, &asked).await, wanted);
+        let sql = format!(
         "select count(*), count(distinct deleted_at), min(deleted_by::text) = max(deleted_by::text), min(deleted_by::text)::uuid
          from {} where deleted_at is not null",
         table(resource)
     );
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&service.database.pool).await.unwrap();
-    assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1), row.get::<bool, _>(2)), (25, 1, true));
-    assert_eq!(row.get::<Uuid, _>(3), request_id);
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&service.database.pool).await.unwrap();
+        assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1), row.get::<bool, _>(2)), (25, 1, true));
+        assert_eq!(row.get::<Uuid, _>(3), request_id);
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn batch_delete_is_the_same_call(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let wanted = service.world.rows(resource, customer, 3).await;
+async fn batch_delete_is_the_same_call() {
+    for resource in every_list() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let wanted = service.world.rows(resource, customer, 3).await;
 
-    let answer = service.batch_delete(family.requester, customer, resource, &wanted).await;
+        let answer = service.batch_delete(family.requester, customer, resource, &wanted).await;
 
-    answer.assert_deleted();
-    assert_eq!(service.world.deleted(resource, &wanted).await, wanted);
+        answer.assert_deleted();
+        assert_eq!(service.world.deleted(resource, &wanted).await, wanted);
+    }
 }
 
 #[tokio::test]

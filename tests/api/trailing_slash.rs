@@ -6,53 +6,47 @@ use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::support::resources::{every_list, every_resource};
 use crate::support::service::{collection, send};
 use crate::support::{TestService, body};
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn a_list_is_deleted_with_a_slash_too(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let rows = service.world.rows(resource, family.in_scope(resource), 4).await;
-    let path = collection(family.in_scope(resource), resource);
-    let call = |method, path: String, ids| service.call(method, &path, family.requester).body(body(ids));
+async fn a_list_is_deleted_with_a_slash_too() {
+    for resource in every_list() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let rows = service.world.rows(resource, family.in_scope(resource), 4).await;
+        let path = collection(family.in_scope(resource), resource);
+        let call = |method, path: String, ids| service.call(method, &path, family.requester).body(body(ids));
 
-    send(call(Method::DELETE, format!("{path}/"), &rows[..2])).await.assert_deleted();
-    send(call(Method::POST, format!("{path}:batchDelete/"), &rows[2..])).await.assert_deleted();
+        send(call(Method::DELETE, format!("{path}/"), &rows[..2])).await.assert_deleted();
+        send(call(Method::POST, format!("{path}:batchDelete/"), &rows[2..])).await.assert_deleted();
 
-    assert_eq!(service.world.deleted(resource, &rows).await.len(), 4);
+        assert_eq!(service.world.deleted(resource, &rows).await.len(), 4);
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn one_is_deleted_and_asked_for_with_a_slash_too(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let row = service.world.row(resource, family.in_scope(resource)).await;
-    let path = format!("{}/{row}/", collection(family.in_scope(resource), resource));
+async fn one_is_deleted_and_asked_for_with_a_slash_too() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let row = service.world.row(resource, family.in_scope(resource)).await;
+        let path = format!("{}/{row}/", collection(family.in_scope(resource), resource));
 
-    let id = send(service.call(Method::DELETE, &path, family.requester)).await.assert_deleted();
+        let id = send(service.call(Method::DELETE, &path, family.requester)).await.assert_deleted();
 
-    assert_eq!(service.world.deleted(resource, &[row]).await, [row]);
-    let get = |path: String| send(service.call(Method::GET, &path, family.requester));
-    for path in ["/api/v2/global/call/", "/api/v3/global/call/"] {
-        let path = format!("{path}{id}");
-        let [without, with] = [get(path.clone()).await, get(format!("{path}/")).await];
-        assert_eq!((without.status, without.text), (200, with.text), "{path}");
+        assert_eq!(service.world.deleted(resource, &[row]).await, [row]);
+        let get = |path: String| send(service.call(Method::GET, &path, family.requester));
+        for path in ["/api/v2/global/call/", "/api/v3/global/call/"] {
+            let path = format!("{path}{id}");
+            let [without, with] = [get(path.clone()).await, get(format!("{path}/")).await];
+            assert_eq!((without.status, without.text), (200, with.text), "{path}");
+        }
+        let [without, with] =
+            [get("/api/v3/global/call?size=1".to_owned()).await, get("/api/v3/global/call/?size=1".to_owned()).await];
+        assert_eq!((without.status, without.text), (200, with.text));
     }
-    let [without, with] =
-        [get("/api/v3/global/call?size=1".to_owned()).await, get("/api/v3/global/call/?size=1".to_owned()).await];
-    assert_eq!((without.status, without.text), (200, with.text));
 }
 
 #[rstest]

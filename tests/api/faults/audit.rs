@@ -65,16 +65,11 @@ impl Books {
     async fn read(pool: &PgPool) -> Books {
         let operations: Vec<(Uuid, String, Option<String>)> =
             sqlx::query_as("select id, status, error_code from operation").fetch_all(pool).await.unwrap();
-        let rows: Vec<(Uuid, Uuid)> = sqlx::query_as(
-            "select id, deleted_by from contact where deleted_by is not null
-             union all select id, deleted_by from address where deleted_by is not null
-             union all select id, deleted_by from external_params where deleted_by is not null
-             union all select id, deleted_by from zone where deleted_by is not null
-             union all select id, deleted_by from product where deleted_by is not null",
-        )
-        .fetch_all(pool)
-        .await
-        .unwrap();
+        let rows: Vec<(Uuid, Uuid)> =
+            sqlx::query_as("select id, operation_id from deletion_history where operation_id is not null")
+                .fetch_all(pool)
+                .await
+                .unwrap();
         let operations = operations.into_iter().map(|(id, status, code)| (id, (status, code)));
         Books { operations: operations.collect(), deleted_by: rows.into_iter().collect() }
     }

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use customer_deletion::resource::Resource;
 use reqwest::{Client, RequestBuilder};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::follow::{End, Follower};
 use super::work::{Stock, Work};
+use crate::support::resources::contract;
 use crate::support::service::collection;
 use crate::support::{StallWatch, body};
 
@@ -212,10 +212,9 @@ impl LoadClient {
 pub fn request(http: &Client, address: SocketAddr, work: &Work) -> RequestBuilder {
     let collection = collection(work.customer, work.resource);
     let listed = work.listed();
-    let request = if work.resource == Resource::Product {
-        http.delete(format!("http://{address}{collection}/{}", listed[0]))
-    } else {
-        http.delete(format!("http://{address}{collection}")).body(body(&listed))
+    let request = match contract(work.resource).takes_list {
+        true => http.delete(format!("http://{address}{collection}")).body(body(&listed)),
+        false => http.delete(format!("http://{address}{collection}/{}", listed[0])),
     };
     let request = request.header("X-Requester-Id", work.requester.to_string());
     let request = if work.later { request.header("Prefer", "respond-async") } else { request };

@@ -10,7 +10,8 @@ use super::answer::{self, Seen};
 use super::call::Bytes;
 use super::corpus::Known;
 use crate::support::process::Process;
-use crate::support::service::{collection, word};
+use crate::support::resources::word;
+use crate::support::service::collection;
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
 

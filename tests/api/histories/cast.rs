@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::calls::{Call, Form, Spelling, Wrong};
-use super::contract::WORDS;
+use super::contract::words;
 use super::deeds::Deed;
 use super::model::{Allocation, Customer, Entity, Fate, Model, Row, SetOn, Word};
 use super::plan::{
@@ -76,7 +76,7 @@ fn entity(model: &Model, ids: &mut Ids, customer: u8, number: usize) -> Entity {
 }
 
 fn new_row(model: &Model, ids: &mut Ids, plan: RowPlan) -> Row {
-    let word = *nth(&WORDS, plan.word).expect("there are five");
+    let word = *nth(&words(), plan.word).expect("there are resources");
     let customer = nth(&model.customers, plan.customer).expect("there are customers").id;
     let set_on = (word == "external-params").then(|| set_on(model, plan.set_on, customer));
     Row { id: ids.next(), word, customer, set_on, name: plan.name, fate: Fate::Live }
@@ -103,7 +103,7 @@ fn allocation(model: &Model, ids: &mut Ids, product: u8, customer: u8) -> Option
 
 /// A call, and nobody whom it could name instead.
 pub fn call(plan: &CallPlan, model: &Model, ids: &mut Ids, stranger: Uuid) -> Call {
-    let word = *nth(&WORDS, plan.word).expect("there are five");
+    let word = *nth(&words(), plan.word).expect("there are resources");
     let live: Vec<&Row> = model.rows.iter().filter(|row| row.word == word && row.fate == Fate::Live).collect();
     let row = nth(&live, plan.row).copied();
     let right = row.map_or(stranger, |row| row.customer);

@@ -1,8 +1,14 @@
 //! The tables of the contract, once more, as literals.
 
+use customer_deletion::resource::Resource;
+
 use super::model::Word;
 
-pub const WORDS: [Word; 5] = ["contact", "address", "external-params", "zone", "product"];
+use crate::support::resources::{contract, word};
+
+pub fn words() -> [Word; Resource::ALL.len()] {
+    Resource::ALL.map(word)
+}
 
 pub const NO_CUSTOMER: &str = "CUSTOMER_1002";
 pub const ALLOCATED: &str = "CUSTOMER_1046";
@@ -18,15 +24,11 @@ pub struct Codes {
 }
 
 pub fn codes(word: Word) -> Codes {
-    let (depth, elsewhere, unknown, not_theirs) = match word {
-        "contact" => (1, "AUTH_1010", "CUSTOMER_1017", "AUTH_1010"),
-        "address" => (1, "AUTH_1011", "CUSTOMER_1018", "AUTH_1011"),
-        "external-params" => (0, "CUSTOMER_1026", "CUSTOMER_1026", "CUSTOMER_1026"),
-        "zone" => (0, "CUSTOMER_1030", "CUSTOMER_1030", "CUSTOMER_1030"),
-        "product" => (0, "AUTH_1015", "CUSTOMER_1047", "AUTH_1015"),
-        _ => panic!("`{word}` is not a resource"),
-    };
-    Codes { depth, elsewhere, unknown, not_theirs }
+    let contracts = Resource::ALL.map(contract);
+    let contract = contracts.iter().find(|contract| contract.word == word);
+    let contract = contract.unwrap_or_else(|| panic!("`{word}` is not a resource"));
+    let (not_yours, unknown) = (contract.not_yours.0, contract.unknown.0);
+    Codes { depth: contract.depth, elsewhere: not_yours, unknown, not_theirs: not_yours }
 }
 
 /// Each code with its HTTP status, and its message where the contract has one to the letter.

@@ -2,12 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{PgPool, Row as _};
+use customer_deletion::resource::Resource;
+use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::contract::{WORDS, row_of};
+use super::contract::{row_of, words};
 use super::model::{Asked, Fate, Model, Operation};
+
+use crate::support::resources::table;
 
 /// Where a row is, and whether it is still there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,16 +48,20 @@ impl From<&Model> for Tables {
     }
 }
 
-const ROWS: &str = "
+const OTHER_ROWS: &str = "
     select id, parent_id as owner, deleted_at as gone_at, null::uuid as gone_by from customer where id = any($1)
     union all select id, customer_id, deleted_at, null from subscriber where id = any($1)
     union all select id, customer_id, deleted_at, null from sell_plan where id = any($1)
-    union all select id, customer_id, detached_at, null from product_allocation where id = any($1)
-    union all select id, customer_id, deleted_at, deleted_by from contact where id = any($1)
-    union all select id, customer_id, deleted_at, deleted_by from address where id = any($1)
-    union all select id, customer_id, deleted_at, deleted_by from external_params where id = any($1)
-    union all select id, customer_id, deleted_at, deleted_by from zone where id = any($1)
-    union all select id, customer_id, deleted_at, deleted_by from product where id = any($1)";
+    union all select id, customer_id, detached_at, null from product_allocation where id = any($1)";
+
+/// The rows that are not resources, and those that are.
+fn rows() -> String {
+    let of = |resource| {
+        let table = table(resource);
+        format!(" union all select id, customer_id, deleted_at, deleted_by from {table} where id = any($1)")
+    };
+    OTHER_ROWS.to_owned() + &Resource::ALL.map(of).concat()
+}
 
 const OPERATIONS: &str = "
     select id, requester_id, customer_id, resource::text, target_ids, status, error_code, failed_ids, idempotency_key,
@@ -71,7 +78,7 @@ pub async fn read(
 ) -> Result<Tables, String> {
     let mut tables = Tables::default();
     let mut times: BTreeMap<usize, BTreeSet<OffsetDateTime>> = BTreeMap::new();
-    for row in sqlx::query(ROWS).bind(ids).fetch_all(pool).await.map_err(|error| error.to_string())? {
+    for row in sqlx::query(AssertSqlSafe(rows())).bind(ids).fetch_all(pool).await.map_err(|error| error.to_string())? {
         let fate = match (row.get::<Option<OffsetDateTime>, _>("gone_at"), row.get::<Option<Uuid>, _>("gone_by")) {
             (None, _) => Fate::Live,
             (Some(_), None) => Fate::DeletedElsewhere,
@@ -105,7 +112,7 @@ fn operation(row: &sqlx::postgres::PgRow) -> Result<Operation, String> {
         ("FAILURE", Some(code)) => Some(row_of(code).ok_or_else(|| format!("`{code}` is recorded"))?.0),
         other => return Err(format!("{other:?} is recorded")),
     };
-    let word = WORDS.into_iter().find(|word| *word == row.get::<&str, _>("resource"));
+    let word = words().into_iter().find(|word| *word == row.get::<&str, _>("resource"));
     let set = |column: &str| {
         let ids: Vec<Uuid> = row.get(column);
         if ids.is_sorted_by(|one, next| one < next) {

@@ -3,18 +3,16 @@
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use uuid::Uuid;
 
 use super::injector::{ALWAYS, Fault, Injector, deletion, places};
 use super::{DEFECTS, PASSING, UNAVAILABLE, UNAVAILABLE_TEXT};
+use crate::support::resources::{every_resource, most, table};
 use crate::support::service::Answer;
-use crate::support::world::table;
 
 /// First, middle and last; a product is deleted alone.
 async fn rows(injector: &Injector, resource: Resource) -> Vec<Uuid> {
-    let count = if resource == Resource::Product { 1 } else { 3 };
-    let mut ids = injector.service.world.rows(resource, injector.family.in_scope(resource), count).await;
+    let mut ids = injector.service.world.rows(resource, injector.family.in_scope(resource), most(3, resource)).await;
     ids.sort();
     ids
 }
@@ -161,83 +159,59 @@ async fn a_defect_is_500_after_one_try_and_gives_its_key_back(resource: Resource
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn an_error_that_passes_is_tried_three_times_in_all(#[case] resource: Resource) {
-    an_error_that_passes_is_tried_again_but_not_for_ever(resource, Pairs::Some).await;
+async fn an_error_that_passes_is_tried_three_times_in_all() {
+    for resource in every_resource() {
+        an_error_that_passes_is_tried_again_but_not_for_ever(resource, Pairs::Some).await;
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_try_that_goes_through_leaves_one_operation(#[case] resource: Resource) {
-    an_error_that_has_passed_leaves_one_operation(resource, Pairs::Some).await;
+async fn a_try_that_goes_through_leaves_one_operation() {
+    for resource in every_resource() {
+        an_error_that_has_passed_leaves_one_operation(resource, Pairs::Some).await;
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn an_error_that_does_not_pass_is_503_after_one_try(#[case] resource: Resource) {
-    a_database_that_is_not_fit_to_work_is_503_after_one_try(resource, Pairs::Some).await;
+async fn an_error_that_does_not_pass_is_503_after_one_try() {
+    for resource in every_resource() {
+        a_database_that_is_not_fit_to_work_is_503_after_one_try(resource, Pairs::Some).await;
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_defect_is_500_after_one_try(#[case] resource: Resource) {
-    a_defect_is_500_after_one_try_and_gives_its_key_back(resource, Pairs::Some).await;
+async fn a_defect_is_500_after_one_try() {
+    for resource in every_resource() {
+        a_defect_is_500_after_one_try_and_gives_its_key_back(resource, Pairs::Some).await;
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
 #[ignore = "each code at each place: takes minutes; cargo test --test api -- --ignored injected"]
-async fn every_error_at_every_place(#[case] resource: Resource) {
-    an_error_that_passes_is_tried_again_but_not_for_ever(resource, Pairs::All).await;
-    an_error_that_has_passed_leaves_one_operation(resource, Pairs::All).await;
-    a_database_that_is_not_fit_to_work_is_503_after_one_try(resource, Pairs::All).await;
-    a_defect_is_500_after_one_try_and_gives_its_key_back(resource, Pairs::All).await;
+async fn every_error_at_every_place() {
+    for resource in every_resource() {
+        an_error_that_passes_is_tried_again_but_not_for_ever(resource, Pairs::All).await;
+        an_error_that_has_passed_leaves_one_operation(resource, Pairs::All).await;
+        a_database_that_is_not_fit_to_work_is_503_after_one_try(resource, Pairs::All).await;
+        a_defect_is_500_after_one_try_and_gives_its_key_back(resource, Pairs::All).await;
+    }
 }
 
 /// Two tries are done long before a call must be, and the third is not until long after it.
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn the_tries_of_a_call_have_one_deadline(#[case] resource: Resource) {
-    let injector = Injector::start_with(|settings| settings.database.deadline = Duration::from_secs(7)).await;
-    let ids = rows(&injector, resource).await;
-    let place = format!("{}: before insert of operation", deletion(resource));
-    let fault = Fault { delay: 2.8, ..Fault::new(place, "40001") };
+async fn the_tries_of_a_call_have_one_deadline() {
+    for resource in every_resource() {
+        let injector = Injector::start_with(|settings| settings.database.deadline = Duration::from_secs(7)).await;
+        let ids = rows(&injector, resource).await;
+        let place = format!("{}: before insert of operation", deletion(resource));
+        let fault = Fault { delay: 2.8, ..Fault::new(place, "40001") };
 
-    let began = Instant::now();
-    let failed = fail(&injector, ids, resource, fault).await;
+        let began = Instant::now();
+        let failed = fail(&injector, ids, resource, fault).await;
 
-    assert_eq!(failed.tries, 2, "in {:?}", began.elapsed());
-    failed.assert_unavailable(2).await;
-    failed.assert_goes_through_now(resource).await;
+        assert_eq!(failed.tries, 2, "in {:?}", began.elapsed());
+        failed.assert_unavailable(2).await;
+        failed.assert_goes_through_now(resource).await;
+    }
 }

@@ -6,8 +6,9 @@ use reqwest::RequestBuilder;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::service::{Answer, collection, send};
-use crate::support::world::{Family, table};
+use crate::support::resources::{statement, table};
+use crate::support::service::{Answer, send};
+use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService};
 
 /// More often than anything is tried.
@@ -115,13 +116,7 @@ impl Injector {
 
     fn call(&self, resource: Resource, ids: &[Uuid], key: &str) -> RequestBuilder {
         let customer = self.family.in_scope(resource);
-        let call = match (resource, ids) {
-            (Resource::Product, [id]) => {
-                let path = format!("{}/{id}", collection(customer, resource));
-                self.service.call(reqwest::Method::DELETE, &path, self.family.requester)
-            }
-            _ => self.service.list_call(self.family.requester, customer, resource, ids),
-        };
+        let call = self.service.deletion(self.family.requester, customer, resource, ids);
         call.header("Idempotency-Key", key)
     }
 
@@ -143,25 +138,13 @@ impl Injector {
 }
 
 /// The name of the statement that deletes the resource.
-pub fn deletion(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Contact => "delete_contacts",
-        Resource::Address => "delete_addresses",
-        Resource::ExternalParams => "delete_external_params",
-        Resource::Zone => "delete_zones",
-        Resource::Product => "delete_products",
-    }
+pub fn deletion(resource: Resource) -> String {
+    statement("delete", resource)
 }
 
 /// The name of the statement that looks why a deletion of the resource did not go through.
-pub fn inspection(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Contact => "inspect_contacts",
-        Resource::Address => "inspect_addresses",
-        Resource::ExternalParams => "inspect_external_params",
-        Resource::Zone => "inspect_zones",
-        Resource::Product => "inspect_products",
-    }
+pub fn inspection(resource: Resource) -> String {
+    statement("inspect", resource)
 }
 
 /// Every place of the one statement of a deletion, at every row where it has rows, from the first to the commit.

@@ -81,15 +81,22 @@ $$;
 grant select on fault to customer_deletion_service;
 grant usage on sequence reached to customer_deletion_service;
 
+-- The tables of the resources.
+create view resource_table as
+select columns.table_name::text
+from information_schema.columns
+join pg_tables on pg_tables.schemaname = columns.table_schema and pg_tables.tablename = columns.table_name
+where columns.table_schema = current_schema and columns.column_name = 'deleted_by';
+
 do $$
 declare
   of_table text;
 begin
-  foreach of_table in array array['contact', 'address', 'external_params', 'zone', 'product', 'customer', 'operation'] loop
+  for of_table in select table_name from resource_table union all values ('customer'), ('operation') loop
     execute format('alter table %I enable row level security', of_table);
     execute format('create policy reads on %1$I using (reach(''reads'', %1$L, id)) with check (true)', of_table);
   end loop;
-  foreach of_table in array array['contact', 'address', 'external_params', 'zone', 'product'] loop
+  for of_table in select table_name from resource_table loop
     execute format(
       'create trigger before_update before update on %I for each row execute function reach_by_trigger()', of_table);
     execute format(

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
+use crate::support::resources::{contract, every_resource};
 use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService};
@@ -121,50 +121,43 @@ pub async fn assert_rows_and_operations_agree(service: &TestService) {
 /// A call without a key is found again by the id of its operation.
 pub const KEYS: [Option<&str>; 2] = [None, Some("k")];
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_deletion_whose_answer_is_lost_is_one_operation(#[case] resource: Resource) {
-    let (service, thief, family) = service_behind_a_thief(DELETION).await;
-    let mut expected = Vec::new();
-    for key in KEYS {
-        let row = service.world.row(resource, family.in_scope(resource)).await;
-        thief.to_lose.store(1, Ordering::SeqCst);
-        let answer = delete(&service, family, resource, row, key).await;
+async fn a_deletion_whose_answer_is_lost_is_one_operation() {
+    for resource in every_resource() {
+        let (service, thief, family) = service_behind_a_thief(DELETION).await;
+        let mut expected = Vec::new();
+        for key in KEYS {
+            let row = service.world.row(resource, family.in_scope(resource)).await;
+            thief.to_lose.store(1, Ordering::SeqCst);
+            let answer = delete(&service, family, resource, row, key).await;
 
-        expected.push((answer.assert_deleted(), "SUCCESS".to_owned()));
-        assert_eq!(answer.header("Idempotency-Replayed"), None);
-        assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
-        assert_eq!(recorded(&service).await, expected);
+            expected.push((answer.assert_deleted(), "SUCCESS".to_owned()));
+            assert_eq!(answer.header("Idempotency-Replayed"), None);
+            assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
+            assert_eq!(recorded(&service).await, expected);
+        }
+        assert_rows_and_operations_agree(&service).await;
     }
-    assert_rows_and_operations_agree(&service).await;
 }
 
-#[rstest]
-#[case::contact(Resource::Contact, "CUSTOMER_1017")]
-#[case::address(Resource::Address, "CUSTOMER_1018")]
-#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026")]
-#[case::zone(Resource::Zone, "CUSTOMER_1030")]
-#[case::product(Resource::Product, "CUSTOMER_1047")]
 #[tokio::test]
-async fn a_refusal_whose_answer_is_lost_is_one_operation(#[case] resource: Resource, #[case] code: &str) {
-    let (service, thief, family) = service_behind_a_thief(RECORD).await;
-    let mut expected = Vec::new();
-    for key in KEYS {
-        thief.to_lose.store(1, Ordering::SeqCst);
-        let answer = delete(&service, family, resource, Uuid::now_v7(), key).await;
+async fn a_refusal_whose_answer_is_lost_is_one_operation() {
+    for resource in every_resource() {
+        let code = contract(resource).unknown.0;
+        let (service, thief, family) = service_behind_a_thief(RECORD).await;
+        let mut expected = Vec::new();
+        for key in KEYS {
+            thief.to_lose.store(1, Ordering::SeqCst);
+            let answer = delete(&service, family, resource, Uuid::now_v7(), key).await;
 
-        assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (404, Some(code)));
-        assert_eq!(answer.header("Idempotency-Replayed"), None);
-        assert_eq!(thief.to_lose.load(Ordering::SeqCst), 0, "no answer was lost");
-        expected.push((answer.request_id(), "FAILURE".to_owned()));
-        assert_eq!(recorded(&service).await, expected);
+            assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (404, Some(code)));
+            assert_eq!(answer.header("Idempotency-Replayed"), None);
+            assert_eq!(thief.to_lose.load(Ordering::SeqCst), 0, "no answer was lost");
+            expected.push((answer.request_id(), "FAILURE".to_owned()));
+            assert_eq!(recorded(&service).await, expected);
+        }
+        assert_rows_and_operations_agree(&service).await;
     }
-    assert_rows_and_operations_agree(&service).await;
 }
 
 /// The caller is told to try again, and finds under its key what has happened.

@@ -16,6 +16,7 @@ use super::lost_answer::{
 use crate::queued::{accept, assert_accepted, call, ended, waiting};
 use crate::support::TestService;
 use crate::support::process::Process;
+use crate::support::resources::every_resource;
 use crate::support::service::send;
 use crate::support::world::Family;
 
@@ -25,28 +26,24 @@ const COMMIT: &[u8] = b"COMMIT\0";
 /// A statement that records a call, or leases an operation, gives one row and is a transaction.
 const ONE_ROW: &[u8] = DELETION;
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_call_whose_record_is_not_answered_waits_once(#[case] resource: Resource) {
-    let (service, thief, family) = service_behind_a_thief(ONE_ROW).await;
-    for (number, key) in KEYS.into_iter().enumerate() {
-        let row = service.world.row(resource, family.in_scope(resource)).await;
-        let call = call(&service, family.requester, family.in_scope(resource), resource, &[row]);
-        thief.to_lose.store(1, Ordering::SeqCst);
-        let answer = send(key.into_iter().fold(call, |call, key| call.header("Idempotency-Key", key))).await;
+async fn a_call_whose_record_is_not_answered_waits_once() {
+    for resource in every_resource() {
+        let (service, thief, family) = service_behind_a_thief(ONE_ROW).await;
+        for (number, key) in KEYS.into_iter().enumerate() {
+            let row = service.world.row(resource, family.in_scope(resource)).await;
+            let call = call(&service, family.requester, family.in_scope(resource), resource, &[row]);
+            thief.to_lose.store(1, Ordering::SeqCst);
+            let answer = send(key.into_iter().fold(call, |call, key| call.header("Idempotency-Key", key))).await;
 
-        let id = assert_accepted(&answer);
-        assert_eq!(answer.header("Idempotency-Replayed"), None);
-        assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
-        assert_eq!(recorded(&service).await[number..], [(id, "OPEN".to_owned())]);
-        assert_eq!(waiting(&service.database.pool).await, number as i64 + 1);
+            let id = assert_accepted(&answer);
+            assert_eq!(answer.header("Idempotency-Replayed"), None);
+            assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
+            assert_eq!(recorded(&service).await[number..], [(id, "OPEN".to_owned())]);
+            assert_eq!(waiting(&service.database.pool).await, number as i64 + 1);
+        }
+        assert_rows_and_operations_agree(&service).await;
     }
-    assert_rows_and_operations_agree(&service).await;
 }
 
 #[tokio::test]

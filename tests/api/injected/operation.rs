@@ -11,7 +11,7 @@ use super::injector::{ALWAYS, Fault, Injector, inspection, places};
 use super::{DEFECTS, PASSING, UNAVAILABLE};
 use crate::queued::{assert_accepted, details, ended, waiting};
 use crate::support::TestService;
-use crate::support::world::table;
+use crate::support::resources::{contract, every_resource, most, table};
 
 /// Long enough for an attempt on a machine that has much else to do, and short enough to wait for.
 const LEASE: Duration = Duration::from_secs(3);
@@ -53,8 +53,7 @@ async fn accept(injector: &Injector, resource: Resource, ids: &[Uuid]) -> Uuid {
 }
 
 async fn rows(injector: &Injector, resource: Resource) -> Vec<Uuid> {
-    let count = if resource == Resource::Product { 1 } else { 3 };
-    let mut rows = injector.service.world.rows(resource, injector.family.in_scope(resource), count).await;
+    let mut rows = injector.service.world.rows(resource, injector.family.in_scope(resource), most(3, resource)).await;
     rows.sort();
     rows
 }
@@ -105,15 +104,14 @@ async fn failing(
 
 /// A product is deleted alone.
 fn with_an_unknown_one(resource: Resource, rows: &[Uuid]) -> Vec<Uuid> {
-    if resource == Resource::Product { vec![Uuid::now_v7()] } else { [rows, &[Uuid::now_v7()]].concat() }
+    if contract(resource).takes_list { [rows, &[Uuid::now_v7()]].concat() } else { vec![Uuid::now_v7()] }
 }
 
 fn where_it_is_refused(resource: Resource, rows: &[Uuid]) -> (String, Option<Uuid>) {
-    match resource {
-        Resource::Product => (format!("{}: reads customer", inspection(resource)), None),
-        Resource::Contact | Resource::Address | Resource::ExternalParams | Resource::Zone => {
-            (format!("{}: reads {}", inspection(resource), table(resource)), Some(rows[0]))
-        }
+    let statement = inspection(resource);
+    match contract(resource).takes_list {
+        true => (format!("{statement}: reads {}", table(resource)), Some(rows[0])),
+        false => (format!("{statement}: reads customer"), None),
     }
 }
 
@@ -132,28 +130,22 @@ impl Failing {
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact, "CUSTOMER_1017")]
-#[case::address(Resource::Address, "CUSTOMER_1018")]
-#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026")]
-#[case::zone(Resource::Zone, "CUSTOMER_1030")]
-#[case::product(Resource::Product, "CUSTOMER_1047")]
 #[tokio::test]
-async fn whatever_fails_in_an_attempt_is_tried_again_and_the_operation_ends_once(
-    #[case] resource: Resource,
-    #[case] unknown_code: &'static str,
-) {
-    let injector = Injector::start().await;
-    injector.heal().await;
-    let mut all = Vec::new();
-    for (turn, sqlstate) in PASSING.into_iter().chain(UNAVAILABLE).chain(DEFECTS).enumerate() {
-        all.push(failing(&injector, (resource, unknown_code), turn, sqlstate).await);
+async fn whatever_fails_in_an_attempt_is_tried_again_and_the_operation_ends_once() {
+    for resource in every_resource() {
+        let unknown_code = contract(resource).unknown.0;
+        let injector = Injector::start().await;
+        injector.heal().await;
+        let mut all = Vec::new();
+        for (turn, sqlstate) in PASSING.into_iter().chain(UNAVAILABLE).chain(DEFECTS).enumerate() {
+            all.push(failing(&injector, (resource, unknown_code), turn, sqlstate).await);
+        }
+        let _worker = worker(&injector, 8).await;
+        for failing in &all {
+            failing.assert_done_once(&injector, resource).await;
+        }
+        assert_eq!(waiting(injector.pool()).await, 0);
     }
-    let _worker = worker(&injector, 8).await;
-    for failing in &all {
-        failing.assert_done_once(&injector, resource).await;
-    }
-    assert_eq!(waiting(injector.pool()).await, 0);
 }
 
 #[rstest]

@@ -1,11 +1,12 @@
 //! Errors in the statements that a deletion takes when it does not go through, and in those around it.
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use uuid::Uuid;
 
 use super::injector::{ALWAYS, Fault, Injector, inspection};
 use super::{DEFECTS, PASSING, UNAVAILABLE, UNAVAILABLE_TEXT};
+
+use crate::support::resources::{contract, every_resource};
 
 /// Where a refusal is found, written and committed.
 fn places(resource: Resource) -> [String; 4] {
@@ -35,40 +36,34 @@ fn left(status: u16, code: &str, tries: i64, statuses: &[&str]) -> (u16, String,
     (status, code.to_owned(), tries, statuses.iter().map(|status| (*status).to_owned()).collect())
 }
 
-#[rstest]
-#[case::contact(Resource::Contact, "CUSTOMER_1017")]
-#[case::address(Resource::Address, "CUSTOMER_1018")]
-#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026")]
-#[case::zone(Resource::Zone, "CUSTOMER_1030")]
-#[case::product(Resource::Product, "CUSTOMER_1047")]
 #[tokio::test]
-async fn an_error_on_the_way_to_a_refusal_is_treated_like_one_in_a_deletion(
-    #[case] resource: Resource,
-    #[case] code: &str,
-) {
-    let injector = Injector::start().await;
-    for place in places(resource) {
-        let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
-        for sqlstate in PASSING {
-            let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
-            assert_eq!(failed, left(503, "GLOBAL_1001", 3, &[]), "{place} {sqlstate}");
-            let (status, answered, tries, statuses) = refuse(&injector, resource, &fault(sqlstate, 2)).await;
-            // The try that goes through may read several rows at the place.
-            assert_eq!(
-                (status, answered, tries.min(3), statuses),
-                left(404, code, 3, &["FAILURE"]),
-                "{place} {sqlstate}"
-            );
-        }
-        for sqlstate in UNAVAILABLE {
-            let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
-            assert_eq!(failed, left(503, "GLOBAL_1001", 1, &[]), "{place} {sqlstate}");
-        }
-        // A defect is recorded by the statement that records a refusal, so that it comes to the same place again.
-        let tries = if place.starts_with("inspect") { 1 } else { 2 };
-        for sqlstate in DEFECTS {
-            let failed = refuse(&injector, resource, &fault(sqlstate, 1)).await;
-            assert_eq!(failed, left(500, "GLOBAL_1001", tries, &["INTERNAL_ERROR"]), "{place} {sqlstate}");
+async fn an_error_on_the_way_to_a_refusal_is_treated_like_one_in_a_deletion() {
+    for resource in every_resource() {
+        let code = contract(resource).unknown.0;
+        let injector = Injector::start().await;
+        for place in places(resource) {
+            let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
+            for sqlstate in PASSING {
+                let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
+                assert_eq!(failed, left(503, "GLOBAL_1001", 3, &[]), "{place} {sqlstate}");
+                let (status, answered, tries, statuses) = refuse(&injector, resource, &fault(sqlstate, 2)).await;
+                // The try that goes through may read several rows at the place.
+                assert_eq!(
+                    (status, answered, tries.min(3), statuses),
+                    left(404, code, 3, &["FAILURE"]),
+                    "{place} {sqlstate}"
+                );
+            }
+            for sqlstate in UNAVAILABLE {
+                let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
+                assert_eq!(failed, left(503, "GLOBAL_1001", 1, &[]), "{place} {sqlstate}");
+            }
+            // A defect is recorded by the statement that records a refusal, so that it comes to the same place again.
+            let tries = if place.starts_with("inspect") { 1 } else { 2 };
+            for sqlstate in DEFECTS {
+                let failed = refuse(&injector, resource, &fault(sqlstate, 1)).await;
+                assert_eq!(failed, left(500, "GLOBAL_1001", tries, &["INTERNAL_ERROR"]), "{place} {sqlstate}");
+            }
         }
     }
 }

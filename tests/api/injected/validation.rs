@@ -1,11 +1,11 @@
 //! Errors in the statements of a call that is only validated: they are treated like those of a deletion, and never recorded.
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use uuid::Uuid;
 
 use super::injector::{ALWAYS, Fault, Injector, inspection};
 use super::{DEFECTS, PASSING, UNAVAILABLE, UNAVAILABLE_TEXT};
+use crate::support::resources::every_resource;
 use crate::support::service::{Answer, collection, send, validating};
 
 async fn validate(injector: &Injector, resource: Resource, id: Uuid, fault: &Fault) -> (Answer, i64) {
@@ -16,39 +16,37 @@ async fn validate(injector: &Injector, resource: Resource, id: Uuid, fault: &Fau
     (answer, injector.tries().await)
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn an_error_on_the_way_to_a_validation_is_treated_like_one_in_a_deletion(#[case] resource: Resource) {
-    let injector = Injector::start().await;
-    let world = &injector.service.world;
-    let id = world.row(resource, injector.family.in_scope(resource)).await;
-    // An operation under the key, so that one is read.
-    injector.delete(resource, &[Uuid::now_v7()], "k").await;
-    let before = (world.fingerprint().await, world.operations().await);
+async fn an_error_on_the_way_to_a_validation_is_treated_like_one_in_a_deletion() {
+    for resource in every_resource() {
+        let injector = Injector::start().await;
+        let world = &injector.service.world;
+        let id = world.row(resource, injector.family.in_scope(resource)).await;
+        // An operation under the key, so that one is read.
+        injector.delete(resource, &[Uuid::now_v7()], "k").await;
+        let before = (world.fingerprint().await, world.operations().await);
 
-    for place in [format!("{}: reads customer", inspection(resource)), "replay_operation: reads operation".to_owned()] {
-        let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
-        for sqlstate in PASSING {
-            let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
-            assert_eq!((answer.status, tries), (503, 3), "{place} {sqlstate} {}", answer.text);
-            let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, 2)).await;
-            // The try that goes through may read several rows at the place.
-            assert_eq!((answer.status, tries.min(3)), (422, 3), "{place} {sqlstate} {}", answer.text);
+        for place in
+            [format!("{}: reads customer", inspection(resource)), "replay_operation: reads operation".to_owned()]
+        {
+            let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
+            for sqlstate in PASSING {
+                let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
+                assert_eq!((answer.status, tries), (503, 3), "{place} {sqlstate} {}", answer.text);
+                let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, 2)).await;
+                // The try that goes through may read several rows at the place.
+                assert_eq!((answer.status, tries.min(3)), (422, 3), "{place} {sqlstate} {}", answer.text);
+            }
+            for sqlstate in UNAVAILABLE {
+                let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
+                assert_eq!((answer.status, tries), (503, 1), "{place} {sqlstate} {}", answer.text);
+            }
+            for sqlstate in DEFECTS {
+                let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
+                answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
+                assert_eq!(tries, 1, "{place} {sqlstate}");
+            }
         }
-        for sqlstate in UNAVAILABLE {
-            let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
-            assert_eq!((answer.status, tries), (503, 1), "{place} {sqlstate} {}", answer.text);
-        }
-        for sqlstate in DEFECTS {
-            let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
-            answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
-            assert_eq!(tries, 1, "{place} {sqlstate}");
-        }
+        assert_eq!((world.fingerprint().await, world.operations().await), before);
     }
-    assert_eq!((world.fingerprint().await, world.operations().await), before);
 }

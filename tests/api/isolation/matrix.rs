@@ -1,10 +1,10 @@
 //! Every position, resource and shape: the documented answer, and nothing else changed.
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use uuid::Uuid;
 
 use super::position::{Kin, Position};
+use crate::support::resources::{contract, every_resource};
 use crate::support::{Answer, TestService};
 
 /// What comes of a call, as the contract has it.
@@ -17,26 +17,16 @@ enum Expected {
 use Expected::{Deleted, Refused};
 
 const NO_CUSTOMER: Expected = Refused(404, "CUSTOMER_1002", "Customer does not exist");
-const NO_CONTACT: Expected = Refused(404, "AUTH_1010", "Contact for your customer was not found");
-const NO_ADDRESS: Expected = Refused(404, "AUTH_1011", "Address for your customer was not found");
-const NO_PRODUCT: Expected = Refused(404, "AUTH_1015", "Product was not found for your account");
-const NO_PARAMS: Expected = Refused(404, "CUSTOMER_1026", "Failed to delete external params item");
-const NO_ZONE: Expected = Refused(404, "CUSTOMER_1030", "Failed to delete customer zone\\s");
 
 /// The answer to a requester within the customer's tree at another depth, which is the one to a row that is not the customer's.
 fn not_yours(resource: Resource) -> Expected {
-    match resource {
-        Resource::Contact => NO_CONTACT,
-        Resource::Address => NO_ADDRESS,
-        Resource::ExternalParams => NO_PARAMS,
-        Resource::Zone => NO_ZONE,
-        Resource::Product => NO_PRODUCT,
-    }
+    let (code, message) = contract(resource).not_yours;
+    Refused(404, code, message)
 }
 
 /// The answer to a call about rows that are all the customer's.
 fn of_own_rows(resource: Resource, position: Position) -> Expected {
-    let of_sub_customer = matches!(resource, Resource::Contact | Resource::Address);
+    let of_sub_customer = contract(resource).depth == 1;
     match position {
         Position::Itself if of_sub_customer => not_yours(resource),
         Position::Itself => Deleted,
@@ -129,7 +119,7 @@ impl Cell<'_> {
     /// The rows of the operation as they were, so that whatever else has changed shows. Products have no restore, and their
     /// guard is put aside.
     async fn put_back(&self, operation: Uuid) {
-        let table = crate::support::world::table(self.resource);
+        let table = crate::support::resources::table(self.resource);
         let sql = format!(
             "alter table {table} disable trigger user;
              update {table} set deleted_at = null, deleted_by = null where deleted_by = '{operation}';
@@ -153,57 +143,49 @@ fn sorted(ids: &[Uuid]) -> Vec<Uuid> {
     ids
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn only_the_documented_position_deletes_the_rows_of_a_customer(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    for position in Position::ALL {
-        let mut cell = Cell::new(&service, resource, position).await;
-        cell.kill_the_parent_if_it_must_be_dead().await;
-        let expected = of_own_rows(resource, position);
+async fn only_the_documented_position_deletes_the_rows_of_a_customer() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        for position in Position::ALL {
+            let mut cell = Cell::new(&service, resource, position).await;
+            cell.kill_the_parent_if_it_must_be_dead().await;
+            let expected = of_own_rows(resource, position);
 
-        cell.assert_answered(Shape::Url, &cell.own[..1], expected).await;
-        if resource == Resource::Product {
-            continue;
-        }
-        for shape in [Shape::List, Shape::BatchDelete] {
-            cell.assert_answered(shape, &cell.own, expected).await;
+            cell.assert_answered(Shape::Url, &cell.own[..1], expected).await;
+            if !contract(resource).takes_list {
+                continue;
+            }
+            for shape in [Shape::List, Shape::BatchDelete] {
+                cell.assert_answered(shape, &cell.own, expected).await;
+            }
         }
     }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_foreign_id_at_any_place_deletes_nothing(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    for position in Position::ALL {
-        let mut cell = Cell::new(&service, resource, position).await;
-        let expected = of_a_mixed_list(resource, position);
-        let mut foreign_rows = Vec::new();
-        for owner in cell.kin.others() {
-            foreign_rows.push(cell.service.world.row(resource, owner).await);
-        }
-        cell.kill_the_parent_if_it_must_be_dead().await;
-
-        for foreign in foreign_rows {
-            cell.assert_answered(Shape::Url, &[foreign], expected).await;
-            if resource == Resource::Product {
-                continue;
+async fn a_foreign_id_at_any_place_deletes_nothing() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        for position in Position::ALL {
+            let mut cell = Cell::new(&service, resource, position).await;
+            let expected = of_a_mixed_list(resource, position);
+            let mut foreign_rows = Vec::new();
+            for owner in cell.kin.others() {
+                foreign_rows.push(cell.service.world.row(resource, owner).await);
             }
-            for (place, shape) in [(0, Shape::List), (2, Shape::BatchDelete), (4, Shape::List)] {
-                let mut ids = cell.own.clone();
-                ids.insert(place, foreign);
-                cell.assert_answered(shape, &ids, expected).await;
+            cell.kill_the_parent_if_it_must_be_dead().await;
+
+            for foreign in foreign_rows {
+                cell.assert_answered(Shape::Url, &[foreign], expected).await;
+                if !contract(resource).takes_list {
+                    continue;
+                }
+                for (place, shape) in [(0, Shape::List), (2, Shape::BatchDelete), (4, Shape::List)] {
+                    let mut ids = cell.own.clone();
+                    ids.insert(place, foreign);
+                    cell.assert_answered(shape, &ids, expected).await;
+                }
             }
         }
     }

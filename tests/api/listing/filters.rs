@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{STATUSES, ids, listed, record};
 use crate::support::TestService;
-use crate::support::service::word;
+use crate::support::resources::word;
 
 /// A status, a resource, and the operations that have both; the newest come first.
 type Recorded = (&'static str, Resource, Vec<Uuid>);

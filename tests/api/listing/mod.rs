@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::service::{Answer, send, word};
+use crate::support::resources::word;
+use crate::support::service::{Answer, send};
 use crate::support::{TestDatabase, TestService};
 
 const LIST: &str = "/api/v3/global/call";

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::support::TestDatabase;
 use crate::support::database::as_maintenance;
 use crate::support::process::{command, output};
-use crate::support::world::table;
+use crate::support::resources::table;
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Said {
 
     /// Asserts that it refused, with these parts in its message, and gives all that it said.
     #[track_caller]
-    fn refused(self, parts: &[&str]) -> Said {
+    pub fn refused(self, parts: &[&str]) -> Said {
         assert_eq!(self.status, Some(1), "{self:?}");
         for part in parts {
             assert!(self.err.contains(part), "{part}: {self:?}");
@@ -95,7 +95,7 @@ pub async fn age_rows(pool: &PgPool, resource: Resource, ids: &[Uuid], days: i32
 }
 
 /// Makes an operation look so many days old.
-async fn age_operation(pool: &PgPool, id: Uuid, days: i32) {
+pub async fn age_operation(pool: &PgPool, id: Uuid, days: i32) {
     let mut tx = pool.begin().await.unwrap();
     for sql in [
         "alter table operation disable trigger operation_ends_once".to_owned(),

@@ -1,10 +1,39 @@
 //! How long operations are kept.
 
 use customer_deletion::resource::Resource;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{age_operation, age_rows, rows, run, told};
 use crate::support::TestService;
+use crate::support::resources::{every_resource, table};
+
+#[tokio::test]
+async fn an_operation_is_kept_as_long_as_its_row_whatever_the_resource() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    for resource in every_resource() {
+        let customer = family.in_scope(resource);
+        let row = service.world.row(resource, customer).await;
+        let operation = service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
+        age_operation(pool, operation, 91).await;
+    }
+    let purge = async || {
+        let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
+        told(&said, "operation")
+    };
+
+    assert_eq!(purge().await, 0);
+    for resource in every_resource() {
+        let deleted: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(format!("select id from {}", table(resource))))
+            .fetch_all(pool)
+            .await
+            .unwrap();
+        age_rows(pool, resource, &deleted, 91).await;
+    }
+    assert_eq!(purge().await, Resource::ALL.len() as u64);
+}
 
 #[tokio::test]
 async fn an_operation_is_kept_for_its_age_or_that_of_the_rows_it_deleted_and_as_long_as_one_is_there() {

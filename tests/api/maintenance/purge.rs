@@ -8,50 +8,46 @@ use super::{age_operation, age_rows, figures, present, rows, run, told};
 use crate::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::TestService;
 use crate::support::process::{command, output};
-use crate::support::service::{send, word};
-use crate::support::world::table;
+use crate::support::resources::{every_resource, table, word};
+use crate::support::service::send;
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn old_deletions_are_erased_and_young_ones_and_live_rows_stay(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let ids = service.world.rows(resource, customer, 5).await;
-    let [recorded, unrecorded, young, almost, live] = ids[..] else { panic!() };
-    for id in [recorded, young, almost] {
-        let operation = service.delete_one(family.requester, customer, resource, id).await.assert_deleted();
-        let days = if id == recorded { 91 } else { 89 };
-        if id != young {
-            age_rows(pool, resource, &[id], days).await;
-            age_operation(pool, operation, days).await;
+async fn old_deletions_are_erased_and_young_ones_and_live_rows_stay() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let pool = &service.database.pool;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let ids = service.world.rows(resource, customer, 5).await;
+        let [recorded, unrecorded, young, almost, live] = ids[..] else { panic!() };
+        for id in [recorded, young, almost] {
+            let operation = service.delete_one(family.requester, customer, resource, id).await.assert_deleted();
+            let days = if id == recorded { 91 } else { 89 };
+            if id != young {
+                age_rows(pool, resource, &[id], days).await;
+                age_operation(pool, operation, days).await;
+            }
         }
+        // Another service deleted it, without an operation.
+        age_rows(pool, resource, &[unrecorded], 91).await;
+
+        let dry = run(&service.database, &["purge", "--older-than", "90d", "--dry-run"]).await.done();
+        assert!(dry.starts_with("would be erased for good:\n"), "{dry}");
+        assert_eq!(told(&dry, word(resource)), 2);
+        assert_eq!(rows(pool, table(resource)).await, 5);
+
+        let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
+
+        assert!(said.starts_with("erased for good:\n"), "{said}");
+        assert_eq!(told(&said, word(resource)), 2);
+        let mut kept = vec![young, almost, live];
+        kept.sort();
+        assert_eq!(present(pool, resource, &ids).await, kept);
+        let others = Resource::ALL.into_iter().filter(|other| *other != resource);
+        assert!(others.into_iter().all(|other| told(&said, word(other)) == 0), "{said}");
+        let again = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
+        assert_eq!(told(&again, word(resource)), 0);
     }
-    // Another service deleted it, without an operation.
-    age_rows(pool, resource, &[unrecorded], 91).await;
-
-    let dry = run(&service.database, &["purge", "--older-than", "90d", "--dry-run"]).await.done();
-    assert!(dry.starts_with("would be erased for good:\n"), "{dry}");
-    assert_eq!(told(&dry, word(resource)), 2);
-    assert_eq!(rows(pool, table(resource)).await, 5);
-
-    let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
-
-    assert!(said.starts_with("erased for good:\n"), "{said}");
-    assert_eq!(told(&said, word(resource)), 2);
-    let mut kept = vec![young, almost, live];
-    kept.sort();
-    assert_eq!(present(pool, resource, &ids).await, kept);
-    let others = Resource::ALL.into_iter().filter(|other| *other != resource);
-    assert!(others.into_iter().all(|other| told(&said, word(other)) == 0), "{said}");
-    let again = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
-    assert_eq!(told(&again, word(resource)), 0);
 }
 
 /// Operations with long lists are looked at a few at a time, and none is left out.

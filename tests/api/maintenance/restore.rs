@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -12,31 +11,29 @@ use crate::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::TestService;
 use crate::support::database::MAINTENANCE;
 use crate::support::process::output;
+use crate::support::resources::every_list;
 use crate::support::service::send;
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn a_thousand_rows_come_back_as_they_were_to_the_byte(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let ids = service.world.rows(resource, customer, 1000).await;
-    let before = service.world.fingerprint().await;
-    let operation = service.delete(family.requester, customer, resource, &ids).await.assert_deleted();
-    assert_ne!(service.world.fingerprint().await, before);
+async fn a_thousand_rows_come_back_as_they_were_to_the_byte() {
+    for resource in every_list() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let ids = service.world.rows(resource, customer, 1000).await;
+        let before = service.world.fingerprint().await;
+        let operation = service.delete(family.requester, customer, resource, &ids).await.assert_deleted();
+        assert_ne!(service.world.fingerprint().await, before);
 
-    let said = run(&service.database, &["restore", "--operation", &operation.to_string()]).await.done();
+        let said = run(&service.database, &["restore", "--operation", &operation.to_string()]).await.done();
 
-    assert_eq!(service.world.fingerprint().await, before);
-    let word = crate::support::service::word(resource);
-    assert!(said.starts_with(&format!("restored 1000 {word} of customer {customer}, ")), "{said}");
-    // They are as live as before.
-    service.delete(family.requester, customer, resource, &ids).await.assert_deleted();
-    assert_eq!(service.world.deleted(resource, &ids).await.len(), 1000);
+        assert_eq!(service.world.fingerprint().await, before);
+        let word = crate::support::resources::word(resource);
+        assert!(said.starts_with(&format!("restored 1000 {word} of customer {customer}, ")), "{said}");
+        // They are as live as before.
+        service.delete(family.requester, customer, resource, &ids).await.assert_deleted();
+        assert_eq!(service.world.deleted(resource, &ids).await.len(), 1000);
+    }
 }
 
 /// No limit of the database's ends a long restore. Ten times the rows take no more than some ten times as long.

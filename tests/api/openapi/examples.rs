@@ -11,7 +11,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{resolve, served};
-use crate::support::service::{Answer, send, with_query, word};
+use crate::support::resources::word;
+use crate::support::service::{Answer, send, with_query};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService, body};
 

@@ -2,41 +2,37 @@
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
-use rstest::rstest;
 use uuid::Uuid;
 
 use super::{accept, assert_accepted, call, details, list, waiting};
 use crate::support::TestService;
+use crate::support::resources::every_resource;
 use crate::support::service::{collection, send};
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_call_is_accepted_and_open_and_nothing_has_changed(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let row = service.world.row(resource, customer).await;
-    let before = service.world.fingerprint().await;
+async fn a_call_is_accepted_and_open_and_nothing_has_changed() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let row = service.world.row(resource, customer).await;
+        let before = service.world.fingerprint().await;
 
-    let operation = accept(&service, family.requester, customer, resource, &[row]).await;
-    let open = details(&service, family.requester, operation).await;
+        let operation = accept(&service, family.requester, customer, resource, &[row]).await;
+        let open = details(&service, family.requester, operation).await;
 
-    assert_eq!((open["status"].as_str(), open["resource"].as_str()), (Some("OPEN"), Some(resource.word())));
-    assert!(open["completedAt"].is_null(), "{open}");
-    assert_eq!(open["errorCode"], "");
-    assert_eq!(service.status(family.requester, operation).await.json()["content"][0]["status"], "OPEN");
-    service.status(family.parent, operation).await.assert_failed(
-        404,
-        "GLOBAL_1003",
-        "Provided request ID does not exist for your account.",
-    );
-    assert_eq!(service.world.fingerprint().await, before);
-    assert_eq!(waiting(&service.database.pool).await, 1);
+        assert_eq!((open["status"].as_str(), open["resource"].as_str()), (Some("OPEN"), Some(resource.word())));
+        assert!(open["completedAt"].is_null(), "{open}");
+        assert_eq!(open["errorCode"], "");
+        assert_eq!(service.status(family.requester, operation).await.json()["content"][0]["status"], "OPEN");
+        service.status(family.parent, operation).await.assert_failed(
+            404,
+            "GLOBAL_1003",
+            "Provided request ID does not exist for your account.",
+        );
+        assert_eq!(service.world.fingerprint().await, before);
+        assert_eq!(waiting(&service.database.pool).await, 1);
+    }
 }
 
 #[tokio::test]

@@ -15,11 +15,11 @@ mod trouble;
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
-use reqwest::{Method, RequestBuilder};
+use reqwest::RequestBuilder;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::support::service::{Answer, collection, send};
+use crate::support::service::{Answer, send};
 use crate::support::{TestService, body};
 
 /// How long an operation is waited for, on a machine that has much else to do. Tests of how soon one ends have their own times.
@@ -38,12 +38,7 @@ pub fn call(
     resource: Resource,
     ids: &[Uuid],
 ) -> RequestBuilder {
-    let call = match (resource, ids) {
-        (Resource::Product, [id]) => {
-            service.call(Method::DELETE, &format!("{}/{id}", collection(customer, resource)), requester)
-        }
-        _ => service.list_call(requester, customer, resource, ids),
-    };
+    let call = service.deletion(requester, customer, resource, ids);
     call.header("Prefer", "respond-async")
 }
 

@@ -1,73 +1,68 @@
 //! How an operation ends: judged when it is done, by the same rules and with the same codes as a call that waits.
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{accept, assert_agreement, at_work, ended, waiting};
 use crate::support::TestService;
+use crate::support::resources::{contract, every_resource, most};
 
-#[rstest]
-#[case::contact(Resource::Contact, 3)]
-#[case::address(Resource::Address, 3)]
-#[case::external_params(Resource::ExternalParams, 3)]
-#[case::zone(Resource::Zone, 3)]
-#[case::product(Resource::Product, 1)]
 #[tokio::test]
-async fn everything_is_deleted_at_one_time_by_the_operation(#[case] resource: Resource, #[case] count: usize) {
-    let service = at_work().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let mut rows = service.world.rows(resource, customer, count).await;
-    rows.sort();
+async fn everything_is_deleted_at_one_time_by_the_operation() {
+    for resource in every_resource() {
+        let count = most(3, resource);
+        let service = at_work().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let mut rows = service.world.rows(resource, customer, count).await;
+        rows.sort();
 
-    let operation = accept(&service, family.requester, customer, resource, &rows).await;
-    let ended = ended(&service, family.requester, operation).await;
+        let operation = accept(&service, family.requester, customer, resource, &rows).await;
+        let ended = ended(&service, family.requester, operation).await;
 
-    assert_eq!((ended["status"].as_str(), ended["errorCode"].as_str()), (Some("SUCCESS"), Some("")), "{ended}");
-    assert!(ended["completedAt"].is_string());
-    assert_eq!(service.world.deleted(resource, &rows).await, rows);
-    assert_agreement(&service.database.pool).await;
-    assert_eq!(waiting(&service.database.pool).await, 0);
+        assert_eq!((ended["status"].as_str(), ended["errorCode"].as_str()), (Some("SUCCESS"), Some("")), "{ended}");
+        assert!(ended["completedAt"].is_string());
+        assert_eq!(service.world.deleted(resource, &rows).await, rows);
+        assert_agreement(&service.database.pool).await;
+        assert_eq!(waiting(&service.database.pool).await, 0);
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact, "CUSTOMER_1017", "AUTH_1010", "AUTH_1010")]
-#[case::address(Resource::Address, "CUSTOMER_1018", "AUTH_1011", "AUTH_1011")]
-#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026", "CUSTOMER_1026", "CUSTOMER_1026")]
-#[case::zone(Resource::Zone, "CUSTOMER_1030", "CUSTOMER_1030", "CUSTOMER_1030")]
-#[case::product(Resource::Product, "CUSTOMER_1047", "AUTH_1015", "AUTH_1015")]
 #[tokio::test]
-async fn a_refusal_is_a_failure_with_its_code_and_changes_nothing(
-    #[case] resource: Resource,
-    #[case] unknown_code: &str,
-    #[case] foreign_code: &str,
-    #[case] depth_code: &str,
-) {
-    let service = at_work().await;
-    let family = service.world.family().await;
-    let customer = family.in_scope(resource);
-    let own = service.world.row(resource, customer).await;
-    let unknown = Uuid::now_v7();
-    let foreign = service.world.row(resource, family.sibling).await;
-    let list = |id: Uuid| if resource == Resource::Product { vec![id] } else { vec![own, id] };
-    let before = service.world.fingerprint().await;
+async fn a_refusal_is_a_failure_with_its_code_and_changes_nothing() {
+    for resource in every_resource() {
+        let unknown_code = contract(resource).unknown.0;
+        let foreign_code = contract(resource).not_yours.0;
+        let depth_code = contract(resource).not_yours.0;
+        let service = at_work().await;
+        let family = service.world.family().await;
+        let customer = family.in_scope(resource);
+        let own = service.world.row(resource, customer).await;
+        let unknown = Uuid::now_v7();
+        let foreign = service.world.row(resource, family.sibling).await;
+        let list = |id: Uuid| if contract(resource).takes_list { vec![own, id] } else { vec![id] };
+        let before = service.world.fingerprint().await;
 
-    for (customer, ids, code, failed) in [
-        (customer, list(unknown), unknown_code, vec![unknown]),
-        (customer, list(foreign), foreign_code, vec![foreign]),
-        (family.grandchild, vec![own], depth_code, vec![]),
-        (family.sibling, vec![own], "CUSTOMER_1002", vec![]),
-    ] {
-        let operation = accept(&service, family.requester, customer, resource, &ids).await;
-        let ended = ended(&service, family.requester, operation).await;
-        assert_eq!((ended["status"].as_str(), ended["errorCode"].as_str()), (Some("FAILURE"), Some(code)), "{ended}");
-        assert_eq!(ended["failedIds"], json!(failed), "{ended}");
+        for (customer, ids, code, failed) in [
+            (customer, list(unknown), unknown_code, vec![unknown]),
+            (customer, list(foreign), foreign_code, vec![foreign]),
+            (family.grandchild, vec![own], depth_code, vec![]),
+            (family.sibling, vec![own], "CUSTOMER_1002", vec![]),
+        ] {
+            let operation = accept(&service, family.requester, customer, resource, &ids).await;
+            let ended = ended(&service, family.requester, operation).await;
+            assert_eq!(
+                (ended["status"].as_str(), ended["errorCode"].as_str()),
+                (Some("FAILURE"), Some(code)),
+                "{ended}"
+            );
+            assert_eq!(ended["failedIds"], json!(failed), "{ended}");
+        }
+        assert_eq!(service.world.fingerprint().await, before);
+        assert_agreement(&service.database.pool).await;
+        assert_eq!(waiting(&service.database.pool).await, 0);
     }
-    assert_eq!(service.world.fingerprint().await, before);
-    assert_agreement(&service.database.pool).await;
-    assert_eq!(waiting(&service.database.pool).await, 0);
 }
 
 #[tokio::test]

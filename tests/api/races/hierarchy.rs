@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::{begin, code_of, in_background, run};
 use crate::support::TestService;
+use crate::support::resources::{contract, every_resource, most, table};
 use crate::support::service::until_so_many_wait;
-use crate::support::world::{Family, table};
+use crate::support::world::Family;
 
 const RE_PARENT: &str = "update customer set parent_id = $2 where id = $1";
 const DELETE: &str = "update customer set deleted_at = now() where id = $1 and id <> $2";
@@ -45,52 +46,44 @@ async fn a_customer_cannot_be_re_parented_while_a_deletion_waits_for_a_row(#[cas
     call.await.unwrap().assert_deleted();
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn neither_requester_nor_customer_can_be_deleted_while_a_deletion_waits_for_a_row(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let row = service.world.row(resource, family.in_scope(resource)).await;
+async fn neither_requester_nor_customer_can_be_deleted_while_a_deletion_waits_for_a_row() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let pool = &service.database.pool;
+        let family = service.world.family().await;
+        let row = service.world.row(resource, family.in_scope(resource)).await;
 
-    let holding = begin(pool, &hold(resource), &[row]).await;
-    let call = in_background(&service, family, resource, &[row]);
-    until_so_many_wait(pool, 1).await;
-    for customer in [family.requester, family.in_scope(resource)] {
-        assert_waits(pool, DELETE, &[customer, family.sibling]).await;
+        let holding = begin(pool, &hold(resource), &[row]).await;
+        let call = in_background(&service, family, resource, &[row]);
+        until_so_many_wait(pool, 1).await;
+        for customer in [family.requester, family.in_scope(resource)] {
+            assert_waits(pool, DELETE, &[customer, family.sibling]).await;
+        }
+        holding.rollback().await.unwrap();
+
+        call.await.unwrap().assert_deleted();
     }
-    holding.rollback().await.unwrap();
-
-    call.await.unwrap().assert_deleted();
 }
 
 fn hold(resource: Resource) -> String {
     format!("select from {} where id = $1 for update", table(resource))
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn an_ordinary_update_of_a_customer_and_a_deletion_do_not_wait_for_each_other(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let row = service.world.row(resource, family.in_scope(resource)).await;
-    let rename = "update customer set name = 'Renamed' where id in ($1, $2)";
+async fn an_ordinary_update_of_a_customer_and_a_deletion_do_not_wait_for_each_other() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let row = service.world.row(resource, family.in_scope(resource)).await;
+        let rename = "update customer set name = 'Renamed' where id in ($1, $2)";
 
-    let renaming = begin(&service.database.pool, rename, &[family.requester, family.sub_customer]).await;
-    let answer = service.delete_one(family.requester, family.in_scope(resource), resource, row).await;
-    renaming.rollback().await.unwrap();
+        let renaming = begin(&service.database.pool, rename, &[family.requester, family.sub_customer]).await;
+        let answer = service.delete_one(family.requester, family.in_scope(resource), resource, row).await;
+        renaming.rollback().await.unwrap();
 
-    answer.assert_deleted();
+        answer.assert_deleted();
+    }
 }
 
 #[rstest]
@@ -121,54 +114,44 @@ async fn a_deletion_that_waited_for_its_customer_acts_on_what_it_finds_then(
     assert!(service.world.deleted(resource, &[row]).await.is_empty());
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_requester_that_is_deleted_while_its_call_waits_deletes_nothing(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let row = service.world.row(resource, family.in_scope(resource)).await;
+async fn a_requester_that_is_deleted_while_its_call_waits_deletes_nothing() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let pool = &service.database.pool;
+        let family = service.world.family().await;
+        let row = service.world.row(resource, family.in_scope(resource)).await;
 
-    let dying = begin(pool, DELETE, &[family.requester, family.sibling]).await;
-    let call = in_background(&service, family, resource, &[row]);
-    until_so_many_wait(pool, 1).await;
-    dying.commit().await.unwrap();
+        let dying = begin(pool, DELETE, &[family.requester, family.sibling]).await;
+        let call = in_background(&service, family, resource, &[row]);
+        until_so_many_wait(pool, 1).await;
+        dying.commit().await.unwrap();
 
-    call.await.unwrap().assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
-    assert!(service.world.deleted(resource, &[row]).await.is_empty());
+        call.await.unwrap().assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
+        assert!(service.world.deleted(resource, &[row]).await.is_empty());
+    }
 }
 
-#[rstest]
-#[case::contact(Resource::Contact, 3, "AUTH_1010", "Contact for your customer was not found")]
-#[case::address(Resource::Address, 3, "AUTH_1011", "Address for your customer was not found")]
-#[case::external_params(Resource::ExternalParams, 3, "CUSTOMER_1026", "Failed to delete external params item")]
-#[case::zone(Resource::Zone, 3, "CUSTOMER_1030", "Failed to delete customer zone\\s")]
-#[case::product(Resource::Product, 1, "AUTH_1015", "Product was not found for your account")]
 #[tokio::test]
-async fn a_row_that_moves_to_another_customer_while_a_deletion_waits_for_it_stays(
-    #[case] resource: Resource,
-    #[case] count: usize,
-    #[case] code: &str,
-    #[case] message: &str,
-) {
-    let service = TestService::start().await;
-    let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let rows = service.world.rows(resource, family.in_scope(resource), count).await;
+async fn a_row_that_moves_to_another_customer_while_a_deletion_waits_for_it_stays() {
+    for resource in every_resource() {
+        let count = most(3, resource);
+        let code = contract(resource).not_yours.0;
+        let message = contract(resource).not_yours.1;
+        let service = TestService::start().await;
+        let pool = &service.database.pool;
+        let family = service.world.family().await;
+        let rows = service.world.rows(resource, family.in_scope(resource), count).await;
 
-    let sql = format!("update {} set customer_id = $2 where id = $1", table(resource));
-    let moving = begin(pool, &sql, &[rows[count / 2], family.second_sub_customer]).await;
-    let call = in_background(&service, family, resource, &rows);
-    until_so_many_wait(pool, 1).await;
-    moving.commit().await.unwrap();
+        let sql = format!("update {} set customer_id = $2 where id = $1", table(resource));
+        let moving = begin(pool, &sql, &[rows[count / 2], family.second_sub_customer]).await;
+        let call = in_background(&service, family, resource, &rows);
+        until_so_many_wait(pool, 1).await;
+        moving.commit().await.unwrap();
 
-    call.await.unwrap().assert_failed(404, code, message);
-    assert!(service.world.deleted(resource, &rows).await.is_empty());
+        call.await.unwrap().assert_failed(404, code, message);
+        assert!(service.world.deleted(resource, &rows).await.is_empty());
+    }
 }
 
 #[rstest]

@@ -12,21 +12,14 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::support::service::{Answer, collection, send};
+use crate::support::TestService;
+use crate::support::service::{Answer, send};
 use crate::support::world::Family;
-use crate::support::{TestService, body};
 
 /// Sends a deletion in the background, so that the test can go on while it waits.
 fn in_background(service: &TestService, family: Family, resource: Resource, ids: &[Uuid]) -> JoinHandle<Answer> {
     let customer = family.in_scope(resource);
-    let call = match (resource, ids) {
-        (Resource::Product, [id]) => {
-            let path = format!("{}/{id}", collection(customer, resource));
-            service.call(reqwest::Method::DELETE, &path, family.requester)
-        }
-        _ => service.call(reqwest::Method::DELETE, &collection(customer, resource), family.requester).body(body(ids)),
-    };
-    tokio::spawn(send(call))
+    tokio::spawn(send(service.deletion(family.requester, customer, resource, ids)))
 }
 
 /// A transaction of another service, with one statement done.

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::support::process::Process;
+use crate::support::resources::contract;
 use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
@@ -60,9 +61,9 @@ impl Stage {
     }
 
     fn call(&self, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> RequestBuilder {
-        let (path, body) = match (resource, ids) {
-            (Resource::Product, [id]) => (format!("{}/{id}", collection(customer, resource)), String::new()),
-            _ => (collection(customer, resource), body(ids)),
+        let (path, body) = match (contract(resource).takes_list, ids) {
+            (false, [id]) => (format!("{}/{id}", collection(customer, resource)), String::new()),
+            (true | false, _) => (collection(customer, resource), body(ids)),
         };
         let url = format!("http://{}{path}", self.process.address);
         client().request(Method::DELETE, url).header("X-Requester-Id", requester.to_string()).body(body)

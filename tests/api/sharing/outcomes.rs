@@ -8,55 +8,51 @@ use uuid::Uuid;
 
 use super::{Stage, answers, code};
 use crate::support::StallWatch;
+use crate::support::resources::{contract, every_list};
 
-#[rstest]
-#[case::contact(Resource::Contact, "CUSTOMER_1017", "AUTH_1010", "AUTH_1010")]
-#[case::address(Resource::Address, "CUSTOMER_1018", "AUTH_1011", "AUTH_1011")]
-#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026", "CUSTOMER_1026", "CUSTOMER_1026")]
-#[case::zone(Resource::Zone, "CUSTOMER_1030", "CUSTOMER_1030", "CUSTOMER_1030")]
 #[tokio::test]
-async fn a_refusal_is_that_of_its_own_call(
-    #[case] resource: Resource,
-    #[case] unknown: &str,
-    #[case] not_yours: &str,
-    #[case] wrong_depth: &str,
-) {
-    let stage = Stage::new().await;
-    let (world, family) = (&stage.world, stage.family);
-    let stranger = world.family().await;
-    let rows = world.rows(resource, family.in_scope(resource), 5).await;
-    let foreign = world.row(resource, stranger.in_scope(resource)).await;
-    let deeper = world.row(resource, family.grandchild).await;
-    let dead = world.customer(Some(family.parent)).await;
-    world.kill_customer(dead).await;
-    let dead = if resource.rules().scope.depth() == 0 { (dead, dead) } else { (family.parent, dead) };
-    let of_the_dead = world.row(resource, dead.1).await;
+async fn a_refusal_is_that_of_its_own_call() {
+    for resource in every_list() {
+        let unknown = contract(resource).unknown.0;
+        let not_yours = contract(resource).not_yours.0;
+        let wrong_depth = contract(resource).not_yours.0;
+        let stage = Stage::new().await;
+        let (world, family) = (&stage.world, stage.family);
+        let stranger = world.family().await;
+        let rows = world.rows(resource, family.in_scope(resource), 5).await;
+        let foreign = world.row(resource, stranger.in_scope(resource)).await;
+        let deeper = world.row(resource, family.grandchild).await;
+        let dead = world.customer(Some(family.parent)).await;
+        world.kill_customer(dead).await;
+        let dead = if resource.rules().scope.depth() == 0 { (dead, dead) } else { (family.parent, dead) };
+        let of_the_dead = world.row(resource, dead.1).await;
 
-    let occupied = stage.occupy().await;
-    let waiting = stage
-        .queue([
-            stage.own_call(resource, &rows[..1]),
-            stage.own_call(resource, &[rows[1], Uuid::now_v7()]),
-            stage.own_call(resource, &[rows[1], foreign]),
-            stage.call(family.requester, stranger.in_scope(resource), resource, &[foreign]),
-            stage.call(family.requester, family.grandchild, resource, &[deeper]),
-            stage.call(dead.0, dead.1, resource, &[of_the_dead]),
-            stage.own_call(resource, &rows[2..4]),
-        ])
-        .await;
-    occupied.let_go().await;
+        let occupied = stage.occupy().await;
+        let waiting = stage
+            .queue([
+                stage.own_call(resource, &rows[..1]),
+                stage.own_call(resource, &[rows[1], Uuid::now_v7()]),
+                stage.own_call(resource, &[rows[1], foreign]),
+                stage.call(family.requester, stranger.in_scope(resource), resource, &[foreign]),
+                stage.call(family.requester, family.grandchild, resource, &[deeper]),
+                stage.call(dead.0, dead.1, resource, &[of_the_dead]),
+                stage.own_call(resource, &rows[2..4]),
+            ])
+            .await;
+        occupied.let_go().await;
 
-    let answers = answers(waiting).await;
-    let codes: Vec<(u16, String)> = answers[1..6].iter().map(code).collect();
-    let expected = [unknown, not_yours, "CUSTOMER_1002", wrong_depth, "CUSTOMER_1002"];
-    assert_eq!(codes, expected.map(|code| (404, code.to_owned())));
-    let done = [answers[0].assert_deleted(), answers[6].assert_deleted()];
-    assert_eq!(stage.transactions(&done).await, 1, "what failed did not keep the others apart");
-    let everything = [&rows[..], &[foreign, deeper, of_the_dead]].concat();
-    assert_eq!(world.deleted(resource, &everything).await, [rows[0], rows[2], rows[3]]);
-    // One that was done while the connection was busy, and one for each call.
-    assert_eq!(world.operations().await, 8);
-    stage.assert_rows_and_operations_agree().await;
+        let answers = answers(waiting).await;
+        let codes: Vec<(u16, String)> = answers[1..6].iter().map(code).collect();
+        let expected = [unknown, not_yours, "CUSTOMER_1002", wrong_depth, "CUSTOMER_1002"];
+        assert_eq!(codes, expected.map(|code| (404, code.to_owned())));
+        let done = [answers[0].assert_deleted(), answers[6].assert_deleted()];
+        assert_eq!(stage.transactions(&done).await, 1, "what failed did not keep the others apart");
+        let everything = [&rows[..], &[foreign, deeper, of_the_dead]].concat();
+        assert_eq!(world.deleted(resource, &everything).await, [rows[0], rows[2], rows[3]]);
+        // One that was done while the connection was busy, and one for each call.
+        assert_eq!(world.operations().await, 8);
+        stage.assert_rows_and_operations_agree().await;
+    }
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{Stage, answers, code};
 use crate::support::TestDatabase;
+use crate::support::resources::table;
 use crate::support::service::send;
-use crate::support::world::table;
 
 /// The number of the advisory lock at which statements stop.
 const GATE: i64 = 4711;
@@ -171,7 +171,7 @@ async fn shared_and_ordinary_statements_other_writers_and_re_parentings_never_de
 
     let statuses: Vec<u16> = statuses.into_iter().flatten().collect();
     assert!(statuses.iter().all(|status| [200, 404].contains(status)), "{statuses:?}");
-    let word = crate::support::service::word(resource);
+    let word = crate::support::resources::word(resource);
     assert!(stage.shared(word).await[1] > 10.0, "too few calls shared a statement");
     stage.assert_rows_and_operations_agree().await;
     // Backends report their statistics with a delay.

@@ -1,52 +1,48 @@
 //! What shares a statement, and what does not.
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use uuid::Uuid;
 
 use super::{Stage, answers, code};
 use crate::support::proxy::{Proxy, Weather};
-use crate::support::service::word;
+use crate::support::resources::{every_list, word};
 use crate::support::{TestDatabase, client};
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn calls_that_wait_are_done_in_one_statement(#[case] resource: Resource) {
-    let stage = Stage::new().await;
-    let other_family = stage.world.family().await;
-    let mut calls = Vec::new();
-    let mut ids = Vec::new();
-    let occupied = stage.occupy().await;
-    for family in [stage.family, other_family, stage.family, other_family] {
-        let customer = family.in_scope(resource);
-        let rows = stage.world.rows(resource, customer, 3).await;
-        calls.push(stage.call(family.requester, customer, resource, &rows));
-        ids.extend(rows);
-    }
+async fn calls_that_wait_are_done_in_one_statement() {
+    for resource in every_list() {
+        let stage = Stage::new().await;
+        let other_family = stage.world.family().await;
+        let mut calls = Vec::new();
+        let mut ids = Vec::new();
+        let occupied = stage.occupy().await;
+        for family in [stage.family, other_family, stage.family, other_family] {
+            let customer = family.in_scope(resource);
+            let rows = stage.world.rows(resource, customer, 3).await;
+            calls.push(stage.call(family.requester, customer, resource, &rows));
+            ids.extend(rows);
+        }
 
-    let waiting = stage.queue(calls).await;
-    occupied.let_go().await;
+        let waiting = stage.queue(calls).await;
+        occupied.let_go().await;
 
-    let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
-    assert_eq!(stage.transactions(&operations).await, 1);
-    assert_eq!(stage.shared(word(resource)).await, [1.0, 4.0, 0.0]);
-    assert_eq!(stage.world.deleted(resource, &ids).await, ids);
-    let recorded: Vec<(Uuid, Uuid, Vec<Uuid>)> = sqlx::query_as(
+        let operations: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
+        assert_eq!(stage.transactions(&operations).await, 1);
+        assert_eq!(stage.shared(word(resource)).await, [1.0, 4.0, 0.0]);
+        assert_eq!(stage.world.deleted(resource, &ids).await, ids);
+        let recorded: Vec<(Uuid, Uuid, Vec<Uuid>)> = sqlx::query_as(
         "select requester_id, customer_id, target_ids from operation where id = any($1) order by array_position($1, id)",
     )
     .bind(&operations)
     .fetch_all(&stage.database.pool)
     .await
     .unwrap();
-    for (number, family) in [stage.family, other_family, stage.family, other_family].iter().enumerate() {
-        let targets = ids[number * 3..][..3].to_vec();
-        assert_eq!(recorded[number], (family.requester, family.in_scope(resource), targets));
+        for (number, family) in [stage.family, other_family, stage.family, other_family].iter().enumerate() {
+            let targets = ids[number * 3..][..3].to_vec();
+            assert_eq!(recorded[number], (family.requester, family.in_scope(resource), targets));
+        }
+        stage.assert_rows_and_operations_agree().await;
     }
-    stage.assert_rows_and_operations_agree().await;
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ pub mod log;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod resources;
 pub mod service;
 pub mod stall;
 pub mod world;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::database::as_service;
+use super::resources::{contract, word};
 use super::world::Family;
 use super::{TestDatabase, World, body, client, log};
 
@@ -122,12 +123,16 @@ impl TestService {
         send(self.call(Method::POST, &path, requester).body(body(ids))).await
     }
 
-    /// The ids by a list, or the only id by the URL where the resource takes no list.
-    pub async fn delete(&self, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> Answer {
-        match (resource, ids) {
-            (Resource::Product, [id]) => self.delete_one(requester, customer, resource, *id).await,
-            _ => self.delete_list(requester, customer, resource, ids).await,
+    /// A deletion by a list, or by the URL if the resource takes no list.
+    pub fn deletion(&self, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> RequestBuilder {
+        match (contract(resource).takes_list, ids) {
+            (false, [id]) => self.call(Method::DELETE, &format!("{}/{id}", collection(customer, resource)), requester),
+            (true | false, _) => self.list_call(requester, customer, resource, ids),
         }
+    }
+
+    pub async fn delete(&self, requester: Uuid, customer: Uuid, resource: Resource, ids: &[Uuid]) -> Answer {
+        send(self.deletion(requester, customer, resource, ids)).await
     }
 
     /// `GET /api/v2/global/call/{requestId}`
@@ -233,17 +238,6 @@ pub fn validating(call: RequestBuilder) -> RequestBuilder {
 
 pub fn collection(customer: Uuid, resource: Resource) -> String {
     format!("/api/v2/customer/{customer}/{}", word(resource))
-}
-
-/// The words of the contract, not of the table under test.
-pub fn word(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Contact => "contact",
-        Resource::Address => "address",
-        Resource::ExternalParams => "external-params",
-        Resource::Zone => "zone",
-        Resource::Product => "product",
-    }
 }
 
 /// An answer, read to its end.

@@ -4,6 +4,8 @@ use customer_deletion::resource::Resource;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
+use super::resources::{contract, table};
+
 /// The tables of one test's database.
 #[derive(Clone)]
 pub struct World {
@@ -25,9 +27,9 @@ pub struct Family {
 impl Family {
     /// The customer that a deletion of the resource must name.
     pub fn in_scope(&self, resource: Resource) -> Uuid {
-        match resource {
-            Resource::Contact | Resource::Address => self.sub_customer,
-            Resource::ExternalParams | Resource::Zone | Resource::Product => self.requester,
+        match contract(resource).depth {
+            0 => self.requester,
+            _ => self.sub_customer,
         }
     }
 }
@@ -58,35 +60,28 @@ impl World {
 
     /// A row that the customer may delete, if it is the one that a deletion of the resource must name.
     pub async fn row(&self, resource: Resource, customer: Uuid) -> Uuid {
-        match resource {
-            Resource::Contact => self.contact(customer).await,
-            Resource::Address => self.address(customer).await,
-            Resource::ExternalParams => {
-                let subscriber = self.subscriber(customer).await;
-                self.external_params(customer, "subscriber_id", subscriber).await
-            }
-            Resource::Zone => self.zone(customer).await,
-            Resource::Product => self.product(customer).await,
-        }
+        self.rows(resource, customer, 1).await[0]
     }
 
+    /// Rows in the order of their ids.
     pub async fn rows(&self, resource: Resource, customer: Uuid, count: usize) -> Vec<Uuid> {
-        let mut ids = Vec::new();
-        for _ in 0..count {
-            ids.push(self.row(resource, customer).await);
-        }
+        let ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
+        self.insert_rows(resource, customer, &ids).await;
         ids
     }
 
+    /// In the order of the list.
+    pub async fn insert_rows(&self, resource: Resource, customer: Uuid, ids: &[Uuid]) {
+        let insert = contract(resource).insert;
+        sqlx::query(insert).bind(ids).bind(customer).execute(&self.pool).await.unwrap();
+    }
+
     pub async fn contact(&self, customer: Uuid) -> Uuid {
-        let sql = "insert into contact (id, customer_id, email, mobile) values ($1, $2, 'a@example.com', '+491510000')";
-        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+        self.row(Resource::Contact, customer).await
     }
 
     pub async fn address(&self, customer: Uuid) -> Uuid {
-        let sql =
-            "insert into address (id, customer_id, line_1, city, country_code) values ($1, $2, '1', 'Bern', 'CHE')";
-        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+        self.row(Resource::Address, customer).await
     }
 
     pub async fn subscriber(&self, customer: Uuid) -> Uuid {
@@ -110,13 +105,11 @@ impl World {
     }
 
     pub async fn zone(&self, customer: Uuid) -> Uuid {
-        let sql = "insert into zone (id, customer_id, name, country_code) values ($1, $2, $1::text, 'DEU')";
-        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+        self.row(Resource::Zone, customer).await
     }
 
     pub async fn product(&self, customer: Uuid) -> Uuid {
-        let sql = "insert into product (id, customer_id, name) values ($1, $2, $1::text)";
-        self.insert(sql, Uuid::now_v7(), Some(customer)).await
+        self.row(Resource::Product, customer).await
     }
 
     pub async fn allocation(&self, product: Uuid, customer: Uuid) -> Uuid {
@@ -148,35 +141,27 @@ impl World {
         sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(&self.pool).await.unwrap()
     }
 
-    /// Everything that a refusal must leave as it is, in one value.
+    /// Everything that a refusal must leave as it is, in one value: every table that knows of deletion.
     pub async fn fingerprint(&self) -> String {
-        let sql = "
-            select md5(string_agg(line, e'\\n' order by line))
-            from (
-                select contact::text as line from contact
-                union all select address::text from address
-                union all select external_params::text from external_params
-                union all select zone::text from zone
-                union all select product::text from product
-                union all select product_allocation::text from product_allocation
-                union all select customer::text from customer
-            ) as everything";
-        let fingerprint: Option<String> = sqlx::query_scalar(sql).fetch_one(&self.pool).await.unwrap();
+        let tables: Vec<String> = sqlx::query_scalar(
+            "select distinct pg_tables.tablename::text
+             from pg_tables
+             join information_schema.columns on columns.table_schema = schemaname and columns.table_name = tablename
+             where schemaname = current_schema and columns.column_name in ('deleted_at', 'detached_at')",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        let lines: Vec<String> =
+            tables.iter().map(|table| format!("select {table}::text as line from {table}")).collect();
+        let lines = lines.join(" union all ");
+        let sql = format!("select md5(string_agg(line, e'\\n' order by line)) from ({lines}) as everything");
+        let fingerprint: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap();
         fingerprint.unwrap_or_default()
     }
 
     /// How many operations are recorded.
     pub async fn operations(&self) -> i64 {
         sqlx::query_scalar("select count(*) from operation").fetch_one(&self.pool).await.unwrap()
-    }
-}
-
-pub fn table(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Contact => "contact",
-        Resource::Address => "address",
-        Resource::ExternalParams => "external_params",
-        Resource::Zone => "zone",
-        Resource::Product => "product",
     }
 }

@@ -2,11 +2,11 @@
 
 use customer_deletion::resource::Resource;
 use reqwest::RequestBuilder;
-use rstest::rstest;
 use uuid::Uuid;
 
 use super::{alike, deletion, refused_alike};
 use crate::support::TestService;
+use crate::support::resources::every_resource;
 use crate::support::service::{send, validating};
 use crate::support::world::Family;
 
@@ -14,26 +14,22 @@ fn under_key(service: &TestService, family: Family, resource: Resource, ids: &[U
     deletion(service, family.requester, family.in_scope(resource), resource, ids).header("Idempotency-Key", "k")
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_key_stays_free_until_the_call_itself_and_then_the_recorded_answer_comes_again(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let rows = service.world.rows(resource, family.in_scope(resource), 2).await;
+async fn a_key_stays_free_until_the_call_itself_and_then_the_recorded_answer_comes_again() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let rows = service.world.rows(resource, family.in_scope(resource), 2).await;
 
-    // Another call under the key was validated, and does not have it.
-    send(validating(under_key(&service, family, resource, &rows[1..]))).await.assert_deleted();
-    let first = alike(&service, under_key(&service, family, resource, &rows[..1])).await;
-    let id = first.assert_deleted();
-    assert_eq!(first.header("Idempotency-Replayed"), None);
+        // Another call under the key was validated, and does not have it.
+        send(validating(under_key(&service, family, resource, &rows[1..]))).await.assert_deleted();
+        let first = alike(&service, under_key(&service, family, resource, &rows[..1])).await;
+        let id = first.assert_deleted();
+        assert_eq!(first.header("Idempotency-Replayed"), None);
 
-    let again = alike(&service, under_key(&service, family, resource, &rows[..1])).await;
-    assert_eq!((again.assert_deleted(), again.header("Idempotency-Replayed")), (id, Some("true")));
+        let again = alike(&service, under_key(&service, family, resource, &rows[..1])).await;
+        assert_eq!((again.assert_deleted(), again.header("Idempotency-Replayed")), (id, Some("true")));
+    }
 }
 
 #[tokio::test]

@@ -7,12 +7,12 @@ mod refusals;
 mod shapes;
 
 use customer_deletion::resource::Resource;
-use reqwest::{Method, RequestBuilder};
+use reqwest::RequestBuilder;
 use uuid::Uuid;
 
 use self::everything::everything;
 use crate::support::TestService;
-use crate::support::service::{Answer, collection, send, validating};
+use crate::support::service::{Answer, send, validating};
 
 /// Sends the call first to be validated and then as it is, and gives the second answer. Asserts that both are alike, and that the
 /// first has left no trace.
@@ -37,12 +37,7 @@ fn deletion(
     resource: Resource,
     ids: &[Uuid],
 ) -> RequestBuilder {
-    match (resource, ids) {
-        (Resource::Product, [id]) => {
-            service.call(Method::DELETE, &format!("{}/{id}", collection(customer, resource)), requester)
-        }
-        _ => service.list_call(requester, customer, resource, ids),
-    }
+    service.deletion(requester, customer, resource, ids)
 }
 
 /// Asserts that both answers are this failure.

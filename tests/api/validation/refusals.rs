@@ -2,111 +2,103 @@
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
-use rstest::rstest;
 use uuid::Uuid;
 
 use super::{alike, deletion, refused_alike};
+use crate::support::resources::{contract, every_list, every_resource};
 use crate::support::service::{collection, send, validating};
 use crate::support::{TestService, body};
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn a_success_is_answered_alike_by_every_url(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let (requester, customer) = (family.requester, family.in_scope(resource));
-    let path = collection(customer, resource);
-    let rows = service.world.rows(resource, customer, 8).await;
+async fn a_success_is_answered_alike_by_every_url() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let (requester, customer) = (family.requester, family.in_scope(resource));
+        let path = collection(customer, resource);
+        let rows = service.world.rows(resource, customer, 8).await;
 
-    let one = service.call(Method::DELETE, &format!("{path}/{}", rows[0]), requester);
-    alike(&service, one).await.assert_deleted();
-    let one = service.call(Method::DELETE, &format!("{path}/{}", rows[1]), requester).body(r#"{"id": []}"#);
-    alike(&service, one).await.assert_deleted();
-    let mut deleted = vec![rows[0], rows[1]];
-    if resource != Resource::Product {
-        let twice = [rows[2], rows[3], rows[2]];
-        alike(&service, service.list_call(requester, customer, resource, &twice)).await.assert_deleted();
-        let batch = service.call(Method::POST, &format!("{path}:batchDelete"), requester).body(body(&rows[4..7]));
-        alike(&service, batch).await.assert_deleted();
-        deleted.extend(&rows[2..7]);
-    }
-    assert_eq!(service.world.deleted(resource, &rows).await, deleted, "what was sent, and nothing else");
-}
-
-#[rstest]
-#[case::contact(Resource::Contact, "AUTH_1010", "CUSTOMER_1017")]
-#[case::address(Resource::Address, "AUTH_1011", "CUSTOMER_1018")]
-#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026", "CUSTOMER_1026")]
-#[case::zone(Resource::Zone, "CUSTOMER_1030", "CUSTOMER_1030")]
-#[case::product(Resource::Product, "AUTH_1015", "CUSTOMER_1047")]
-#[tokio::test]
-async fn every_refusal_of_customer_and_ids_is_answered_alike(
-    #[case] resource: Resource,
-    #[case] not_yours: &str,
-    #[case] unknown: &str,
-) {
-    let service = TestService::start().await;
-    let world = &service.world;
-    let family = world.family().await;
-    let (requester, customer) = (family.requester, family.in_scope(resource));
-    let dead = world.customer(Some(requester)).await;
-    let orphan = world.customer(Some(dead)).await;
-    world.kill_customer(dead).await;
-
-    for elsewhere in [dead, orphan, family.sibling, family.parent] {
-        let row = world.row(resource, elsewhere).await;
-        refused_alike(&service, deletion(&service, requester, elsewhere, resource, &[row]), 404, "CUSTOMER_1002").await;
-    }
-    let nobody = deletion(&service, requester, Uuid::now_v7(), resource, &[Uuid::now_v7()]);
-    refused_alike(&service, nobody, 404, "CUSTOMER_1002").await;
-    for elsewhere in [requester, family.sub_customer, family.grandchild].into_iter().filter(|other| *other != customer)
-    {
-        let row = world.row(resource, elsewhere).await;
-        refused_alike(&service, deletion(&service, requester, elsewhere, resource, &[row]), 404, not_yours).await;
-    }
-    let deleted = world.row(resource, customer).await;
-    alike(&service, deletion(&service, requester, customer, resource, &[deleted])).await.assert_deleted();
-    for id in [deleted, Uuid::now_v7()] {
-        refused_alike(&service, deletion(&service, requester, customer, resource, &[id]), 404, unknown).await;
-    }
-    for owner in [family.parent, family.sibling, family.second_sub_customer, family.grandchild] {
-        let foreign = world.row(resource, owner).await;
-        refused_alike(&service, deletion(&service, requester, customer, resource, &[foreign]), 404, not_yours).await;
-    }
-
-    let row = world.row(resource, customer).await;
-    world.kill_customer(requester).await;
-    refused_alike(&service, deletion(&service, requester, customer, resource, &[row]), 404, "CUSTOMER_1002").await;
-}
-
-#[rstest]
-#[case::contact(Resource::Contact, "CUSTOMER_1017", "AUTH_1010")]
-#[case::address(Resource::Address, "CUSTOMER_1018", "AUTH_1011")]
-#[case::external_params(Resource::ExternalParams, "CUSTOMER_1026", "CUSTOMER_1026")]
-#[case::zone(Resource::Zone, "CUSTOMER_1030", "CUSTOMER_1030")]
-#[tokio::test]
-async fn a_mixed_list_is_answered_alike(#[case] resource: Resource, #[case] unknown: &str, #[case] not_yours: &str) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let (requester, customer) = (family.requester, family.in_scope(resource));
-    let own = service.world.rows(resource, customer, 3).await;
-    let foreign = service.world.row(resource, family.sibling).await;
-
-    for place in 0..=own.len() {
-        for (bad, code) in [(Uuid::now_v7(), unknown), (foreign, not_yours)] {
-            let mut ids = own.clone();
-            ids.insert(place, bad);
-            refused_alike(&service, service.list_call(requester, customer, resource, &ids), 404, code).await;
+        let one = service.call(Method::DELETE, &format!("{path}/{}", rows[0]), requester);
+        alike(&service, one).await.assert_deleted();
+        let one = service.call(Method::DELETE, &format!("{path}/{}", rows[1]), requester).body(r#"{"id": []}"#);
+        alike(&service, one).await.assert_deleted();
+        let mut deleted = vec![rows[0], rows[1]];
+        if contract(resource).takes_list {
+            let twice = [rows[2], rows[3], rows[2]];
+            alike(&service, service.list_call(requester, customer, resource, &twice)).await.assert_deleted();
+            let batch = service.call(Method::POST, &format!("{path}:batchDelete"), requester).body(body(&rows[4..7]));
+            alike(&service, batch).await.assert_deleted();
+            deleted.extend(&rows[2..7]);
         }
+        assert_eq!(service.world.deleted(resource, &rows).await, deleted, "what was sent, and nothing else");
     }
-    let both = [foreign, own[0], Uuid::now_v7()];
-    refused_alike(&service, service.list_call(requester, customer, resource, &both), 404, unknown).await;
-    alike(&service, service.list_call(requester, customer, resource, &own)).await.assert_deleted();
+}
+
+#[tokio::test]
+async fn every_refusal_of_customer_and_ids_is_answered_alike() {
+    for resource in every_resource() {
+        let not_yours = contract(resource).not_yours.0;
+        let unknown = contract(resource).unknown.0;
+        let service = TestService::start().await;
+        let world = &service.world;
+        let family = world.family().await;
+        let (requester, customer) = (family.requester, family.in_scope(resource));
+        let dead = world.customer(Some(requester)).await;
+        let orphan = world.customer(Some(dead)).await;
+        world.kill_customer(dead).await;
+
+        for elsewhere in [dead, orphan, family.sibling, family.parent] {
+            let row = world.row(resource, elsewhere).await;
+            refused_alike(&service, deletion(&service, requester, elsewhere, resource, &[row]), 404, "CUSTOMER_1002")
+                .await;
+        }
+        let nobody = deletion(&service, requester, Uuid::now_v7(), resource, &[Uuid::now_v7()]);
+        refused_alike(&service, nobody, 404, "CUSTOMER_1002").await;
+        for elsewhere in
+            [requester, family.sub_customer, family.grandchild].into_iter().filter(|other| *other != customer)
+        {
+            let row = world.row(resource, elsewhere).await;
+            refused_alike(&service, deletion(&service, requester, elsewhere, resource, &[row]), 404, not_yours).await;
+        }
+        let deleted = world.row(resource, customer).await;
+        alike(&service, deletion(&service, requester, customer, resource, &[deleted])).await.assert_deleted();
+        for id in [deleted, Uuid::now_v7()] {
+            refused_alike(&service, deletion(&service, requester, customer, resource, &[id]), 404, unknown).await;
+        }
+        for owner in [family.parent, family.sibling, family.second_sub_customer, family.grandchild] {
+            let foreign = world.row(resource, owner).await;
+            refused_alike(&service, deletion(&service, requester, customer, resource, &[foreign]), 404, not_yours)
+                .await;
+        }
+
+        let row = world.row(resource, customer).await;
+        world.kill_customer(requester).await;
+        refused_alike(&service, deletion(&service, requester, customer, resource, &[row]), 404, "CUSTOMER_1002").await;
+    }
+}
+
+#[tokio::test]
+async fn a_mixed_list_is_answered_alike() {
+    for resource in every_list() {
+        let unknown = contract(resource).unknown.0;
+        let not_yours = contract(resource).not_yours.0;
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let (requester, customer) = (family.requester, family.in_scope(resource));
+        let own = service.world.rows(resource, customer, 3).await;
+        let foreign = service.world.row(resource, family.sibling).await;
+
+        for place in 0..=own.len() {
+            for (bad, code) in [(Uuid::now_v7(), unknown), (foreign, not_yours)] {
+                let mut ids = own.clone();
+                ids.insert(place, bad);
+                refused_alike(&service, service.list_call(requester, customer, resource, &ids), 404, code).await;
+            }
+        }
+        let both = [foreign, own[0], Uuid::now_v7()];
+        refused_alike(&service, service.list_call(requester, customer, resource, &both), 404, unknown).await;
+        alike(&service, service.list_call(requester, customer, resource, &own)).await.assert_deleted();
+    }
 }
 
 #[tokio::test]
@@ -161,28 +153,24 @@ async fn a_product_that_is_allocated_is_refused_alike_until_it_is_not() {
     alike(&service, call(product)).await.assert_deleted();
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
-#[case::product(Resource::Product)]
 #[tokio::test]
-async fn what_is_only_validated_is_no_operation(#[case] resource: Resource) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let (requester, customer) = (family.requester, family.in_scope(resource));
-    let row = service.world.row(resource, customer).await;
+async fn what_is_only_validated_is_no_operation() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let family = service.world.family().await;
+        let (requester, customer) = (family.requester, family.in_scope(resource));
+        let row = service.world.row(resource, customer).await;
 
-    for (id, status) in [(row, 200), (Uuid::now_v7(), 404), (row, 200)] {
-        let validated = send(validating(deletion(&service, requester, customer, resource, &[id]))).await;
-        assert_eq!(validated.status, status, "{}", validated.text);
-        for answer in [
-            service.status(requester, validated.request_id()).await,
-            service.details(requester, validated.request_id()).await,
-        ] {
-            answer.assert_failed(404, "GLOBAL_1003", "Provided request ID does not exist for your account.");
+        for (id, status) in [(row, 200), (Uuid::now_v7(), 404), (row, 200)] {
+            let validated = send(validating(deletion(&service, requester, customer, resource, &[id]))).await;
+            assert_eq!(validated.status, status, "{}", validated.text);
+            for answer in [
+                service.status(requester, validated.request_id()).await,
+                service.details(requester, validated.request_id()).await,
+            ] {
+                answer.assert_failed(404, "GLOBAL_1003", "Provided request ID does not exist for your account.");
+            }
         }
+        assert_eq!(service.world.operations().await, 0);
     }
-    assert_eq!(service.world.operations().await, 0);
 }
