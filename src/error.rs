@@ -110,6 +110,9 @@ impl FromStr for Code {
     }
 }
 
+/// The message of a code that only a newer build knows.
+pub const UNKNOWN_CODE: &str = "A newer version of the service refused the call.";
+
 /// Why a call fails, by what its caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -124,6 +127,10 @@ pub enum Error {
     /// Accept it: a documented rule says no.
     #[error("refused: {}", .0.name())]
     Refused(Code),
+
+    /// Accept it: a rule that only a newer build knows said no. It recorded this code, and the call is answered again.
+    #[error("refused: {0}")]
+    RefusedByNewerBuild(String),
 
     /// Try again after this long: the requester calls more often than it may.
     #[error("more calls than the requester may send; the next may come in {0:?}")]
@@ -148,12 +155,22 @@ impl Error {
         Error::Malformed(Code::BAD_REQUEST, message.into())
     }
 
-    pub fn code(&self) -> Code {
+    /// The code, or the name of one that this build does not know.
+    pub fn code(&self) -> Result<Code, &str> {
         match self {
-            Error::Malformed(code, _) | Error::Refused(code) => *code,
-            Error::Unauthenticated(_) => Code::UNAUTHORIZED,
-            Error::TooManyRequests(_) | Error::TooManyWaiting(_) => Code::TOO_MANY_REQUESTS,
-            Error::Unavailable(_) | Error::Defect(_) => Code::GLOBAL_1001,
+            Error::Malformed(code, _) | Error::Refused(code) => Ok(*code),
+            Error::RefusedByNewerBuild(name) => Err(name),
+            Error::Unauthenticated(_) => Ok(Code::UNAUTHORIZED),
+            Error::TooManyRequests(_) | Error::TooManyWaiting(_) => Ok(Code::TOO_MANY_REQUESTS),
+            Error::Unavailable(_) | Error::Defect(_) => Ok(Code::GLOBAL_1001),
+        }
+    }
+
+    /// The text of `errorCode`.
+    pub fn code_name(&self) -> &str {
+        match self.code() {
+            Ok(code) => code.name(),
+            Err(name) => name,
         }
     }
 
@@ -166,9 +183,10 @@ impl Error {
             }
             Error::Unauthenticated(_)
             | Error::Refused(_)
+            | Error::RefusedByNewerBuild(_)
             | Error::TooManyRequests(_)
             | Error::Unavailable(_)
-            | Error::Defect(_) => self.code().message(),
+            | Error::Defect(_) => self.code().map_or(UNKNOWN_CODE, Code::message),
         }
     }
 }

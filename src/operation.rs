@@ -1,5 +1,6 @@
 //! A deletion call, and what is recorded of it.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use time::OffsetDateTime;
@@ -114,15 +115,41 @@ impl FromStr for Status {
     }
 }
 
+/// A word as it is stored. During a rollout, a newer build stores words that this build does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored<T> {
+    Known(T),
+    Unknown(String),
+}
+
+impl<T: FromStr> From<String> for Stored<T> {
+    fn from(word: String) -> Stored<T> {
+        match word.parse() {
+            Ok(known) => Stored::Known(known),
+            Err(_) => Stored::Unknown(word),
+        }
+    }
+}
+
+impl<T> Stored<T> {
+    /// The stored word, which `word` gives for one that is known.
+    pub fn into_word(self, word: impl FnOnce(T) -> &'static str) -> Cow<'static, str> {
+        match self {
+            Stored::Known(known) => word(known).into(),
+            Stored::Unknown(word) => word.into(),
+        }
+    }
+}
+
 /// A recorded call.
 #[derive(Clone, Debug)]
 pub struct Operation {
     pub id: Uuid,
     pub customer_id: Uuid,
-    pub resource: Resource,
-    pub status: Status,
+    pub resource: Stored<Resource>,
+    pub status: Stored<Status>,
     /// The code of a failure.
-    pub error_code: Option<Code>,
+    pub error_code: Option<Stored<Code>>,
     pub created_at: OffsetDateTime,
     /// None while the operation is open.
     pub completed_at: Option<OffsetDateTime>,
@@ -163,12 +190,12 @@ pub struct Listed {
 }
 
 /// How a deletion call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The operation that the answer speaks of: the call's own, or the one it repeats.
     pub operation_id: Uuid,
     /// The rule that said no; none where everything is deleted.
-    pub refusal: Option<Code>,
+    pub refusal: Option<Stored<Code>>,
     /// Whether an earlier call under the same idempotency key is answered again.
     pub replayed: bool,
 }

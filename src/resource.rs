@@ -1,4 +1,4 @@
-//! The five resources and how they differ: the API documents as a table.
+//! The resources and how they differ: the API documents as a table.
 
 use std::str::FromStr;
 
@@ -141,7 +141,7 @@ impl Resource {
     }
 }
 
-/// The word is not one of the five.
+/// The word is not that of a resource.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a resource")]
 pub struct UnknownResource(String);

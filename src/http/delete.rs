@@ -18,8 +18,8 @@ use super::request::target_ids::target_ids;
 use super::request::{idempotency_key, prefer, validate_only};
 use super::requester::Requester;
 use super::{Service, envelope};
-use crate::error::Error;
-use crate::operation::{Deletion, Outcome};
+use crate::error::{Code, Error};
+use crate::operation::{Deletion, Outcome, Stored};
 use crate::resource::Resource;
 
 pub const DELETE_ONE: &str = "/api/v2/customer/{customer_id}/{resource}/{id}";
@@ -122,27 +122,34 @@ struct Deleted {
 
 /// The same for a call and for one that is only validated.
 fn answer(outcome: Outcome) -> HttpResponse {
-    let response = match outcome.refusal {
+    let response = match &outcome.refusal {
         None => envelope::success(Deleted { request_id: outcome.operation_id }),
-        Some(code) => HttpResponse::from_error(Error::Refused(code)),
+        Some(code) => refuse(code),
     };
-    with_headers(response, outcome)
+    with_headers(response, &outcome)
+}
+
+fn refuse(code: &Stored<Code>) -> HttpResponse {
+    HttpResponse::from_error(match code {
+        Stored::Known(code) => Error::Refused(*code),
+        Stored::Unknown(name) => Error::RefusedByNewerBuild(name.clone()),
+    })
 }
 
 /// What is to be deleted is on record, unless the key is another call's.
 fn answer_before_outcome(outcome: Outcome) -> HttpResponse {
-    let mut response = match outcome.refusal {
+    let mut response = match &outcome.refusal {
         None => envelope::accepted(Deleted { request_id: outcome.operation_id }),
-        Some(code) => HttpResponse::from_error(Error::Refused(code)),
+        Some(code) => refuse(code),
     };
     if outcome.refusal.is_none() {
         prefer::mark(&mut response, outcome.operation_id);
     }
-    with_headers(response, outcome)
+    with_headers(response, &outcome)
 }
 
 /// The same answer for a call and for its replays, but for the header that marks a replay.
-fn with_headers(mut response: HttpResponse, outcome: Outcome) -> HttpResponse {
+fn with_headers(mut response: HttpResponse, outcome: &Outcome) -> HttpResponse {
     response.headers_mut().insert(REQUEST_ID, header_value(outcome.operation_id));
     if outcome.replayed {
         response.headers_mut().insert(idempotency_key::REPLAYED, HeaderValue::from_static("true"));

@@ -5,7 +5,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::{Code, Error};
 
 /// How many seconds a caller should wait before it tries again.
 const RETRY_AFTER_SECONDS: u32 = 1;
@@ -81,20 +81,22 @@ impl Pageable {
 
 impl Failure<'_> {
     fn of(error: &Error) -> Failure<'_> {
-        Failure { error_code: error.code().name(), error_message: error.message(), content: "", pageable: "" }
+        Failure { error_code: error.code_name(), error_message: error.message(), content: "", pageable: "" }
     }
 }
 
 impl ResponseError for Error {
+    /// A rule that only a newer build knows is a conflict: the call is well-formed, and no retry helps.
     fn status_code(&self) -> StatusCode {
         match self {
             Error::Defect(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Error::Malformed(..)
             | Error::Unauthenticated(_)
             | Error::Refused(_)
+            | Error::RefusedByNewerBuild(_)
             | Error::TooManyRequests(_)
             | Error::TooManyWaiting(_)
-            | Error::Unavailable(_) => self.code().status(),
+            | Error::Unavailable(_) => self.code().map_or(StatusCode::CONFLICT, Code::status),
         }
     }
 
@@ -108,7 +110,11 @@ impl ResponseError for Error {
             Error::TooManyRequests(wait) | Error::TooManyWaiting(wait) => {
                 response.insert_header((header::RETRY_AFTER, wait.as_secs() + 1));
             }
-            Error::Malformed(..) | Error::Unauthenticated(_) | Error::Refused(_) | Error::Defect(_) => {}
+            Error::Malformed(..)
+            | Error::Unauthenticated(_)
+            | Error::Refused(_)
+            | Error::RefusedByNewerBuild(_)
+            | Error::Defect(_) => {}
         }
         response.json(Failure::of(self))
     }

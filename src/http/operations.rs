@@ -1,5 +1,7 @@
 //! The status of a recorded call.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Payload};
 use serde::Serialize;
@@ -10,15 +12,16 @@ use super::admission::Permit;
 use super::request::{body, id};
 use super::requester::Requester;
 use super::{Service, envelope};
-use crate::error::{Code, Error};
-use crate::operation::{Details, Operation};
+use crate::error::{Code, Error, UNKNOWN_CODE};
+use crate::operation::{Details, Operation, Status, Stored};
+use crate::resource::Resource;
 
 pub const STATUS: &str = "/api/v2/global/call/{request_id}";
 pub const DETAILS: &str = "/api/v3/global/call/{request_id}";
 
 #[derive(Serialize)]
 struct StatusOnly {
-    status: &'static str,
+    status: Cow<'static, str>,
 }
 
 /// `GET /api/v2/global/call/{requestId}`
@@ -30,7 +33,7 @@ pub async fn status(
 ) -> Result<HttpResponse, Error> {
     let found = find(&service, call, &request_id, false);
     let Details { operation, .. } = body::beside_body(body, found).await?;
-    Ok(envelope::success(StatusOnly { status: operation.status.name() }))
+    Ok(envelope::success(StatusOnly { status: operation.status.into_word(Status::name) }))
 }
 
 /// An operation as it is listed.
@@ -38,28 +41,33 @@ pub async fn status(
 #[serde(rename_all = "camelCase")]
 pub struct Call {
     request_id: Uuid,
-    status: &'static str,
-    resource: &'static str,
+    status: Cow<'static, str>,
+    resource: Cow<'static, str>,
     customer_id: Uuid,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     completed_at: Option<OffsetDateTime>,
-    error_code: &'static str,
+    error_code: Cow<'static, str>,
     error_message: &'static str,
 }
 
 impl From<Operation> for Call {
     fn from(operation: Operation) -> Call {
+        let error_message = match &operation.error_code {
+            None => "",
+            Some(Stored::Known(code)) => code.message(),
+            Some(Stored::Unknown(_)) => UNKNOWN_CODE,
+        };
         Call {
             request_id: operation.id,
-            status: operation.status.name(),
-            resource: operation.resource.word(),
+            status: operation.status.into_word(Status::name),
+            resource: operation.resource.into_word(Resource::word),
             customer_id: operation.customer_id,
             created_at: operation.created_at,
             completed_at: operation.completed_at,
-            error_code: operation.error_code.map_or("", Code::name),
-            error_message: operation.error_code.map_or("", Code::message),
+            error_code: operation.error_code.map_or(Cow::Borrowed(""), |code| code.into_word(Code::name)),
+            error_message,
         }
     }
 }

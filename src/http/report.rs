@@ -184,7 +184,7 @@ impl Report<'_> {
                     method = method(self.request.method()),
                     route = self.route.as_deref(),
                     status = self.status,
-                    code = self.error.map(|error| error.code().name()),
+                    code = self.error.map(|error| error.code_name()),
                     reason = self.error.and_then(reason).map(display),
                     replayed = self.replayed.then_some(true),
                     duration_ms = milliseconds(self.took),
@@ -201,13 +201,17 @@ impl Report<'_> {
             route: self.route.as_deref(),
             status: Some(self.status),
             request_id: self.request_id,
-            error_code: self.error.map(|error| error.code().name()),
+            error_code: self.error.map(|error| error.code_name()),
         };
         span::end(span, &end);
     }
 
     fn count(self) {
-        let code = self.error.map_or("", |error| error.code().name());
+        let code = match self.error.map(Error::code) {
+            None => Cow::Borrowed(""),
+            Some(Ok(code)) => Cow::Borrowed(code.name()),
+            Some(Err(name)) => Cow::Owned(name.to_owned()),
+        };
         let method = method(self.request.method());
         metrics::request_ended(self.route.unwrap_or_default(), method, self.status, code, self.took);
     }
@@ -265,6 +269,6 @@ fn reason(error: &Error) -> Option<&Error> {
         | Error::TooManyWaiting(_)
         | Error::Unavailable(_)
         | Error::Defect(_) => Some(error),
-        Error::Malformed(..) | Error::Refused(_) => None,
+        Error::Malformed(..) | Error::Refused(_) | Error::RefusedByNewerBuild(_) => None,
     }
 }

@@ -28,7 +28,7 @@ pub struct End<'a> {
     /// `None` if the client hung up before it had an answer.
     pub status: Option<u16>,
     pub request_id: Option<&'a str>,
-    pub error_code: Option<&'static str>,
+    pub error_code: Option<&'a str>,
 }
 
 /// A disabled span where traces are off.

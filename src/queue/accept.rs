@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Backlog;
 use super::statements::{self as queue, Enqueued};
 use crate::error::{Code, Error};
-use crate::operation::{Deletion, Outcome, Status};
+use crate::operation::{Deletion, Outcome, Status, Stored};
 use crate::repository::{Repository, own_outcome, refuse_reused_key, statements};
 use crate::telemetry::metrics::{self, Limit};
 
@@ -96,7 +96,7 @@ async fn accept_or_replay(
             (Some(recorded), _) if recorded.same_call => {
                 // What became of it is told by its status, as for the first of these calls. But an earlier try of this very call
                 // may have found its key taken.
-                let refusal = recorded.error_code.filter(|code| *code == Code::IDEMPOTENCY_KEY_REUSED);
+                let refusal = recorded.error_code.filter(|code| *code == Stored::Known(Code::IDEMPOTENCY_KEY_REUSED));
                 let replayed = recorded.operation_id != deletion.operation_id;
                 return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal, replayed }));
             }

@@ -22,7 +22,7 @@ pub use self::worker::Workers;
 use crate::config;
 use crate::eligibility::judge;
 use crate::error::{Code, Error};
-use crate::operation::{Deletion, Status};
+use crate::operation::{Deletion, Status, Stored};
 use crate::repository::database::Database;
 use crate::repository::statements::{Attempt, Record, decode, delete, find_operation, inspect};
 use crate::repository::{ATTEMPTS, Repository};
@@ -182,7 +182,7 @@ impl Queue {
         let found = self.database.run(self.database.deadline(), |connection| {
             Box::pin(find_operation(connection, requester_id, operation_id, false))
         });
-        Ok(found.await?.is_some_and(|details| details.operation.status == outcome.status))
+        Ok(found.await?.is_some_and(|details| details.operation.status == Stored::Known(outcome.status)))
     }
 
     async fn run(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {

@@ -179,7 +179,7 @@ impl Worker {
 fn trace(span: &Span, result: &Result<Option<End>, Error>) {
     let code = match result {
         Ok(end) => end.as_ref().and_then(|end| end.code),
-        Err(error) => Some(error.code()),
+        Err(error) => error.code().ok(),
     };
     span.record("customer_deletion.error_code", code.map(Code::name));
     if code == Some(Code::GLOBAL_1001) {

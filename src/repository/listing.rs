@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::Repository;
 use super::database::observed::observed;
-use super::statements::{decode, error_code};
+use super::statements::decode;
 use crate::error::Error;
-use crate::operation::{Listed, Listing, Operation, Status};
+use crate::operation::{Listed, Listing, Operation, Status, Stored};
 use crate::resource::Resource;
 
 impl Repository {
@@ -42,8 +42,8 @@ async fn list_operations(connection: &mut PgConnection, listing: Listing) -> Res
         Row,
         "src/repository/sql/list_operations.sql",
         listing.requester_id,
-        &names(&Status::ALL, listing.status, Status::name),
-        &names(&Resource::ALL, listing.resource, Resource::word),
+        listing.status.map(Status::name),
+        listing.resource.map(Resource::word),
         i64::from(listing.size),
         i64::from(listing.offset),
         i64::from(Listing::FARTHEST),
@@ -51,31 +51,21 @@ async fn list_operations(connection: &mut PgConnection, listing: Listing) -> Res
     let rows = observed("list_operations", statement.fetch_all(connection)).await?;
     let total = rows.first().map_or(0, |row| row.total);
     Ok(Listed {
-        operations: rows.into_iter().filter_map(|row| row.operation().transpose()).collect::<Result<_, _>>()?,
+        operations: rows.into_iter().filter_map(Row::operation).collect(),
         total: u32::try_from(total).map_err(decode)?,
     })
 }
 
-/// The names of the wanted one, or of all.
-fn names<T: Copy>(all: &[T], wanted: Option<T>, name: impl Fn(T) -> &'static str) -> Vec<String> {
-    let wanted = wanted.as_ref().map_or(all, std::slice::from_ref);
-    wanted.iter().map(|one| name(*one).to_owned()).collect()
-}
-
 impl Row {
-    fn operation(self) -> Result<Option<Operation>, sqlx::Error> {
-        let parts = (self.id, self.customer_id, self.resource, self.status, self.created_at);
-        let (Some(id), Some(customer_id), Some(resource), Some(status), Some(created_at)) = parts else {
-            return Ok(None);
-        };
-        Ok(Some(Operation {
-            id,
-            customer_id,
-            resource: resource.parse().map_err(decode)?,
-            status: status.parse().map_err(decode)?,
-            error_code: error_code(self.error_code)?,
-            created_at,
+    fn operation(self) -> Option<Operation> {
+        Some(Operation {
+            id: self.id?,
+            customer_id: self.customer_id?,
+            resource: self.resource?.into(),
+            status: self.status?.into(),
+            error_code: self.error_code.map(Stored::from),
+            created_at: self.created_at?,
             completed_at: self.completed_at,
-        }))
+        })
     }
 }

@@ -41,7 +41,7 @@ use self::statements::{Attempt, Failure, Record, Recorded, SchemaCheck};
 use crate::config;
 use crate::eligibility::{Refusal, judge};
 use crate::error::{Code, Error};
-use crate::operation::{Deletion, Details, Outcome, Status};
+use crate::operation::{Deletion, Details, Outcome, Status, Stored};
 use crate::schema::{self, TooOld};
 use crate::telemetry::metrics;
 
@@ -301,7 +301,7 @@ async fn delete_or_refuse(connection: &mut PgConnection, deletion: &Deletion) ->
 }
 
 pub(crate) fn own_outcome(deletion: &Deletion, refusal: Option<Code>) -> Outcome {
-    Outcome { operation_id: deletion.operation_id, refusal, replayed: false }
+    Outcome { operation_id: deletion.operation_id, refusal: refusal.map(Stored::Known), replayed: false }
 }
 
 async fn refuse(
@@ -330,11 +330,16 @@ async fn replay(connection: &mut PgConnection, deletion: &Deletion) -> Result<Op
     Ok(recorded_outcome(&recorded, deletion))
 }
 
-/// None while it is open: it has no outcome yet that could be given again.
+/// Returns `None` while the operation is open, and if its status is known to a newer build only: there is no outcome yet, or none
+/// that this build can repeat.
 fn recorded_outcome(recorded: &Recorded, deletion: &Deletion) -> Option<Outcome> {
-    (recorded.status != Status::Open).then(|| Outcome {
+    let has_outcome = match recorded.status {
+        Stored::Known(status) => status != Status::Open,
+        Stored::Unknown(_) => false,
+    };
+    has_outcome.then(|| Outcome {
         operation_id: recorded.operation_id,
-        refusal: recorded.error_code,
+        refusal: recorded.error_code.clone(),
         replayed: recorded.operation_id != deletion.operation_id,
     })
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::database::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
-use crate::operation::{Deletion, Details, IdempotencyKey, Operation, Status};
+use crate::operation::{Deletion, Details, IdempotencyKey, Operation, Status, Stored};
 use crate::resource::Resource;
 use crate::schema::Applied;
 
@@ -228,9 +228,9 @@ pub async fn find_operation(
     let operation = Operation {
         id: row.id,
         customer_id: row.customer_id,
-        resource: row.resource.parse().map_err(decode)?,
-        status: row.status.parse().map_err(decode)?,
-        error_code: error_code(row.error_code)?,
+        resource: row.resource.into(),
+        status: row.status.into(),
+        error_code: row.error_code.map(Stored::from),
         created_at: row.created_at,
         completed_at: row.completed_at,
     };
@@ -240,9 +240,9 @@ pub async fn find_operation(
 /// What is recorded under a call's id or key.
 pub struct Recorded {
     pub operation_id: Uuid,
-    pub status: Status,
+    pub status: Stored<Status>,
     /// The code of a failure.
-    pub error_code: Option<Code>,
+    pub error_code: Option<Stored<Code>>,
     /// Whether it was the same call: about the same ids of the same resource and customer.
     pub same_call: bool,
 }
@@ -264,14 +264,10 @@ pub async fn replay_operation(
     let Some(row) = observed("replay_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
     Ok(Some(Recorded {
         operation_id: row.id,
-        status: row.status.parse().map_err(decode)?,
-        error_code: error_code(row.error_code)?,
+        status: row.status.into(),
+        error_code: row.error_code.map(Stored::from),
         same_call: row.same_call,
     }))
-}
-
-pub fn error_code(name: Option<String>) -> Result<Option<Code>, sqlx::Error> {
-    name.map(|name| name.parse()).transpose().map_err(decode)
 }
 
 pub fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {

@@ -177,7 +177,13 @@ fn start_at_zero() {
 }
 
 /// A call was answered. The route is its pattern, or empty where none fits; the code of a success is empty.
-pub fn request_ended(route: Cow<'static, str>, method: &'static str, status: u16, code: &'static str, took: Duration) {
+pub fn request_ended(
+    route: Cow<'static, str>,
+    method: &'static str,
+    status: u16,
+    code: Cow<'static, str>,
+    took: Duration,
+) {
     let mut labels = vec![
         Label::new("route", route),
         Label::from_static_parts("method", method),
@@ -187,7 +193,7 @@ pub fn request_ended(route: Cow<'static, str>, method: &'static str, status: u16
         counter!(DEFECTS).increment(1);
     }
     histogram!(REQUEST_DURATION, labels.clone()).record(took);
-    labels.push(Label::from_static_parts("code", code));
+    labels.push(Label::new("code", code));
     counter!(REQUESTS, labels).increment(1);
 }
 

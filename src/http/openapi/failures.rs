@@ -20,7 +20,7 @@ pub fn complete(response: &mut Value, limits: Limits) {
     let mut examples = Map::new();
     for (name, when) in failures {
         let error = failure(&name, limits);
-        codes.push(format!("`{}`", error.code().name()));
+        codes.push(format!("`{}`", error.code_name()));
         examples.insert(name, json!({ "summary": when, "value": envelope::failure_as_json(&error) }));
     }
     codes.dedup();

@@ -59,7 +59,7 @@ mod tests {
                 headers.append(name.clone(), HeaderValue::from_bytes(value).unwrap());
             }
             let error = require_json(&headers).unwrap_err();
-            assert_eq!(error.code().name(), "UNSUPPORTED_MEDIA_TYPE");
+            assert_eq!(error.code_name(), "UNSUPPORTED_MEDIA_TYPE");
             error.message().to_owned()
         };
         let of_type = |value: &[u8]| refusal(&[(header::CONTENT_TYPE, value)]);

@@ -74,11 +74,7 @@ mod tests {
             "validateOnly=true&validate%4Fnly=false",
         ] {
             let error = is_asked(query).expect_err(query);
-            assert_eq!(
-                (error.code().name(), error.message().contains("validateOnly")),
-                ("BAD_REQUEST", true),
-                "{query}"
-            );
+            assert_eq!((error.code_name(), error.message().contains("validateOnly")), ("BAD_REQUEST", true), "{query}");
         }
     }
 }

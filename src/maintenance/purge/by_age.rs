@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::eraser::Eraser;
 use super::statements::{self, Due, Operation};
 use crate::maintenance::MaintenanceError;
-use crate::operation::Status;
+use crate::operation::{Status, Stored};
 use crate::resource::Resource;
 
 /// How many operations are looked at together.
@@ -86,19 +86,30 @@ async fn erase_page(eraser: &mut Eraser, page: &[Operation], ages: Ages) -> Resu
             eraser.erase(resource, &ids, Due { before: ages.rows, customer: None }).await?;
         }
     }
+    let of_newer_builds = page.iter().filter(|operation| is_of_newer_build(operation));
+    eraser.tally.of_newer_builds +=
+        of_newer_builds.filter(|operation| operation.created_at < ages.operations).count() as u64;
     let old = page.iter().filter(|operation| is_old(operation, ages)).map(|operation| operation.id);
     eraser.erase_operations(&old.collect::<Vec<Uuid>>(), ages.operations, ages.rows).await
 }
 
 fn is_old(operation: &Operation, ages: Ages) -> bool {
-    let deleted = operation.status == Status::Success.name();
-    let before = if deleted { ages.deletions() } else { ages.operations };
-    operation.created_at < before && operation.status != Status::Open.name()
+    let before = match operation.status {
+        Stored::Known(Status::Success) => ages.deletions(),
+        Stored::Known(Status::Failure | Status::InternalError) => ages.operations,
+        Stored::Known(Status::Open) | Stored::Unknown(_) => return false,
+    };
+    operation.created_at < before && !is_of_newer_build(operation)
+}
+
+/// It may explain rows of a table that this build does not read.
+fn is_of_newer_build(operation: &Operation) -> bool {
+    matches!(operation.resource, Stored::Unknown(_)) || matches!(operation.status, Stored::Unknown(_))
 }
 
 /// The rows of a resource that the operations deleted long ago.
 fn rows_of(page: &[Operation], resource: Resource) -> Vec<Uuid> {
-    let deletions = page.iter().filter(|operation| operation.resource == resource.word());
+    let deletions = page.iter().filter(|operation| operation.resource == Stored::Known(resource));
     deletions.flat_map(|operation| operation.target_ids.iter().copied()).collect()
 }
 

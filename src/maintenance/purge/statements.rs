@@ -6,6 +6,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::closed_set::closed_set;
+use crate::operation::{Status, Stored};
 use crate::resource::Resource;
 
 /// Whether no other purge is at work in this database. Held until the session ends.
@@ -20,10 +22,10 @@ pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::
 /// An operation, as far as a purge wants to know it.
 pub struct Operation {
     pub id: Uuid,
-    pub resource: String,
+    pub resource: Stored<Resource>,
     /// Of the rows that it deleted long enough ago, unless a restore put them back.
     pub target_ids: Vec<Uuid>,
-    pub status: String,
+    pub status: Stored<Status>,
     pub created_at: OffsetDateTime,
 }
 
@@ -189,17 +191,17 @@ pub async fn find_customer(connection: &mut PgConnection, id: Uuid) -> Result<Op
     sqlx::query_file_as!(Customer, "src/maintenance/sql/find_customer.sql", id).fetch_optional(connection).await
 }
 
-/// What a customer has besides the five resources, and what goes with it.
-#[derive(Clone, Copy, Debug)]
-pub enum Belonging {
-    Allocation,
-    Subscriber,
-    SellPlan,
+closed_set! {
+    /// What a customer has besides the five resources, and what goes with it.
+    #[derive(Clone, Copy, Debug)]
+    pub enum Belonging {
+        Allocation,
+        Subscriber,
+        SellPlan,
+    }
 }
 
 impl Belonging {
-    pub const ALL: [Belonging; 3] = [Belonging::Allocation, Belonging::Subscriber, Belonging::SellPlan];
-
     pub fn word(self) -> &'static str {
         match self {
             Belonging::Allocation => "allocation",

@@ -8,6 +8,8 @@ pub struct Tally {
     counts: Vec<(&'static str, u64)>,
     /// Rows that were to be erased, and that another session held.
     pub held: u64,
+    /// Old operations with a resource or status that only a newer build knows.
+    pub of_newer_builds: u64,
     /// Rows that were not to be erased, because a live row refers to them.
     in_use: Vec<(Resource, u64)>,
 }
@@ -19,6 +21,7 @@ impl Tally {
         Tally {
             counts: words.map(|word| (word, 0)).collect(),
             held: 0,
+            of_newer_builds: 0,
             in_use: Resource::ALL.map(|resource| (resource, 0)).into(),
         }
     }
@@ -49,9 +52,13 @@ impl Tally {
     pub fn written(&self, only_counted: bool) -> String {
         let headline = if only_counted { "would be erased for good:" } else { "erased for good:" };
         let lines = self.counts.iter().map(|(word, count)| format!("\n  {word:<16}{count:>12}"));
-        let held = (self.held > 0).then_some(("left for the next purge, because somebody holds them", self.held));
+        let left = [
+            ("left for the next purge, because somebody holds them", self.held),
+            ("operations left, because only a newer build knows their resource or status", self.of_newer_builds),
+        ];
         let in_use = self.in_use().map(|(reference, rows)| (reference.left, rows));
-        let left = held.into_iter().chain(in_use).map(|(why, rows)| format!("\n{why}: {rows}"));
+        let left = left.into_iter().filter(|(_, rows)| *rows > 0).chain(in_use);
+        let left = left.map(|(why, rows)| format!("\n{why}: {rows}"));
         let unknown = only_counted.then(|| {
             "\nnot known before it is tried: rows that somebody holds, and rows that foreign keys or triggers of other \
              services keep"

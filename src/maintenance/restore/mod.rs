@@ -13,7 +13,7 @@ use uuid::Uuid;
 use self::obstacles::{Obstacle, Surroundings};
 use self::statements::{DeletedRow, Deletion};
 use super::{MaintenanceError, has_sqlstate, session};
-use crate::operation::Status;
+use crate::operation::{Status, Stored};
 use crate::output::say;
 use crate::resource::Resource;
 
@@ -92,11 +92,20 @@ async fn find_deletion(
         let problem = format!("no operation has the id {operation_id}; those of long ago are purged");
         return Err(nothing_is_restored(&problem));
     };
-    if deletion.status != Status::Success.name() {
-        let problem = format!("operation {operation_id} deleted nothing; its status is {}", deletion.status);
-        return Err(nothing_is_restored(&problem));
-    }
-    let resource: Resource = deletion.resource.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    let words: (Stored<Status>, Stored<Resource>) = (deletion.status.clone().into(), deletion.resource.clone().into());
+    let resource = match words {
+        (Stored::Known(Status::Success), Stored::Known(resource)) => resource,
+        (Stored::Known(Status::Open | Status::Failure | Status::InternalError), _) => {
+            let problem = format!("operation {operation_id} deleted nothing; its status is {}", deletion.status);
+            return Err(nothing_is_restored(&problem));
+        }
+        (Stored::Unknown(word), _) | (_, Stored::Unknown(word)) => {
+            let problem = format!(
+                "operation {operation_id} has the word `{word}`, which this build does not know; run the newer build"
+            );
+            return Err(nothing_is_restored(&problem));
+        }
+    };
     if !resource.rules().can_be_restored {
         return Err(nothing_is_restored(&format!("a deleted {} cannot be recovered", resource.word())));
     }

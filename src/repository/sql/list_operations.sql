@@ -1,14 +1,39 @@
 -- list_operations: a page of the requester's operations, newest first, and how many there are.
 --
--- $1 requester  $2 statuses  $3 resources  $4 how many  $5 after how many  $6 the farthest that is looked
+-- $1 requester  $2 status or null for all  $3 resource or null for all  $4 how many  $5 after how many  $6 the farthest that is looked
 --
 -- Every limit is a parameter: a planner that does not know it takes it for a small part, and reads an index in its order.
-with
+with recursive
+  -- The statuses that the requester's operations have, found by one look-up each. A newer build may have stored one that
+  -- this build does not know. The last step finds null.
+  status (name) as (
+    select coalesce($2, (
+      select min(operation.status)
+      from operation
+      where operation.requester_id = $1
+        -- Always true, and the condition of the index.
+        and operation.resource >= enum_first(null::resource)
+    ))
+    union all
+    select (
+      select min(operation.status)
+      from operation
+      where operation.requester_id = $1
+        and operation.status > status.name
+        and operation.resource >= enum_first(null::resource)
+    )
+    from status
+    where status.name is not null
+      and $2::text is null
+  ),
   -- The index has a run of ids for each of these, in which the newest is the last.
   run as (
     select status.name as status, resource.name as resource
-    from unnest($2::text[]) as status (name)
-    cross join unnest($3::text[]::resource[]) as resource (name)
+    from status
+    cross join unnest(
+      case when $3::text is null then enum_range(null::resource) else array[$3::text::resource] end
+    ) as resource (name)
+    where status.name is not null
   ),
   total as (
     select count(*) as operations
