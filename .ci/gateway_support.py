@@ -92,6 +92,7 @@ class Gateway:
 
 class Nginx(Gateway):
     name = "nginx"
+    longest_header = 8192
 
     def replacements(self):
         return {
@@ -110,6 +111,7 @@ class Nginx(Gateway):
 
 class HAProxy(Gateway):
     name = "haproxy"
+    longest_header = 15360
 
     def replacements(self):
         return {

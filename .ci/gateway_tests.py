@@ -82,6 +82,14 @@ class Behind:
         self.assertEqual(answer.status, 404, answer)
         self.assert_names_its_operation(answer, "FAILURE")
 
+    def test_a_long_head_is_the_callers_own_fault(self):
+        """400 if it is too long for the gateway, or else 401: there is no key."""
+        for length in 7_000, 9_000, 12_000, 15_000, 20_000, 60_000:
+            with self.subTest(length):
+                answer = self.send(request("DELETE", CONTACTS, f"X-Long: {'x' * length}"))
+                status = 401 if length < self.kind.longest_header else 400
+                self.assert_envelope(answer, status, "UNAUTHORIZED" if status == 401 else "BAD_REQUEST")
+
     def test_a_list_deletion_by_delete(self):
         contacts = new_contact(), new_contact()
         self.assert_deleted(self.send(request("DELETE", CONTACTS, KEY, body=ids(*contacts))), *contacts)
@@ -225,7 +233,8 @@ class Behind:
 
     def test_who_is_not_known_gets_the_envelope(self):
         contact = new_contact()
-        for lines in [], ["X-Api-Key: no-such-key"], ["X-Api-Key:"], [FORGED], [f"Authorization: Bearer {RESELLER}"]:
+        for lines in [], ["X-Api-Key: no-such-key"], [f"X-Api-Key: {RESELLER_KEY.upper()}"], ["X-Api-Key:"], \
+                [f"{KEY}x"], [FORGED], [f"Authorization: Bearer {RESELLER}"]:
             with self.subTest(lines):
                 self.assert_envelope(self.send(request("DELETE", CONTACTS, *lines, body=ids(contact))), 401, "UNAUTHORIZED")
         self.assertTrue(is_live(contact))
