@@ -1,4 +1,7 @@
-FROM rust:1-slim-trixie AS build
+# A tag, so that each build has the fixes of its day. A digest makes a build that can be repeated:
+# --build-arg RUST_IMAGE=rust@sha256:…
+ARG RUST_IMAGE=rust:1-slim-trixie
+FROM ${RUST_IMAGE} AS build
 WORKDIR /build
 COPY . .
 
