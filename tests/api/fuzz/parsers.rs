@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::corpus::VALUES;
 use super::{seed, try_cases, variable};
+use crate::support::resources::word;
 
 const CASES: u32 = 4_000;
 const SETTINGS_CASES: u32 = 300;
@@ -31,9 +32,10 @@ fn keys(cases: u32) {
 }
 
 fn words(cases: u32) {
-    let word = "contact|address|external-params|zone|product|Contact|SUCCESS|OPEN|success|AUTH_10(10|11)|[a-z_-]{0,12}";
-    try_cases("words", (cases, seed()), word, |text| {
-        let resources = ["contact", "address", "external-params", "zone", "product"];
+    let resources = Resource::ALL.map(word);
+    let others = "Contact|SUCCESS|OPEN|success|AUTH_10(10|11)|[a-z_-]{0,12}";
+    let words = format!("{}|{others}", resources.join("|"));
+    try_cases("words", (cases, seed()), words.as_str(), |text| {
         let statuses = ["OPEN", "SUCCESS", "FAILURE", "INTERNAL_ERROR"];
         let agree = text.parse::<Resource>().is_ok() == resources.contains(&text.as_str())
             && text.parse::<Status>().is_ok() == statuses.contains(&text.as_str())
