@@ -139,7 +139,7 @@ async fn metrics_page(health: web::Data<Health>) -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics::page())
 }
 
-/// The part of a route that stands for one of the five words.
+/// The part of a route that stands for the word of a resource.
 fn resource_pattern() -> String {
     format!("{{resource:{}}}", Resource::ALL.map(Resource::word).join("|"))
 }
@@ -152,7 +152,7 @@ fn get() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// A route inside `/api`, whose `{resource}` is one of the five words. One slash at the end of its path
+/// A route inside `/api`, whose `{resource}` is the word of a resource. One slash at the end of its path
 /// changes nothing. No path is normalized otherwise: a gateway could read it differently.
 fn api_route(path: &str, method: &'static str) -> Route {
     let path = path.strip_prefix(API).unwrap_or(path).replace("{resource}", &resource_pattern());

@@ -64,7 +64,7 @@ impl Eraser {
         self.erase_all(Rows::Of(resource, due), ids).await
     }
 
-    /// Erases what a deleted customer has besides the five resources.
+    /// Erases what a deleted customer has besides its resources.
     pub async fn erase_belongings(&mut self, kind: Belonging, customer_id: Uuid) -> Result<(), MaintenanceError> {
         let ids = statements::belongings(&mut self.session, kind, customer_id).await?;
         self.erase_all(Rows::Beside(kind, customer_id), &ids).await

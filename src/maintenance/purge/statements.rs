@@ -192,7 +192,7 @@ pub async fn find_customer(connection: &mut PgConnection, id: Uuid) -> Result<Op
 }
 
 closed_set! {
-    /// What a customer has besides the five resources, and what goes with it.
+    /// What a customer has besides its resources, and what goes with it.
     #[derive(Clone, Copy, Debug)]
     pub enum Belonging {
         Allocation,
