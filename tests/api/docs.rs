@@ -15,7 +15,7 @@ async fn get(service: &TestService, path: &str) -> Answer {
 
 #[tokio::test]
 async fn the_page_is_open_and_made_of_what_the_service_has() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
 
     let page = get(&service, "/docs").await;
 
@@ -37,7 +37,7 @@ async fn the_page_is_open_and_made_of_what_the_service_has() {
 
 #[tokio::test]
 async fn a_file_that_the_reader_has_is_not_sent_again() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let mut tags = Vec::new();
     for path in [
         "/docs",
@@ -95,7 +95,7 @@ async fn a_document_with_another_content_has_another_tag() {
 
 #[tokio::test]
 async fn the_page_names_no_other_host() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     for path in ["/docs", "/docs/start.js"] {
         let text = get(&service, path).await.text;
         assert!(!text.contains("http:") && !text.contains("https:") && !text.contains("\"//"), "{path}: {text}");
@@ -105,7 +105,7 @@ async fn the_page_names_no_other_host() {
 
 #[tokio::test]
 async fn the_address_with_a_slash_leads_to_the_page() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
 
     let answer = client.get(format!("http://{}/docs/", service.address)).send().await.unwrap();
@@ -118,7 +118,7 @@ async fn the_address_with_a_slash_leads_to_the_page() {
 
 #[tokio::test]
 async fn other_files_and_methods_have_the_envelope() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     for path in
         ["/docs/index.html", "/docs/swagger-initializer.js", "/docs/a/b", "/docs/..%2f..%2fetc%2fpasswd", "/openapi"]
     {
@@ -135,7 +135,7 @@ async fn other_files_and_methods_have_the_envelope() {
 
 #[tokio::test]
 async fn the_ids_that_the_page_fills_in_name_what_they_should() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let document = get(&service, "/openapi.json").await.json();
     for resource in Resource::ALL {
         let path = format!("/api/v2/customer/{{customerId}}/{}/{{id}}", resource.word());
@@ -149,7 +149,7 @@ async fn the_ids_that_the_page_fills_in_name_what_they_should() {
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let requester = service.world.family().await.requester;
     let status = format!("/api/v3/global/call/{requester}");
     let page = send(service.anonymous(Method::HEAD, "/docs")).await;

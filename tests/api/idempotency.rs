@@ -22,7 +22,7 @@ async fn delete_under_key(
 #[tokio::test]
 async fn a_success_is_answered_again() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let place = (family.requester, family.in_scope(resource));
         let row = service.world.row(resource, place.1).await;
@@ -46,7 +46,7 @@ async fn a_success_is_answered_again() {
 #[tokio::test]
 async fn a_refusal_is_answered_again_even_when_the_call_would_now_succeed() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let place = (family.requester, family.in_scope(resource));
         let row = service.world.row(resource, place.1).await;
@@ -71,7 +71,7 @@ async fn a_refusal_is_answered_again_even_when_the_call_would_now_succeed() {
 
 #[tokio::test]
 async fn the_same_list_in_another_order_or_by_the_other_url_is_the_same_call() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let place = (family.requester, family.sub_customer);
     let [a, b] = service.world.rows(Resource::Contact, family.sub_customer, 2).await.try_into().unwrap();
@@ -88,7 +88,7 @@ async fn the_same_list_in_another_order_or_by_the_other_url_is_the_same_call() {
 
 #[tokio::test]
 async fn another_call_under_the_same_key_is_refused_and_changes_nothing() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let place = (family.requester, family.sub_customer);
     let [first, second] = service.world.rows(Resource::Contact, family.sub_customer, 2).await.try_into().unwrap();
@@ -113,7 +113,7 @@ async fn another_call_under_the_same_key_is_refused_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_key_belongs_to_its_requester() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let zone = service.world.zone(family.requester).await;
     let other_zone = service.world.zone(family.sibling).await;
@@ -128,7 +128,7 @@ async fn a_key_belongs_to_its_requester() {
 
 #[tokio::test]
 async fn a_malformed_key_is_a_bad_request() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
     let place = (family.requester, family.sub_customer);
@@ -147,7 +147,7 @@ async fn a_malformed_key_is_a_bad_request() {
 
 #[tokio::test]
 async fn twins_that_race_have_one_effect_and_one_answer() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let place = (family.requester, family.sub_customer);
 
@@ -167,7 +167,7 @@ async fn twins_that_race_have_one_effect_and_one_answer() {
 
 #[tokio::test]
 async fn racing_calls_with_different_ids_under_one_key_have_one_winner() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let place = (family.requester, family.sub_customer);
 
@@ -188,7 +188,7 @@ async fn racing_calls_with_different_ids_under_one_key_have_one_winner() {
 
 #[tokio::test]
 async fn a_call_under_the_key_of_one_that_is_open_has_no_outcome_yet() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let zone = service.world.zone(family.requester).await;
     sqlx::query(

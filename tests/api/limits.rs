@@ -227,7 +227,7 @@ async fn a_call_at_work_is_not_idle() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_turned_away() {
     const CLIENTS: usize = 200;
-    const CALLS: usize = 20;
+    const CALLS: usize = 5;
 
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());

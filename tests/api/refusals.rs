@@ -27,7 +27,7 @@ async fn failed_ids(service: &TestService, requester: Uuid, answer: &Answer) -> 
 #[tokio::test]
 async fn a_customer_without_depth_does_not_exist() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let deleted = service.world.customer(Some(family.requester)).await;
         let orphan = service.world.customer(Some(deleted)).await;
@@ -57,7 +57,7 @@ async fn a_customer_without_depth_does_not_exist() {
 #[tokio::test]
 async fn a_deleted_requester_has_no_customers() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let row = service.world.row(resource, customer).await;
@@ -72,7 +72,7 @@ async fn a_deleted_requester_has_no_customers() {
 #[tokio::test]
 async fn a_customer_at_another_depth_is_refused() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let (code, message) = contract(resource).not_yours;
         let own_line = [family.requester, family.sub_customer, family.grandchild];
@@ -90,7 +90,7 @@ async fn an_id_that_no_live_row_has_is_unknown() {
     for resource in every_resource() {
         let code = contract(resource).unknown.0;
         let message = contract(resource).unknown.1;
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let deleted = service.world.row(resource, customer).await;
@@ -109,7 +109,7 @@ async fn a_row_of_another_customer_is_not_yours() {
     for resource in every_resource() {
         let code = contract(resource).not_yours.0;
         let message = contract(resource).not_yours.1;
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let everyone = [
@@ -135,7 +135,7 @@ async fn one_bad_id_at_any_place_fails_the_whole_list() {
     for resource in every_list() {
         let unknown_code = contract(resource).unknown.0;
         let foreign_code = contract(resource).not_yours.0;
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let first_foreign = service.world.row(resource, family.sibling).await;
@@ -160,7 +160,7 @@ async fn one_bad_id_at_any_place_fails_the_whole_list() {
 async fn unknown_comes_before_not_yours() {
     for resource in every_list() {
         let code = contract(resource).unknown.0;
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let foreign = service.world.row(resource, family.sibling).await;
         let unknown = [Uuid::from_u128(1), Uuid::from_u128(2)];
@@ -175,7 +175,7 @@ async fn unknown_comes_before_not_yours() {
 
 #[tokio::test]
 async fn external_params_on_what_is_not_an_own_entity_are_refused() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let world = &service.world;
     let family = world.family().await;
     let requester = family.requester;
@@ -211,7 +211,7 @@ async fn external_params_on_what_is_not_an_own_entity_are_refused() {
 
 #[tokio::test]
 async fn a_product_that_is_allocated_to_a_live_customer_stays() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let product = service.world.product(family.requester).await;
     let first = service.world.allocation(product, family.sub_customer).await;

@@ -26,7 +26,7 @@ struct Target {
 
 impl Target {
     async fn new() -> Target {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let contact = service.world.contact(family.sub_customer).await;
         Target { service, family, contact }

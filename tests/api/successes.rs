@@ -12,7 +12,7 @@ use crate::support::{TestService, body};
 #[tokio::test]
 async fn an_id_in_the_url_deletes_that_row_and_no_other() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let [wanted, other] = service.world.rows(resource, customer, 2).await.try_into().unwrap();
@@ -27,7 +27,7 @@ async fn an_id_in_the_url_deletes_that_row_and_no_other() {
 #[tokio::test]
 async fn a_list_deletes_every_row_at_one_time_by_one_operation() {
     for resource in every_list() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let mut wanted = service.world.rows(resource, customer, 25).await;
@@ -54,7 +54,7 @@ async fn a_list_deletes_every_row_at_one_time_by_one_operation() {
 #[tokio::test]
 async fn batch_delete_is_the_same_call() {
     for resource in every_list() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let wanted = service.world.rows(resource, customer, 3).await;
@@ -68,7 +68,7 @@ async fn batch_delete_is_the_same_call() {
 
 #[tokio::test]
 async fn the_colon_of_batch_delete_may_be_percent_encoded() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
 
@@ -80,7 +80,7 @@ async fn the_colon_of_batch_delete_may_be_percent_encoded() {
 
 #[tokio::test]
 async fn external_params_on_each_kind_of_own_entity_are_deleted_together() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let subscriber = service.world.subscriber(family.requester).await;
     let sell_plan = service.world.sell_plan(family.requester).await;
@@ -97,7 +97,7 @@ async fn external_params_on_each_kind_of_own_entity_are_deleted_together() {
 
 #[tokio::test]
 async fn a_product_that_only_dead_allocations_name_is_deleted() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let product = service.world.product(family.requester).await;
     service.world.allocation(product, family.second_sub_customer).await;
@@ -122,7 +122,7 @@ async fn a_product_that_only_dead_allocations_name_is_deleted() {
 )]
 #[tokio::test]
 async fn the_name_of_a_deleted_row_is_free_again(#[case] resource: Resource, #[case] insert_twin: &'static str) {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let row = service.world.row(resource, family.requester).await;
     let twin = sqlx::query(insert_twin).bind(row).execute(&service.database.pool).await;
@@ -135,7 +135,7 @@ async fn the_name_of_a_deleted_row_is_free_again(#[case] resource: Resource, #[c
 
 #[tokio::test]
 async fn a_list_of_the_largest_size_is_deleted() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let sql = "insert into contact (id, customer_id, email, mobile)
         select gen_random_uuid(), $1, 'a@example.com', '+491510000' from generate_series(1, 1000) returning id";

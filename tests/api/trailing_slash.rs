@@ -13,7 +13,7 @@ use crate::support::{TestService, body};
 #[tokio::test]
 async fn a_list_is_deleted_with_a_slash_too() {
     for resource in every_list() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let rows = service.world.rows(resource, family.in_scope(resource), 4).await;
         let path = collection(family.in_scope(resource), resource);
@@ -29,7 +29,7 @@ async fn a_list_is_deleted_with_a_slash_too() {
 #[tokio::test]
 async fn one_is_deleted_and_asked_for_with_a_slash_too() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let row = service.world.row(resource, family.in_scope(resource)).await;
         let path = format!("{}/{row}/", collection(family.in_scope(resource), resource));
@@ -54,7 +54,7 @@ async fn one_is_deleted_and_asked_for_with_a_slash_too() {
 #[case::product(Resource::Product)]
 #[tokio::test]
 async fn a_missing_id_before_the_slash_deletes_nothing(#[case] resource: Resource) {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let row = service.world.row(resource, family.in_scope(resource)).await;
     let path = format!("{}/", collection(family.in_scope(resource), resource));
@@ -74,7 +74,7 @@ async fn a_missing_id_before_the_slash_deletes_nothing(#[case] resource: Resourc
 /// A gateway may merge or decode slashes, or resolve dots. The service takes each path as it is.
 #[tokio::test]
 async fn other_slashes_and_dots_are_no_route() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
     let customer = family.sub_customer;

@@ -38,6 +38,7 @@ const SLOWLY: &str = "
     create trigger slowly before update on contact for each row when (old.remarks = 'slow') execute function slowly();";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn clients_that_misbehave_hold_up_nobody_else() {
     let database = TestDatabase::migrated().await;
     sqlx::raw_sql(SLOWLY).execute(&database.pool).await.unwrap();

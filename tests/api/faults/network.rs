@@ -76,6 +76,7 @@ async fn a_network_that_is_cut_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_network_that_freezes_loses_nothing() {
     let mut scene = Scene::begin("network frozen for 3 s").await;
     for _ in 0..rounds(1) {
@@ -87,6 +88,7 @@ async fn a_network_that_freezes_loses_nothing() {
 
 /// A database that comes back while a call may still wait is waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_database_that_is_away_for_a_moment_is_waited_for() {
     let mut scene = Scene::begin("connections cut and refused for 0.3 s").await;
     for _ in 0..rounds(3) {
@@ -104,6 +106,7 @@ async fn a_database_that_is_away_for_a_moment_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn connections_that_are_reset_are_not_noticed() {
     let mut scene = Scene::begin("every connection to the database reset").await;
     let pool = scene.pool();
@@ -121,6 +124,7 @@ async fn connections_that_are_reset_are_not_noticed() {
 
 /// Each of them costs no more than the call that waits on it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn connections_that_go_silent_for_ever_cost_no_place_in_the_pool() {
     let mut scene = Scene::begin_with("every connection to the database silent for ever", &[DEADLINE]).await;
     let pool = scene.pool();
@@ -172,6 +176,7 @@ async fn ask_again_and_again(url: String, requester: Uuid) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_network_that_is_slow_is_borne() {
     let mut scene = Scene::begin("network slower by 0.1 s each way").await;
     for _ in 0..rounds(1) {
@@ -183,6 +188,7 @@ async fn a_network_that_is_slow_is_borne() {
 
 /// Answers come after nobody waits for them any more, and must not be taken for those of later calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_network_that_is_too_slow_loses_nothing() {
     let mut scene = Scene::begin("network slower by 2 s each way").await;
     for _ in 0..rounds(1) {
@@ -193,6 +199,7 @@ async fn a_network_that_is_too_slow_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn backends_that_are_terminated_one_by_one_are_not_noticed() {
     let mut scene = Scene::begin("backends terminated one by one").await;
     let pool = scene.pool();

@@ -93,6 +93,7 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn rows_that_somebody_holds_for_long_hold_up_nobody_else() {
     let scene = Scene::begin(&[]).await;
     let pool: &PgPool = &scene.database.pool;
@@ -115,6 +116,7 @@ async fn rows_that_somebody_holds_for_long_hold_up_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_pool_that_is_exhausted_is_served_again_when_it_is_not() {
     let scene = Scene::begin(&[("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "2")]).await;
     let pool: &PgPool = &scene.database.pool;
@@ -148,6 +150,7 @@ async fn assert_given_up(process: &Process, (answer, _): (Answer, Duration), rea
 }
 
 #[tokio::test]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn the_wait_for_a_lock_has_a_limit_of_its_own() {
     let scene = Scene::begin(&[]).await;
     let (contacts, holding) = scene.held_contacts(1).await;
@@ -158,6 +161,7 @@ async fn the_wait_for_a_lock_has_a_limit_of_its_own() {
 
 /// Also one that waits for no lock.
 #[tokio::test]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_statement_has_a_limit_of_its_own() {
     let scene = Scene::begin(&[]).await;
     let contact = scene.world.contact(scene.family.sub_customer).await;
@@ -176,6 +180,7 @@ async fn a_statement_has_a_limit_of_its_own() {
 /// The deadline of a call ends while its statement goes on waiting for a lock, in PostgreSQL. Whoever comes next on the only
 /// connection gets another one, and does not wait for the end of that statement.
 #[tokio::test]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_session_in_the_middle_of_a_statement_is_not_lent_again() {
     let scene = Scene::begin(&[
         ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),

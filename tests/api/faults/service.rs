@@ -7,6 +7,7 @@ use crate::support::process::Process;
 use crate::support::{TestDatabase, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_service_that_is_killed_again_and_again_loses_nothing() {
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;

@@ -15,7 +15,7 @@ use crate::jwt::TestFile;
 use crate::jwt::token::{sign_with_secret, token};
 use crate::support::world::Family;
 
-const CASES: u32 = 2000;
+const CASES: u32 = 800;
 const THREADS: u32 = 3;
 
 /// What a run may add to the memory of the process, and how high it may ever be, in KiB.

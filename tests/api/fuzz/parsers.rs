@@ -13,7 +13,7 @@ use super::corpus::VALUES;
 use super::{seed, try_cases, variable};
 use crate::support::resources::word;
 
-const CASES: u32 = 4_000;
+const CASES: u32 = 1_000;
 const SETTINGS_CASES: u32 = 300;
 
 fn texts() -> impl Strategy<Value = String> {

@@ -28,8 +28,8 @@ use crate::support::TestService;
 const SIDE_BY_SIDE: u32 = 4;
 
 #[test]
-fn two_hundred_random_histories_go_as_the_model_says() {
-    histories_go_as_the_model_says(number_from("HISTORIES", 200) as u32);
+fn a_hundred_random_histories_go_as_the_model_says() {
+    histories_go_as_the_model_says(number_from("HISTORIES", 100) as u32);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn two_thousand_random_histories_go_as_the_model_says() {
 
 #[test]
 fn histories_of_eight_clients_at_once_equal_a_serial_order() {
-    histories_equal_a_serial_order(number_from("HISTORIES", 60));
+    histories_equal_a_serial_order(number_from("HISTORIES", 30));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use uuid::Uuid;
 
 use super::injector::{ALWAYS, Fault, Injector};
-use super::{DEFECTS, PASSING, UNAVAILABLE, UNAVAILABLE_TEXT};
+use super::{DEFECTS, PASSING, Pairs, UNAVAILABLE, UNAVAILABLE_TEXT};
 use crate::queued::{assert_accepted, waiting};
 use crate::support::service::Answer;
 
@@ -28,9 +28,20 @@ async fn fail(injector: &Injector, key: &str, fault: &Fault) -> (Answer, i64, Ve
 
 #[tokio::test]
 async fn an_error_that_passes_is_tried_three_times_in_all_and_leaves_one_operation_or_none() {
+    errors_that_pass(Pairs::Some).await;
+}
+
+#[tokio::test]
+#[ignore = "each code at each place: takes minutes; cargo test --test api -- --ignored injected"]
+async fn every_error_of_an_acceptance() {
+    errors_that_pass(Pairs::All).await;
+    other_errors(Pairs::All).await;
+}
+
+async fn errors_that_pass(pairs: Pairs) {
     let injector = Injector::start().await;
-    for place in PLACES {
-        for sqlstate in PASSING {
+    for (number, place) in PLACES.into_iter().enumerate() {
+        for sqlstate in pairs.codes(&PASSING, number, PLACES.len()) {
             let waiting_before = waiting(injector.pool()).await;
             let key = Uuid::now_v7().to_string();
             let (answer, tries, statuses) = fail(&injector, &key, &Fault::new(place, sqlstate)).await;
@@ -50,14 +61,18 @@ async fn an_error_that_passes_is_tried_three_times_in_all_and_leaves_one_operati
 
 #[tokio::test]
 async fn any_other_error_is_answered_after_one_try_and_leaves_nothing_that_waits() {
+    other_errors(Pairs::Some).await;
+}
+
+async fn other_errors(pairs: Pairs) {
     let injector = Injector::start().await;
-    for place in PLACES {
-        for sqlstate in UNAVAILABLE {
+    for (number, place) in PLACES.into_iter().enumerate() {
+        for sqlstate in pairs.codes(&UNAVAILABLE, number, PLACES.len()) {
             let (answer, tries, statuses) = fail(&injector, "k", &Fault::new(place, sqlstate)).await;
             assert_eq!((tries, statuses.len()), (1, 0), "{place} {sqlstate}");
             answer.assert_failed(503, "GLOBAL_1001", UNAVAILABLE_TEXT);
         }
-        for sqlstate in DEFECTS {
+        for sqlstate in pairs.codes(&DEFECTS, number, PLACES.len()) {
             // The record of the defect is inserted and committed as well.
             let recorded = place.starts_with("commit: after insert of operation") && !place.ends_with("queue");
             let times = if recorded { 1 } else { ALWAYS };

@@ -24,4 +24,26 @@ const DEFECTS: [&str; 15] = [
     "P0001", "XX000", "XX001",
 ];
 
+/// Which codes meet which places.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pairs {
+    /// Each code at one of the places.
+    Some,
+    /// Each code at each place.
+    All,
+}
+
+impl Pairs {
+    /// Whether the code with this number meets the place with this number.
+    fn meet(self, code: usize, place: usize, places: usize) -> bool {
+        self == Pairs::All || code % places == place
+    }
+
+    /// The codes that meet the place with this number.
+    fn codes(self, codes: &[&'static str], place: usize, places: usize) -> Vec<&'static str> {
+        let codes = codes.iter().enumerate().filter(|(code, _)| self.meet(*code, place, places));
+        codes.map(|(_, sqlstate)| *sqlstate).collect()
+    }
+}
+
 const UNAVAILABLE_TEXT: &str = "Service unavailable. Please try again";

@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use uuid::Uuid;
 
 use super::injector::{ALWAYS, Fault, Injector, inspection};
-use super::{DEFECTS, PASSING, UNAVAILABLE, UNAVAILABLE_TEXT};
+use super::{DEFECTS, PASSING, Pairs, UNAVAILABLE, UNAVAILABLE_TEXT};
 
 use crate::support::resources::{contract, every_resource};
 
@@ -38,12 +38,24 @@ fn left(status: u16, code: &str, tries: i64, statuses: &[&str]) -> (u16, String,
 
 #[tokio::test]
 async fn an_error_on_the_way_to_a_refusal_is_treated_like_one_in_a_deletion() {
+    errors_on_the_way_to_a_refusal(Pairs::Some).await;
+}
+
+#[tokio::test]
+#[ignore = "each code at each place: takes minutes; cargo test --test api -- --ignored injected"]
+async fn every_error_on_the_way_to_a_refusal() {
+    errors_on_the_way_to_a_refusal(Pairs::All).await;
+}
+
+async fn errors_on_the_way_to_a_refusal(pairs: Pairs) {
     for resource in every_resource() {
         let code = contract(resource).unknown.0;
         let injector = Injector::start().await;
-        for place in places(resource) {
+        let places = places(resource);
+        for (number, place) in places.iter().enumerate() {
+            let met = |codes: &[&'static str]| pairs.codes(codes, number, places.len());
             let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
-            for sqlstate in PASSING {
+            for sqlstate in met(&PASSING) {
                 let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
                 assert_eq!(failed, left(503, "GLOBAL_1001", 3, &[]), "{place} {sqlstate}");
                 let (status, answered, tries, statuses) = refuse(&injector, resource, &fault(sqlstate, 2)).await;
@@ -54,13 +66,13 @@ async fn an_error_on_the_way_to_a_refusal_is_treated_like_one_in_a_deletion() {
                     "{place} {sqlstate}"
                 );
             }
-            for sqlstate in UNAVAILABLE {
+            for sqlstate in met(&UNAVAILABLE) {
                 let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
                 assert_eq!(failed, left(503, "GLOBAL_1001", 1, &[]), "{place} {sqlstate}");
             }
             // A defect is recorded by the statement that records a refusal, so that it comes to the same place again.
             let tries = if place.starts_with("inspect") { 1 } else { 2 };
-            for sqlstate in DEFECTS {
+            for sqlstate in met(&DEFECTS) {
                 let failed = refuse(&injector, resource, &fault(sqlstate, 1)).await;
                 assert_eq!(failed, left(500, "GLOBAL_1001", tries, &["INTERNAL_ERROR"]), "{place} {sqlstate}");
             }

@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use uuid::Uuid;
 
 use super::injector::{ALWAYS, Fault, Injector, inspection};
-use super::{DEFECTS, PASSING, UNAVAILABLE, UNAVAILABLE_TEXT};
+use super::{DEFECTS, PASSING, Pairs, UNAVAILABLE, UNAVAILABLE_TEXT};
 use crate::support::resources::every_resource;
 use crate::support::service::{Answer, collection, send, validating};
 
@@ -18,6 +18,16 @@ async fn validate(injector: &Injector, resource: Resource, id: Uuid, fault: &Fau
 
 #[tokio::test]
 async fn an_error_on_the_way_to_a_validation_is_treated_like_one_in_a_deletion() {
+    errors_on_the_way_to_a_validation(Pairs::Some).await;
+}
+
+#[tokio::test]
+#[ignore = "each code at each place: takes minutes; cargo test --test api -- --ignored injected"]
+async fn every_error_on_the_way_to_a_validation() {
+    errors_on_the_way_to_a_validation(Pairs::All).await;
+}
+
+async fn errors_on_the_way_to_a_validation(pairs: Pairs) {
     for resource in every_resource() {
         let injector = Injector::start().await;
         let world = &injector.service.world;
@@ -26,22 +36,23 @@ async fn an_error_on_the_way_to_a_validation_is_treated_like_one_in_a_deletion()
         injector.delete(resource, &[Uuid::now_v7()], "k").await;
         let before = (world.fingerprint().await, world.operations().await);
 
-        for place in
-            [format!("{}: reads customer", inspection(resource)), "replay_operation: reads operation".to_owned()]
-        {
+        let places =
+            [format!("{}: reads customer", inspection(resource)), "replay_operation: reads operation".to_owned()];
+        for (number, place) in places.iter().enumerate() {
+            let met = |codes: &[&'static str]| pairs.codes(codes, number, places.len());
             let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
-            for sqlstate in PASSING {
+            for sqlstate in met(&PASSING) {
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
                 assert_eq!((answer.status, tries), (503, 3), "{place} {sqlstate} {}", answer.text);
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, 2)).await;
                 // The try that goes through may read several rows at the place.
                 assert_eq!((answer.status, tries.min(3)), (422, 3), "{place} {sqlstate} {}", answer.text);
             }
-            for sqlstate in UNAVAILABLE {
+            for sqlstate in met(&UNAVAILABLE) {
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
                 assert_eq!((answer.status, tries), (503, 1), "{place} {sqlstate} {}", answer.text);
             }
-            for sqlstate in DEFECTS {
+            for sqlstate in met(&DEFECTS) {
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
                 answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
                 assert_eq!(tries, 1, "{place} {sqlstate}");

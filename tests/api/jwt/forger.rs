@@ -1,5 +1,7 @@
 //! Who makes hostile calls, and what must come of each.
 
+use std::sync::LazyLock;
+
 use customer_deletion::resource::Resource;
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -8,7 +10,7 @@ use uuid::Uuid;
 
 use super::issuer::Issuer;
 use super::token::{ED25519, P256, RSA, SECOND_RSA, SigningKey, jwks};
-use super::{INVALID_TOKEN, TestFile, assert_unauthorized, claims, contact_path, start_with};
+use super::{INVALID_TOKEN, TestFile, assert_unauthorized, claims, contact_path, shared_with};
 use crate::support::TestService;
 use crate::support::service::send;
 
@@ -91,8 +93,8 @@ impl Forger {
 
 /// A deletion under the attack is refused to the letter, and does nothing; the same one with a good token goes through.
 pub async fn assert_refused(attack: fn(&Forger) -> Attack) {
-    let keys = TestFile::new(jwks(&[&RSA, &SECOND_RSA, &P256, &ED25519]));
-    let service = start_with(|settings| settings.requester.jwt.jwks_file = keys.setting()).await;
+    static KEYS: LazyLock<TestFile> = LazyLock::new(|| TestFile::new(jwks(&[&RSA, &SECOND_RSA, &P256, &ED25519])));
+    let service = shared_with("attacked", |settings| settings.requester.jwt.jwks_file = KEYS.setting()).await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
     let fingerprint = service.world.fingerprint().await;

@@ -90,19 +90,33 @@ impl Drop for TestFile {
 /// A service that asks for tokens with everything that can be asked for.
 pub async fn start_with(change: impl FnOnce(&mut Settings)) -> TestService {
     TestService::start_with(|settings| {
-        settings.requester.source = Some("jwt".to_owned());
-        settings.requester.jwt.issuer = Some(ISSUER.to_owned());
-        settings.requester.jwt.audience = Some(AUDIENCE.to_owned());
-        settings.requester.jwt.scope = Some(SCOPE.to_owned());
+        ask_for_tokens(settings);
         change(settings);
     })
     .await
 }
 
-/// A service with this set of keys.
+/// The same, shared by the tests that give this name.
+pub async fn shared_with(name: &str, change: impl FnOnce(&mut Settings)) -> TestService {
+    TestService::shared_with(name, |settings| {
+        ask_for_tokens(settings);
+        change(settings);
+    })
+    .await
+}
+
+fn ask_for_tokens(settings: &mut Settings) {
+    settings.requester.source = Some("jwt".to_owned());
+    settings.requester.jwt.issuer = Some(ISSUER.to_owned());
+    settings.requester.jwt.audience = Some(AUDIENCE.to_owned());
+    settings.requester.jwt.scope = Some(SCOPE.to_owned());
+}
+
+/// The service with this set of keys, shared by the tests that need it.
 pub async fn start_with_keys(keys: &[Value]) -> TestService {
-    let file = TestFile::new(json!({"keys": keys}).to_string());
-    start_with(|settings| settings.requester.jwt.jwks_file = file.setting()).await
+    let set = json!({"keys": keys}).to_string();
+    let file = TestFile::new(&set);
+    shared_with(&set, |settings| settings.requester.jwt.jwks_file = file.setting()).await
 }
 
 /// A call that only asks who is calling: an operation that never was.

@@ -35,7 +35,7 @@ fn query(status: Option<&str>, resource: Option<Resource>) -> String {
 
 #[tokio::test]
 async fn status_and_resource_narrow_the_list_alone_and_together() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let requester = Uuid::now_v7();
     let recorded = record_some_of_each(&service, requester).await;
     // Somebody else's, of every kind, which are newer.
@@ -66,7 +66,7 @@ async fn status_and_resource_narrow_the_list_alone_and_together() {
 
 #[tokio::test]
 async fn parameters_are_read_however_they_are_encoded_and_others_are_ignored() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let requester = Uuid::now_v7();
     record(&service.database.pool, requester, "INTERNAL_ERROR", Resource::Zone, 1).await;
     let wanted = record(&service.database.pool, requester, "INTERNAL_ERROR", Resource::ExternalParams, 1).await;

@@ -40,14 +40,14 @@ use crate::support::service::send;
 #[case::a_usual_page_beyond_the_farthest("page=1000", "narrow them by status or resource")]
 #[tokio::test]
 async fn a_malformed_query_is_a_bad_request(#[case] query: &str, #[case] part_of_message: &str) {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let answer = list(&service, Uuid::now_v7(), &format!("?{query}")).await;
     answer.assert_malformed(400, "BAD_REQUEST", part_of_message);
 }
 
 #[tokio::test]
 async fn who_asks_comes_before_how_and_what() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
 
     let nobody = send(service.anonymous(Method::GET, &format!("{LIST}?size=0"))).await;
     nobody.assert_malformed(401, "UNAUTHORIZED", "");

@@ -61,7 +61,7 @@ async fn record(pool: &PgPool, requester: Uuid, status: &str, resource: Resource
 
 #[tokio::test]
 async fn a_requester_that_never_called_has_an_empty_list() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
 
     let answer = list(&service, Uuid::now_v7(), "").await;
 
@@ -75,7 +75,7 @@ async fn a_requester_that_never_called_has_an_empty_list() {
 
 #[tokio::test]
 async fn what_was_called_is_listed_newest_first_as_it_is_told_for_each_call() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let mut calls = Vec::new();
     for resource in Resource::ALL {
@@ -101,7 +101,7 @@ async fn what_was_called_is_listed_newest_first_as_it_is_told_for_each_call() {
 
 #[tokio::test]
 async fn only_the_requesters_own_calls_are_listed() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let requesters = [family.parent, family.requester, family.sub_customer, family.grandchild, family.sibling];
     let mut calls = Vec::new();
@@ -123,7 +123,7 @@ async fn only_the_requesters_own_calls_are_listed() {
 
 #[tokio::test]
 async fn an_operation_is_listed_as_open_until_it_ends() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let pool = &service.database.pool;
     let requester = Uuid::now_v7();
     let open = record(pool, requester, "OPEN", Resource::Contact, 1).await;

@@ -21,7 +21,7 @@ async fn the_pages_together_are_the_list(
     #[case] size: usize,
     #[case] pages: usize,
 ) {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let requester = Uuid::now_v7();
     let mut recorded = Vec::new();
     // Of several kinds, so that a page has some of each.
@@ -49,7 +49,7 @@ async fn the_pages_together_are_the_list(
 
 #[tokio::test]
 async fn only_the_newest_ten_thousand_are_counted_and_listed() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let pool = &service.database.pool;
     let requester = Uuid::now_v7();
     record(pool, requester, "SUCCESS", Resource::Product, 2).await;

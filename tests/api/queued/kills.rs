@@ -22,11 +22,6 @@ const REPLICAS: usize = 3;
 const LONGEST_RECOVERY: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_of_replicas_leave_every_operation_ended_once() {
-    kill_replicas(6, 120).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "fifty kills: takes 2 minutes; cargo test --test api -- --ignored fifty_kills"]
 async fn fifty_kills_of_replicas_during_a_thousand_operations_leave_every_one_ended_once() {
     kill_replicas(50, 1000).await;

@@ -14,9 +14,10 @@ use super::postgres;
 /// What a DBA runs after every migration.
 pub const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
 
-/// A database with the schema and nothing in it. Gone when it is dropped.
+/// A database with the schema and nothing in it. Gone when its owner is dropped.
 pub struct TestDatabase {
     name: String,
+    is_owner: bool,
     /// As a superuser. The service gets [`as_service`] of it.
     pub url: String,
     /// For what the test itself does: other services, DBAs, a look at the rows.
@@ -26,7 +27,7 @@ pub struct TestDatabase {
 impl TestDatabase {
     pub async fn migrated() -> TestDatabase {
         let template = template().await;
-        TestDatabase::create(&format!("template {template} strategy file_copy")).await
+        TestDatabase::create(&format!("template {template} strategy wal_log")).await
     }
 
     pub async fn empty() -> TestDatabase {
@@ -49,10 +50,19 @@ impl TestDatabase {
         execute(&mut administrator, format!("create database {name} {from}")).await;
         drop(copying);
 
+        TestDatabase::named(name, true)
+    }
+
+    /// The same database with a pool of its own: a pool ends with the runtime of its test.
+    pub fn borrowed(&self) -> TestDatabase {
+        TestDatabase::named(self.name.clone(), false)
+    }
+
+    fn named(name: String, is_owner: bool) -> TestDatabase {
         let options = server().database(&name);
         let url = options.to_url_lossy().to_string();
         let pool = PgPoolOptions::new().max_connections(20).connect_lazy_with(options);
-        TestDatabase { name, url, pool }
+        TestDatabase { name, is_owner, url, pool }
     }
 }
 
@@ -65,6 +75,9 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
+        if !self.is_owner {
+            return;
+        }
         let name = self.name.clone();
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

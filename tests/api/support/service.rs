@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use uuid::Uuid;
 
 use super::database::as_service;
@@ -30,10 +30,20 @@ pub struct TestService {
     pub address: SocketAddr,
     pub management_address: SocketAddr,
     client: Client,
+    /// Kept, because dropping the last one stops the server.
+    _running: Arc<Running>,
+    // After the service, which it outlives.
+    pub database: Arc<TestDatabase>,
+}
+
+/// A server in a thread of its own. Stops when the last test that uses it drops it.
+struct Running {
+    address: SocketAddr,
+    management_address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     // Last, so that the database outlives the service.
-    pub database: Arc<TestDatabase>,
+    database: Arc<TestDatabase>,
 }
 
 impl TestService {
@@ -57,39 +67,35 @@ impl TestService {
         TestService::start_at(Arc::clone(&other.database), change).await
     }
 
-    async fn start_at(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> TestService {
-        log::watch();
-        let url = Some(SecretString::from(database.url.clone()));
-        let mut settings = Settings { database: Database { url, ..patient() }, ..Settings::default() };
-        settings.http.host = "127.0.0.1".parse().unwrap();
-        settings.http.port = 0;
-        settings.http.drain_seconds = 5;
-        settings.management.host = settings.http.host;
-        settings.management.port = 0;
-        // A test that has operations done says so; the others need no session for that.
-        settings.queue.workers = 0;
-        settings.requester.source = Some("header".to_owned());
-        settings.requester.header.trusted_peers = "127.0.0.0/8".to_owned();
-        change(&mut settings);
-        let url = settings.database.url.as_ref().expect("the service has a database").expose_secret();
-        settings.database.url = Some(SecretString::from(as_service(url)));
+    /// The service that other tests use at the same time, with a family of customers for each.
+    ///
+    /// A test may share it if it changes no setting, no schema and no row of other customers, and reads no metric.
+    pub async fn shared() -> TestService {
+        TestService::shared_with("default", |_| {}).await
+    }
 
-        let server = Server::bind(settings).expect("the service starts");
-        let (address, management_address) = (server.address(), server.management_address());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(server.run(async { drop(stopped.await) })).expect("the service stops in order");
-        });
-        TestService {
-            world: World::new(database.pool.clone()),
-            address,
-            management_address,
-            client: client(),
-            stop: Some(stop),
-            thread: Some(thread),
-            database,
-        }
+    /// The same for tests that need other settings: one service for each name.
+    pub async fn shared_with(name: &str, change: impl FnOnce(&mut Settings)) -> TestService {
+        static SHARED: Mutex<BTreeMap<String, Weak<Running>>> = Mutex::const_new(BTreeMap::new());
+        let mut shared = SHARED.lock().await;
+        let running = match shared.get(name).and_then(Weak::upgrade) {
+            Some(running) => running,
+            None => Arc::new(Running::start(Arc::new(TestDatabase::migrated().await), change)),
+        };
+        shared.insert(name.to_owned(), Arc::downgrade(&running));
+        drop(shared);
+        let database = Arc::new(running.database.borrowed());
+        TestService::of(running, World::among_others(database.pool.clone()), database)
+    }
+
+    async fn start_at(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> TestService {
+        let running = Running::start(Arc::clone(&database), change);
+        TestService::of(Arc::new(running), World::new(database.pool.clone()), database)
+    }
+
+    fn of(running: Arc<Running>, world: World, database: Arc<TestDatabase>) -> TestService {
+        let (address, management_address) = (running.address, running.management_address);
+        TestService { world, address, management_address, client: client(), _running: running, database }
     }
 
     /// A call that names its requester as the gateway does.
@@ -151,7 +157,36 @@ impl TestService {
     }
 }
 
-impl Drop for TestService {
+impl Running {
+    fn start(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> Running {
+        log::watch();
+        let url = Some(SecretString::from(database.url.clone()));
+        let mut settings = Settings { database: Database { url, ..patient() }, ..Settings::default() };
+        settings.http.host = "127.0.0.1".parse().unwrap();
+        settings.http.port = 0;
+        settings.http.drain_seconds = 5;
+        settings.management.host = settings.http.host;
+        settings.management.port = 0;
+        // A test that has operations done says so; the others need no session for that.
+        settings.queue.workers = 0;
+        settings.requester.source = Some("header".to_owned());
+        settings.requester.header.trusted_peers = "127.0.0.0/8".to_owned();
+        change(&mut settings);
+        let url = settings.database.url.as_ref().expect("the service has a database").expose_secret();
+        settings.database.url = Some(SecretString::from(as_service(url)));
+
+        let server = Server::bind(settings).expect("the service starts");
+        let (address, management_address) = (server.address(), server.management_address());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(server.run(async { drop(stopped.await) })).expect("the service stops in order");
+        });
+        Running { address, management_address, stop: Some(stop), thread: Some(thread), database }
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

@@ -1,15 +1,19 @@
 //! Customers and what they manage, written straight into the tables, as other services do.
 
+use std::sync::{Arc, Mutex};
+
 use customer_deletion::resource::Resource;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
 use super::resources::{contract, table};
 
-/// The tables of one test's database.
+/// The tables of one test's database, or what a test has in those that it shares with others.
 #[derive(Clone)]
 pub struct World {
     pool: PgPool,
+    /// The customers made here, if there are others.
+    customers: Option<Arc<Mutex<Vec<Uuid>>>>,
 }
 
 /// A customer, one above, two below, and one beside.
@@ -36,7 +40,12 @@ impl Family {
 
 impl World {
     pub fn new(pool: PgPool) -> World {
-        World { pool }
+        World { pool, customers: None }
+    }
+
+    /// In a database that other tests use at the same time.
+    pub fn among_others(pool: PgPool) -> World {
+        World { pool, customers: Some(Arc::default()) }
     }
 
     pub async fn family(&self) -> Family {
@@ -55,6 +64,9 @@ impl World {
 
     pub async fn customer(&self, parent: Option<Uuid>) -> Uuid {
         let id = Uuid::now_v7();
+        if let Some(customers) = &self.customers {
+            customers.lock().unwrap().push(id);
+        }
         self.insert("insert into customer (id, parent_id, name) values ($1, $2, 'A customer')", id, parent).await
     }
 
@@ -141,6 +153,11 @@ impl World {
         sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(&self.pool).await.unwrap()
     }
 
+    /// The customers that this test may look at; all of them if null.
+    fn own_customers(&self) -> Option<Vec<Uuid>> {
+        self.customers.as_ref().map(|customers| customers.lock().unwrap().clone())
+    }
+
     /// Everything that a refusal must leave as it is, in one value: every table that knows of deletion.
     pub async fn fingerprint(&self) -> String {
         let tables: Vec<String> = sqlx::query_scalar(
@@ -152,16 +169,24 @@ impl World {
         .fetch_all(&self.pool)
         .await
         .unwrap();
-        let lines: Vec<String> =
-            tables.iter().map(|table| format!("select {table}::text as line from {table}")).collect();
-        let lines = lines.join(" union all ");
-        let sql = format!("select md5(string_agg(line, e'\\n' order by line)) from ({lines}) as everything");
-        let fingerprint: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap();
+        let rows: Vec<String> = tables
+            .iter()
+            .map(|table| format!("select {table}::text as line, to_jsonb({table}) as row from {table}"))
+            .collect();
+        let rows = rows.join(" union all ");
+        let sql = format!(
+            "select md5(string_agg(line, e'\\n' order by line)) from ({rows}) as everything
+             where $1::uuid[] is null or coalesce(row ->> 'customer_id', row ->> 'id')::uuid = any($1)"
+        );
+        let fingerprint = sqlx::query_scalar(AssertSqlSafe(sql)).bind(self.own_customers());
+        let fingerprint: Option<String> = fingerprint.fetch_one(&self.pool).await.unwrap();
         fingerprint.unwrap_or_default()
     }
 
     /// How many operations are recorded.
     pub async fn operations(&self) -> i64 {
-        sqlx::query_scalar("select count(*) from operation").fetch_one(&self.pool).await.unwrap()
+        let sql = "select count(*) from operation
+            where $1::uuid[] is null or requester_id = any($1) or customer_id = any($1)";
+        sqlx::query_scalar(sql).bind(self.own_customers()).fetch_one(&self.pool).await.unwrap()
     }
 }
