@@ -1,53 +1,19 @@
 //! The service as its users meet it: the real server on a port of its own, a real PostgreSQL, calls over HTTP.
 
+/// What the tests share: servers, databases, services, customers.
 mod support;
 
-mod connection;
-mod cors;
-mod crash;
-mod demo;
-mod docs;
-mod encoding;
+/// Calls that meet: on the same rows, in shared statements, and in the queue.
+mod concurrency;
+/// What a caller sends and is answered: the documented calls, refusals, records and pages.
+mod contract;
+/// The database as DBAs meet it: schema, roles, statements, migrations, restore, purge, history and events.
+mod dba;
+/// What breaks around the service and inside it: nothing is lost, and it serves again.
 mod faults;
-mod fuzz;
-mod growing;
-mod guards;
-mod headers;
-mod health;
-mod histories;
-mod history;
-mod hosts;
-mod idempotency;
-mod identity;
-mod injected;
-mod isolation;
-mod jwt;
-mod limits;
-mod listing;
-mod live;
-mod log_lines;
-mod maintenance;
-mod metrics;
-mod newer_build;
-mod old_server;
-mod openapi;
-mod operations;
-mod outages;
-mod publication;
-mod queued;
-mod races;
-mod refusals;
-mod roles;
-mod schema;
-mod shapes;
-mod sharing;
-mod smuggling;
-mod soak;
-mod start;
-mod statements;
-mod successes;
-mod time_limits;
-mod traces;
-mod trailing_slash;
-mod twins;
-mod validation;
+/// The service as operators run it: start, health, logs, metrics, traces, outages, replicas and poolers.
+mod operating;
+/// Random calls and histories, against a model of the contract.
+mod random;
+/// Calls that must change nothing: hostile bytes, tokens, hosts and pages, and other customers' rows.
+mod security;

@@ -52,7 +52,8 @@ async fn until_nothing_waits(pool: &PgPool) {
 pub async fn assert_agreement(pool: &PgPool, calls: &[Call]) {
     until_nothing_waits(pool).await;
     until_quiet(pool).await;
-    let disagreements: i64 = sqlx::query_scalar(include_str!("../disagreements.sql")).fetch_one(pool).await.unwrap();
+    let disagreements: i64 =
+        sqlx::query_scalar(include_str!("../support/disagreements.sql")).fetch_one(pool).await.unwrap();
     assert_eq!(disagreements, 0, "rows and operations disagree");
 
     let books = Books::read(pool).await;

@@ -9,7 +9,9 @@ pub mod work;
 
 mod clients;
 mod cluster;
+mod crash;
 mod failover;
+mod injected;
 mod network;
 mod rows;
 mod server;

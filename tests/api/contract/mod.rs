@@ -1,0 +1,13 @@
+//! What a caller sends and is answered: the documented calls, refusals, records and pages.
+
+mod docs;
+mod headers;
+mod idempotency;
+mod listing;
+mod openapi;
+mod operations;
+mod refusals;
+mod shapes;
+mod successes;
+mod trailing_slash;
+mod validation;

@@ -1,0 +1,82 @@
+//! Migrations while calls keep coming.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use customer_deletion::resource::Resource;
+use sqlx::PgPool;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use super::load::Load;
+use super::{Told, migrate_and_tell, with_later_migrations};
+use crate::support::TestService;
+
+/// For how long another service holds what it changes: longer than any call may take beside migrations.
+const HOLD: Duration = Duration::from_secs(5);
+
+/// What the first of the migrations tells when somebody stands in its way.
+const WAITED: &str = "migration 9001 (contact department) waits for session ";
+
+/// Another service that changes a contact, and takes its time until it commits: again and again. Once the migrations have begun,
+/// until one has told that it waits.
+async fn change_slowly(pool: PgPool, contact: Uuid, migrating: Arc<AtomicBool>, told: Told) {
+    loop {
+        let mut tx = pool.begin().await.unwrap();
+        let change = "update contact set remarks = 'called' where id = $1";
+        sqlx::query(change).bind(contact).execute(&mut *tx).await.unwrap();
+        sleep(HOLD).await;
+        if migrating.load(Ordering::SeqCst) {
+            told.until(WAITED).await;
+        }
+        tx.commit().await.unwrap();
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Waits until the other service has just begun to hold it.
+async fn until_held(pool: &PgPool) {
+    let sql = "select exists (
+        select from pg_stat_activity
+        where datname = current_database() and state = 'idle in transaction' and now() - xact_start < interval '0.5 s'
+    )";
+    while !sqlx::query_scalar::<_, bool>(sql).fetch_one(pool).await.unwrap() {
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_behind_long_transactions_fail_no_call_and_stall_none() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let (migrating, told) = (Arc::<AtomicBool>::default(), Told::default());
+    let changing = change_slowly(pool.clone(), contact, Arc::clone(&migrating), told.clone());
+    let _slow = AbortOnDropHandle::new(tokio::spawn(changing));
+    let load = Load::start(&[service.address], pool, family, 4);
+    load.until_answered(20).await;
+
+    let migrator = with_later_migrations().await;
+    until_held(pool).await;
+    migrating.store(true, Ordering::SeqCst);
+    let result = migrate_and_tell(&service.database, &migrator, Duration::from_secs(60), &told).await;
+
+    load.until_answered(20).await;
+    let report = load.stop().await;
+    let told = told.lines();
+    assert_eq!(result.unwrap().1, 9006, "{told:?}");
+    report.assert_no_failure();
+    report.assert_no_stall();
+    assert!(told.iter().any(|line| line.starts_with(WAITED)), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("9001") && line.contains("lets the others go first")), "{told:?}");
+    // The build that was running all the time knows nothing of these migrations.
+    assert_eq!(service.management("/health/ready").await.status, 200);
+    let contact = service.world.contact(family.sub_customer).await;
+    service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await.assert_deleted();
+    let disagreements: i64 =
+        sqlx::query_scalar(include_str!("../../support/disagreements.sql")).fetch_one(pool).await.unwrap();
+    assert_eq!(disagreements, 0);
+}

@@ -1,0 +1,215 @@
+//! How `purge` behaves beside others: one at a time, waiting for nobody, stopped and begun again.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use customer_deletion::repository::PLANNING;
+use customer_deletion::resource::Resource;
+use sqlx::{AssertSqlSafe, PgPool};
+use uuid::Uuid;
+
+use super::{age_rows, maintenance, present, rows, run, told};
+use crate::support::{TestDatabase, World};
+
+/// Contacts that were deleted long ago.
+async fn expired_contacts(database: &TestDatabase, count: usize) -> Vec<Uuid> {
+    let world = World::new(database.pool.clone());
+    let customer = world.customer(None).await;
+    let mut contacts = world.rows(Resource::Contact, customer, count).await;
+    contacts.sort();
+    age_rows(&database.pool, Resource::Contact, &contacts, 91).await;
+    contacts
+}
+
+/// Killed when it is dropped: a test that fails leaves nothing that rests on.
+struct Resting(Child);
+
+impl Drop for Resting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A purge that has found rows to erase, and rests for an hour before it does.
+async fn resting_purge(database: &TestDatabase) -> Resting {
+    let arguments = ["purge", "--older-than", "90d", "--pause", "3600000"];
+    let mut command = maintenance(database, &arguments);
+    let purge = Resting(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+    until(|| async { holds_the_lock(&database.pool).await }).await;
+    purge
+}
+
+async fn holds_the_lock(pool: &PgPool) -> bool {
+    let sql = "select exists (
+        select from pg_locks
+        where locktype = 'advisory' and granted
+          and database = (select oid from pg_database where datname = current_database())
+      )";
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
+}
+
+async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed() < Duration::from_secs(20), "it does not come to that");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn interrupt(child: &Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_second_purge_says_that_another_is_at_work() {
+    let database = TestDatabase::migrated().await;
+    let contacts = expired_contacts(&database, 3).await;
+    let mut first = resting_purge(&database).await;
+
+    let second = run(&database, &["purge", "--older-than", "90d"]).await.refused(&["another purge is at work"]);
+    assert_eq!(second.out, "");
+    run(&database, &["purge", "--older-than", "90d", "--dry-run"]).await.refused(&["another purge is at work"]);
+    assert_eq!(present(&database.pool, Resource::Contact, &contacts).await, contacts);
+
+    interrupt(&first.0);
+    first.0.wait().unwrap();
+    run(&database, &["purge", "--older-than", "90d"]).await.done();
+    assert_eq!(present(&database.pool, Resource::Contact, &contacts).await, Vec::<Uuid>::new());
+}
+
+#[tokio::test]
+async fn an_interrupted_purge_ends_between_batches_and_goes_on_when_it_is_run_again() {
+    let database = TestDatabase::migrated().await;
+    let contacts = expired_contacts(&database, 50).await;
+    let arguments = ["purge", "--older-than", "90d", "--batch-size", "1", "--pause", "100"];
+    let mut command = maintenance(&database, &arguments);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until(|| async { rows(&database.pool, "contact").await < 50 }).await;
+
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("stopped; what is erased stays erased"), "{err}");
+    let left = present(&database.pool, Resource::Contact, &contacts).await.len();
+    assert!(left > 0, "it ends soon");
+    assert_eq!(told(&out, "contact"), 50 - left as u64);
+    let said = run(&database, &["purge", "--older-than", "90d"]).await.done();
+    assert_eq!(told(&said, "contact"), left as u64);
+    assert_eq!(rows(&database.pool, "contact").await, 0);
+}
+
+#[tokio::test]
+async fn rows_that_somebody_holds_are_left_for_the_next_purge() {
+    let database = TestDatabase::migrated().await;
+    let contacts = expired_contacts(&database, 3).await;
+    let mut holding = database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for key share")
+        .bind(contacts[1])
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+
+    let said = run(&database, &["purge", "--older-than", "90d"]).await.done();
+
+    assert_eq!(told(&said, "contact"), 2);
+    assert!(said.ends_with("left for the next purge, because somebody holds them: 1\n"), "{said}");
+    assert_eq!(present(&database.pool, Resource::Contact, &contacts).await, [contacts[1]]);
+    holding.rollback().await.unwrap();
+    let said = run(&database, &["purge", "--older-than", "90d"]).await.done();
+    assert_eq!(told(&said, "contact"), 1);
+    assert!(!said.contains("left for the next purge"), "{said}");
+}
+
+#[tokio::test]
+async fn a_product_whose_allocation_somebody_holds_is_left_too() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let products = world.rows(Resource::Product, family.requester, 2).await;
+    let allocation = world.allocation(products[0], family.sub_customer).await;
+    world.execute("update product_allocation set detached_at = now() where id = $1", allocation).await;
+    age_rows(&database.pool, Resource::Product, &products, 91).await;
+    let mut holding = database.pool.begin().await.unwrap();
+    let hold = "select from product_allocation where id = $1 for update";
+    sqlx::query(hold).bind(allocation).execute(&mut *holding).await.unwrap();
+
+    let arguments = ["purge", "--older-than", "90d", "--batch-size", "1"];
+    let said = run(&database, &arguments).await.done();
+
+    assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 0));
+    assert!(said.contains("because somebody holds them: 1"), "{said}");
+    holding.rollback().await.unwrap();
+    let said = run(&database, &arguments).await.done();
+    assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 1));
+}
+
+#[tokio::test]
+async fn away_from_a_terminal_the_progress_is_plain_lines_beside_the_result() {
+    let database = TestDatabase::migrated().await;
+    expired_contacts(&database, 3).await;
+
+    let said = run(&database, &["purge", "--older-than", "90d"]).await;
+
+    assert!(said.err.contains("contact: 100 % gone through, 3 erased in all\n"), "{said:?}");
+    assert!(!said.err.contains(['\r', '\x1b']), "{said:?}");
+    assert!(said.out.starts_with("erased for good:\n  contact "), "{said:?}");
+    assert!(!said.out.contains('%'), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_range_of_blocks_is_read_and_not_the_table() {
+    let database = TestDatabase::migrated().await;
+    for sql in [
+        include_str!("../../../../src/maintenance/sql/expired_contacts.sql"),
+        include_str!("../../../../src/maintenance/sql/expired_addresses.sql"),
+        include_str!("../../../../src/maintenance/sql/expired_external_params.sql"),
+        include_str!("../../../../src/maintenance/sql/expired_zones.sql"),
+        include_str!("../../../../src/maintenance/sql/expired_products.sql"),
+    ] {
+        let plan = plan(&database.pool, sql, "bigint, bigint, timestamptz", "0, 256, now()").await;
+        assert!(plan.contains("Tid Range Scan") && !plan.contains("Seq Scan"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn operations_and_rows_are_found_through_indexes() {
+    let database = TestDatabase::migrated().await;
+    let erase = ("uuid[], timestamptz, uuid, boolean", "'{}', now(), null, false");
+    for (sql, (types, values)) in [
+        (
+            include_str!("../../../../src/maintenance/sql/page_of_operations.sql"),
+            ("uuid, uuid, bigint, timestamptz, bigint", "gen_random_uuid(), gen_random_uuid(), 500, now(), 10000"),
+        ),
+        (
+            include_str!("../../../../src/maintenance/sql/erasable_operations.sql"),
+            ("uuid[], timestamptz, timestamptz", "'{}', now(), now()"),
+        ),
+        (include_str!("../../../../src/maintenance/sql/erase_operations.sql"), ("uuid[], timestamptz", "'{}', now()")),
+        (include_str!("../../../../src/maintenance/sql/taken_zone_names.sql"), ("uuid[]", "'{}'")),
+        (include_str!("../../../../src/maintenance/sql/erase_contacts.sql"), erase),
+        (include_str!("../../../../src/maintenance/sql/erase_addresses.sql"), erase),
+        (include_str!("../../../../src/maintenance/sql/erase_external_params.sql"), erase),
+        (include_str!("../../../../src/maintenance/sql/erase_zones.sql"), erase),
+        (include_str!("../../../../src/maintenance/sql/erase_products.sql"), erase),
+    ] {
+        let plan = plan(&database.pool, sql, types, values).await;
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+    }
+}
+
+/// As a session of the commands plans it.
+async fn plan(pool: &PgPool, sql: &str, types: &str, values: &str) -> String {
+    let mut tx = pool.begin().await.unwrap();
+    for (setting, value) in PLANNING {
+        sqlx::raw_sql(AssertSqlSafe(format!("set local {setting} = {value}"))).execute(&mut *tx).await.unwrap();
+    }
+    let prepare = format!("prepare statement ({types}) as {sql}");
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *tx).await.unwrap();
+    let explain = format!("explain execute statement ({values})");
+    let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *tx).await.unwrap();
+    sqlx::raw_sql("deallocate statement").execute(&mut *tx).await.unwrap();
+    lines.join("\n")
+}

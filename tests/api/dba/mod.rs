@@ -1,0 +1,14 @@
+//! The database as DBAs meet it: schema, roles, statements, migrations, restore, purge, history and events.
+
+mod encoding;
+mod guards;
+mod history;
+pub mod live;
+pub mod maintenance;
+mod newer_build;
+mod old_server;
+mod publication;
+pub mod roles;
+mod schema;
+pub mod statements;
+mod twins;

@@ -1,0 +1,127 @@
+//! A PostgreSQL that is too old: every command names its version and the oldest one that will do,
+//! and asks it nothing.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rstest::rstest;
+use secrecy::SecretString;
+
+use crate::dba::roles::power::end_of_service;
+use crate::support::TestService;
+use crate::support::process::{command, output};
+
+/// The messages by which a server accepts a session without a password, tells its version, and is
+/// ready for a query.
+const GREETING: &[u8] =
+    b"R\0\0\0\x08\0\0\0\0S\0\0\0\x18server_version\x0014.9\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x01Z\0\0\0\x05I";
+
+/// A server that tells that it is PostgreSQL 14.9, and notes which kinds of messages it is sent
+/// afterwards.
+struct OldServer {
+    url: String,
+    asked: Arc<Mutex<Vec<char>>>,
+}
+
+impl OldServer {
+    fn start() -> OldServer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://somebody@{}/nothing?sslmode=disable", listener.local_addr().unwrap());
+        let asked = Arc::<Mutex<Vec<char>>>::default();
+        let noted = Arc::clone(&asked);
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let noted = Arc::clone(&noted);
+                thread::spawn(move || greet(stream, &noted));
+            }
+        });
+        OldServer { url, asked }
+    }
+
+    #[track_caller]
+    fn assert_asked_nothing(&self) {
+        assert_eq!(*self.asked.lock().unwrap(), Vec::<char>::new());
+    }
+}
+
+/// Hangs up at the first question. Each message has its length, which counts itself, before its text.
+fn greet(mut stream: TcpStream, asked: &Mutex<Vec<char>>) -> Option<()> {
+    read_text(&mut stream)?;
+    stream.write_all(GREETING).ok()?;
+    let mut kind = [0];
+    stream.read_exact(&mut kind).ok()?;
+    // The end of the session is no question.
+    if kind[0] != b'X' {
+        asked.lock().unwrap().push(kind[0].into());
+    }
+    None
+}
+
+fn read_text(stream: &mut TcpStream) -> Option<()> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut text = vec![0; u32::from_be_bytes(length) as usize - 4];
+    stream.read_exact(&mut text).ok()
+}
+
+const REFUSAL: &str = "the server is PostgreSQL 14.9, and this service needs PostgreSQL 15 or newer";
+
+#[rstest]
+#[case::migrate(&["migrate"])]
+#[case::restore(&["restore", "--operation", "ff74dca6-8e7f-4b85-a42b-13860913b370"])]
+#[case::purge(&["purge", "--older-than", "90d"])]
+#[case::demo(&["demo", "--load"])]
+fn a_command_names_the_version_and_asks_nothing(#[case] arguments: &[&str]) {
+    let server = OldServer::start();
+    let output = output(command(arguments).env("DATABASE_URL", &server.url));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains(REFUSAL), "{message}");
+    server.assert_asked_nothing();
+}
+
+#[rstest]
+#[case::as_any_role("false")]
+#[case::also_where_owners_may_serve("true")]
+fn the_service_does_not_start(#[case] allow_owner: &str) {
+    let server = OldServer::start();
+    let (code, message) = end_of_service(&server.url, &[("CUSTOMER_DELETION__DATABASE__ALLOW_OWNER", allow_owner)]);
+    assert_eq!(code, Some(1), "{message}");
+    assert_eq!(message, format!("customer-deletion: CUSTOMER_DELETION__DATABASE__URL: {REFUSAL}\n"));
+    server.assert_asked_nothing();
+}
+
+/// Like one whose database was away when it started.
+#[tokio::test]
+async fn a_running_service_is_not_ready_and_says_why() {
+    let server = OldServer::start();
+    let url = SecretString::from(server.url.clone());
+    let service = TestService::start_with(|settings| settings.database.url = Some(url)).await;
+    let ready = service.management("/health/ready").await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text.contains(REFUSAL), "{}", ready.text);
+    server.assert_asked_nothing();
+}
+
+#[test]
+fn the_demo_names_the_programs_that_are_too_old() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = std::env::temp_dir().join(format!("customer-deletion-{}", uuid::Uuid::now_v7()));
+    let folder = root.join("bin");
+    std::fs::create_dir_all(&folder).unwrap();
+    for program in ["initdb", "postgres"] {
+        let path = folder.join(program);
+        std::fs::write(&path, format!("#!/bin/sh\necho '{program} (PostgreSQL) 14.9'\n")).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut demo = command(&["demo", "--fresh", "--data-dir"]);
+    let output = output(demo.arg(root.join("data")).env("CUSTOMER_DELETION_DEMO_PG_BIN", &folder));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for part in ["PostgreSQL 15 or newer", &format!("too old: PostgreSQL 14 in {}", folder.display())] {
+        assert!(message.contains(part), "{message}");
+    }
+    std::fs::remove_dir_all(root).unwrap();
+}

@@ -1,0 +1,260 @@
+//! What the statements cost PostgreSQL: how many they are, what they read, and what they leave of the indexes.
+
+use std::time::Duration;
+
+use customer_deletion::repository::PLANNING;
+use customer_deletion::resource::Resource;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgPool, Row};
+use uuid::Uuid;
+
+use crate::support::resources::{contract, every_list, every_resource, sql, statement, table};
+use crate::support::world::Family;
+use crate::support::{TestDatabase, TestService, postgres};
+
+/// The statements that the service ran, with how often. None where the server is not one that counts them.
+async fn counted_statements(pool: &PgPool) -> Option<Vec<(String, i64)>> {
+    let counted = sqlx::query(
+        "select query, calls from pg_stat_statements
+         where dbid = (select oid from pg_database where datname = current_database()) and query like '-- %'
+           -- The service looks at the schema, its role and the queue by itself, again and again.
+           and query not like '-- check_%' and query not like '-- measure_queue:%'",
+    )
+    .fetch_all(pool)
+    .await;
+    match counted {
+        Ok(rows) => Some(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect()),
+        Err(error) => {
+            assert!(!postgres::is_complete(), "{error}");
+            eprintln!("skipped: this server does not count statements ({error})");
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_succeeds_is_one_statement() {
+    for resource in every_resource() {
+        assert_one_statement(resource).await;
+    }
+}
+
+async fn assert_one_statement(resource: Resource) {
+    let comment = format!("-- {}:", statement("delete", resource));
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let customer = family.in_scope(resource);
+    // The first call also looks at the schema.
+    service.delete_one(family.requester, customer, resource, Uuid::now_v7()).await;
+    let _ = sqlx::raw_sql("create extension pg_stat_statements").execute(pool).await;
+    let reset =
+        "select pg_stat_statements_reset(0, (select oid from pg_database where datname = current_database()), 0)";
+    let _ = sqlx::raw_sql(reset).execute(pool).await;
+
+    for _ in 0..7 {
+        let row = service.world.row(resource, customer).await;
+        service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
+    }
+
+    let Some(statements) = counted_statements(pool).await else {
+        return;
+    };
+    let [(query, calls)] = statements.as_slice() else { panic!("{statements:?}") };
+    assert!(query.starts_with(&comment), "{query}");
+    assert_eq!(*calls, 7);
+}
+
+/// The plan of a deletion as the service runs it, with what it really read.
+async fn explain_deletion(pool: &PgPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
+    let (operation, requester, customer) = (Uuid::now_v7(), family.requester, family.in_scope(resource));
+    let values = format!("'{operation}', '{requester}', '{customer}', '{}', null, false", list(ids));
+    explain(pool, sql, "uuid, uuid, uuid, uuid[], text, boolean", &values).await
+}
+
+fn list(ids: &[Uuid]) -> String {
+    format!("{{{}}}", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","))
+}
+
+pub async fn explain(pool: &PgPool, sql: &str, types: &str, values: &str) -> Value {
+    let mut tx = pool.begin().await.unwrap();
+    sqlx::raw_sql("set local plan_cache_mode = force_generic_plan").execute(&mut *tx).await.unwrap();
+    let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *tx).await.unwrap();
+    let explain = format!("explain (analyze, buffers, format json) execute statement ({values})");
+    let plan: Value = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *tx).await.unwrap().get(0);
+    tx.rollback().await.unwrap();
+    plan
+}
+
+/// How many rows each look at the table read, those that a filter threw away included.
+pub fn rows_read(plan: &Value, table: &str, found: &mut Vec<f64>) {
+    match plan {
+        Value::Array(parts) => parts.iter().for_each(|part| rows_read(part, table, found)),
+        Value::Object(node) => {
+            let scans = node.get("Node Type").and_then(Value::as_str).is_some_and(|kind| kind.contains("Scan"));
+            if scans && node.get("Relation Name").and_then(Value::as_str) == Some(table) {
+                let number = |key: &str| node.get(key).and_then(Value::as_f64).unwrap_or(0.0);
+                let rows = number("Actual Rows") + number("Rows Removed by Filter");
+                found.push(rows * number("Actual Loops").max(1.0));
+            }
+            node.values().for_each(|part| rows_read(part, table, found));
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_100_reads_100_of_a_customers_10_000_rows() {
+    for resource in every_list() {
+        assert_few_rows_read(resource).await;
+    }
+}
+
+async fn assert_few_rows_read(resource: Resource) {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let ids = service.world.rows(resource, family.in_scope(resource), 10_000).await;
+    sqlx::raw_sql("vacuum analyze").execute(pool).await.unwrap();
+    let mut wanted: Vec<Uuid> = ids.into_iter().step_by(100).collect();
+    wanted.sort();
+    assert_eq!(wanted.len(), 100);
+
+    let plan = explain_deletion(pool, &sql("delete", resource), family, resource, &wanted).await;
+
+    let mut reads = Vec::new();
+    rows_read(&plan, table(resource), &mut reads);
+    assert!(reads.len() >= 2, "one look to lock and one to update: {plan}");
+    assert!(reads.iter().all(|rows| *rows <= 100.0), "{reads:?} {plan}");
+}
+
+#[tokio::test]
+async fn a_refusal_does_not_read_everything_that_a_customer_has() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    // Set on nothing of the requester's own, so that every kind of entity is looked for.
+    let foreign = service.world.subscriber(family.sub_customer).await;
+    let params = [service.world.external_params(family.requester, "subscriber_id", foreign).await];
+    // Most customers have one of each, and this one has thousands: to the planner, everything of a customer is a row or two.
+    let others = "insert into customer (id, name) select gen_random_uuid(), 'a' from generate_series(1, 5000)";
+    sqlx::query(others).execute(pool).await.unwrap();
+    for table in ["subscriber", "sell_plan"] {
+        let fill = format!(
+            "insert into {table} (id, customer_id, name)
+             select gen_random_uuid(), id, 'a' from customer
+             union all
+             select gen_random_uuid(), $1, 'a' from generate_series(1, 3000)"
+        );
+        sqlx::query(AssertSqlSafe(fill)).bind(family.requester).execute(pool).await.unwrap();
+    }
+    sqlx::raw_sql("vacuum analyze").execute(pool).await.unwrap();
+
+    let sql = include_str!("../../../src/repository/sql/inspect_external_params.sql");
+    let values = format!("'{0}', '{0}', '{1}'", family.requester, list(&params));
+    let plan = explain(pool, sql, "uuid, uuid, uuid[]", &values).await;
+
+    for table in ["subscriber", "sell_plan"] {
+        let mut reads = Vec::new();
+        rows_read(&plan, table, &mut reads);
+        assert!(!reads.is_empty() && reads.iter().all(|rows| *rows <= 1.0), "{table}: {reads:?} {plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_customer_at_the_end_of_a_long_chain_is_judged_in_time() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    // Each is below the one before. The guard against cycles would walk up for each of them.
+    sqlx::raw_sql(
+        "alter table customer disable trigger customer_has_no_cycle_on_insert;
+         insert into customer (id, parent_id, name)
+         select md5(i::text)::uuid, case when i > 1 then md5((i - 1)::text)::uuid end, 'deep' from generate_series(1, 20000) as i;
+         analyze customer;",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    let deepest: Uuid = sqlx::query_scalar("select md5('20000')::uuid").fetch_one(pool).await.unwrap();
+
+    let answer = service.delete_one(family.requester, deepest, Resource::Contact, Uuid::now_v7()).await;
+
+    answer.assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
+}
+
+#[tokio::test]
+async fn deleting_a_contact_writes_no_index() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "insert into contact (id, customer_id, email, mobile)
+         select gen_random_uuid(), $1, 'a@example.com', '+49' from generate_series(1, 1000) returning id",
+    )
+    .bind(family.sub_customer)
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let wanted: Vec<Uuid> = ids.into_iter().step_by(20).collect();
+
+    service.delete_list(family.requester, family.sub_customer, Resource::Contact, &wanted).await.assert_deleted();
+
+    // Backends report their statistics with a delay.
+    for _ in 0..100 {
+        let row = sqlx::query("select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'contact'")
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        let (updated, hot): (i64, i64) = (row.get(0), row.get(1));
+        if updated == 50 {
+            assert_eq!(hot, 50, "updates that wrote no index");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the statistics never came");
+}
+
+pub const OPERATION_TYPES: [(&str, &str); 2] = [
+    (include_str!("../../../src/repository/sql/find_operation.sql"), "uuid, uuid, boolean"),
+    (include_str!("../../../src/repository/sql/replay_operation.sql"), "uuid, uuid, uuid, text, uuid[], text"),
+];
+
+/// The statements that delete, one for each resource, with their types.
+pub fn deletions() -> Vec<(String, &'static str)> {
+    every_resource().map(|resource| (sql("delete", resource), "uuid, uuid, uuid, uuid[], text, boolean")).collect()
+}
+
+/// A plan that was made while the tables were empty is kept while they grow, until somebody analyzes them.
+#[tokio::test]
+async fn no_statement_that_is_planned_on_empty_tables_reads_one_from_end_to_end() {
+    let list = include_str!("../../../src/repository/sql/list_operations.sql");
+    let shares = |resource: &Resource| contract(*resource).shares;
+    let mut statements = deletions();
+    statements.extend(every_resource().map(|resource| (sql("inspect", resource), "uuid, uuid, uuid[]")));
+    let shared = every_resource().filter(shares).map(|resource| sql("share", resource));
+    statements.extend(shared.map(|sql| (sql, "uuid[], uuid[], uuid[], uuid[], uuid[]")));
+    statements.extend(OPERATION_TYPES.map(|(sql, types)| (sql.to_owned(), types)));
+    statements.push((list.to_owned(), "uuid, text, text, bigint, bigint, bigint"));
+    for (sql, types) in statements {
+        assert_no_table_is_read(&sql, types).await;
+    }
+}
+
+async fn assert_no_table_is_read(sql: &str, types: &str) {
+    let database = TestDatabase::migrated().await;
+    let mut connection = database.pool.acquire().await.unwrap();
+    for (name, value) in PLANNING {
+        sqlx::raw_sql(AssertSqlSafe(format!("set {name} = {value}"))).execute(&mut *connection).await.unwrap();
+    }
+    let prepare = format!("prepare statement ({types}) as {sql}");
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+    let nulls = vec!["null"; types.split(',').count()].join(", ");
+    let explain = format!("explain (costs off) execute statement ({nulls})");
+    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+    let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
+    assert!(plan.iter().any(|line| line.contains("Index")), "{plan:#?}");
+    assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{plan:#?}");
+}

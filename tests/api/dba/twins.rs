@@ -1,0 +1,131 @@
+//! Statements that are alike for each resource are copies. They differ in the names of the resource, and in the lines
+//! of `twins.diff`. A line that is changed in one copy and not in the others fails here.
+//!
+//! `TWINS=write cargo test --test api -- twins` writes `twins.diff` anew. Its change then shows in review.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use customer_deletion::resource::{Resource, Scope};
+
+use crate::support::resources::{contract, table};
+
+const HEAD: &str = "\
+# The lines in which a statement differs from its model, after the names of the resource are replaced.
+# The first line of each part, after two spaces, is the line before the difference.
+# To accept a difference: TWINS=write cargo test --test api -- twins
+";
+
+#[derive(Clone, Copy)]
+struct Kind {
+    folder: &'static str,
+    /// What stands before and after the name of the table in the name of the file.
+    name: (&'static str, &'static str),
+    is_for: fn(Resource) -> bool,
+}
+
+const KINDS: [Kind; 8] = [
+    Kind { folder: "repository", name: ("delete_", ""), is_for: |_| true },
+    Kind { folder: "repository", name: ("inspect_", ""), is_for: |_| true },
+    Kind { folder: "repository", name: ("share_", ""), is_for: |resource| contract(resource).shares },
+    Kind { folder: "maintenance", name: ("lock_deleted_", ""), is_for: |resource| contract(resource).can_be_restored },
+    Kind { folder: "maintenance", name: ("restore_", ""), is_for: |resource| contract(resource).can_be_restored },
+    Kind { folder: "maintenance", name: ("expired_", ""), is_for: |_| true },
+    Kind { folder: "maintenance", name: ("", "_of_customer"), is_for: |_| true },
+    Kind { folder: "maintenance", name: ("erase_", ""), is_for: |_| true },
+];
+
+impl Kind {
+    fn file(self, resource: Resource) -> String {
+        format!("{}{}{}", self.name.0, contract(resource).plural, self.name.1)
+    }
+
+    /// The lines of the statement, with `{rows}`, `{row}` and `{word}` in place of the names of the resource.
+    fn lines(self, resource: Resource) -> Vec<String> {
+        let path = root().join(format!("src/{}/sql/{}.sql", self.folder, self.file(resource)));
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let plural = contract(resource).plural;
+        let names = [
+            (self.file(resource), format!("{}{{rows}}{}", self.name.0, self.name.1)),
+            (format!("'{}'", resource.word()), "'{word}'".to_owned()),
+            (plural.to_owned(), if plural == table(resource) { "{row}" } else { "{rows}" }.to_owned()),
+            (table(resource).to_owned(), "{row}".to_owned()),
+        ];
+        let text = names.iter().fold(text, |text, (name, placeholder)| text.replace(name, placeholder));
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The resource whose statements are nearest. Contacts have no model.
+fn model(resource: Resource) -> Option<Resource> {
+    match (resource, resource.rules().scope) {
+        (Resource::Contact, _) => None,
+        (Resource::Zone, _) | (_, Scope::SubCustomer) => Some(Resource::Contact),
+        (_, Scope::Requester) => Some(Resource::Zone),
+    }
+}
+
+#[test]
+fn twins_differ_in_names_and_in_listed_lines_only() {
+    let path: PathBuf = root().join("tests/api/dba/twins.diff");
+    let found = differences();
+    if std::env::var("TWINS").is_ok_and(|wish| wish == "write") {
+        fs::write(&path, &found).unwrap();
+    }
+    let listed = fs::read_to_string(&path).unwrap();
+    let unlisted = parts(&found).filter(|part| !parts(&listed).any(|listed| listed == *part)).collect::<String>();
+    let missing = parts(&listed).filter(|part| !parts(&found).any(|found| found == *part)).collect::<String>();
+    assert!(
+        unlisted.is_empty() && missing.is_empty(),
+        "not in twins.diff:\n{unlisted}\nonly in twins.diff:\n{missing}"
+    );
+    assert_eq!(found, listed);
+}
+
+/// One part for each pair of statements.
+fn parts(differences: &str) -> impl Iterator<Item = &str> {
+    differences.split_inclusive("\n\n")
+}
+
+fn differences() -> String {
+    let mut text = HEAD.to_owned();
+    for kind in KINDS {
+        for resource in Resource::ALL.into_iter().filter(|resource| (kind.is_for)(*resource)) {
+            let Some(model) = model(resource) else { continue };
+            text += &format!("\n{}.sql and {}.sql\n", kind.file(resource), kind.file(model));
+            text += &difference(&kind.lines(model), &kind.lines(resource));
+        }
+    }
+    text
+}
+
+/// The lines that only one of the two has, each group after the line before it. The others are a longest common subsequence.
+fn difference(model: &[String], twin: &[String]) -> String {
+    let mut common = vec![vec![0; twin.len() + 1]; model.len() + 1];
+    for i in (0..model.len()).rev() {
+        for j in (0..twin.len()).rev() {
+            common[i][j] = match model[i] == twin[j] {
+                true => common[i + 1][j + 1] + 1,
+                false => common[i + 1][j].max(common[i][j + 1]),
+            };
+        }
+    }
+    let (mut i, mut j, mut text, mut before) = (0, 0, String::new(), Some("(the beginning)"));
+    while i < model.len() || j < twin.len() {
+        if i < model.len() && j < twin.len() && model[i] == twin[j] {
+            before = Some(&model[i]);
+            (i, j) = (i + 1, j + 1);
+            continue;
+        }
+        let lost = j == twin.len() || (i < model.len() && common[i + 1][j] >= common[i][j + 1]);
+        let (sign, line) = if lost { ("-", &model[i]) } else { ("+", &twin[j]) };
+        text += &before.take().map(|line| format!("  {line}\n")).unwrap_or_default();
+        text += &format!("{sign} {line}\n");
+        (i, j) = if lost { (i + 1, j) } else { (i, j + 1) };
+    }
+    text
+}

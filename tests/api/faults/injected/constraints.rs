@@ -1,0 +1,104 @@
+//! Constraints that are violated in earnest, because the statement did not see what stands against it.
+
+use customer_deletion::resource::Resource;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use super::injector::{Fault, Injector};
+use crate::concurrency::queued::{assert_accepted, ended};
+
+/// The statement sees no row of the table but its own, as if all were committed after it had looked. Constraints see them.
+async fn blind(injector: &Injector, statement: &str, table: &str) {
+    let sql = format!(
+        "alter table {table} enable row level security;
+         drop policy if exists reads on {table};
+         create policy reads on {table}
+           using (current_query() not like '-- {statement}:%' or created_at = now()) with check (true)"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(injector.pool()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_allocation_of_a_product_that_the_deletion_did_not_see_is_customer_1046() {
+    let injector = Injector::start().await;
+    let world = &injector.service.world;
+    let product = world.product(injector.family.requester).await;
+    world.allocation(product, injector.family.sub_customer).await;
+    blind(&injector, "delete_products", "product_allocation").await;
+    let before = world.fingerprint().await;
+    // Counts, and fails never.
+    injector.inject(&Fault::new("delete_products: before update of product", "P0001").times(0)).await;
+
+    let answer = injector.delete(Resource::Product, &[product], "k").await;
+
+    let id = answer.assert_failed(
+        409,
+        "CUSTOMER_1046",
+        "Product deletion failure. It is not allowed to delete a product allocated to sub customers",
+    );
+    assert_eq!(injector.tries().await, 1, "the foreign key was not asked");
+    assert_eq!(world.fingerprint().await, before);
+    assert_eq!(injector.statuses(id, "k").await, ["FAILURE"]);
+    let details = injector.service.details(injector.family.requester, id).await.json();
+    assert_eq!(details["content"][0]["failedIds"], serde_json::json!([product]));
+}
+
+/// What the foreign key says is found out within the attempt.
+#[tokio::test]
+async fn an_operation_that_did_not_see_the_allocation_of_its_product_is_customer_1046_at_the_first_attempt() {
+    let injector = Injector::start_with(|settings| settings.queue.workers = 1).await;
+    let world = &injector.service.world;
+    let product = world.product(injector.family.requester).await;
+    world.allocation(product, injector.family.sub_customer).await;
+    blind(&injector, "delete_products", "product_allocation").await;
+
+    let answer = injector.delete_later(Resource::Product, &[product], "k").await;
+
+    let id = assert_accepted(&answer);
+    let ended = ended(&injector.service, injector.family.requester, id).await;
+    assert_eq!((ended["status"].as_str(), ended["errorCode"].as_str()), (Some("FAILURE"), Some("CUSTOMER_1046")));
+    assert_eq!(ended["failedIds"], serde_json::json!([product]));
+    let attempts: i64 = sqlx::query_scalar("select attempts_at($1)").bind(id).fetch_one(injector.pool()).await.unwrap();
+    assert_eq!(attempts, 1);
+    assert!(world.deleted(Resource::Product, &[product]).await.is_empty());
+}
+
+/// The foreign key of the allocations is named; another one that is violated says nothing about them.
+#[tokio::test]
+async fn another_foreign_key_of_a_product_is_a_defect() {
+    let injector = Injector::start().await;
+    let world = &injector.service.world;
+    let product = world.product(injector.family.requester).await;
+    sqlx::raw_sql(
+        "create table brochure (product_id uuid, live boolean, foreign key (product_id, live) references product (id, live))",
+    )
+    .execute(injector.pool())
+    .await
+    .unwrap();
+    world.execute("insert into brochure values ($1, true)", product).await;
+
+    let answer = injector.delete(Resource::Product, &[product], "k").await;
+
+    let id = answer.assert_failed(500, "GLOBAL_1001", "Service unavailable. Please try again");
+    assert_eq!(injector.statuses(id, "k").await, ["INTERNAL_ERROR"]);
+    assert!(world.deleted(Resource::Product, &[product]).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_operation_under_the_key_that_the_deletion_did_not_see_is_replayed() {
+    let injector = Injector::start().await;
+    let world = &injector.service.world;
+    let contacts = world.rows(Resource::Contact, injector.family.sub_customer, 2).await;
+    let id = injector.delete(Resource::Contact, &contacts[..1], "k").await.assert_deleted();
+    blind(&injector, "delete_contacts", "operation").await;
+
+    // Its row is there, so that it comes to the record, and finds the key taken.
+    let other = injector.delete(Resource::Contact, &contacts[1..], "k").await;
+    assert_eq!((other.status, other.json()["errorCode"].as_str()), (422, Some("IDEMPOTENCY_KEY_REUSED")));
+    // As for a twin, whose row was deleted meanwhile.
+    let same = injector.delete(Resource::Contact, &contacts[..1], "k").await;
+    assert_eq!((same.assert_deleted(), same.header("Idempotency-Replayed")), (id, Some("true")));
+
+    assert_eq!(world.deleted(Resource::Contact, &contacts).await, contacts[..1]);
+    assert_eq!(injector.statuses(Uuid::nil(), "k").await, ["SUCCESS"]);
+}

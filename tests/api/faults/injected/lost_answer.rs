@@ -1,0 +1,179 @@
+//! A connection that breaks between a commit and its answer: what was done is found again, and not done twice.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use customer_deletion::resource::Resource;
+use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use uuid::Uuid;
+
+use crate::support::resources::{contract, every_resource};
+use crate::support::service::{Answer, collection, send};
+use crate::support::world::Family;
+use crate::support::{TestDatabase, TestService};
+
+/// How PostgreSQL says that a deletion has ended, or the record of a refusal.
+pub const DELETION: &[u8] = b"SELECT 1\0";
+pub const RECORD: &[u8] = b"INSERT 0 1\0";
+
+/// That the server is ready for another statement: this one is committed.
+const READY: &[u8] = b"Z\0\0\0\x05I";
+
+/// Stands before the database, and loses the next answers of a kind together with their connections.
+pub struct Thief {
+    address: SocketAddr,
+    pub to_lose: Arc<AtomicI64>,
+    /// Where there is an id, only answers to statements that name it are lost: the service asks for other things by itself.
+    pub about: Arc<Mutex<Option<Uuid>>>,
+}
+
+impl Thief {
+    /// With the URL that leads to the database by way of it.
+    pub async fn before(url: &str, kind: &'static [u8]) -> (Thief, String) {
+        let (before, rest) = url.split_once('@').unwrap();
+        let (authority, rest) = rest.split_once('/').unwrap();
+        let thief = Thief::in_front_of(authority.to_owned(), kind).await;
+        let url = format!("{before}@{}/{rest}", thief.address);
+        (thief, url)
+    }
+
+    async fn in_front_of(server: String, kind: &'static [u8]) -> Thief {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let thief = Thief { address: listener.local_addr().unwrap(), to_lose: Arc::default(), about: Arc::default() };
+        let (to_lose, about) = (Arc::clone(&thief.to_lose), Arc::clone(&thief.about));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(forward(client, server.clone(), kind, Arc::clone(&to_lose), Arc::clone(&about)));
+            }
+        });
+        thief
+    }
+}
+
+async fn forward(
+    mut client: TcpStream,
+    server: String,
+    kind: &'static [u8],
+    to_lose: Arc<AtomicI64>,
+    about: Arc<Mutex<Option<Uuid>>>,
+) {
+    let mut wanted = false;
+    let mut server = TcpStream::connect(server).await.unwrap();
+    let (mut asked, mut answered) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    loop {
+        tokio::select! {
+            length = client.read(&mut asked) => {
+                let Ok(length @ 1..) = length else { return };
+                let about = *about.lock().unwrap();
+                wanted = about.is_none_or(|id| asked[..length].windows(16).any(|part| part == id.as_bytes()));
+                server.write_all(&asked[..length]).await.unwrap();
+            }
+            length = server.read(&mut answered) => {
+                let Ok(length @ 1..) = length else { return };
+                if wanted && is_committed(&answered[..length], kind) && to_lose.fetch_sub(1, Ordering::SeqCst) > 0 {
+                    return;
+                }
+                if client.write_all(&answered[..length]).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn is_committed(answer: &[u8], kind: &[u8]) -> bool {
+    answer.ends_with(READY) && answer.windows(kind.len()).any(|window| window == kind)
+}
+
+pub async fn service_behind_a_thief(kind: &'static [u8]) -> (TestService, Thief, Family) {
+    let database = TestDatabase::migrated().await;
+    let (thief, url) = Thief::before(&database.url, kind).await;
+    let service =
+        TestService::start_on(database, |settings| settings.database.url = Some(SecretString::from(url))).await;
+    let family = service.world.family().await;
+    // It knows by now that the schema fits.
+    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 404);
+    (service, thief, family)
+}
+
+async fn delete(service: &TestService, family: Family, resource: Resource, id: Uuid, key: Option<&str>) -> Answer {
+    let path = format!("{}/{id}", collection(family.in_scope(resource), resource));
+    let call = service.call(reqwest::Method::DELETE, &path, family.requester);
+    send(key.into_iter().fold(call, |call, key| call.header("Idempotency-Key", key))).await
+}
+
+pub async fn recorded(service: &TestService) -> Vec<(Uuid, String)> {
+    sqlx::query_as("select id, status from operation order by created_at")
+        .fetch_all(&service.database.pool)
+        .await
+        .unwrap()
+}
+
+pub async fn assert_rows_and_operations_agree(service: &TestService) {
+    let sql = include_str!("../../support/disagreements.sql");
+    let disagreements: i64 = sqlx::query_scalar(sql).fetch_one(&service.database.pool).await.unwrap();
+    assert_eq!(disagreements, 0);
+}
+
+/// A call without a key is found again by the id of its operation.
+pub const KEYS: [Option<&str>; 2] = [None, Some("k")];
+
+#[tokio::test]
+async fn a_deletion_whose_answer_is_lost_is_one_operation() {
+    for resource in every_resource() {
+        let (service, thief, family) = service_behind_a_thief(DELETION).await;
+        let mut expected = Vec::new();
+        for key in KEYS {
+            let row = service.world.row(resource, family.in_scope(resource)).await;
+            thief.to_lose.store(1, Ordering::SeqCst);
+            let answer = delete(&service, family, resource, row, key).await;
+
+            expected.push((answer.assert_deleted(), "SUCCESS".to_owned()));
+            assert_eq!(answer.header("Idempotency-Replayed"), None);
+            assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
+            assert_eq!(recorded(&service).await, expected);
+        }
+        assert_rows_and_operations_agree(&service).await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_whose_answer_is_lost_is_one_operation() {
+    for resource in every_resource() {
+        let code = contract(resource).unknown.0;
+        let (service, thief, family) = service_behind_a_thief(RECORD).await;
+        let mut expected = Vec::new();
+        for key in KEYS {
+            thief.to_lose.store(1, Ordering::SeqCst);
+            let answer = delete(&service, family, resource, Uuid::now_v7(), key).await;
+
+            assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (404, Some(code)));
+            assert_eq!(answer.header("Idempotency-Replayed"), None);
+            assert_eq!(thief.to_lose.load(Ordering::SeqCst), 0, "no answer was lost");
+            expected.push((answer.request_id(), "FAILURE".to_owned()));
+            assert_eq!(recorded(&service).await, expected);
+        }
+        assert_rows_and_operations_agree(&service).await;
+    }
+}
+
+/// The caller is told to try again, and finds under its key what has happened.
+#[tokio::test]
+async fn a_deletion_whose_every_answer_is_lost_is_found_under_its_key() {
+    let (service, thief, family) = service_behind_a_thief(DELETION).await;
+    let contact = service.world.contact(family.sub_customer).await;
+
+    *thief.about.lock().unwrap() = Some(contact);
+    thief.to_lose.store(3, Ordering::SeqCst);
+    let first = delete(&service, family, Resource::Contact, contact, Some("k")).await;
+    first.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    let second = delete(&service, family, Resource::Contact, contact, Some("k")).await;
+
+    assert_eq!(second.assert_deleted(), first.request_id());
+    assert_eq!(second.header("Idempotency-Replayed"), Some("true"));
+    assert_eq!(recorded(&service).await, [(first.request_id(), "SUCCESS".to_owned())]);
+    assert_rows_and_operations_agree(&service).await;
+}

@@ -1,0 +1,13 @@
+//! The service as operators run it: start, health, logs, metrics, traces, outages, replicas and poolers.
+
+mod connection;
+mod demo;
+mod growing;
+mod health;
+mod log_lines;
+mod metrics;
+mod outages;
+mod soak;
+mod start;
+mod time_limits;
+mod traces;

@@ -1,0 +1,372 @@
+//! A database that is away, slow, or out of connections: 503 within 3 seconds, and service again within 2 of its return.
+
+use std::time::{Duration, Instant};
+
+use customer_deletion::config::Settings;
+use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
+use rstest::rstest;
+use secrecy::SecretString;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::support::proxy::{Proxy, Weather};
+use crate::support::service::{Answer, hang_up_while_waiting, impatient, until_so_many_wait};
+use crate::support::world::Family;
+use crate::support::{StallWatch, TestDatabase, TestService};
+
+const LONGEST_ANSWER: Duration = Duration::from_secs(3);
+const LONGEST_RECOVERY: Duration = Duration::from_secs(2);
+
+fn set_url(settings: &mut Settings, url: String) {
+    settings.database.url = Some(SecretString::from(url));
+}
+
+async fn service_behind_a_proxy() -> (TestService, Proxy) {
+    let database = TestDatabase::migrated().await;
+    let proxy = Proxy::in_front_of(&database.url).await;
+    let url = proxy.url(&database.url);
+    let service = TestService::start_on(database, |settings| {
+        impatient(settings);
+        set_url(settings, url);
+    });
+    (service.await, proxy)
+}
+
+/// A call about a contact, and how long its answer took, but for stalls of the machine.
+async fn delete(service: &TestService, family: Family, contact: Uuid) -> (Answer, Duration) {
+    let watch = StallWatch::start();
+    let answer = service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await;
+    (answer, watch.took())
+}
+
+#[track_caller]
+fn assert_unavailable((answer, took): &(Answer, Duration)) {
+    answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    assert_eq!(answer.header("Retry-After"), Some("1"));
+    assert!(*took < LONGEST_ANSWER, "{took:?}");
+}
+
+/// Asks until a deletion goes through, and asserts that this is soon.
+async fn assert_recovers(service: &TestService, family: Family) {
+    let contact = service.world.contact(family.sub_customer).await;
+    let watch = StallWatch::start();
+    loop {
+        let (answer, _) = delete(service, family, contact).await;
+        assert!(watch.took() < LONGEST_RECOVERY, "{}", answer.text);
+        if answer.status == 200 {
+            return;
+        }
+    }
+}
+
+#[rstest]
+#[case::away(Weather::Cut)]
+#[case::silent(Weather::Frozen)]
+#[tokio::test]
+async fn a_database_that_goes_away_is_503_until_it_returns(#[case] weather: Weather) {
+    let (service, proxy) = service_behind_a_proxy().await;
+    let family = service.world.family().await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 30).await;
+    // Every connection of the pool is in use, so that every one of them breaks.
+    join_all(contacts[..20].iter().map(|contact| delete(&service, family, *contact))).await;
+
+    proxy.set(weather);
+    for _ in 0..2 {
+        let answers = join_all(contacts[20..].iter().map(|contact| delete(&service, family, *contact))).await;
+        answers.iter().for_each(assert_unavailable);
+    }
+    assert_eq!(service.management("/health/ready").await.status, 503);
+    assert_eq!(service.management("/health/live").await.status, 200);
+    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 503);
+
+    proxy.set(Weather::Fair);
+    assert_recovers(&service, family).await;
+    assert_eq!(service.management("/health/ready").await.status, 200);
+    assert_rows_and_operations_agree(&service).await;
+}
+
+/// With so few connections that one which is lost is missed.
+async fn service_with_connections(count: u32) -> (TestService, Proxy, Family) {
+    let database = TestDatabase::migrated().await;
+    let proxy = Proxy::in_front_of(&database.url).await;
+    let url = proxy.url(&database.url);
+    let service = TestService::start_on(database, |settings| {
+        impatient(settings);
+        set_url(settings, url);
+        settings.database.max_connections = count;
+    })
+    .await;
+    let family = service.world.family().await;
+    (service, proxy, family)
+}
+
+/// So long after its last use a connection is still lent without a question, with a little less than the second to be sure.
+const LONGEST_REST: Duration = Duration::from_millis(700);
+
+/// Has every connection used a moment ago, and back in the pool. A machine that takes its time for that does it again.
+async fn use_every_connection(service: &TestService, family: Family, count: i64) {
+    for _ in 0..10 {
+        // Who waits for this row has a connection, and those who wait for a connection are more than there are.
+        let contact = service.world.contact(family.sub_customer).await;
+        let mut holding = service.database.pool.begin().await.unwrap();
+        sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+        let began = Instant::now();
+        let calls = join_all((0..10).map(|_| delete(service, family, contact)));
+        let release = async {
+            let _ = timeout(LONGEST_REST, until_so_many_wait(&service.database.pool, count)).await;
+            holding.rollback().await.unwrap();
+        };
+        tokio::join!(calls, release);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if began.elapsed() < LONGEST_REST {
+            return;
+        }
+    }
+    panic!("this machine is too slow to use a connection twice in a second");
+}
+
+#[tokio::test]
+async fn connections_that_go_silent_for_ever_are_replaced() {
+    let (service, proxy, family) = service_with_connections(2).await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 10).await;
+
+    use_every_connection(&service, family, 2).await;
+    proxy.abandon_connections();
+    join_all(contacts.iter().map(|contact| delete(&service, family, *contact)))
+        .await
+        .iter()
+        .for_each(assert_unavailable);
+
+    assert_recovers(&service, family).await;
+}
+
+/// One call waits for an answer that does not come. The connections that went silent with its own do not cost a call each.
+#[tokio::test]
+async fn connections_beside_one_that_went_silent_are_asked_before_they_are_lent() {
+    let (service, proxy, family) = service_with_connections(8).await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 3).await;
+
+    use_every_connection(&service, family, 8).await;
+    proxy.abandon_connections();
+    assert_unavailable(&delete(&service, family, contacts[0]).await);
+    for contact in &contacts[1..] {
+        let (answer, took) = delete(&service, family, *contact).await;
+        answer.assert_deleted();
+        assert!(took < LONGEST_ANSWER, "{took:?}");
+    }
+}
+
+async fn assert_rows_and_operations_agree(service: &TestService) {
+    let disagreements: i64 = sqlx::query_scalar(include_str!("../support/disagreements.sql"))
+        .fetch_one(&service.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(disagreements, 0);
+}
+
+#[tokio::test]
+async fn a_service_whose_database_was_never_there_answers_503() {
+    let database = TestDatabase::migrated().await;
+    let service = TestService::start_on(database, |settings| {
+        impatient(settings);
+        set_url(settings, "postgres://nobody@127.0.0.1:1/nothing".to_owned());
+    })
+    .await;
+    let family = service.world.family().await;
+
+    assert_unavailable(&delete(&service, family, Uuid::now_v7()).await);
+    let ready = service.management("/health/ready").await;
+    assert_eq!((ready.status, ready.json()["status"].as_str()), (503, Some("DOWN")));
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_holds_for_long_is_503_and_changes_nothing() {
+    let service = TestService::start_with(impatient).await;
+    let family = service.world.family().await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 2).await;
+    let mut holding = service.database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for update").bind(contacts[1]).execute(&mut *holding).await.unwrap();
+    let before = service.world.fingerprint().await;
+
+    let watch = StallWatch::start();
+    let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &contacts).await;
+    assert_unavailable(&(answer, watch.took()));
+    assert_eq!(service.world.fingerprint().await, before);
+
+    holding.rollback().await.unwrap();
+    service.delete_list(family.requester, family.sub_customer, Resource::Contact, &contacts).await.assert_deleted();
+}
+
+#[tokio::test]
+async fn all_the_waits_of_a_first_call_have_one_deadline() {
+    let database = TestDatabase::migrated().await;
+    let proxy = Proxy::in_front_of(&database.url).await;
+    let url = proxy.url(&database.url);
+    let service = TestService::start_on(database, |settings| {
+        set_url(settings, url);
+        settings.database.deadline = Duration::from_millis(6500);
+    })
+    .await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let mut holding = service.database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+
+    // It waits for its connection, and then for the row.
+    proxy.set(Weather::Frozen);
+    let thaw = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        proxy.set(Weather::Fair);
+    };
+    let ((answer, took), ()) = tokio::join!(delete(&service, family, contact), thaw);
+
+    answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    // Both waits one after the other take 7.9 seconds.
+    assert!(took < Duration::from_millis(7700), "{took:?}");
+    holding.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_that_finds_no_free_connection_is_503() {
+    let service = TestService::start_with(|settings| {
+        impatient(settings);
+        settings.database.max_connections = 2;
+    })
+    .await;
+    let family = service.world.family().await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 8).await;
+    let mut holding = service.database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = any($1) for update")
+        .bind(&contacts)
+        .execute(&mut *holding)
+        .await
+        .unwrap();
+
+    let answers = join_all(contacts.iter().map(|contact| delete(&service, family, *contact))).await;
+    answers.iter().for_each(assert_unavailable);
+
+    holding.rollback().await.unwrap();
+    assert_recovers(&service, family).await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_more_connections_is_503() {
+    let database = TestDatabase::migrated().await;
+    let role = format!("crowded_{}", Uuid::now_v7().simple());
+    let sql = format!(
+        "create role {role} login password 'crowded' connection limit 0;
+         grant select, insert, update, delete on all tables in schema public to {role};"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
+    let options: PgConnectOptions = database.url.parse().unwrap();
+    let url = options.username(&role).password("crowded").to_url_lossy().to_string();
+    let service = TestService::start_on(database, |settings| {
+        impatient(settings);
+        set_url(settings, url);
+    })
+    .await;
+    let family = service.world.family().await;
+
+    assert_unavailable(&delete(&service, family, Uuid::now_v7()).await);
+
+    let sql = format!("alter role {role} connection limit 20");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&service.database.pool).await.unwrap();
+    assert_recovers(&service, family).await;
+    let sql = format!("drop owned by {role}; alter role {role} nologin");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&service.database.pool).await.unwrap();
+    let sql = format!("drop role {role}");
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&service.database.pool).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_were_terminated_while_idle_are_not_noticed() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 40).await;
+    join_all(contacts[..20].iter().map(|contact| delete(&service, family, *contact))).await;
+
+    sqlx::query(
+        "select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name = 'customer-deletion'",
+    )
+    .execute(&service.database.pool)
+    .await
+    .unwrap();
+
+    for (answer, _) in join_all(contacts[20..].iter().map(|contact| delete(&service, family, *contact))).await {
+        answer.assert_deleted();
+    }
+}
+
+#[tokio::test]
+async fn a_session_left_on_a_server_that_takes_no_writes_is_replaced() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
+    let family = service.world.family().await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 4).await;
+    let set = |value: &str| {
+        let name = service.database.url.split('?').next().unwrap().rsplit_once('/').unwrap().1.to_owned();
+        sqlx::AssertSqlSafe(format!("alter database {name} set default_transaction_read_only = {value}"))
+    };
+    let terminate = "select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and application_name = 'customer-deletion'";
+
+    // The service knows by now that the schema fits, and does not look at the server before a call any more.
+    delete(&service, family, contacts[3]).await.0.assert_deleted();
+    // Every new session of the service is one on a server that takes no writes.
+    sqlx::raw_sql(set("on")).execute(pool).await.unwrap();
+    sqlx::raw_sql(terminate).execute(pool).await.unwrap();
+    assert_unavailable(&delete(&service, family, contacts[0]).await);
+    // The address leads to a server that takes writes again, but a session in the pool does not. A call replaces it.
+    sqlx::raw_sql(set("off")).execute(pool).await.unwrap();
+    delete(&service, family, contacts[1]).await.0.assert_deleted();
+
+    // The same once more, without a call: the health check replaces it too.
+    sqlx::raw_sql(set("on")).execute(pool).await.unwrap();
+    sqlx::raw_sql(terminate).execute(pool).await.unwrap();
+    let ready = service.management("/health/ready").await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text.contains("does not take writes"), "{}", ready.text);
+    sqlx::raw_sql(set("off")).execute(pool).await.unwrap();
+    assert_eq!(service.management("/health/ready").await.status, 200);
+    delete(&service, family, contacts[2]).await.0.assert_deleted();
+}
+
+#[tokio::test]
+async fn a_call_whose_client_hangs_up_is_brought_to_its_end() {
+    let service = TestService::start_with(|settings| settings.database.max_connections = 1).await;
+    let family = service.world.family().await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 3).await;
+    let hold = |sql: &'static str, contact: Uuid| {
+        let pool = service.database.pool.clone();
+        async move {
+            let mut tx = pool.begin().await.unwrap();
+            sqlx::query(sql).bind(contact).execute(&mut *tx).await.unwrap();
+            tx
+        }
+    };
+
+    let holding = hold("select from contact where id = $1 for update", contacts[0]).await;
+    hang_up_while_waiting(service.address, family, contacts[0], &service.database.pool).await;
+    holding.rollback().await.unwrap();
+    // The only connection comes back to the pool whole.
+    delete(&service, family, contacts[1]).await.0.assert_deleted();
+    assert_eq!(service.world.deleted(Resource::Contact, &contacts).await, contacts[..2]);
+
+    // A refusal takes three statements, and is recorded all the same.
+    let moving = hold("update contact set customer_id = (select parent_id from customer where customer.id = contact.customer_id) where id = $1", contacts[2]).await;
+    hang_up_while_waiting(service.address, family, contacts[2], &service.database.pool).await;
+    moving.commit().await.unwrap();
+    let unknown = delete(&service, family, Uuid::now_v7()).await.0;
+    unknown.assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");
+    let codes: Vec<String> =
+        sqlx::query_scalar("select error_code from operation where status = 'FAILURE' order by created_at")
+            .fetch_all(&service.database.pool)
+            .await
+            .unwrap();
+    assert_eq!(codes, ["AUTH_1010", "CUSTOMER_1017"]);
+    assert_rows_and_operations_agree(&service).await;
+}

@@ -1,0 +1,131 @@
+//! Whatever is written to the port of the calls.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use aws_lc_rs::hmac::HMAC_SHA256;
+use uuid::Uuid;
+
+use super::answer::Seen;
+use super::call;
+use super::target::{Target, send};
+use super::{seed, try_cases, variable};
+use crate::security::jwt::TestFile;
+use crate::security::jwt::token::{sign_with_secret, token};
+use crate::support::world::Family;
+
+const CASES: u32 = 800;
+const THREADS: u32 = 3;
+
+/// What a run may add to the memory of the process, and how high it may ever be, in KiB.
+const MOST_GROWTH: u64 = 8 * 1024;
+const MOST_MEMORY: u64 = 512 * 1024;
+
+/// Codes that must have been seen, or the cases did not come as far as they should.
+const MUST_BE_SEEN: [&str; 9] = [
+    "BAD_REQUEST",
+    "UNAUTHORIZED",
+    "NOT_FOUND",
+    "METHOD_NOT_ALLOWED",
+    "PAYLOAD_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "CUSTOMER_1002",
+    "GLOBAL_1003",
+    "",
+];
+
+/// Every one of the corpus. By then caches are filled and the allocator has settled, and memory can be measured.
+fn write_corpus(target: &Target) -> Seen {
+    let mut seen = Seen::new();
+    for bytes in call::corpus(&target.known) {
+        let answered = send(target.process.address, &bytes);
+        seen.append(&mut answered.unwrap_or_else(|problem| panic!("{problem}: {bytes:?}")));
+    }
+    seen
+}
+
+/// So many cases, by a few clients at once.
+fn write_cases(target: &Target, cases: u32, seed: u64) -> Seen {
+    let seen = Mutex::new(Seen::new());
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (seen, known, address) = (&seen, &target.known, target.process.address);
+            scope.spawn(move || {
+                let share = (cases.div_ceil(THREADS), seed.wrapping_add(u64::from(thread)));
+                try_cases("bytes on a connection", share, call::bytes(known), |bytes| {
+                    seen.lock().unwrap().append(&mut send(address, &bytes)?);
+                    Ok(())
+                });
+            });
+        }
+    });
+    seen.into_inner().unwrap()
+}
+
+async fn fuzz(mut target: Target, cases: u32, owner: (&str, &str)) {
+    let (before, seed, began) = (target.world.fingerprint().await, seed(), Instant::now());
+    let (target_back, seen, memory) = tokio::task::spawn_blocking(move || {
+        let mut seen = write_corpus(&target);
+        let memory = target.memory();
+        seen.append(&mut write_cases(&target, cases, seed));
+        (target, seen, memory)
+    })
+    .await
+    .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    target = target_back;
+    target.until_nothing_waits().await;
+
+    assert_eq!(target.world.fingerprint().await, before, "something was deleted: FUZZ_SEED={seed}");
+    assert!(seen.contains(&(202, String::new())), "nothing was accepted: {seen:?}");
+    let codes: BTreeSet<_> = seen.iter().map(|(_, code)| code.as_str()).collect();
+    for code in MUST_BE_SEEN {
+        assert!(codes.contains(code), "no case came to `{code}`: {seen:?}");
+    }
+    if let (Some((first, _)), Some((last, highest))) = (memory, target.memory()) {
+        println!("{cases} cases in {:?}, from {first} to {last} KiB, at most {highest} KiB", began.elapsed());
+        assert!(last < first + MOST_GROWTH, "memory grows: {first} KiB, then {last} KiB");
+        assert!(highest < MOST_MEMORY, "{highest} KiB");
+    }
+    target.assert_unharmed(owner).await;
+}
+
+async fn behind_a_gateway(cases: u32) {
+    let target = Target::start(&[], |family| format!("X-Requester-Id: {}\r\n", family.sibling)).await;
+    let owner = target.family.requester.to_string();
+    fuzz(target, cases, ("X-Requester-Id", &owner)).await;
+}
+
+async fn with_tokens(cases: u32) {
+    let secret = TestFile::new([7; 32]);
+    let environment = [
+        ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt"),
+        ("CUSTOMER_DELETION__REQUESTER__JWT__HMAC_SECRET_FILE", secret.path().to_str().unwrap()),
+    ];
+    let bearer = |requester: Uuid| {
+        let claims = format!(r#"{{"exp":{},"customer_id":"{requester}"}}"#, crate::security::jwt::now() + 24 * 60 * 60);
+        format!("Bearer {}", token(r#"{"alg":"HS256"}"#, &claims, sign_with_secret(HMAC_SHA256, &[7; 32])))
+    };
+    let identity = |family: Family| format!("Authorization: {}\r\n", bearer(family.sibling));
+    let target = Target::start(&environment, identity).await;
+    let owner = bearer(target.family.requester);
+    fuzz(target, cases, ("Authorization", &owner)).await;
+}
+
+#[tokio::test]
+async fn whatever_is_written_behind_a_gateway_is_answered_and_deletes_nothing() {
+    behind_a_gateway(CASES).await;
+}
+
+#[tokio::test]
+async fn whatever_is_written_with_a_token_is_answered_and_deletes_nothing() {
+    with_tokens(CASES).await;
+}
+
+#[tokio::test]
+#[ignore = "more of the same: takes minutes, FUZZ_CASES=100000 longer; cargo test --test api -- --ignored fuzz"]
+async fn fuzzing_that_goes_on_for_long() {
+    let cases = variable("FUZZ_CASES").unwrap_or(30_000);
+    behind_a_gateway(cases).await;
+    with_tokens(cases).await;
+}
