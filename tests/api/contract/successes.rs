@@ -41,11 +41,11 @@ async fn a_list_deletes_every_row_at_one_time_by_one_operation() {
         wanted.sort();
         assert_eq!(service.world.deleted(resource, &asked).await, wanted);
         let sql = format!(
-        "select count(*), count(distinct deleted_at), min(deleted_by::text) = max(deleted_by::text), min(deleted_by::text)::uuid
-         from {} where deleted_at is not null",
-        table(resource)
-    );
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_one(&service.database.pool).await.unwrap();
+            "select count(*), count(distinct deleted_at), min(deleted_by::text) = max(deleted_by::text), min(deleted_by::text)::uuid
+         from {} where deleted_at is not null and customer_id = $1",
+            table(resource)
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(customer).fetch_one(&service.database.pool).await.unwrap();
         assert_eq!((row.get::<i64, _>(0), row.get::<i64, _>(1), row.get::<bool, _>(2)), (25, 1, true));
         assert_eq!(row.get::<Uuid, _>(3), request_id);
     }
