@@ -19,7 +19,7 @@ SERVICE, _, QUERY = PAGE.partition("/docs?")
 REQUESTER = urllib.parse.parse_qs(QUERY)["requester"][0]
 SECONDS = 30
 
-# The page itself, and elements whose right edge is beyond the screen.
+# The page, and elements whose right edge is beyond the screen.
 WIDER_THAN = """
 const [width] = arguments;
 const beyond = element => element.getBoundingClientRect().width && element.getBoundingClientRect().right > width + 1;
@@ -60,7 +60,7 @@ class Page:
         self.screenshots = 0
 
     def open(self, address):
-        # By way of an empty page, or an address that differs in its query only might not be loaded anew.
+        # It opens an empty page first. Otherwise an address that differs only in its query might not be loaded again.
         self.browser.get("about:blank")
         self.browser.get(address)
         self.wait_for(".opblock")
@@ -79,7 +79,7 @@ class Page:
         self.browser.save_screenshot(os.path.join(FOLDER, f"docs-page-{self.screenshots}.png"))
 
     def try_out(self, tag, operation):
-        """Executes an operation as the page fills it in, and gives the status and the body that the page shows."""
+        """Executes an operation with the values of the page, and returns the status and the body that the page shows."""
         block = f"#operations-{tag}-{operation}"
         self.click(f"{block} .opblock-summary-control")
         self.click(f"{block} .execute")
@@ -97,7 +97,7 @@ class Page:
         require((recorded["status"], recorded["resource"]) == ("SUCCESS", tag), f"{operation} left {recorded}")
 
     def authorize(self, requester, look=lambda: None):
-        """As somebody does who came without the address that the demo prints."""
+        """Enters the requester by hand, as a user does without the address that the demo prints."""
         self.click(".auth-wrapper .authorize")
         self.wait_for(".auth-container input").send_keys(requester)
         look()
@@ -106,7 +106,7 @@ class Page:
 
 
     def is_no_wider_than(self, width, what):
-        """Nor is anything in it cut off or scrolled."""
+        """Nothing on it is cut off or scrolled."""
         wider = self.browser.execute_script(WIDER_THAN, width)
         self.screenshot()
         require(not wider, f"{what} at {width} pixels: {wider}")
@@ -134,7 +134,7 @@ def everything_came_from_the_service(browser):
 
 
 def nothing_overflows(page, width):
-    """On a phone: nothing that the page shows is wider than the screen."""
+    """On a phone, nothing on the page is wider than the screen."""
     screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     page.open(f"{SERVICE}/docs")

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 
-# The tree of the demo world, and the keys of the gateways' stubs.
+# The customers of the demo world, and the keys of the gateways' stubs.
 PLATFORM = "e7cf5371-12b0-4a1d-8f63-5d0a9c2b7e14"
 RESELLER = "5b0c2a94-7d36-4e58-9a1f-c3e86d4f0b27"
 SUB_CUSTOMER = "a91d4e60-38fb-4c72-b5d9-1e07f2c6a843"
@@ -22,7 +22,7 @@ CONTACTS = f"/api/v2/customer/{SUB_CUSTOMER}/contact"
 
 
 def line_with(path, text):
-    """The one line of a log with this text, once it is there."""
+    """Waits for the only line of a log with this text."""
     for _ in range(200):
         with open(path, encoding="latin-1") as log:
             lines = [line.rstrip("\n") for line in log if text in line]
@@ -45,7 +45,7 @@ def address(text):
 
 
 class Gateway:
-    """A gateway of deploy/, with its addresses and folders changed to this machine's. Each change must find its place."""
+    """A gateway of deploy/, with its addresses and folders changed to this machine's. Each replaced text must exist."""
 
     def __init__(self, upstream, changes=None):
         self.address = ("127.0.0.1", free_port())
@@ -81,7 +81,7 @@ class Gateway:
             raise AssertionError(f"{self.name} does not listen: {log.read()}")
 
     def logged(self, text):
-        """The one line of its log with this text, once it is there."""
+        """Waits for the only line of its log with this text."""
         return line_with(self.log.name, text)
 
     def stop(self):
@@ -128,7 +128,7 @@ class HAProxy(Gateway):
 
 
 class Recorder:
-    """In the place of the service: keeps what arrives, and closes the connection or answers as it is told."""
+    """A stub of the service: it keeps the requests, and closes the connection or answers as it is told."""
 
     def __init__(self, answer):
         self.answer = answer
@@ -212,7 +212,7 @@ class Answer:
         return length is not None and len(self.rest) >= int(length)
 
     def header(self, name):
-        """The value of a header that is there once, if at all: two of them would be read in two ways."""
+        """The value of a header that is sent at most once: readers could choose either of two."""
         values = headers(self.head, name)
         if len(values) > 1:
             raise AssertionError(f"{name} is there {len(values)} times: {values}")
@@ -223,7 +223,7 @@ class Answer:
 
 
 def send(to, data, timeout=10, source=None, linger=False):
-    """The answer; and when it lingers, whatever comes until the other side closes or is silent for a while."""
+    """The answer. With `lingers`, everything until the other side closes or is silent for a while."""
     with socket.create_connection(to, timeout=timeout, source_address=source) as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(data)
@@ -258,5 +258,5 @@ def is_live(contact):
 
 
 def requesters(contact):
-    """For whom operations on this contact are recorded."""
+    """The requesters of the recorded operations on this contact."""
     return sql(f"select distinct requester_id from operation where '{contact}' = any(target_ids)").split()

@@ -1,4 +1,4 @@
-"""What callers may rely on behind the gateways of deploy/, with the real service and a real PostgreSQL."""
+"""The promises to callers behind the gateways of deploy/, with the real service and a real PostgreSQL."""
 
 import json
 import os
@@ -59,7 +59,7 @@ class Behind:
         self.assert_neighbours_are_told(answer)
 
     def assert_neighbours_are_told(self, answer):
-        """What caches, browsers and clients act on. A header that is there twice fails."""
+        """The headers for caches, browsers and clients. A header that is sent twice fails."""
         self.assertEqual(answer.header("Cache-Control"), "no-store", answer)
         self.assertEqual(answer.header("X-Content-Type-Options"), "nosniff", answer)
         self.assertEqual(answer.header("WWW-Authenticate"), CHALLENGE if answer.status == 401 else None, answer)
@@ -74,7 +74,7 @@ class Behind:
         self.assert_names_its_operation(answer, "SUCCESS")
 
     def assert_names_its_operation(self, answer, status):
-        """What was answered for the service is told apart from what the gateway answers by itself."""
+        """The log distinguishes answers of the service from answers of the gateway."""
         self.assertEqual(sql(f"select status from operation where id = '{answer.header('Request-Id')}'"), status, answer)
 
     def test_a_refusal_names_its_operation(self):
@@ -360,7 +360,7 @@ class Behind:
         self.assertEqual(len(recorder.requests), 2, answer)
 
     def test_nothing_is_smuggled_through(self):
-        """What hides behind a call would be a deletion of the reseller's, which the platform's key does not allow."""
+        """A second request hides in the call. It would be a deletion by the reseller, which the key of the platform does not allow."""
         lines = f"X-Api-Key: {PLATFORM_KEY}"
         for name, hide in self.smuggling().items():
             with self.subTest(name):

@@ -8,7 +8,7 @@ import kubernetes_validate
 import yaml
 
 FOLDER = pathlib.Path("deploy/kubernetes")
-# The first with a preStop that sleeps, and a recent one.
+# The first version with a preStop that sleeps, and a recent one.
 VERSIONS = ["1.30", "1.33"]
 
 
@@ -54,7 +54,7 @@ def main():
     pod = deployment["spec"]["template"]
     [container] = pod["spec"]["containers"]
 
-    # The check of the manifests finds a typo.
+    # The check of the manifests finds a misspelt member.
     for manifest, path in (
         (deployment, ["spec", "template", "spec", "securityContext", "runAsNonRoot"]),
         (deployment, ["spec", "template", "spec", "containers", 0, "readinessProbe", "timeoutSeconds"]),
@@ -65,7 +65,7 @@ def main():
     ):
         assert is_refused(misspelt(manifest, path)), f"a typo in {path} is not seen"
 
-    # Everything is applied, but the example of a secret.
+    # Every manifest is applied, except the example of a secret.
     with open(FOLDER / "kustomization.yaml") as file:
         kustomization = yaml.safe_load(file)
     files = {path.name for path in FOLDER.iterdir()} - {"kustomization.yaml", "secret.example.yaml"}
@@ -73,7 +73,7 @@ def main():
     with open("Cargo.toml") as file:
         assert f'version = "{kustomization["images"][0]["newTag"]}"' in file.read(), "the image has another version"
 
-    # The selectors meet the pods they mean, and only those.
+    # The selectors match their pods, and no others.
     labels = pod["metadata"]["labels"]
     jobs = [by_kind["Job"], by_kind["CronJob"]["spec"]["jobTemplate"]]
     selectors = {
@@ -95,7 +95,7 @@ def main():
     assert "replicas" not in deployment["spec"], "the autoscaler and the deployment both say how many"
     assert by_kind["HorizontalPodAutoscaler"]["spec"]["minReplicas"] >= 2
 
-    # Ports by their names; the management port is for probes and Prometheus alone.
+    # Ports are used by their names. Only probes and Prometheus use the management port.
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"http": 8080, "management": 8081}
     assert [port["targetPort"] for port in service["spec"]["ports"]] == ["http"], "the service has other ports"

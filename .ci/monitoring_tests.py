@@ -1,4 +1,4 @@
-"""Holds the dashboard, the alert rules and the runbook of deploy/ against each other, a page of metrics, and a Prometheus."""
+"""Compares the dashboard, the alert rules and the runbook of deploy/ with each other, a page of metrics, and a Prometheus."""
 
 import json
 import re
@@ -10,9 +10,9 @@ DASHBOARD = "deploy/grafana/dashboard.json"
 RULES = "deploy/prometheus/alerts.yml"
 RUNBOOK = "deploy/runbook.md"
 
-# The metrics that Prometheus makes itself, and those that come with a source or a state that need not be there.
+# The metrics that Prometheus makes itself.
 OF_PROMETHEUS = {"up"}
-# Metrics that a few calls leave behind: the panels about them must not be empty.
+# The panels whose metrics exist after a few calls. They must not be empty.
 CENTRAL = [
     "Ready", "Failing calls", "Defects", "Calls", "99th percentile", "Version", "Calls by status",
     "Refusals and failures by code", "Operations by outcome", "Duration of calls", "99th percentile by route", "Connections", "Wait for a connection",
@@ -45,7 +45,7 @@ def check_dashboard():
 
 
 def check_runbook():
-    """Each alert has the URL of its section, each section is that of an alert, and what they link to within the page is there."""
+    """Each alert has the URL of its section, each section belongs to an alert, and links within the page lead to a section."""
     with open(RULES) as file:
         text = file.read()
     alerts = re.findall(r"- alert: (\w+)", text)
@@ -65,13 +65,13 @@ def check_runbook():
 def names_used():
     text = "\n".join(expression for _, expression in queries())
     with open(RULES) as file:
-        # Annotations speak of other things.
+        # Annotations are no queries.
         text += "\n".join(re.findall(r"expr: *(?:>-\n)?((?:.|\n)*?)\n *(?:for|labels):", file.read()))
     return set(re.findall(r"\b(?:customer_deletion|process)_[a-z_]+\b", text)) - OF_PROMETHEUS
 
 
 def check_page(path):
-    """Each metric that is asked for is one that the page declares, whether or not it has values yet."""
+    """Each used metric is declared on the page, whether or not it has values yet."""
     with open(path) as file:
         kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", file.read(), re.MULTILINE))
     declared = set(kinds)
@@ -86,7 +86,7 @@ def check_page(path):
 
 
 def check_prometheus(address):
-    """Every query of the dashboard is one that Prometheus understands, and the central ones have data."""
+    """Every query of the dashboard is valid, and the central ones have data."""
     for title, expression in queries():
         query = urllib.parse.urlencode({"query": expression})
         with urllib.request.urlopen(f"http://{address}/api/v1/query?{query}", timeout=20) as response:
