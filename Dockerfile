@@ -10,7 +10,7 @@ COPY . .
 # roots are touched.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,id=customer-deletion-target,target=/build/target,sharing=locked \
-    touch build.rs src/lib.rs src/main.rs \
+    touch migrations/build.rs src/lib.rs src/main.rs \
  && cargo build --release --locked \
  && install -D --mode=0555 target/release/customer-deletion /image/usr/local/bin/customer-deletion
 
