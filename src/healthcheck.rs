@@ -1,4 +1,4 @@
-//! Asks the running service whether it is ready, for containers whose image has no shell.
+//! Asks the running service whether it is ready. The container has no shell for that.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -8,7 +8,7 @@ use crate::config::Management;
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Succeeds when the service on this machine answers that it is ready; the error says what it answered instead.
+/// Succeeds if the service on this machine is ready. Otherwise the error is its answer.
 pub fn run(settings: &Management) -> io::Result<()> {
     let address = SocketAddr::new(reachable(settings.host), settings.port);
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
@@ -24,7 +24,7 @@ pub fn run(settings: &Management) -> io::Result<()> {
     Err(io::Error::other(if body.is_empty() { "no answer".to_owned() } else { body.trim().to_owned() }))
 }
 
-/// A service that listens everywhere is asked on the loopback address.
+/// A service that listens on every address is asked on the loopback address.
 fn reachable(host: IpAddr) -> IpAddr {
     match host {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! The schema: its migrations, and whether a database has had those that this build is made for.
+//! The schema: its migrations, and the check that a database has the schema of this build.
 
 mod collisions;
 mod obstacles;
@@ -16,7 +16,7 @@ pub use self::server::{OLDEST_MAJOR, TooOld, connect, lift_transaction_timeout, 
 /// The plain SQL files of `migrations/`.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// The version of the schema that this build reads and writes: its newest migration.
+/// The version of the schema for which this build is made: its newest migration.
 pub fn expected_version() -> i64 {
     newest(&versions(&MIGRATOR))
 }
@@ -29,15 +29,15 @@ fn newest(versions: &BTreeSet<i64>) -> i64 {
     versions.last().copied().unwrap_or(0)
 }
 
-/// A migration that a database has had, as `schema_version` has it.
+/// A row of `schema_version`: a migration that was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
     pub version: i64,
-    /// The oldest build that works on the schema after it; none when only those do that know it.
+    /// The oldest build that works on the schema after it. `None`: only builds that know the migration.
     pub oldest_build: Option<i64>,
 }
 
-/// A schema on which a build does not work.
+/// The reason why this build does not work on a schema.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
     "the schema is at version {found}, and this build is made for version {expected}{}{}",
@@ -45,12 +45,12 @@ pub struct Applied {
     listed("; newer migrations do not work with it: ", .breaking)
 )]
 pub struct Misfit {
-    /// The newest migration that was applied; 0 for none.
+    /// The newest migration that was applied, or 0.
     pub found: i64,
     pub expected: i64,
     /// Migrations that were left out although newer ones were applied.
     pub missing: Vec<i64>,
-    /// Migrations that are unknown here, and do not say that they work with this build.
+    /// Newer migrations that do not name this build or an older one.
     pub breaking: Vec<i64>,
 }
 
@@ -58,12 +58,12 @@ fn listed(introduction: &str, versions: &[i64]) -> String {
     if versions.is_empty() { String::new() } else { format!("{introduction}{versions:?}") }
 }
 
-/// Judges a schema by its `schema_version`.
+/// Checks a schema by its `schema_version`.
 pub fn fits(applied: &[Applied]) -> Result<(), Misfit> {
     fits_build(&versions(&MIGRATOR), applied)
 }
 
-/// A build works on a schema that has had all its migrations, and beside them only such as say that they work with it.
+/// A build works on a schema with all of its migrations. Newer ones must name this build or an older one.
 fn fits_build(known: &BTreeSet<i64>, applied: &[Applied]) -> Result<(), Misfit> {
     let numbers: BTreeSet<i64> = applied.iter().map(|migration| migration.version).collect();
     let breaking = breaking(known, applied);
@@ -83,7 +83,7 @@ fn left_out(known: &BTreeSet<i64>, applied: &BTreeSet<i64>) -> Vec<i64> {
     known.iter().copied().filter(|version| *version < newest(applied) && !applied.contains(version)).collect()
 }
 
-/// The rows of `schema_version`, ascending; empty before the first migration.
+/// The rows of `schema_version`, ascending. Empty before the first migration.
 async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, SchemaError> {
     if !collisions::has_history(connection).await? {
         return Ok(Vec::new());

@@ -1,7 +1,7 @@
-//! How to connect to PostgreSQL: the URL and libpq's variables, `PGHOST` and the like.
+//! The connection to PostgreSQL: the URL and libpq's variables, like `PGHOST`.
 //!
 //! sqlx can read both, but it ignores parameters that it does not know, replaces invalid values by defaults, and logs values.
-//! So they are read here, every parameter is honoured or refused by its name, and sqlx gets those that it honours.
+//! So they are read here. Every parameter is honoured or refused by its name, and sqlx receives the honoured ones.
 //! No message shows a value.
 
 mod environment;
@@ -28,7 +28,7 @@ use super::SettingsError;
 ///
 /// # Errors
 ///
-/// Names the parameter that is invalid, unknown or not supported, by the URL's setting or the variable that it came from.
+/// Names the parameter that is invalid, unknown or not supported, and the setting or variable that it came from.
 pub fn options(url: &str, environment: &Environment) -> Result<PgConnectOptions, SettingsError> {
     let mut given = Given::default();
     for (name, value) in url::parameters(url).map_err(|problem| SettingsError::new("database.url", problem))? {
@@ -42,7 +42,7 @@ pub fn options(url: &str, environment: &Environment) -> Result<PgConnectOptions,
     given.into_options()
 }
 
-/// The parameters that are given, by libpq's names.
+/// The given parameters, by libpq's names.
 #[derive(Default)]
 struct Given(BTreeMap<&'static str, Value>);
 
@@ -58,7 +58,7 @@ enum Source {
 }
 
 impl Source {
-    /// An error about the parameter of this name, as the operator knows it.
+    /// An error that names the setting or variable which the operator set.
     fn error(self, name: &str, problem: &str) -> SettingsError {
         match self {
             Source::Url => SettingsError::new("database.url", format!("`{name}` {problem}")),
@@ -76,7 +76,7 @@ impl Given {
         Err(self.0.get(name).map_or(Source::Url, |value| value.source).error(name, problem))
     }
 
-    /// Adds what the variables say and the URL does not.
+    /// Adds the variables whose parameters are not in the URL.
     fn add_variables(&mut self, environment: &Environment) -> Result<(), SettingsError> {
         if !self.0.contains_key("sslmode") {
             environment.refuse_misspelt()?;
@@ -102,10 +102,10 @@ impl Given {
         Ok(())
     }
 
-    /// A missing host or user is most often a template that nobody filled in, and must not mean this machine or this user.
+    /// A missing host or user is most often an empty variable of a template. It must not mean this machine or this user.
     fn check_address(&self) -> Result<(), SettingsError> {
         match (self.text("host"), self.text("hostaddr")) {
-            (Some(_), Some(_)) => return self.refuse("hostaddr", "is set beside a host; one of them must go"),
+            (Some(_), Some(_)) => return self.refuse("hostaddr", "is set beside a host; remove one of them"),
             (None, None) => return self.refuse_missing("host", "PGHOST"),
             (Some(_), None) | (None, Some(_)) => {}
         }
@@ -121,7 +121,7 @@ impl Given {
         self.text("host").is_some_and(|host| host.starts_with('/'))
     }
 
-    /// Refuses certificates that would not be checked, or not be sent.
+    /// Refuses certificates that the sslmode would ignore.
     fn check_encryption(&self) -> Result<(), SettingsError> {
         let mode = self.text("sslmode").unwrap_or("prefer");
         let is_required = !matches!(mode, "disable" | "prefer");
@@ -147,7 +147,7 @@ impl Given {
         }
     }
 
-    /// Reads the password file, where no password is given.
+    /// Reads the password file if no password is given.
     fn look_up_password(&mut self, environment: &Environment) -> Result<(), SettingsError> {
         if self.0.contains_key("password") {
             return Ok(());
@@ -166,18 +166,18 @@ impl Given {
         Ok(())
     }
 
-    /// Host, port, database and user, as a password file has them.
+    /// Host, port, database and user, in the order of a password file.
     fn entry(&self) -> [&str; 4] {
         let user = self.text("user").unwrap_or_default();
         let host = self.text("host").or(self.text("hostaddr")).unwrap_or_default();
         [host, self.text("port").unwrap_or(DEFAULT_PORT), self.text("dbname").unwrap_or(user), user]
     }
 
-    /// As a URL that sqlx reads completely, whatever the variables say.
+    /// A URL that sets everything that sqlx would otherwise read from variables.
     fn into_options(self) -> Result<PgConnectOptions, SettingsError> {
         let mut url = Url::parse("postgres://").expect("a scheme alone is a URL");
         let mut pairs = url.query_pairs_mut();
-        // Set, also where it is empty: without a password sqlx reads the password file, and logs lines of it.
+        // Without a password, sqlx would read the password file, and log lines of it. So an empty one is set too.
         pairs.append_pair("password", self.text("password").unwrap_or_default());
         pairs.append_pair("port", self.text("port").unwrap_or(DEFAULT_PORT));
         pairs.append_pair("sslmode", self.mode());
@@ -186,7 +186,7 @@ impl Given {
                 pairs.append_pair(name, text);
             }
         }
-        // sqlx reads the variables of these by itself, and PGOPTIONS also where the URL has options.
+        // sqlx reads the variables of these itself, and PGOPTIONS even if the URL has options.
         for name in ["sslrootcert", "sslcert", "sslkey", "options"] {
             if let Some(Value { text, source: Source::Url }) = self.0.get(name) {
                 pairs.append_pair(name, text);
@@ -197,7 +197,7 @@ impl Given {
             .map_err(|_| SettingsError::new("database.url", format!("must be {}", url::FORM)))
     }
 
-    /// With `require` sqlx does not look at the authority that is given. libpq does, as with `verify-ca`.
+    /// With `require`, sqlx ignores the given authority. libpq checks it, as with `verify-ca`.
     fn mode(&self) -> &str {
         match self.text("sslmode") {
             Some("require") if self.0.contains_key("sslrootcert") => "verify-ca",
@@ -209,7 +209,7 @@ impl Given {
 
 const DEFAULT_PORT: &str = "5432";
 
-/// A file, or its content, which sqlx takes from a variable but not from the URL.
+/// Checks a file, or its content, which sqlx accepts in a variable but not in the URL.
 fn check_pem(value: &Value, mark: &str) -> Result<(), String> {
     if value.text == "system" {
         return Err("is not supported as `system`: remove it, and public authorities are trusted".to_owned());

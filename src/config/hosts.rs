@@ -9,10 +9,10 @@ use super::SettingsError;
 pub struct AllowedHosts(Vec<String>);
 
 impl AllowedHosts {
-    /// What a browser on this machine calls it.
+    /// The names of this machine in a browser on it.
     pub const THIS_MACHINE: &'static str = "127.0.0.1, localhost, [::1]";
 
-    /// Reads a list that is separated by commas.
+    /// Reads a list separated by commas.
     pub fn parse(text: &str) -> Result<AllowedHosts, SettingsError> {
         let refuse = |problem: String| Err(SettingsError::new("http.allowed_hosts", problem));
         let hosts: Vec<_> = text.split(',').map(str::trim).filter(|host| !host.is_empty()).collect();
@@ -25,7 +25,7 @@ impl AllowedHosts {
         Ok(AllowedHosts(hosts.into_iter().map(str::to_owned).collect()))
     }
 
-    /// Whether the host is in the list, whatever the port.
+    /// Whether the host is in the list. The port does not matter.
     pub fn contain(&self, authority: &Authority) -> bool {
         self.0.iter().any(|host| host.eq_ignore_ascii_case(authority.host()))
     }

@@ -17,7 +17,7 @@ pub enum AllowedOrigins {
 impl Settings {
     /// # Errors
     ///
-    /// An entry is not written as a browser sends an origin, or `*` is set without tokens.
+    /// An entry is not written as a browser sends an origin, or `*` is set without the source `jwt`.
     pub fn allowed_origins(&self) -> Result<AllowedOrigins, SettingsError> {
         let entries = self.http.allowed_origins.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         let entries: Vec<&str> = entries.collect();
@@ -32,7 +32,7 @@ impl Settings {
     }
 }
 
-/// The message never quotes an entry that is not an origin: it may contain a password.
+/// A message never quotes an entry that is not an origin, because it may contain a password.
 fn origin(entry: &str) -> Result<String, SettingsError> {
     let url =
         Url::parse(entry).ok().filter(|url| url.has_host() && url.username().is_empty() && url.password().is_none());

@@ -1,4 +1,4 @@
-//! The DBA's maintenance: taking a deletion back, and erasing for good what was deleted long ago.
+//! The DBA's commands: `restore` undoes a deletion, `purge` erases old rows for good.
 
 pub mod purge;
 pub mod restore;
@@ -7,7 +7,7 @@ mod session;
 use crate::config::SettingsError;
 use crate::schema::{Misfit, TooOld};
 
-/// Why a command did not do what it was asked to.
+/// The reason for which a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MaintenanceError {
     #[error(transparent)]
@@ -18,13 +18,13 @@ pub enum MaintenanceError {
     Server(#[from] TooOld),
     #[error(transparent)]
     Schema(#[from] Misfit),
-    /// A rule says no. Nothing was changed.
+    /// A rule refuses it. Nothing was changed.
     #[error("{0}")]
     Refused(String),
-    /// Something is left that was to be erased.
+    /// Rows are left that should have been erased.
     #[error("{0}")]
     Incomplete(String),
-    #[error("stopped; what is erased stays erased, and the same command goes on from there")]
+    #[error("stopped; erased rows stay erased, and the same command continues from there")]
     Stopped,
 }
 

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::repository::{self, PLANNING};
 use crate::schema;
 
-/// Connects to the database of the settings, as long as its schema is the one of this build.
+/// Connects to the database of the settings. Its schema must be the one of this build.
 pub async fn open(name: &str, lock_timeout: Duration) -> Result<PgConnection, MaintenanceError> {
     let options = Settings::load()?.database.connect_options()?;
     let options = options
@@ -17,11 +17,11 @@ pub async fn open(name: &str, lock_timeout: Duration) -> Result<PgConnection, Ma
         .options(PLANNING)
         .options([
             ("lock_timeout", lock_timeout.as_millis().to_string()),
-            // After a wait for a lock, a statement acts on what is there then.
+            // A statement that waited for a lock acts on the rows as they are then.
             ("default_transaction_isolation", "read committed".to_owned()),
         ])
         .disable_statement_logging();
-    // A long list and the rests of a purge take their time.
+    // A long list, and the rests of a purge, take longer than the usual limits.
     let mut session = schema::connect::<MaintenanceError>(&schema::without_limits(options)).await?;
     schema::fits(&repository::check_schema(&mut session, &[]).await?.applied)?;
     Ok(session)

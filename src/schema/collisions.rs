@@ -1,19 +1,18 @@
-//! Objects of other software that stand where migrations would create their own.
+//! Objects of other software with the names of objects that migrations would create.
 
 use sqlx::PgConnection;
 use sqlx::migrate::Migration;
 
 use super::SchemaError;
 
-/// Where migrations create their objects, and the table `schema_version` as the search path finds
-/// it.
+/// The schema in which migrations create their objects, and the table `schema_version` that the search path
+/// finds.
 struct Location {
     /// The first schema of the search path.
     schema: Option<String>,
-    /// The schema of `schema_version`, or `None` where there is no table of that name.
+    /// The schema of `schema_version`, or `None` if no such table exists.
     found_in: Option<String>,
-    /// Whether it has the columns that the first migration gives it. Other migration tools have a
-    /// table of this name too.
+    /// Whether it has the columns of the first migration. Other migration tools have a table of this name too.
     is_own: bool,
 }
 
@@ -40,8 +39,8 @@ const LOCATION: &str = "
 ///
 /// # Errors
 ///
-/// If there is no schema to create objects in, if the table belongs to other software, or if it is
-/// in another schema than the one in which migrations would create their objects.
+/// There is no schema to create objects in, the table belongs to other software, or it is in another schema
+/// than the one in which migrations would create their objects.
 pub async fn has_history(connection: &mut PgConnection) -> Result<bool, SchemaError> {
     let (schema, found_in, is_own) = sqlx::query_as(LOCATION).fetch_one(connection).await?;
     let location = Location { schema, found_in, is_own };
@@ -66,7 +65,7 @@ const EXISTING: &str = "
     end
     order by created.position";
 
-/// Refuses migrations that would create what exists already. Nothing has been applied by then.
+/// Refuses migrations that would create objects that exist already. It runs before any of them.
 pub async fn refuse(connection: &mut PgConnection, pending: &[&Migration]) -> Result<(), SchemaError> {
     let created = pending.iter().flat_map(|migration| created(migration.sql.as_str()));
     let (kinds, names): (Vec<&str>, Vec<&str>) = created.unzip();
@@ -85,11 +84,11 @@ fn collision(schema: String, objects: Vec<String>) -> SchemaError {
     SchemaError::Collision { schema, objects: objects.join(", ") }
 }
 
-/// Indexes are missing here, because a DBA may have built one beforehand.
+/// Indexes are not checked, because a DBA may have built one before.
 const KINDS: [&str; 7] = ["table", "view", "materialized view", "sequence", "type", "function", "publication"];
 
-/// The kind and the name of each object that a file creates, like `table zone`. A statement begins
-/// at the start of a line.
+/// The kind and the name of each object that a file creates, like `table zone`. A statement must begin at the
+/// start of a line.
 fn created(sql: &str) -> impl Iterator<Item = (&'static str, &str)> {
     sql.lines().filter_map(|line| {
         let rest = line.strip_prefix("create ")?;

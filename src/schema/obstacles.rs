@@ -1,4 +1,4 @@
-//! What stands in the way of a migration: sessions that hold a lock, and what an index that was not finished left behind.
+//! The obstacles to a migration: sessions with a lock, and indexes that an earlier run did not finish.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
 use tokio::time::sleep;
 
-/// How often a migration that takes its time is asked whom it waits for.
+/// The interval at which a slow migration is checked for sessions that block it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Without what the session runs: that may be about people.
+/// The text of a session's statement is not shown, because it may contain personal data.
 const BLOCKERS: &str = "
     select format(
       'session %s (%s, %s, %s, transaction open for %s s)',
@@ -25,7 +25,7 @@ const BLOCKERS: &str = "
     where pid = any (pg_blocking_pids($1))
     order by pid";
 
-/// Tells whom the session waits for, whenever that changes. Never ends.
+/// Reports the sessions for which this session waits, whenever they change. Never ends.
 pub async fn tell_of_blockers(
     options: &PgConnectOptions,
     pid: i32,
@@ -34,7 +34,7 @@ pub async fn tell_of_blockers(
 ) -> Infallible {
     loop {
         sleep(LOOK_INTERVAL).await;
-        // A look that fails is no reason to give the migration up.
+        // If the check fails, the migration goes on.
         if let Ok(mut connection) = options.connect().await {
             let _ = tell_while_connected(&mut connection, pid, title, tell).await;
         }
@@ -64,7 +64,7 @@ async fn tell_while_connected(
     }
 }
 
-/// An index that was built concurrently, and not to its end. It is written by every insert, and used by no query.
+/// An index whose concurrent build failed. Every insert writes it, and no query uses it.
 pub struct HalfBuiltIndex {
     pub name: String,
     quoted: String,
@@ -77,8 +77,7 @@ impl HalfBuiltIndex {
     }
 }
 
-/// The indexes that the migration builds, that an earlier run left half-built, and that nobody is
-/// building now.
+/// The indexes of the migration that an earlier run left half-built, and that no session is building now.
 pub async fn half_built(
     connection: &mut PgConnection,
     migration: &Migration,

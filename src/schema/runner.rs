@@ -1,7 +1,7 @@
-//! Runs migrations on a system that is in use.
+//! Runs migrations while the service is in use.
 //!
-//! A statement that waits for a lock of a table makes everybody wait who comes after it, for as long as the one who holds the
-//! lock pleases. So a migration waits a moment only, is taken back, lets the others through, and is tried again.
+//! Every call waits behind a statement that waits for a lock of a table. So a migration waits only a moment. Then it is
+//! rolled back, the calls go on, and it is tried again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,32 +16,29 @@ use super::server::{self, TooOld};
 use super::{Applied, MIGRATOR, Misfit, applied, breaking, collisions, fits_build, left_out, newest, versions};
 use crate::config::Settings;
 
-/// The advisory lock of a run. sqlx has a number for each database, which is the same for every
-/// application that uses it.
+/// The advisory lock of a run. The lock of sqlx has one number for each database, the same for every application.
 const LOCK: i64 = 7_521_086_349_871_207;
 
-/// How long it waits at a time for another run to end. Who waits has a snapshot, and whoever builds an index concurrently waits
-/// for it: so it is shorter than the time after which PostgreSQL would take the two for a deadlock.
+/// The longest single wait for another run. The waiting session has a snapshot, and a concurrent build of an index waits for
+/// it. So the wait is shorter than `deadlock_timeout`, after which PostgreSQL would see a deadlock of the two.
 const WAIT_FOR_ANOTHER_RUN: Duration = Duration::from_millis(200);
 
 /// The longest wait of a migration for one lock. Calls that wait behind it wait longer (1.5 s), and so do not fail.
 /// PostgreSQL waits `deadlock_timeout` (1 s) before it ends an autovacuum that is in the way.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1200);
 
-/// The first pause between two tries; each further one is twice as long, up to the longest.
+/// The first pause between two tries. Each further one is twice as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Why a schema cannot be brought up to date.
+/// The reason why a schema cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     #[error("cannot work with the database: {0}")]
     Database(#[from] sqlx::Error),
     #[error(transparent)]
     TooOld(#[from] TooOld),
-    #[error(
-        "the schema is newer than this build: migration {0} is unknown here, and does not say that it works with it"
-    )]
+    #[error("the schema is newer than this build: migration {0} is unknown to it, and names a newer build")]
     Newer(i64),
     #[error("migrations were left out although newer ones were applied: {0:?}; run their files by hand")]
     LeftOut(Vec<i64>),
@@ -89,9 +86,8 @@ pub struct Runner<'a> {
 impl Runner<'_> {
     /// Returns the versions of the schema before and after.
     ///
-    /// `schema_version` alone says which migrations were applied: each file writes its number
-    /// there, whoever runs it, and the file that takes it back deletes the number. No checksums are
-    /// kept, so line ends and comments of a file may change.
+    /// Only `schema_version` says which migrations were applied. Each file writes its number there, whoever runs it, and the
+    /// file that reverts it deletes the number. There are no checksums, so line ends and comments of a file may change.
     pub async fn run(&self, options: &PgConnectOptions) -> Result<(i64, i64), SchemaError> {
         let options = options.clone().application_name("customer-deletion migrate").disable_statement_logging();
         let options = server::without_limits(options);
@@ -126,7 +122,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// The newest migration that was applied, in a schema that can be brought up to date, or needs not to be.
+    /// The newest migration that was applied. Refuses a schema that cannot be brought up to date.
     fn check(&self, known: &BTreeSet<i64>, found: &[Applied]) -> Result<i64, SchemaError> {
         if let Some(newer) = breaking(known, found).last() {
             return Err(SchemaError::Newer(*newer));
@@ -168,7 +164,7 @@ impl Runner<'_> {
     ) -> Result<Result<(), sqlx::Error>, sqlx::Error> {
         let lock_timeout = if migration.no_tx {
             self.drop_half_built(connection, migration).await?;
-            // What is done concurrently makes nobody wait, and waits for everybody.
+            // A concurrent build waits for older transactions, and no call waits for it.
             self.patience
         } else {
             LOCK_TIMEOUT
@@ -207,7 +203,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(connection).await.map(drop)
 }
 
-/// A file is one transaction, unless it says that no transaction can do it.
+/// A file is one transaction, unless it says that it cannot run in one.
 async fn execute(connection: &mut PgConnection, migration: &Migration) -> Result<(), sqlx::Error> {
     let file = sqlx::raw_sql(migration.sql.clone());
     if migration.no_tx {
@@ -217,7 +213,7 @@ async fn execute(connection: &mut PgConnection, migration: &Migration) -> Result
     match file.execute(&mut *transaction).await {
         Ok(_) => transaction.commit().await,
         Err(error) => {
-            // Not left to the next statement of the session, which may come after a pause.
+            // The rollback must not wait for the next statement, which may come after a pause.
             let _ = transaction.rollback().await;
             Err(error)
         }
@@ -229,13 +225,13 @@ async fn set_lock_timeout(connection: &mut PgConnection, timeout: Duration) -> R
     sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(drop)
 }
 
-/// Whether a lock was not had in time, or two sessions waited for each other.
+/// Whether the wait for a lock timed out, or was a deadlock.
 fn is_for_a_lock(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     matches!(code.as_deref(), Some("55P03" | "40P01"))
 }
 
-/// The pauses between tries, until patience ends.
+/// The pauses between tries.
 struct Pauses {
     next: Duration,
     end: Instant,
@@ -246,7 +242,7 @@ impl Pauses {
         Pauses { next: FIRST_PAUSE, end: Instant::now() + patience }
     }
 
-    /// None when patience has ended.
+    /// Waits. Returns `None` once the time for tries is over.
     async fn pause(&mut self) -> Option<()> {
         let pause = self.next.min(self.end.checked_duration_since(Instant::now())?);
         sleep(pause).await;

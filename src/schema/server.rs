@@ -1,4 +1,4 @@
-//! The version of the PostgreSQL server, and sessions that the server does not end by itself.
+//! The version of the PostgreSQL server, and sessions without time limits.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
@@ -6,14 +6,13 @@ use sqlx::{ConnectOptions, PgConnection};
 /// The oldest major version of PostgreSQL on which every migration and statement works.
 pub const OLDEST_MAJOR: u32 = 15;
 
-/// A server that is older than that.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the server is PostgreSQL {found}, and this service needs PostgreSQL {OLDEST_MAJOR} or newer")]
 pub struct TooOld {
     found: String,
 }
 
-/// Judges a version as `server_version_num` has it: 150012 is 15.12.
+/// Checks a version in the form of `server_version_num`: 150012 is 15.12.
 fn check_version(number: u32) -> Result<(), TooOld> {
     let (major, rest) = (number / 10_000, number % 10_000);
     if major >= OLDEST_MAJOR {
@@ -24,23 +23,22 @@ fn check_version(number: u32) -> Result<(), TooOld> {
     Err(TooOld { found: format!("{major}.{minor}") })
 }
 
-/// Refuses a server that is too old. The server has told its version at the start of the session.
+/// Refuses a server that is too old. It has sent its version at the start of the session.
 pub fn require_version(session: &PgConnection) -> Result<(), TooOld> {
-    // A pooler may tell none. Then the server is asked by the statements that it does not
-    // understand.
+    // A pooler may send no version. Then a statement fails that an old server does not know.
     session.server_version_num().map_or(Ok(()), check_version)
 }
 
-/// Time limits of a role or a database, which are meant for calls.
+/// Time limits of a role or a database.
 const LIMITS: [(&str, &str); 3] =
     [("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0"), ("idle_session_timeout", "0")];
 
-/// Options of a session without limits, but for the one that [`lift_transaction_timeout`] lifts.
+/// Options of a session without limits. [`lift_transaction_timeout`] removes the last one.
 pub fn without_limits(options: PgConnectOptions) -> PgConnectOptions {
     options.options(LIMITS)
 }
 
-/// Opens a session of a command: on a server that is new enough, without a limit for a transaction.
+/// Opens a session of a command, without a limit for a transaction. Refuses a server that is too old.
 pub async fn connect<E>(options: &PgConnectOptions) -> Result<PgConnection, E>
 where
     E: From<sqlx::Error> + From<TooOld>,
@@ -51,11 +49,9 @@ where
     Ok(session)
 }
 
-/// Lets the transactions of a session last as long as they need. Statements have limits of their
-/// own.
+/// Removes the time limit of transactions. Statements have limits of their own.
 ///
-/// PostgreSQL has this limit since version 17, and an older server refuses a session that names it
-/// in its options.
+/// The limit exists since PostgreSQL 17. An older server refuses a session with this option.
 pub async fn lift_transaction_timeout(session: &mut PgConnection) -> Result<(), sqlx::Error> {
     if session.server_version_num().is_some_and(|number| number < 170_000) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Metrics in the format of Prometheus: their names, what they mean, and where they are counted.
+//! Metrics in the format of Prometheus: names, descriptions and counting functions.
 //!
 //! Names follow Prometheus's conventions: base units, `_total` for counters. Every label has a closed set of values.
 
@@ -42,13 +42,13 @@ const RUN_DURATION: &str = "customer_deletion_queue_run_duration_seconds";
 const READY: &str = "customer_deletion_ready";
 const BUILD_INFO: &str = "customer_deletion_build_info";
 
-/// From the time of one statement on a quiet machine to the longest that a call may take, in seconds.
+/// From the duration of one statement on an idle machine to that of the longest call, in seconds.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
-/// The same for operations that are done later, whose callers do not wait.
+/// The same for accepted operations, in seconds.
 const LONG_BUCKETS: [f64; 12] = [0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 1800.0];
 
-/// How often what was measured is moved into the buckets. Until then each measurement takes memory of its own.
+/// The interval at which measurements are moved into the buckets. Until then each one takes memory of its own.
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 struct Exporter {
@@ -56,7 +56,7 @@ struct Exporter {
     process: Collector,
 }
 
-/// One for a process, as its log is.
+/// One for the process.
 static EXPORTER: LazyLock<Exporter> = LazyLock::new(|| {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
@@ -72,18 +72,18 @@ static EXPORTER: LazyLock<Exporter> = LazyLock::new(|| {
     Exporter { handle, process }
 });
 
-/// Counts from now on.
+/// Creates every series that has no event yet.
 pub fn start() {
     LazyLock::force(&EXPORTER);
 }
 
-/// The page that Prometheus reads.
+/// The page for Prometheus.
 pub fn page() -> String {
     EXPORTER.process.collect();
     EXPORTER.handle.render()
 }
 
-/// Moves what was measured into the buckets.
+/// Moves the measurements into the buckets.
 pub fn upkeep() {
     EXPORTER.handle.run_upkeep();
 }
@@ -93,53 +93,53 @@ fn describe() {
         REQUESTS,
         "Calls that were answered, by route, method, status and code; the code of a success is empty."
     );
-    describe_histogram!(REQUEST_DURATION, "From the head of a request to the head of its answer.");
+    describe_histogram!(REQUEST_DURATION, "Time from the head of a request to the head of its answer.");
     describe_counter!(REQUESTS_ABANDONED, "Calls whose client hung up before the answer.");
     describe_counter!(DEFECTS, "Answers with 500: defects of this service or its schema.");
-    describe_gauge!(IN_FLIGHT, "Calls under /api/ that are being worked on.");
+    describe_gauge!(IN_FLIGHT, "Calls under /api/ in flight.");
     describe_counter!(
         REJECTED,
-        "Calls turned away at a limit, before any work: in_flight, large_bodies, long_validations (503), rate, waiting (429)."
+        "Calls refused by a limit, before any work: in_flight, large_bodies, long_validations (503), rate, waiting (429)."
     );
     describe_counter!(DELETED_ROWS, "Rows that were deleted.");
-    describe_counter!(OPERATIONS, "Operations by how they ended, without replays.");
-    describe_counter!(REPLAYS, "Calls answered again under their idempotency key.");
+    describe_counter!(OPERATIONS, "Operations by their final status, without replays.");
+    describe_counter!(REPLAYS, "Calls that got a recorded answer for their idempotency key.");
     describe_gauge!(
         CONNECTIONS,
         "Connections to PostgreSQL that are open for calls; each worker of the queue has one more."
     );
-    describe_gauge!(CONNECTIONS_MAX, "The most connections to PostgreSQL that may be open for calls.");
-    describe_histogram!(WAIT, "How long calls waited for a connection.");
+    describe_gauge!(CONNECTIONS_MAX, "The largest number of connections to PostgreSQL for calls.");
+    describe_histogram!(WAIT, "Wait of calls for a connection.");
     describe_counter!(WAIT_TIMEOUTS, "Calls that got no connection in time.");
     describe_counter!(
         SHARED_STATEMENTS,
-        "Statements that did several calls together, because these waited for a connection."
+        "Statements that executed several calls together, because these waited for a connection."
     );
     describe_counter!(
         SHARED_CALLS,
-        "Calls of such statements, by whether they were done, or went on alone because not everything could be had at once."
+        "Calls of shared statements: done in the statement, or executed alone because a row was locked or missing."
     );
     describe_counter!(
         RETRIES,
-        "Work that was tried again, by the SQLSTATE that ended the last try; without one, the connection broke."
+        "Retries, by the SQLSTATE of the failed try; without one, the connection broke."
     );
-    describe_histogram!(STATEMENT_DURATION, "From sending a statement to its result, or to its being given up.");
-    describe_counter!(ACCEPTED, "Calls that were accepted to be done later.");
+    describe_histogram!(STATEMENT_DURATION, "Time from sending a statement to its result, or to its cancellation.");
+    describe_counter!(ACCEPTED, "Calls that were accepted for later execution.");
     describe_counter!(
         FAILED_ATTEMPTS,
-        "Attempts to do an accepted operation that failed; each is followed by another, by an internal error, or by finding it done."
+        "Failed attempts at an accepted operation. Each is followed by another attempt, or by the end of the operation."
     );
     describe_counter!(GIVEN_UP, "Accepted operations that ended as an internal error, after their last attempt.");
     describe_gauge!(BACKLOG, "Accepted operations that have not ended, of all replicas.");
-    describe_gauge!(BACKLOG_AGE, "How long the oldest of them has waited.");
-    describe_histogram!(QUEUE_WAIT, "From the acceptance of an operation to its first attempt.");
-    describe_histogram!(RUN_DURATION, "How long an attempt to do an accepted operation took.");
-    describe_counter!(JWKS_REFRESHES, "How often the issuer's keys were read again.");
+    describe_gauge!(BACKLOG_AGE, "Age of the oldest accepted operation.");
+    describe_histogram!(QUEUE_WAIT, "Time from the acceptance of an operation to its first attempt.");
+    describe_histogram!(RUN_DURATION, "Duration of an attempt at an accepted operation.");
+    describe_counter!(JWKS_REFRESHES, "Refreshes of the issuer's keys.");
     describe_gauge!(READY, "Whether the last readiness check passed: 1 or 0.");
-    describe_gauge!(BUILD_INFO, "Always 1; the label tells the version.");
+    describe_gauge!(BUILD_INFO, "Always 1; the label has the version.");
 }
 
-/// A counter that appears with its first event hides that event from `rate`.
+/// `rate` does not see the first event of a counter that appears with it. So every counter starts at 0.
 fn start_at_zero() {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1);
     for resource in Resource::ALL.map(Resource::word) {
@@ -176,7 +176,7 @@ fn start_at_zero() {
     gauge!(BACKLOG_AGE).set(0);
 }
 
-/// A call was answered. The route is its pattern, or empty where none fits; the code of a success is empty.
+/// A call was answered. The route is its pattern, or empty if no route matched. The code of a success is empty.
 pub fn request_ended(
     route: Cow<'static, str>,
     method: &'static str,
@@ -202,7 +202,7 @@ pub fn request_abandoned() {
     counter!(REQUESTS_ABANDONED).increment(1);
 }
 
-/// A call is being worked on for as long as this lives.
+/// A call is in flight as long as this value lives.
 pub struct InFlight;
 
 impl InFlight {
@@ -218,18 +218,18 @@ impl Drop for InFlight {
     }
 }
 
-/// What turned a call away.
+/// The limit that refused a call.
 #[derive(Clone, Copy)]
 pub enum Limit {
     /// Too many calls in flight.
     InFlight,
     /// Too many calls of one requester.
     Rate,
-    /// Too many operations of one requester that wait to be done.
+    /// Too many waiting operations of one requester.
     Waiting,
     /// Too many large bodies.
     LargeBodies,
-    /// Too many long lists that are only validated.
+    /// Too many long lists in validation.
     LongValidations,
 }
 
@@ -249,7 +249,7 @@ pub fn rejected(limit: Limit) {
     counter!(REJECTED, "limit" => limit.name()).increment(1);
 }
 
-/// An operation was recorded. The rows are those that it deleted.
+/// An operation ended, and deleted so many rows.
 pub fn operation_ended(resource: Resource, status: Status, rows: usize) {
     counter!(OPERATIONS, "resource" => resource.word(), "status" => status.name()).increment(1);
     if rows > 0 {
@@ -261,14 +261,14 @@ pub fn replayed(resource: Resource) {
     counter!(REPLAYS, "resource" => resource.word()).increment(1);
 }
 
-/// How many connections there are, and how many there may be.
+/// The state of the pool.
 pub fn connections(used: usize, idle: usize, max: usize) {
     gauge!(CONNECTIONS, "state" => "used").set(used as f64);
     gauge!(CONNECTIONS, "state" => "idle").set(idle as f64);
     gauge!(CONNECTIONS_MAX).set(max as f64);
 }
 
-/// Work waited this long for a connection, and got one or not.
+/// A call waited for a connection, and got one unless it timed out.
 pub fn waited_for_connection(wait: Duration, timed_out: bool) {
     histogram!(WAIT).record(wait);
     if timed_out {
@@ -276,7 +276,7 @@ pub fn waited_for_connection(wait: Duration, timed_out: bool) {
     }
 }
 
-/// A statement was shared by so many calls that are done, and so many that go on alone.
+/// A shared statement executed some calls, and left the others to be executed alone.
 pub fn shared(resource: Resource, done: usize, alone: usize) {
     counter!(SHARED_STATEMENTS, "resource" => resource.word()).increment(1);
     for (outcome, calls) in [("done", done), ("alone", alone)] {
@@ -284,7 +284,7 @@ pub fn shared(resource: Resource, done: usize, alone: usize) {
     }
 }
 
-/// Work is tried again after this SQLSTATE; none where the connection broke.
+/// A retry after this SQLSTATE, or without one after a broken connection.
 pub fn retried(sqlstate: Option<&str>) {
     counter!(RETRIES, "sqlstate" => sqlstate.unwrap_or_default().to_owned()).increment(1);
 }
@@ -293,28 +293,25 @@ pub fn statement_ended(statement: &'static str, took: Duration) {
     histogram!(STATEMENT_DURATION, "statement" => statement).record(took);
 }
 
-/// A call was accepted, to be done later.
 pub fn accepted(resource: Resource) {
     counter!(ACCEPTED, "resource" => resource.word()).increment(1);
 }
 
-/// An accepted operation has had its last attempt.
+/// An accepted operation failed at its last attempt.
 pub fn given_up(resource: Resource) {
     counter!(GIVEN_UP, "resource" => resource.word()).increment(1);
 }
 
-/// Something waits, or nothing: so many operations, the oldest for so many seconds.
+/// The waiting operations, and the age of the oldest.
 pub fn backlog(operations: i64, oldest_seconds: f64) {
     gauge!(BACKLOG).set(operations as f64);
     gauge!(BACKLOG_AGE).set(oldest_seconds);
 }
 
-/// An accepted operation waited this long for its first attempt.
 pub fn waited_in_queue(wait: Duration) {
     histogram!(QUEUE_WAIT).record(wait);
 }
 
-/// An attempt to do an accepted operation took this long.
 pub fn attempted(resource: Resource, took: Duration, failed: bool) {
     histogram!(RUN_DURATION, "resource" => resource.word()).record(took);
     if failed {
@@ -322,9 +319,8 @@ pub fn attempted(resource: Resource, took: Duration, failed: bool) {
     }
 }
 
-/// The keys of tokens were read again, or could not be.
-pub fn jwks_refreshed(went_well: bool) {
-    let outcome = if went_well { "success" } else { "failure" };
+pub fn jwks_refreshed(succeeded: bool) {
+    let outcome = if succeeded { "success" } else { "failure" };
     counter!(JWKS_REFRESHES, "outcome" => outcome).increment(1);
 }
 

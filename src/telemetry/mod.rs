@@ -1,4 +1,4 @@
-//! Logs, traces and metrics: how operators see the service.
+//! Logs, traces and metrics.
 
 pub mod metrics;
 pub mod outage;
@@ -17,17 +17,17 @@ use self::traces::Traces;
 use self::traces::environment::Variables;
 use crate::config::{Log, LogFormat, SettingsError};
 
-/// What has to be ended before the process ends.
+/// Must be ended before the process ends.
 #[must_use = "the last spans are sent when it is ended"]
 pub struct Telemetry {
     traces: Option<Traces>,
 }
 
-/// Sends what this process logs to standard output from now on, and its spans to the collector that the environment names.
+/// Logs to standard output from now on, and sends spans to the collector that the environment names.
 ///
 /// # Errors
 ///
-/// When the level is not one, or a variable of OpenTelemetry cannot be followed.
+/// The level or a variable of OpenTelemetry is invalid or not supported.
 pub fn start(settings: &Log) -> Result<Telemetry, SettingsError> {
     let variables = Variables::of_this_process();
     let traces = Traces::new(&variables)?;
@@ -37,16 +37,13 @@ pub fn start(settings: &Log) -> Result<Telemetry, SettingsError> {
         None => subscriber.init(),
     }
     for variable in variables.ignored() {
-        tracing::warn!(
-            variable,
-            "changes nothing: the service exports traces alone, and only to an endpoint that is set"
-        );
+        tracing::warn!(variable, "has no effect: the service exports only traces, and only if an endpoint is set");
     }
     Ok(Telemetry { traces })
 }
 
 impl Telemetry {
-    /// Sends the spans that are still waiting.
+    /// Sends the last spans.
     pub async fn end(self) {
         if let Some(traces) = self.traces {
             traces.end().await;
@@ -54,11 +51,11 @@ impl Telemetry {
     }
 }
 
-/// The log: one line an event. Spans are for traces alone; a process without traces does not even make them.
+/// The log: one line for each event. Spans are for traces only, and a process without traces makes none.
 ///
 /// # Errors
 ///
-/// When the level is not one.
+/// The level is invalid.
 pub fn log<W>(
     settings: &Log,
     writer: W,
@@ -84,7 +81,7 @@ where
 
 fn levels(text: &str) -> Result<EnvFilter, SettingsError> {
     let refuse = |problem: String| SettingsError::new("log.level", problem);
-    // The library takes any other word for the name of a crate, and a log with nothing in it is what comes of `warning`.
+    // The library reads any other word as the name of a crate. With `warning`, the log would be empty.
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     if let Some(word) = text.split(',').find(|directive| !directive.contains(['=', '[']) && !is_level(directive)) {
         return Err(refuse(format!("`{word}` is not a level: must be off, error, warn, info, debug or trace")));
@@ -92,7 +89,7 @@ fn levels(text: &str) -> Result<EnvFilter, SettingsError> {
     EnvFilter::try_new(text).map_err(|error| refuse(format!("`{text}` is not a level: {error}")))
 }
 
-/// Where spans can be looked up, which a layer of traces needs.
+/// A subscriber that finds its spans by id, which a layer of traces needs.
 pub trait Spans: for<'s> tracing_subscriber::registry::LookupSpan<'s> + Send + Sync {}
 
 impl<T: for<'s> tracing_subscriber::registry::LookupSpan<'s> + Send + Sync> Spans for T {}
@@ -102,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_is_no_level_is_refused() {
+    fn a_word_that_is_not_a_level_is_refused() {
         for text in ["warning", "verbose", "bogus", "info,sqlx", "info,warning", " info"] {
             let message = levels(text).unwrap_err().to_string();
             assert!(message.starts_with("CUSTOMER_DELETION__LOG__LEVEL: `"), "{message}");

@@ -24,15 +24,14 @@ use self::environment::Variables;
 use self::exporter::Exporter;
 use crate::config::SettingsError;
 
-/// The target of every span of this service, by which they are told from those of its libraries.
+/// The target of every span of this service. Spans of its libraries have other targets.
 pub const TARGET: &str = "customer_deletion::traces";
 
 const SERVICE_NAME: &str = "customer-deletion";
 
-/// The `error.type` of work that was given up before its end.
+/// The `error.type` of cancelled work.
 pub const CANCELLED: &str = "cancelled";
 
-/// The way to the collector.
 pub struct Traces {
     provider: SdkTracerProvider,
 }
@@ -42,7 +41,7 @@ impl Traces {
     ///
     /// # Errors
     ///
-    /// Names the variable that cannot be followed.
+    /// Names the variable that is invalid or not supported.
     pub fn new(variables: &Variables) -> Result<Option<Traces>, SettingsError> {
         let Some(endpoint) = variables.endpoint()? else { return Ok(None) };
         variables.validate()?;
@@ -53,7 +52,7 @@ impl Traces {
         Ok(Some(Traces { provider }))
     }
 
-    /// Sends the spans of this service, and no events.
+    /// Exports the spans of this service, and no events.
     pub fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'s> LookupSpan<'s>,
@@ -67,9 +66,9 @@ impl Traces {
             .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET))
     }
 
-    /// Sends the spans that are still waiting. A collector that is away does not hold this up for long.
+    /// Sends the last spans. It does not wait long for a collector that is away.
     pub async fn end(self) {
-        // The exporter blocks the thread that it works on.
+        // The exporter blocks its thread.
         let ended = tokio::task::spawn_blocking(move || self.provider.shutdown()).await;
         if let Ok(Err(error)) = ended {
             tracing::warn!(%error, "the last spans could not be sent");
@@ -77,7 +76,7 @@ impl Traces {
     }
 }
 
-/// The later one wins.
+/// A later detector wins.
 fn resource(variables: &Variables) -> Resource {
     let detectors: [Box<dyn ResourceDetector>; 2] =
         [Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())];
@@ -91,27 +90,25 @@ fn resource(variables: &Variables) -> Resource {
     }
 }
 
-/// Makes the span a part of the trace that the caller's headers name, if they name one. Returns the
-/// id of the trace: the span's own, or the caller's if no span is made.
+/// Adds the span to the trace that the caller's headers name, if any. Returns the id of the trace: the
+/// span's, or the caller's if no span is made.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<TraceId> {
     let from_caller = caller::context(headers);
     if span.is_disabled() {
         return from_caller.and_then(|context| trace_id(&context));
     }
     if let Some(context) = from_caller {
-        // It fails only for a span that no layer of traces knows.
+        // It fails only if no layer of traces knows the span.
         let _ = span.set_parent(context);
     }
     trace_id(&span.context())
 }
 
-/// Ends the span as one that failed, in this way. It needs the fields `otel.status_code` and
-/// `error.type`.
+/// Marks the span as failed. It needs the fields `otel.status_code` and `error.type`.
 pub fn fail(span: &Span, error_type: &str) {
     span.record("otel.status_code", "ERROR").record("error.type", error_type);
 }
 
-/// Gives the span a name that was not known at its begin.
 pub fn rename(span: &Span, name: String) {
     span.context().span().update_name(name);
 }

@@ -1,4 +1,4 @@
-//! libpq's variables, and `HOME`, where its password file is.
+//! libpq's variables, and `HOME`, the folder of its password file.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -7,7 +7,8 @@ use std::fmt;
 use super::parameters::PARAMETERS;
 use crate::config::SettingsError;
 
-/// Empty, unless it is read from a process: a service that is started inside of another one is not about that one's database.
+/// Empty unless it is read from a process. A service that a test starts inside its own process must not use the
+/// variables of that process.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
 
@@ -21,12 +22,12 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty() || name == "PGSSLMODE")
     }
 
-    /// Only libpq's variables begin with `PGSSL`. One that it does not have was meant to be another.
+    /// Only libpq's variables begin with `PGSSL`. An unknown one is misspelt.
     pub fn refuse_misspelt(&self) -> Result<(), SettingsError> {
         let is_known = |name: &str| PARAMETERS.iter().any(|parameter| parameter.variable == Some(name));
         match self.0.keys().find(|name| name.starts_with("PGSSL") && !is_known(name)) {
             Some(name) => {
-                let problem = "is not a variable of PostgreSQL that is supported; sslmode is set by PGSSLMODE";
+                let problem = "is not a supported variable of PostgreSQL; PGSSLMODE sets the sslmode";
                 Err(SettingsError { setting: name.clone(), problem: problem.to_owned() })
             }
             None => Ok(()),
@@ -34,7 +35,7 @@ impl Environment {
     }
 }
 
-/// The names alone: PGPASSWORD is one of them.
+/// Shows the names only: PGPASSWORD is one of them.
 impl fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.0.keys()).finish()

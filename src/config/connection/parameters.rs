@@ -1,4 +1,4 @@
-//! The parameters of a connection that are looked at. What each of them is for is told in docs/operating.md.
+//! The parameters of a connection that are checked. docs/operating.md describes them.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -14,9 +14,9 @@ pub struct Parameter {
 enum Rule {
     /// Any value.
     Any,
-    /// A value that this takes.
+    /// A value that this function accepts.
     Valid(fn(&str) -> Result<(), &'static str>),
-    /// One of the values that ask for what happens anyway. The text says what to do about any other.
+    /// One of the values that have no effect here. The text says what to do about another value.
     Only(&'static [&'static str], &'static str),
 }
 
@@ -36,7 +36,7 @@ pub const PARAMETERS: &[Parameter] = &[
     both("sslcert", "PGSSLCERT", Any),
     both("sslkey", "PGSSLKEY", Any),
     in_url("statement-cache-capacity", Valid(capacity)),
-    // Asked for in vain.
+    // Not supported, or only with the value that has no effect.
     in_url("ssl", Only(&[], "write sslmode=require, or sslmode=verify-full, which also checks the certificate")),
     both("requiressl", "PGREQUIRESSL", Only(&["0"], "set sslmode to `require` or `verify-full`")),
     both("sslnegotiation", "PGSSLNEGOTIATION", Only(&["postgres"], REMOVE)),
@@ -54,13 +54,13 @@ pub const PARAMETERS: &[Parameter] = &[
     both("requirepeer", "PGREQUIREPEER", Only(&[], REMOVE)),
     both("gssencmode", "PGGSSENCMODE", Only(&["disable", "prefer"], "set sslmode instead")),
     both("gssdelegation", "PGGSSDELEGATION", Only(&["0"], REMOVE)),
-    both("service", "PGSERVICE", Only(&[], "service files are not read: put what is in it into the URL")),
+    both("service", "PGSERVICE", Only(&[], "service files are not read: put their content into the URL")),
     both("target_session_attrs", "PGTARGETSESSIONATTRS", Only(&["any", "read-write", "primary"], WRITES)),
     both("load_balance_hosts", "PGLOADBALANCEHOSTS", Only(&["disable"], REMOVE)),
     both(
         "connect_timeout",
         "PGCONNECT_TIMEOUT",
-        Only(&[], "remove it; CUSTOMER_DELETION__DATABASE__ACQUIRE_TIMEOUT_MS bounds the wait for a connection"),
+        Only(&[], "remove it; CUSTOMER_DELETION__DATABASE__DEADLINE_MS bounds the wait for a connection"),
     ),
     in_url("keepalives", Only(&[], SILENT)),
     in_url("keepalives_idle", Only(&[], SILENT)),
@@ -73,15 +73,15 @@ pub const PARAMETERS: &[Parameter] = &[
 ];
 
 const REMOVE: &str = "remove it";
-const VERIFY: &str = "remove it; an sslmode of `verify-full` makes sure which server it is";
+const VERIFY: &str = "remove it; an sslmode of `verify-full` verifies the server";
 const WRITES: &str = "remove it; the service needs a server that takes writes";
-const SILENT: &str = "remove it; a connection that goes silent is given up by the deadline of its call";
+const SILENT: &str = "remove it; the deadline of a call ends the wait for a silent connection";
 
 const fn both(name: &'static str, variable: &'static str, rule: Rule) -> Parameter {
     Parameter { name, variable: Some(variable), rule }
 }
 
-/// A parameter whose variable, if it has one, changes nothing about this service's connection.
+/// A parameter that counts only in the URL.
 const fn in_url(name: &'static str, rule: Rule) -> Parameter {
     Parameter { name, variable: None, rule }
 }
@@ -143,7 +143,7 @@ fn capacity(value: &str) -> Result<(), &'static str> {
     value.parse::<usize>().map(drop).map_err(|_| "must be a whole number")
 }
 
-/// Whether the text looks like the name of a parameter, and may be shown.
+/// Whether the text looks like the name of a parameter. Only then a message shows it.
 pub fn is_word(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-[]".contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! Looks a password up in libpq's password file. sqlx can do that too, but it logs lines that it does not understand.
+//! Looks a password up in libpq's password file. sqlx can do that too, but it logs invalid lines.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,7 +9,7 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// Says why the file cannot be used, and shows nothing of it.
+/// Says why the file cannot be used, without its content.
 pub fn find(path: &Path, wanted: [&str; 4]) -> Result<Option<String>, String> {
     let unreadable = |error| format!("cannot be read: {error}");
     let mut file = File::open(path).map_err(unreadable)?;
@@ -21,7 +21,7 @@ pub fn find(path: &Path, wanted: [&str; 4]) -> Result<Option<String>, String> {
     Ok(content.lines().find_map(|line| password(line, wanted)))
 }
 
-/// The password of a line `host:port:database:user:password`, if it is for these four. `*` stands for anything.
+/// The password of a line `host:port:database:user:password`, if it is for these four. `*` matches anything.
 fn password(line: &str, wanted: [&str; 4]) -> Option<String> {
     if line.starts_with('#') {
         return None;
@@ -32,7 +32,7 @@ fn password(line: &str, wanted: [&str; 4]) -> Option<String> {
         let last = fields.len() - 1;
         match character {
             ':' if last < wanted.len() => fields.push(String::new()),
-            // A backslash takes the character after it as it is.
+            // A backslash escapes the next character.
             '\\' => fields[last].extend(characters.next()),
             _ => fields[last].push(character),
         }

@@ -1,6 +1,6 @@
 //! Splits the URL of a database into parameters, as libpq does.
 //!
-//! Not with the `url` crate: it refuses an empty host beside a user, and takes other schemes for this one.
+//! The `url` crate cannot do it: it refuses an empty host beside a user, and treats other schemes as this one.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::parameters::{self, is_word};
 /// The form of the URL, for messages.
 pub const FORM: &str = "postgres://user:password@host:port/database";
 
-/// The parameters of the URL that are not empty, by libpq's names. Those of the query replace those before it, as for libpq.
+/// The non-empty parameters of the URL, by libpq's names. A parameter in the query wins, as with libpq.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub fn parameters(url: &str) -> Result<BTreeMap<&'static str, String>, String> {
         return Err("has a space or a line break in it; a space is %20".to_owned());
     }
     let (authority, path_and_query) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // Either is most often a part of the password, which would be taken for something that may be shown.
+    // Either is most often part of a password, which would be read as a part of the URL that may be shown.
     if path_and_query.contains(['@', '#']) {
         return Err(
             "has an `@` or a `#` after its host; in a user, a password or a parameter, `@` is %40, `#` is %23, \
@@ -51,7 +51,7 @@ pub fn parameters(url: &str) -> Result<BTreeMap<&'static str, String>, String> {
     Ok(parameters)
 }
 
-/// Does not let an empty value replace another. An empty sslmode stays, and is refused as invalid.
+/// An empty value does not replace another. An empty sslmode is kept, and later refused as invalid.
 fn add(parameters: &mut BTreeMap<&'static str, String>, name: &'static str, text: &str) -> Result<(), String> {
     if !text.is_empty() || name == "sslmode" {
         parameters.insert(name, decode(text).map_err(|problem| format!("`{name}` {problem}"))?);
@@ -89,7 +89,7 @@ fn read_query(query: &str) -> Result<Vec<(&'static str, &str)>, String> {
             let name = decode(name).unwrap_or_default();
             match parameters::find(&name) {
                 Some(parameter) => Ok((parameter.name, text)),
-                None if is_word(&name) => Err(format!("has `{name}`, which is not a parameter that is supported")),
+                None if is_word(&name) => Err(format!("has `{name}`, which is not a supported parameter")),
                 None => Err("has a parameter whose name is not a word".to_owned()),
             }
         })

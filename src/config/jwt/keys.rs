@@ -45,7 +45,7 @@ impl Jwt {
         let keys = keys?;
         match set.next().transpose()? {
             Some(other) => {
-                let problem = format!("is set beside {}; one of them must go", variable(keys.setting()));
+                let problem = format!("is set beside {}; remove one of them", variable(keys.setting()));
                 Err(SettingsError::new(other.setting(), problem))
             }
             None => Ok(keys),

@@ -126,7 +126,7 @@ fn a_url_of_keys_has_no_user_and_no_password() {
 fn there_is_one_source_of_keys() {
     let secret = ("CUSTOMER_DELETION__REQUESTER__JWT__HMAC_SECRET_FILE", "secret");
     let problem = jwt_source(&[JWKS_URL, secret]).unwrap_err();
-    assert_eq!(problem, format!("{}: is set beside {}; one of them must go", secret.0, JWKS_URL.0));
+    assert_eq!(problem, format!("{}: is set beside {}; remove one of them", secret.0, JWKS_URL.0));
 }
 
 #[test]

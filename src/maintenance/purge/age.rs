@@ -1,4 +1,4 @@
-//! How long ago, as it is written on the command line.
+//! An age on the command line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,19 +9,19 @@ use time::{Duration, OffsetDateTime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Age(Duration);
 
-/// What is older than any date that it is taken from.
+/// The largest accepted age, 1,000 years: subtracting more would overflow.
 const MOST_HOURS: i64 = 24 * 365 * 1000;
 
-/// An idempotency key is kept with its operation, and promised for this long.
+/// An idempotency key is kept with its operation. The API promises this time.
 const LEAST_OF_OPERATIONS: Age = Age(Duration::hours(24));
 
 impl Age {
-    /// The moment that long before another.
+    /// The time that lies this long before another.
     pub fn before(self, now: OffsetDateTime) -> OffsetDateTime {
         now - self.0
     }
 
-    /// An age of operations.
+    /// Parses an age of operations.
     pub fn of_operations(text: &str) -> Result<Age, String> {
         let age: Age = text.parse()?;
         if age.0 < LEAST_OF_OPERATIONS.0 {
@@ -44,7 +44,7 @@ impl FromStr for Age {
     }
 }
 
-/// A number without a sign.
+/// A whole number without a sign.
 fn number(digits: &str) -> Option<i64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }

@@ -1,4 +1,4 @@
-//! What was deleted long ago, and the operations that nothing needs any more.
+//! Erases rows that were deleted long ago, and operations that no row needs any more.
 
 use std::time::Duration;
 
@@ -12,40 +12,39 @@ use crate::maintenance::MaintenanceError;
 use crate::operation::{Status, Stored};
 use crate::resource::Resource;
 
-/// How many operations are looked at together.
+/// The number of operations in a page.
 const PAGE: i64 = 500;
 
-/// How many ids they may have together, beside those of the last. A list of ids can be long, and a page is in memory.
+/// A page ends after this many ids. A page is in memory, and a list of ids can be long.
 const PAGE_IDS: i64 = 10_000;
 
-/// How many blocks of a table are read together: 2 MiB.
+/// The number of blocks of a table that are read together: 2 MiB.
 const BLOCKS: i64 = 256;
 
-/// By how much the clock that made an operation's id may be ahead of the database's.
+/// The largest lead of a service's clock, which makes the ids, over the database's.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What is old enough.
+/// The ages from which rows and operations are erased.
 #[derive(Clone, Copy, Debug)]
 pub struct Ages {
-    /// When the purge began, by the database's clock.
+    /// The start of the purge, by the database's clock.
     pub now: OffsetDateTime,
-    /// Rows that were deleted before this go.
+    /// Rows that were deleted before this are erased.
     pub rows: OffsetDateTime,
-    /// Operations that were made before this go, and those that deleted something if `rows` has passed too.
+    /// Operations that are older than this are erased; those that deleted rows must be older than `rows`, too.
     pub operations: OffsetDateTime,
-    /// Whether only the rows are wanted that an operation deleted: they are found without reading the tables.
+    /// Whether to erase only rows that an operation deleted. They are found without reading the tables.
     pub recorded_only: bool,
 }
 
 impl Ages {
-    /// Operations that deleted something, and the records of restores, which are read with them, go from before this. Rows are
-    /// no older than their operation: before their age, nobody need look whether they are there.
+    /// The age of operations that deleted rows, and of records of restores. A deletion is no older than its operation, so
+    /// the rows of a younger operation need no check.
     fn deletions(self) -> OffsetDateTime {
         self.operations.min(self.rows)
     }
 }
 
-/// Erases what is old enough.
 pub async fn erase(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
     // The summary has a line for each, whatever is erased.
     ["operation", "restoration"].into_iter().for_each(|word| eraser.tally.add(word, 0));
@@ -58,7 +57,7 @@ pub async fn erase(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceErr
     erase_restorations(eraser, ages).await
 }
 
-/// The operations lead to the rows that they deleted. They come in the order of their ids, and so of time.
+/// Erases the rows that operations deleted, and the operations, in the order of their ids, which is the order of time.
 async fn go_through_operations(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
     eraser.progress.begin("operation");
     let until = if ages.recorded_only { first_id_after(ages.rows.max(ages.operations)) } else { Uuid::max() };
@@ -79,7 +78,7 @@ async fn go_through_operations(eraser: &mut Eraser, ages: Ages) -> Result<(), Ma
 }
 
 async fn erase_page(eraser: &mut Eraser, page: &[Operation], ages: Ages) -> Result<(), MaintenanceError> {
-    // A dry run that reads the tables finds these rows there.
+    // A dry run that reads the tables counts these rows there.
     if ages.recorded_only || !eraser.dry_run {
         for resource in Resource::ALL {
             let ids = rows_of(page, resource);
@@ -107,14 +106,14 @@ fn is_of_newer_build(operation: &Operation) -> bool {
     matches!(operation.resource, Stored::Unknown(_)) || matches!(operation.status, Stored::Unknown(_))
 }
 
-/// The rows of a resource that the operations deleted long ago.
+/// The rows of a resource in the lists of the operations.
 fn rows_of(page: &[Operation], resource: Resource) -> Vec<Uuid> {
     let deletions = page.iter().filter(|operation| operation.resource == Stored::Known(resource));
     deletions.flat_map(|operation| operation.target_ids.iter().copied()).collect()
 }
 
-/// Rows that other services deleted themselves have no operation. They are found by reading the table from its first block to
-/// its last: no index knows them, since one that did would be written by every deletion.
+/// Erases rows that other services deleted. They have no operation, and are found by reading the whole table: every
+/// deletion would have to write an index for them.
 async fn go_through_table(eraser: &mut Eraser, resource: Resource, ages: Ages) -> Result<(), MaintenanceError> {
     eraser.progress.begin(resource.word());
     let blocks = statements::count_blocks(&mut eraser.session, resource).await?;
@@ -142,8 +141,8 @@ async fn erase_restorations(eraser: &mut Eraser, ages: Ages) -> Result<(), Maint
     Ok(())
 }
 
-/// No operation that was made before the time has this id or a later one: ids are UUIDs of version 7, which begin with the
-/// milliseconds of their making.
+/// An id after those of all operations that were made before the time. Ids are UUIDs of version 7, which begin with the
+/// time in milliseconds.
 fn first_id_after(time: OffsetDateTime) -> Uuid {
     let milliseconds = (time + CLOCK_DIFFERENCE).unix_timestamp_nanos() / 1_000_000;
     Uuid::from_u128(milliseconds.unsigned_abs() << 80)

@@ -15,7 +15,7 @@ use super::tally::Tally;
 use crate::maintenance::{MaintenanceError, has_sqlstate};
 use crate::resource::Resource;
 
-/// A rest is at least this many times as long as the work before it, so that a busy server gets more of it.
+/// A rest is at least this many times as long as the work before it. So a busy server gets longer rests.
 const REST: u32 = 4;
 
 /// Another session holds a row that a batch needs: a lock timeout, a deadlock.
@@ -24,18 +24,18 @@ const HELD: [&str; 2] = ["55P03", "40P01"];
 /// The size of a batch, and the pause after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// How many rows a transaction erases at most.
+    /// The largest number of rows in a transaction.
     pub batch_size: usize,
-    /// How long a rest is at least.
+    /// The shortest rest.
     pub pause: Duration,
 }
 
-/// A session that erases, and what it has erased.
+/// A session that erases, and its result so far.
 pub struct Eraser {
     pub session: PgConnection,
     pub pace: Pace,
     pub stop: CancellationToken,
-    /// Whether nothing is erased, only counted.
+    /// Whether rows are only counted.
     pub dry_run: bool,
     pub tally: Tally,
     pub refusals: Refusals,
@@ -59,7 +59,7 @@ impl Rows {
 }
 
 impl Eraser {
-    /// Erases those of the rows that are due.
+    /// Erases the rows that are due.
     pub async fn erase(&mut self, resource: Resource, ids: &[Uuid], due: Due) -> Result<(), MaintenanceError> {
         self.erase_all(Rows::Of(resource, due), ids).await
     }
@@ -127,7 +127,7 @@ impl Eraser {
         }
     }
 
-    /// Erases those of the operations that are older than `before` and explain no row that is kept.
+    /// Erases the operations that are older than `before` and explain no row that is kept.
     pub async fn erase_operations(
         &mut self,
         ids: &[Uuid],
@@ -136,7 +136,7 @@ impl Eraser {
     ) -> Result<(), MaintenanceError> {
         for batch in ids.chunks(self.pace.batch_size) {
             let began = Instant::now();
-            // What a dry run leaves there would be gone by now.
+            // In a dry run, the rows still exist that a real run would have erased by now.
             let kept_from = self.dry_run.then_some(kept_from);
             let erasable = statements::erasable_operations(&mut self.session, batch, before, kept_from).await?;
             let erased = match self.dry_run {
@@ -164,7 +164,7 @@ impl Eraser {
         Ok(())
     }
 
-    /// Leaves the server to others for a while. The one place where a purge is stopped: nothing is half done here.
+    /// Leaves the server to others for a while. Only here a purge can be stopped, because no batch is open.
     pub async fn rest(&self, worked: Duration) -> Result<(), MaintenanceError> {
         let pause = self.pace.pause.max(worked * REST);
         tokio::select! {

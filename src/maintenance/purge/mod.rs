@@ -1,4 +1,4 @@
-//! `purge`: erases for good, in small batches that do not hold up the service.
+//! `purge`: erases rows for good, in small batches that do not delay the service.
 
 mod age;
 mod by_age;
@@ -23,7 +23,7 @@ use self::tally::Tally;
 use super::{MaintenanceError, session};
 use crate::output::say;
 
-/// How long a batch waits for a lock that it cannot skip.
+/// The longest wait of a batch for a lock that it cannot skip.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(clap::Args)]
@@ -32,38 +32,38 @@ pub struct Arguments {
     #[arg(long, value_name = "AGE", required_unless_present = "customer", conflicts_with = "customer")]
     older_than: Option<Age>,
 
-    /// Erases operations that are older than this, at least 24h. Those that deleted something are kept for --older-than too,
-    /// where that is longer, and as long as a row that they deleted is there.
+    /// Erases operations that are older than this, at least 24h. An operation that deleted rows is also kept for
+    /// --older-than, and as long as one of these rows exists.
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with = "customer")]
     operations_older_than: Age,
 
-    /// Leaves out rows that other services deleted themselves. Finding those reads the tables from end to end.
+    /// Skips rows that other services deleted. To find these, a purge reads the whole tables.
     #[arg(long, conflicts_with = "customer")]
     recorded_only: bool,
 
-    /// Erases the deleted rows that belong to this customer, whoever deleted them and whatever their age, but not those that
-    /// it deleted of its sub-customers; if the customer is deleted, everything that it has.
+    /// Erases the deleted rows of this customer, whoever deleted them and whatever their age, but not those that it deleted
+    /// of its sub-customers. If the customer is deleted, erases everything that it has.
     #[arg(long, value_name = "ID")]
     customer: Option<Uuid>,
 
-    /// Erases nothing, counts what would be erased if nobody held a row, and ends as that would.
+    /// Erases nothing. Counts the rows that would be erased if nobody locked a row, with the same exit status.
     #[arg(long)]
     dry_run: bool,
 
-    /// How many rows a transaction erases at most.
+    /// The largest number of rows in a transaction.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     batch_size: u16,
 
-    /// How long the rest after a batch is at least. It is never shorter than four times the batch.
+    /// The shortest rest after a batch. A rest is never shorter than four times the batch.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 10)]
     pause: u64,
 }
 
-/// Erases what the arguments ask for, until `stop` is done, and tells on standard output what it erased.
+/// Erases until it is done or `stop` is, and reports on standard output.
 pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result<(), MaintenanceError> {
     let mut session = session::open("customer-deletion purge", LOCK_TIMEOUT).await?;
     if !statements::take_purge_lock(&mut session).await? {
-        return Err(MaintenanceError::Refused("another purge is at work in this database".to_owned()));
+        return Err(MaintenanceError::Refused("another purge is running in this database".to_owned()));
     }
     let mut eraser = Eraser {
         session,

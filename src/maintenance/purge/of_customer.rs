@@ -1,4 +1,4 @@
-//! Everything of one customer that may go, whatever its age: what data protection asks for.
+//! Erases everything of one customer that may be erased, whatever its age, for data protection.
 
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -12,7 +12,7 @@ use crate::resource::Resource;
 /// Later than any deletion.
 const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
-/// Erases the deleted rows of a customer. Of a deleted customer everything goes, the customer too.
+/// Erases the deleted rows of a customer. For a deleted customer, erases all of its rows and the customer.
 pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
     let Some(customer) = statements::find_customer(&mut eraser.session, id).await? else {
         return Err(MaintenanceError::Refused(format!("no customer has the id {id}; nothing of it is left to erase")));
@@ -28,7 +28,7 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
     erase_the_rest(eraser, id, customer.below).await
 }
 
-/// Somebody asked for the erasure, and is told that it is done. So what is left is an error, which says what would help.
+/// Rows that are left are an error, because the person who asked for the erasure relies on it. The error says what to do.
 fn require_all(eraser: &Eraser, below: i64) -> Result<(), MaintenanceError> {
     let tally = &eraser.tally;
     let held = match tally.held {

@@ -1,15 +1,15 @@
-//! How far a purge is: a bar on a terminal, a line now and then elsewhere.
+//! The progress of a purge: a bar on a terminal, a line now and then elsewhere.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// How long the next sign of life waits: on a terminal, and elsewhere.
+/// The interval between two reports: on a terminal, and elsewhere.
 const BAR_PAUSE: Duration = Duration::from_millis(100);
 const LINE_PAUSE: Duration = Duration::from_secs(10);
 
 const BAR_WIDTH: usize = 30;
 
-/// Written to standard error, so that standard output has the result alone.
+/// Goes to standard error, so that standard output has only the result.
 pub struct Progress {
     terminal: bool,
     /// What becomes of the rows that are counted.
@@ -24,23 +24,23 @@ impl Progress {
         Progress { terminal: io::stderr().is_terminal(), verb, doing: "", shown: Instant::now() }
     }
 
-    /// Something new is being gone through.
+    /// Starts the next table.
     pub fn begin(&mut self, doing: &'static str) {
         self.doing = doing;
         self.show(0.0, 0, Duration::ZERO);
     }
 
-    /// So much of it is done, a number from 0 to 1, and so many rows are erased in all.
+    /// Reports the share that is done, from 0 to 1, and the number of rows erased in all.
     pub fn at(&mut self, done: f64, erased: u64) {
         self.show(done, erased, if self.terminal { BAR_PAUSE } else { LINE_PAUSE });
     }
 
-    /// It is gone through.
+    /// Ends the table.
     pub fn end(&mut self, erased: u64) {
         self.show(1.0, erased, Duration::ZERO);
     }
 
-    /// Takes the bar away, for what is to be read after it.
+    /// Removes the bar before the result is printed.
     pub fn clear(&self) {
         if self.terminal {
             let _ = write!(io::stderr(), "\r\x1b[K");
@@ -53,7 +53,7 @@ impl Progress {
         }
         self.shown = Instant::now();
         let mut output = io::stderr();
-        // The work goes on when nobody reads.
+        // The purge continues if standard error is closed.
         let _ = match self.terminal {
             true => {
                 write!(output, "\r\x1b[K{}", bar(self.doing, done, erased, self.verb)).and_then(|()| output.flush())

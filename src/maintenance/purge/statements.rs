@@ -10,7 +10,7 @@ use crate::closed_set::closed_set;
 use crate::operation::{Status, Stored};
 use crate::resource::Resource;
 
-/// Whether no other purge is at work in this database. Held until the session ends.
+/// Returns whether no other purge runs in this database. The lock ends with the session.
 pub async fn take_purge_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_file_scalar!("src/maintenance/sql/take_purge_lock.sql").fetch_one(connection).await
 }
@@ -19,17 +19,17 @@ pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::
     sqlx::query_file_scalar!("src/maintenance/sql/now.sql").fetch_one(connection).await
 }
 
-/// An operation, as far as a purge wants to know it.
+/// The columns of an operation that a purge needs.
 pub struct Operation {
     pub id: Uuid,
     pub resource: Stored<Resource>,
-    /// Of the rows that it deleted long enough ago, unless a restore put them back.
+    /// The rows that it deleted long enough ago. Empty if they were restored.
     pub target_ids: Vec<Uuid>,
     pub status: Stored<Status>,
     pub created_at: OffsetDateTime,
 }
 
-/// The operations after the first id, up to the last; so many of them, or fewer with as many ids.
+/// The operations after the first id, up to the last: at most `count`, and fewer if they have many ids.
 pub async fn page_of_operations(
     connection: &mut PgConnection,
     Range { start, end }: Range<Uuid>,
@@ -49,8 +49,8 @@ pub async fn page_of_operations(
     sql.fetch_all(connection).await
 }
 
-/// Those of the operations that are older than `before` and explain no row that is kept: one deleted at `kept_from` or
-/// later, or any row at all.
+/// The operations that are older than `before` and explain no row that is kept. A row is kept if it was deleted at
+/// `kept_from` or later; without `kept_from`, every row is.
 pub async fn erasable_operations(
     connection: &mut PgConnection,
     ids: &[Uuid],
@@ -80,7 +80,6 @@ pub async fn erase_restorations(connection: &mut PgConnection, before: OffsetDat
     Ok(erased.await?.rows_affected())
 }
 
-/// How many blocks the table of a resource has.
 pub async fn count_blocks(connection: &mut PgConnection, resource: Resource) -> Result<i64, sqlx::Error> {
     let table = match resource {
         Resource::Contact => "contact",
@@ -98,7 +97,7 @@ macro_rules! ids {
     };
 }
 
-/// The rows in some blocks that were deleted before a time.
+/// The rows in a range of blocks that were deleted before a time.
 pub async fn expired(
     connection: &mut PgConnection,
     resource: Resource,
@@ -117,7 +116,7 @@ pub async fn expired(
     }
 }
 
-/// The deleted rows of a customer; with `live_too`, all of them, and the external params that others have set on it.
+/// The deleted rows of a customer. With `live_too`, all rows, and the external params that others have set on it.
 pub async fn of_customer(
     connection: &mut PgConnection,
     resource: Resource,
@@ -134,25 +133,25 @@ pub async fn of_customer(
     }
 }
 
-/// Which rows may be erased.
+/// The rows that may be erased.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
-    /// Those that were deleted before this.
+    /// Rows that were deleted before this.
     pub before: OffsetDateTime,
-    /// And everything of this customer, if it is deleted.
+    /// And every row of this customer, if it is deleted.
     pub customer: Option<Uuid>,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
-    /// How many rows were to be erased.
+    /// The rows that were due.
     pub due: i64,
-    /// How many of them were, and nobody held them.
+    /// The rows of these that were erased. Locked rows are not.
     pub erased: i64,
-    /// How many rows of the resource's reference were erased with them, or would be.
+    /// The referring rows that were erased with them, or would be.
     pub references: i64,
-    /// How many rows were not to be erased, because they are in use.
+    /// The rows that are kept because they are in use.
     pub in_use: i64,
 }
 
@@ -162,7 +161,7 @@ macro_rules! erase {
     };
 }
 
-/// Erases those of the rows that are due, or only counts them.
+/// Erases the rows that are due, or only counts them.
 pub async fn erase(
     connection: &mut PgConnection,
     resource: Resource,
@@ -181,7 +180,7 @@ pub async fn erase(
     }
 }
 
-/// Whether a customer is live, and how many there are below it.
+/// Whether a customer is live, and the number of customers below it.
 pub struct Customer {
     pub live: bool,
     pub below: i64,
@@ -244,7 +243,7 @@ pub async fn erase_belongings(
     Ok(erased?.rows_affected())
 }
 
-/// Fails with SQLSTATE 23503 where something still refers to the customer.
+/// Fails with SQLSTATE 23503 if a row still refers to the customer.
 pub async fn erase_customer(connection: &mut PgConnection, id: Uuid) -> Result<u64, sqlx::Error> {
     let erased = sqlx::query_file!("src/maintenance/sql/erase_customer.sql", id).execute(connection);
     Ok(erased.await?.rows_affected())

@@ -1,16 +1,16 @@
-//! What a purge has erased so far.
+//! The rows that a purge has erased so far.
 
 use crate::resource::{Reference, Resource};
 
-/// How many of each, in the order in which they are told.
+/// The number of rows of each kind, in the order of the report.
 #[derive(Debug)]
 pub struct Tally {
     counts: Vec<(&'static str, u64)>,
-    /// Rows that were to be erased, and that another session held.
+    /// Rows that were due, but locked by another session.
     pub held: u64,
     /// Old operations with a resource or status that only a newer build knows.
     pub of_newer_builds: u64,
-    /// Rows that were not to be erased, because a live row refers to them.
+    /// Rows that are kept because a live row refers to them.
     in_use: Vec<(Resource, u64)>,
 }
 
@@ -48,7 +48,7 @@ impl Tally {
         self.counts.iter().map(|(_, count)| count).sum()
     }
 
-    /// A headline and a line for each.
+    /// A headline, and a line for each kind.
     pub fn written(&self, only_counted: bool) -> String {
         let headline = if only_counted { "would be erased for good:" } else { "erased for good:" };
         let lines = self.counts.iter().map(|(word, count)| format!("\n  {word:<16}{count:>12}"));

@@ -1,4 +1,4 @@
-//! `restore`: puts back what one operation deleted, all of it or nothing.
+//! `restore`: restores the rows that one operation deleted, all or none.
 
 mod obstacles;
 mod statements;
@@ -17,34 +17,34 @@ use crate::operation::{Status, Stored};
 use crate::output::say;
 use crate::resource::Resource;
 
-/// How long it waits for rows that somebody holds.
+/// The longest wait for a locked row.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often a name may be taken between the look at the names and the restore.
+/// The restore is tried again if a name is taken between the check and the restore.
 const TRIES: u32 = 3;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The operation that is to be undone: the requestId in the answer to the deletion.
+    /// The operation to undo: the requestId in the answer to the deletion.
     #[arg(long, value_name = "ID")]
     operation: Uuid,
 
-    /// Only lists the rows, and says whether they can be put back.
+    /// Only lists the rows, and says whether they can be restored.
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Puts back what the operation deleted, and tells of it on standard output.
+/// Restores the rows that the operation deleted, and reports on standard output.
 pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
     let mut session = session::open("customer-deletion restore", LOCK_TIMEOUT).await?;
     let mut tries_left = TRIES;
     loop {
         tries_left -= 1;
         match restore(&mut session, &arguments).await {
-            // The name or the operation was taken a moment ago. The next look sees by whom.
+            // The name was taken, or the operation restored, a moment ago. The next try sees by whom.
             Err(MaintenanceError::Database(error)) if tries_left > 0 && has_sqlstate(&error, &["23505"]) => {}
             Err(MaintenanceError::Database(error)) if has_sqlstate(&error, &["55P03", "40P01"]) => {
-                let problem = "somebody holds the rows, or what they hang on; try again later";
+                let problem = "somebody locks the rows, or an entity that they refer to; try again later";
                 return Err(nothing_is_restored(problem));
             }
             result => return result,
@@ -83,13 +83,13 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
     Ok(())
 }
 
-/// The operation, if it is one that deleted something that can come back.
+/// The operation, if it deleted rows that can be restored.
 async fn find_deletion(
     connection: &mut PgConnection,
     operation_id: Uuid,
 ) -> Result<(Deletion, Resource), MaintenanceError> {
     let Some(deletion) = statements::find_deletion(connection, operation_id).await? else {
-        let problem = format!("no operation has the id {operation_id}; those of long ago are purged");
+        let problem = format!("no operation has the id {operation_id}; old operations are purged");
         return Err(nothing_is_restored(&problem));
     };
     let words: (Stored<Status>, Stored<Resource>) = (deletion.status.clone().into(), deletion.resource.clone().into());
@@ -112,7 +112,7 @@ async fn find_deletion(
     Ok((deletion, resource))
 }
 
-/// Looked for once the rows are held: a restore that was quicker is seen then.
+/// Runs once the rows are locked. Then it sees a restore that was faster.
 async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid) -> Result<(), MaintenanceError> {
     let Some(earlier) = statements::find_restoration(connection, operation_id).await? else { return Ok(()) };
     let when = written(earlier.restored_at);
@@ -120,7 +120,7 @@ async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid
     Err(nothing_is_restored(&problem))
 }
 
-/// Holds what the rows hang on until the transaction ends: it cannot be deleted between this look and the restore.
+/// Locks the entities that the rows refer to until the transaction ends, so that nobody deletes them before the restore.
 async fn hold_surroundings(
     connection: &mut PgConnection,
     rows: &[DeletedRow],
@@ -149,7 +149,7 @@ fn list(resource: Resource, rows: &[DeletedRow]) {
 
 fn explain(resource: Resource, obstacles: &[(Uuid, Obstacle)]) -> String {
     let lines = obstacles.iter().map(|(id, obstacle)| format!("\n  {} {id}: {obstacle}", resource.word()));
-    format!("something stands in the way of {}{}", obstacles.len(), lines.collect::<String>())
+    format!("{} of the rows cannot be restored:{}", obstacles.len(), lines.collect::<String>())
 }
 
 fn nothing_is_restored(problem: &str) -> MaintenanceError {

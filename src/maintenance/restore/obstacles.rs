@@ -1,4 +1,4 @@
-//! What stands in the way of a restore: a pure function.
+//! The reasons for which a row cannot be restored, as a pure function.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -7,17 +7,17 @@ use uuid::Uuid;
 
 use super::statements::DeletedRow;
 
-/// What is live of all that the rows hang on.
+/// The live entities that the rows refer to.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     pub customers: HashSet<Uuid>,
     pub subscribers: HashSet<Uuid>,
     pub sell_plans: HashSet<Uuid>,
-    /// By zone, another one that has its name.
+    /// For each zone whose name is taken, the other zone.
     pub taken_names: HashMap<Uuid, Uuid>,
 }
 
-/// Why one row cannot come back.
+/// The reason for which one row cannot be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     Erased,

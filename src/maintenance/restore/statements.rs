@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::resource::Resource;
 
-/// The operation that is to be undone.
+/// The operation to undo.
 pub struct Deletion {
     pub requester_id: Uuid,
     pub customer_id: Uuid,
@@ -39,7 +39,7 @@ pub async fn find_restoration(
         .await
 }
 
-/// A deleted row, and what it hangs on.
+/// A deleted row, and the entities that it refers to.
 #[derive(Debug)]
 pub struct DeletedRow {
     pub id: Uuid,
@@ -55,7 +55,7 @@ macro_rules! lock {
     };
 }
 
-/// Those of the rows that the operation deleted and nobody has touched since; none of a product.
+/// The rows that the operation deleted and that were not restored. Empty for a product.
 pub async fn lock_deleted(
     connection: &mut PgConnection,
     resource: Resource,
@@ -88,7 +88,7 @@ pub async fn hold_sell_plans(connection: &mut PgConnection, ids: &[Uuid]) -> Res
     Ok(live.await?.into_iter().collect())
 }
 
-/// Zones whose name another one has, with that other one.
+/// Zones whose name is taken, with the zone that has it.
 pub async fn taken_zone_names(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, sqlx::Error> {
     let taken = sqlx::query_file!("src/maintenance/sql/taken_zone_names.sql", ids).fetch_all(connection).await?;
     Ok(taken.into_iter().map(|zone| (zone.id, zone.other_id)).collect())
@@ -110,7 +110,7 @@ macro_rules! restore {
     };
 }
 
-/// Restores the rows that the operation deleted; none of a product.
+/// Restores the rows that the operation deleted. It never restores a product.
 pub async fn restore(
     connection: &mut PgConnection,
     resource: Resource,

@@ -1,6 +1,6 @@
--- count_restorations: how many records of restores are old.
+-- count_restorations: the number of old records of restores.
 --
--- $1 their age
+-- $1 made before
 select count(*) as "count!"
 from restoration
 where restoration.restored_at < $1

@@ -1,7 +1,7 @@
--- erasable_operations: those of the operations that nothing needs any more. The deletion of a row is explained, and can be
--- undone, by its operation alone: that is kept as long as the row.
+-- erasable_operations: the operations that no row needs any more. Only its operation explains the deletion of a row, and lets
+-- it be undone. So an operation is kept as long as one of its rows.
 --
--- $1 operations  $2 the age of operations  $3 the age from which rows count as kept; none for every row
+-- $1 operations  $2 made before  $3 rows deleted from this time on are kept; null: every row is
 select operation.id
 from operation
 where operation.id = any($1)

@@ -1,4 +1,4 @@
--- erase_allocations_of_customer: erases a batch of what a deleted customer has.
+-- erase_allocations_of_customer: erases a batch of the allocations of a deleted customer.
 --
 -- $1 the deleted customer  $2 ids
 delete from product_allocation

@@ -1,7 +1,7 @@
--- erase_contacts: erases rows for good, if they were deleted long enough ago or their customer is to go with all it has.
--- Rows that somebody holds are left for another time.
+-- erase_contacts: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows.
+-- Locked rows are skipped.
 --
--- $1 ids  $2 their age  $3 the deleted customer that goes, or null  $4 whether only to count
+-- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
 with
   gone as materialized (
     select customer.id
@@ -15,7 +15,7 @@ with
     where contact.id = any($1)
       and (contact.deleted_at < $2 or contact.customer_id = (select gone.id from gone))
   ),
-  -- Nobody waits for a batch, and a batch waits for nobody.
+  -- A batch waits for no locked row.
   target as materialized (
     select contact.id
     from contact

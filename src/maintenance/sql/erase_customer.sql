@@ -1,4 +1,4 @@
--- erase_customer: erases a deleted customer that has nothing any more, below it or of its own.
+-- erase_customer: erases a deleted customer without customers below it and without rows of its own.
 --
 -- $1 customer
 delete from customer

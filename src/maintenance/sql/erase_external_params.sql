@@ -1,7 +1,7 @@
--- erase_external_params: erases rows for good, if they were deleted long enough ago or their customer is to go with all it has.
--- Rows that somebody holds are left for another time.
+-- erase_external_params: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows.
+-- Locked rows are skipped.
 --
--- $1 ids  $2 their age  $3 the deleted customer that goes, or null  $4 whether only to count
+-- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
 with
   gone as materialized (
     select customer.id
@@ -21,7 +21,7 @@ with
         or external_params.sell_plan_id in (select sell_plan.id from sell_plan join gone on sell_plan.customer_id = gone.id)
       )
   ),
-  -- Nobody waits for a batch, and a batch waits for nobody.
+  -- A batch waits for no locked row.
   target as materialized (
     select external_params.id
     from external_params

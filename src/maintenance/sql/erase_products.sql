@@ -1,7 +1,7 @@
--- erase_products: erases rows for good, if they were deleted long enough ago or their customer is to go with all it has.
--- Rows that somebody holds are left for another time, and products that a live customer has until it has them no more.
+-- erase_products: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows.
+-- Locked rows are skipped. A product that a live customer has stays until it is detached.
 --
--- $1 ids  $2 their age  $3 the deleted customer that goes, or null  $4 whether only to count
+-- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
 with
   gone as materialized (
     select customer.id
@@ -15,7 +15,7 @@ with
     where product.id = any($1)
       and (product.deleted_at < $2 or product.customer_id = (select gone.id from gone))
   ),
-  -- Only a live product of a deleted customer can be among them.
+  -- Only a live product of a deleted customer can be in use.
   in_use as materialized (
     select distinct product_allocation.product_id as id
     from product_allocation
@@ -27,7 +27,7 @@ with
     from wanted
     where wanted.id <> all(array(select in_use.id from in_use))
   ),
-  -- Nobody waits for a batch, and a batch waits for nobody.
+  -- A batch waits for no locked row.
   target as materialized (
     select product.id
     from product
@@ -37,7 +37,7 @@ with
     order by product.id
     for update skip locked
   ),
-  -- What is left of allocations goes with the product, as the foreign key wants it.
+  -- The foreign key requires that the allocations are erased before the product.
   detached as (
     delete from product_allocation
     where product_allocation.product_id = any(array(select target.id from target))

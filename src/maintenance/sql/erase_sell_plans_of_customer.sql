@@ -1,4 +1,4 @@
--- erase_sell_plans_of_customer: erases a batch of what a deleted customer has.
+-- erase_sell_plans_of_customer: erases a batch of the sell plans of a deleted customer.
 --
 -- $1 the deleted customer  $2 ids
 delete from sell_plan

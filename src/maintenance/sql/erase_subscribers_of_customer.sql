@@ -1,4 +1,4 @@
--- erase_subscribers_of_customer: erases a batch of what a deleted customer has.
+-- erase_subscribers_of_customer: erases a batch of the subscribers of a deleted customer.
 --
 -- $1 the deleted customer  $2 ids
 delete from subscriber

@@ -1,7 +1,7 @@
--- expired_products: the rows in a range of blocks that were deleted long ago, whoever deleted them. No index knows them, because one
--- that did would be written by every deletion.
+-- expired_products: the rows in a range of blocks that were deleted long ago, whoever deleted them. There is no index for them,
+-- because every deletion would have to write it.
 --
--- $1 first block  $2 the block after the last  $3 their age
+-- $1 first block  $2 the block after the last  $3 deleted before
 select product.id
 from product
 where product.ctid >= ('(' || $1::bigint || ',0)')::tid

@@ -1,5 +1,5 @@
 -- external_params_of_customer: the deleted rows that a customer keeps, whatever they are set on. If the customer itself is deleted, the
--- live ones too, and what others have set on it or on something of its own. Each part is found by an index.
+-- live ones too, and those that others have set on it or on its entities. Each part uses an index.
 --
 -- $1 customer  $2 whether live ones too
 select external_params.id as "id!"

@@ -1,4 +1,4 @@
--- find_customer: whether a customer is live, and how many there are below it, deleted ones too.
+-- find_customer: whether a customer is live, and the number of customers below it, deleted ones too.
 --
 -- $1 customer
 select

@@ -1,4 +1,4 @@
--- find_deletion: the operation that is to be undone.
+-- find_deletion: the operation to undo.
 --
 -- $1 operation
 select

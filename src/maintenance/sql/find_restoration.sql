@@ -1,4 +1,4 @@
--- find_restoration: when an operation was undone, and by which role.
+-- find_restoration: the time at which an operation was undone, and the role that did it.
 --
 -- $1 operation
 select

@@ -1,4 +1,4 @@
--- hold_subscribers: those of the ids that are live, held so that they stay so until this transaction ends.
+-- hold_subscribers: the live ones of the ids. They are locked, so that they stay live until this transaction ends.
 --
 -- $1 ids
 select subscriber.id

@@ -1,4 +1,4 @@
--- lock_deleted_contacts: holds the rows that an operation deleted, and tells what they hang on.
+-- lock_deleted_contacts: locks the rows that an operation deleted, and returns the entities that they refer to.
 --
 -- $1 operation  $2 its ids
 select

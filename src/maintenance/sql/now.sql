@@ -1,2 +1,2 @@
--- now: the database's clock, by which rows were deleted.
+-- now: the time of the database, which is also the source of deleted_at.
 select now() as "now!"

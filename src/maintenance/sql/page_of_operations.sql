@@ -1,7 +1,8 @@
--- page_of_operations: the next operations in the order of their ids, which is the order in which they were made; with the ids
--- of those whose rows were deleted long enough ago, and were not put back.
+-- page_of_operations: the next operations in the order of their ids, which is the order of time. Target ids are returned only
+-- if the rows were deleted long enough ago and were not restored.
 --
--- $1 the last id of the page before  $2 where to stop  $3 how many  $4 the age of rows  $5 after how many ids the page ends
+-- $1 the last id of the page before  $2 the last id  $3 the size of the page  $4 rows deleted before
+-- $5 the number of target ids after which the page ends
 with
   page as (
     select
@@ -33,7 +34,7 @@ with
 select
   counted.id as "id!",
   counted.resource as "resource!",
-  -- What is stored apart is fetched for these alone.
+  -- Long lists are stored outside the row, and are read for these operations only.
   case
     when counted.rows > 0 then (select operation.target_ids from operation where operation.id = counted.id)
     else '{}'

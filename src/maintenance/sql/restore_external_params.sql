@@ -1,4 +1,4 @@
--- restore_external_params: restores what an operation deleted. The transaction has recorded the restoration, and
+-- restore_external_params: restores the rows that an operation deleted. The transaction has recorded the restoration, and
 -- cannot be committed unless this restores all of its rows.
 --
 -- $1 operation  $2 ids (ascending, each once)

@@ -1,4 +1,4 @@
--- restore_zones: restores what an operation deleted. The transaction has recorded the restoration, and
+-- restore_zones: restores the rows that an operation deleted. The transaction has recorded the restoration, and
 -- cannot be committed unless this restores all of its rows.
 --
 -- $1 operation  $2 ids (ascending, each once)

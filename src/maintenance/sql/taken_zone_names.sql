@@ -1,4 +1,4 @@
--- taken_zone_names: those of the deleted zones whose name another zone of their customer has by now.
+-- taken_zone_names: the deleted zones whose name another zone of their customer has now.
 --
 -- $1 zones
 select
@@ -11,7 +11,7 @@ join zone as other
   and other.deleted_at is null
 where zone.id = any($1)
 union all
--- Two of them have one name if somebody renamed them when they were deleted.
+-- Two deleted zones have one name if somebody renamed one after its deletion.
 select
   zone.id,
   other.id

@@ -8,8 +8,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 pub const TRACE_PARENT: &str = "traceparent";
 pub const TRACE_STATE: &str = "tracestate";
 
-/// Every span of the trace carries the state. These are the sizes that W3C asks everybody to carry;
-/// the library alone would carry one as long as a head may be.
+/// Every span of the trace contains the state. W3C asks every party to pass on states of this size. The
+/// library has no limit of its own.
 const LONGEST_STATE: usize = 512;
 const MOST_MEMBERS: usize = 32;
 
@@ -22,7 +22,7 @@ struct Caller<'a> {
     state: Option<String>,
 }
 
-/// `None` if the caller names no trace, or names it in another form than W3C's.
+/// `None` if the trace of the caller is missing or not in the form of W3C.
 pub fn context(headers: &HeaderMap) -> Option<Context> {
     let caller = Caller { parent: parent(headers)?, state: state(headers) };
     Some(TraceContextPropagator::new().extract(&caller))
@@ -34,7 +34,7 @@ fn parent(headers: &HeaderMap) -> Option<&str> {
     (values.next().is_none() && is_parent(parent)).then_some(parent)
 }
 
-/// The library alone would take shorter ids and signs.
+/// The library would also accept shorter ids and signs.
 fn is_parent(text: &str) -> bool {
     let is_right = |(place, byte): (usize, u8)| match PARENT_DASHES.contains(&place) {
         true => byte == b'-',
@@ -43,8 +43,7 @@ fn is_parent(text: &str) -> bool {
     text.len() >= PARENT_LENGTH && text.bytes().take(PARENT_LENGTH).enumerate().all(is_right)
 }
 
-/// The members of all headers of the name, in their order. `None` if they are too many or too long
-/// to carry.
+/// The members of all headers of the name, in their order. `None` if they are too many or too long.
 fn state(headers: &HeaderMap) -> Option<String> {
     let mut state = String::new();
     for value in headers.get_all(TRACE_STATE) {
@@ -91,7 +90,7 @@ mod tests {
         headers
     }
 
-    /// What spans of a call with these states carry.
+    /// The state in the spans of a call with these headers.
     fn carried(states: &[&str]) -> String {
         let states = states.iter().map(|state| (TRACE_STATE, *state));
         let all: Vec<_> = [(TRACE_PARENT, PARENT)].into_iter().chain(states).collect();

@@ -1,8 +1,7 @@
-//! The variables of OpenTelemetry. What cannot be followed is refused or named in the log: the
-//! library would ignore it in silence.
+//! The variables of OpenTelemetry. An unsupported one is refused or named in the log, because the library
+//! would ignore it silently.
 //!
-//! No message shows a value that may be a secret. Headers are secrets, and an endpoint may contain
-//! one.
+//! No message shows a value that may be a secret. Headers are secrets, and an endpoint may contain one.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -24,8 +23,7 @@ const AUTHORITIES: &str =
     "is not supported: the certificate authorities of the system are trusted, or those of SSL_CERT_FILE";
 const CLIENT_CERTIFICATES: &str = "is not supported: the service has no certificate of its own for the collector";
 
-/// Milliseconds. A delay near 0 would keep a core busy, and a long timeout would hold up the end of
-/// the service.
+/// Milliseconds. A delay near 0 would keep a core busy, and a long timeout would delay the shutdown.
 const DELAY: Rule = Rule::Number(10, 60_000);
 const TIMEOUT: Rule = Rule::Number(1, 60_000);
 
@@ -35,7 +33,7 @@ const BATCH: Rule = Rule::Number(1, 4_096);
 
 const SPAN_LIMIT: Rule = Rule::Number(1, 1_000);
 
-/// Every variable that is followed or refused.
+/// Every variable that is supported or refused.
 const TABLE: &[(&str, Rule)] = &[
     ("OTEL_SDK_DISABLED", Rule::Boolean),
     ("OTEL_TRACES_EXPORTER", Rule::Word(&["otlp", "none"])),
@@ -68,8 +66,8 @@ const TABLE: &[(&str, Rule)] = &[
     ("OTEL_SPAN_LINK_COUNT_LIMIT", SPAN_LIMIT),
 ];
 
-/// The beginnings of other variables of the specification. They change nothing here: metrics are
-/// scraped, and logs go to standard output. The rest of `OTEL_` may be anything: Kubernetes sets
+/// The prefixes of other variables of the specification. They have no effect here: metrics are scraped, and
+/// logs go to standard output. Other variables with `OTEL_` may belong to anybody: Kubernetes sets
 /// `OTEL_COLLECTOR_PORT` for a Service of that name.
 const IGNORED: [&str; 12] = [
     "OTEL_ATTRIBUTE_",
@@ -86,7 +84,7 @@ const IGNORED: [&str; 12] = [
     "OTEL_EXPERIMENTAL_",
 ];
 
-/// The value of `OTEL_BSP_MAX_QUEUE_SIZE` that the library takes if there is none.
+/// The default of the library for `OTEL_BSP_MAX_QUEUE_SIZE`.
 const USUAL_QUEUE: u64 = 2_048;
 
 /// The variables whose names begin with `OTEL_`, without the empty ones.
@@ -114,16 +112,16 @@ impl Variables {
         if self.disabled() || self.is("OTEL_TRACES_EXPORTER", "none") {
             return Ok(None);
         }
-        // The more special one wins.
+        // The more specific one wins.
         let names = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
         Ok(names.into_iter().find(|name| self.get(name).is_some()))
     }
 
-    /// Refuses what cannot be followed.
+    /// Refuses invalid and unsupported variables.
     pub fn validate(&self) -> Result<(), SettingsError> {
         let is_read = |name: &&str| *name != "OTEL_TRACES_SAMPLER_ARG" || self.samples_by_ratio();
         self.check(TABLE.iter().map(|(name, _)| *name).filter(is_read))?;
-        // The library would take the length of the queue in silence.
+        // The library would silently use the length of the queue.
         let number = |name| self.get(name).and_then(|value| value.parse::<u64>().ok());
         let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(USUAL_QUEUE);
         match number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") {
@@ -135,7 +133,7 @@ impl Variables {
         }
     }
 
-    /// The variables that change nothing, although whoever set them may think so.
+    /// The variables that have no effect.
     pub fn ignored(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str).filter(|name| !self.disabled() && self.is_ignored(name))
     }
@@ -181,15 +179,14 @@ mod tests {
         Variables::new(all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
     }
 
-    /// What stops the start with this value beside an endpoint. Empty if nothing does.
+    /// The problem with these values beside an endpoint. Empty if there is none.
     fn problem(all: &[(&str, &str)]) -> String {
         let variables = variables(&[&[ENDPOINT], all].concat());
         let checked = variables.endpoint().and_then(|_| variables.validate());
         checked.map_or_else(|error| error.to_string(), |()| String::new())
     }
 
-    /// For each variable: values that are followed, and values that stop the start with these
-    /// words.
+    /// For each variable: accepted values, and values that stop the start with these words.
     #[rustfmt::skip]
     const CASES: &[(&str, &[&str], &[&str], &str)] = &[
         ("OTEL_SDK_DISABLED", &["false", "TRUE", ""], &["1", "yes"], "must be true or false, and is `"),
@@ -224,7 +221,7 @@ mod tests {
     ];
 
     #[test]
-    fn each_variable_is_followed_or_stops_the_start() {
+    fn each_variable_is_accepted_or_stops_the_start() {
         for (name, right, wrong, words) in CASES {
             for value in *right {
                 assert_eq!(problem(&[(name, value)]), "", "{name}={value}");
@@ -289,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_change_nothing_are_named() {
+    fn variables_without_an_effect_are_named() {
         let ignored = |all: &[(&str, &str)]| variables(all).ignored().map(str::to_owned).collect::<Vec<_>>();
         for name in [
             "OTEL_METRICS_EXPORTER",

@@ -1,4 +1,4 @@
-//! Sends spans, and tells the log when they cannot be sent: the library keeps that to itself.
+//! Sends spans, and logs when they cannot be sent. The library does not log that.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};

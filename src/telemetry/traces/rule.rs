@@ -1,4 +1,4 @@
-//! What the value of a variable must be.
+//! The rule for the value of a variable.
 
 use actix_web::http::Uri;
 use actix_web::http::header::HeaderName;
@@ -7,28 +7,28 @@ use reqwest::Url;
 pub enum Rule {
     Boolean,
     Word(&'static [&'static str]),
-    /// Words separated by commas: the first of these two, and maybe the second.
+    /// Words separated by commas: the first, and optionally the second.
     Words(&'static str, &'static str),
-    /// A whole number from the one to the other.
+    /// A whole number in this range, ends included.
     Number(u64, u64),
     /// A number from 0 to 1.
     Ratio,
     /// At most so many bytes.
     Text(usize),
-    /// Of `http` or `https`.
+    /// With the scheme `http` or `https`.
     Url,
     /// `key=value,key=value`, where each key is the name of a header.
     Headers,
     /// `key=value,key=value`, of at most so many bytes.
     Pairs(usize),
-    /// It must not be set, for this reason.
+    /// It must not be set. The text says why.
     Unsupported(&'static str),
 }
 
 impl Rule {
     /// # Errors
     ///
-    /// Says what is wrong, without the value if that may be a secret.
+    /// Says what is wrong, without a value that may be a secret.
     pub fn check(&self, value: &str) -> Result<(), String> {
         if self.accepts(value) {
             return Ok(());
@@ -81,7 +81,7 @@ impl Rule {
     }
 }
 
-/// Each of the two parsers accepts something that the other refuses. A user and a password would not be sent, but logged at
+/// Each of the two parsers accepts some texts that the other refuses. A user and a password would not be sent, but logged at
 /// the level `trace`.
 fn is_endpoint(text: &str) -> bool {
     let is_http = |uri: Uri| {

@@ -67,9 +67,9 @@ async fn a_second_purge_says_that_another_is_at_work() {
     let contacts = expired_contacts(&database, 3).await;
     let mut first = resting_purge(&database).await;
 
-    let second = run(&database, &["purge", "--older-than", "90d"]).await.refused(&["another purge is at work"]);
+    let second = run(&database, &["purge", "--older-than", "90d"]).await.refused(&["another purge is running"]);
     assert_eq!(second.out, "");
-    run(&database, &["purge", "--older-than", "90d", "--dry-run"]).await.refused(&["another purge is at work"]);
+    run(&database, &["purge", "--older-than", "90d", "--dry-run"]).await.refused(&["another purge is running"]);
     assert_eq!(present(&database.pool, Resource::Contact, &contacts).await, contacts);
 
     interrupt(&first.0);
@@ -92,7 +92,7 @@ async fn an_interrupted_purge_ends_between_batches_and_goes_on_when_it_is_run_ag
 
     let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(output.status.code(), Some(1), "{err}");
-    assert!(err.contains("stopped; what is erased stays erased"), "{err}");
+    assert!(err.contains("stopped; erased rows stay erased"), "{err}");
     let left = present(&database.pool, Resource::Contact, &contacts).await.len();
     assert!(left > 0, "it ends soon");
     assert_eq!(told(&out, "contact"), 50 - left as u64);

@@ -57,7 +57,7 @@ async fn a_name_that_was_taken_meanwhile_keeps_all_rows_deleted() {
     sqlx::query(take).bind(taker).bind(deleted.ids[1]).execute(pool).await.unwrap();
 
     let line = format!("zone {}: its name is taken by the zone {taker}", deleted.ids[1]);
-    deleted.assert_refused(&["in the way of 1\n", &line]).await;
+    deleted.assert_refused(&["1 of the rows cannot be restored:\n", &line]).await;
 
     // Once the other has given it up, it is free.
     deleted.service.world.execute("update zone set name = 'another' where id = $1", taker).await;
@@ -101,7 +101,7 @@ async fn rows_of_a_deleted_customer_stay_deleted() {
         let customer = deleted.family.in_scope(resource);
         deleted.service.world.kill_customer(customer).await;
         let line = format!("{}: its customer {customer} is deleted", deleted.ids[1]);
-        deleted.assert_refused(&["in the way of 2\n", &line]).await;
+        deleted.assert_refused(&["2 of the rows cannot be restored:\n", &line]).await;
     }
 }
 
@@ -129,7 +129,7 @@ async fn external_params_of_a_deleted_entity_stay_deleted(
     sqlx::raw_sql(AssertSqlSafe(delete)).execute(&deleted.service.database.pool).await.unwrap();
 
     let line = format!("external-params {params}: {entity} {id} it is set on is deleted");
-    deleted.assert_refused(&["in the way of 1\n", &line]).await;
+    deleted.assert_refused(&["1 of the rows cannot be restored:\n", &line]).await;
 }
 
 #[rstest]
@@ -167,7 +167,7 @@ async fn rows_that_somebody_holds_for_long_are_given_up_on() {
     let mut holding = deleted.service.database.pool.begin().await.unwrap();
     let hold = "select from contact where id = $1 for update";
     sqlx::query(hold).bind(deleted.ids[0]).execute(&mut *holding).await.unwrap();
-    deleted.assert_refused(&["somebody holds the rows"]).await;
+    deleted.assert_refused(&["somebody locks the rows"]).await;
 }
 
 #[tokio::test]
@@ -180,7 +180,7 @@ async fn rows_that_were_erased_are_named() {
     let deleted = Deleted::rows(Resource::Address, 3).await;
     deleted.service.world.execute("delete from address where id = $1", deleted.ids[2]).await;
     let line = format!("address {}: is erased for good", deleted.ids[2]);
-    deleted.assert_refused(&["in the way of 1\n", &line]).await;
+    deleted.assert_refused(&["1 of the rows cannot be restored:\n", &line]).await;
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ fn a_connection_that_is_not_what_was_asked_for_stops_every_command(#[case] argum
     assert_stopped(&mut with_url(arguments, "?ssl=true"), "CUSTOMER_DELETION__DATABASE__URL: `ssl` is not supported");
     assert_stopped(
         &mut with_url(arguments, "?passwrod=hunter2"),
-        "CUSTOMER_DELETION__DATABASE__URL: has `passwrod`, which is not a parameter that is supported",
+        "CUSTOMER_DELETION__DATABASE__URL: has `passwrod`, which is not a supported parameter",
     );
     assert_stopped(
         with_url(arguments, "").env("PGSSLMODE", "verify_full"),
