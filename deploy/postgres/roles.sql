@@ -221,7 +221,7 @@ grant delete on
   customer, subscriber, sell_plan
   to customer_deletion_maintenance;
 
--- Support: the history, the calls without their keys, the queue, and the names of the customers.
+-- Support: the history, the calls without their keys, the queue, the restorations, and the names of the customers.
 grant select on deletion_history to customer_deletion_support;
 grant select (
   id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, created_at, completed_at
