@@ -1,4 +1,4 @@
--- The migrations that a database has had, whoever ran them.
+-- The migrations that were applied to a database, whoever ran them.
 --
 -- Each migration records its number here as its last statement, and removes it when it is reverted.
 -- So `migrate`, psql and sqlx leave the same record, and the service decides by this table alone

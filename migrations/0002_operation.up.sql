@@ -1,19 +1,19 @@
--- One row for each recorded call: what was asked, by whom, and how it ended.
+-- One row for each recorded call: the request, the requester and the outcome.
 --
 -- It is written in the transaction of the deletion itself. So no row is deleted without its
 -- operation, and no operation succeeds without its rows. There are no foreign keys on purpose: a
 -- call about a customer that does not exist is recorded too, and operations are purged at an age of
 -- their own.
 
--- An enum costs a statement nothing, whereas PostgreSQL reads a check constraint anew in each
--- statement that writes the table. Another word is added with "alter type resource add value".
+-- An enum costs a statement nothing. PostgreSQL parses a check constraint again in each statement
+-- that writes the table. Another word is added with "alter type resource add value".
 create type resource as enum ('contact', 'address', 'external-params', 'zone', 'product');
 
 comment on type resource is 'The resources that the service deletes, by their words in the URL.';
 
--- PostgreSQL reads the text of a check constraint anew in each statement that writes the table. So the
--- rules of an operation are one constraint, and their text is in a function, which a session reads
--- once. A migration changes them with "create or replace function", without reading the table.
+-- PostgreSQL parses a check constraint again in each statement that writes the table. So the rules
+-- of an operation are one constraint, and their text is in a function, which a session parses once.
+-- A migration changes them with "create or replace function", without reading the table.
 create function operation_is_valid(text, uuid[], text, integer, text, timestamp with time zone) returns boolean
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
@@ -26,12 +26,13 @@ declare
 begin
   return cardinality(target_ids) > 0
     and case status
-      -- All or nothing: a success that deleted fewer rows than it was asked for cannot be committed.
+      -- All or nothing: a success that deleted fewer rows than it was asked for cannot be
+      -- committed.
       when 'SUCCESS' then
         deleted_rows = cardinality(target_ids) and error_code is null and completed_at is not null
       when 'FAILURE' then
         deleted_rows = 0 and error_code is not null and completed_at is not null
-      -- It gives its key back: the same call may be sent again.
+      -- It has no key any more: the same call may be sent again.
       when 'INTERNAL_ERROR' then
         deleted_rows = 0 and error_code is not null and completed_at is not null
         and idempotency_key is null
@@ -68,17 +69,17 @@ create table operation (
 create unique index operation_idempotency_key on operation (requester_id, idempotency_key)
   where idempotency_key is not null;
 
--- The list of a requester's operations reads a run of ids for each status and resource, newest first.
--- The condition is true of every row. It keeps the index from statements that do not ask for a
--- resource, like the look-up of an idempotency key: while operations are few, all operations of a
--- requester look to the planner like a short way to one of its keys, and the plan is kept while their
--- number grows.
+-- The list of a requester's operations reads a run of ids for each status and resource, newest
+-- first. The condition is true of every row. It keeps the index from statements that do not ask for
+-- a resource, like the search for an idempotency key. While operations are few, the planner would
+-- read all operations of a requester to find one of its keys, and a session keeps that plan while
+-- their number grows.
 create index operation_by_requester on operation (requester_id, status, resource, id)
   where resource is not null;
 
--- The publication below needs the old status of an updated row in the WAL, and so a replica identity
--- with the status in it. With the full old row as the identity, the idempotency key would be sent. The
--- index above cannot serve, because a replica identity has no condition.
+-- The publication below needs the old status of an updated row in the WAL, and so a replica
+-- identity with the status in it. With the full old row as the identity, the idempotency key would
+-- be sent. The index above cannot serve, because a replica identity has no condition.
 create unique index operation_replica_identity on operation (id, status);
 
 alter table operation replica identity using index operation_replica_identity;
@@ -96,9 +97,9 @@ create trigger operation_ends_once
   when (old.status <> 'OPEN')
   execute function operation_ends_once();
 
--- PostgreSQL stores a long list of ids outside its row. An update that leaves the list as it is does
--- not write it to the WAL again, and the success would be sent without its ids. So the update to a
--- success writes the list anew.
+-- PostgreSQL stores a long list of ids outside its row. An update that leaves the list as it is
+-- does not write it to the WAL again, and the success would be sent without its ids. So the update
+-- to a success writes the list anew.
 create function operation_is_sent_whole() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -116,8 +117,8 @@ create trigger operation_is_sent_whole
 -- Other systems learn of the operations that succeeded, each once, by logical replication
 -- (wal_level = logical). An operation that is recorded as a success is an insert. One that was open
 -- and succeeds is an update, which PostgreSQL sends as an insert too, because its old row does not
--- match the filter. Deletes are not sent: a purge says nothing about the customers' data that was not
--- said before.
+-- match the filter. Deletes are not sent: a purge says nothing about the customers' data that was
+-- not said before.
 create publication customer_deletion
   for table operation (id, requester_id, customer_id, resource, target_ids, status, created_at, completed_at)
   where (status = 'SUCCESS')

@@ -1,4 +1,4 @@
--- Operations that wait would stay open for ever. Let the workers end them first.
+-- Waiting operations would stay open for ever. Let the workers end them first.
 lock table operation_queue in access exclusive mode;
 
 do $$

@@ -1,9 +1,10 @@
--- The operations that are accepted and have not ended.
+-- The accepted operations that have not ended.
 --
 -- A call that prefers not to wait is recorded as an open operation and gets its row here, in one
--- statement. A worker holds the row while it does the operation, and deletes it in the transaction
--- that ends the operation. So an operation without a row here has ended, and one with a row has not.
--- The rows are apart from the operations because they change with each attempt, and are few.
+-- statement. A worker locks the row while it executes the operation, and deletes it in the
+-- transaction that ends the operation. So an operation without a row here has ended, and one with a
+-- row has not. The rows are in a table of their own because they change with each attempt, and are
+-- few.
 --
 -- There is no foreign key: an operation and its row here come and go in the same transactions, and
 -- nobody else writes here.
@@ -23,11 +24,11 @@ create table operation_queue (
 with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, fillfactor = 70);
 
 -- The order of the queue. The condition is true of every row. It keeps the index from statements
--- about one operation: while the queue is empty, reading all of it looks as cheap as the primary key,
--- and the plan is kept while the queue gets long.
+-- about one operation. While the queue is empty, the planner would read all of it instead of using
+-- the primary key, and a session keeps that plan while the queue grows.
 create index operation_queue_turn on operation_queue (turn, operation_id) where turn >= 0;
 
--- The end of a requester's own operations, where its next one goes.
+-- Finds the last operation of a requester. The next one is placed after it.
 create index operation_queue_requester on operation_queue (requester_id, turn);
 
 comment on table operation_queue is 'Operations that wait to be done, or are being done.';

@@ -1,16 +1,16 @@
 -- A deletion is final, except for a restore that is recorded.
 --
 -- A row is live while deleted_at is null, and it is deleted once. Nothing in PostgreSQL stops an
--- update from changing deleted_at, or from taking it back. The functions below do, for every writer.
--- Each table has one of them as an "after update ... when" trigger. PostgreSQL evaluates the
--- condition inside the executor, so an ordinary soft delete never calls the function. Unlike a before
--- trigger, an after trigger adds no lock of its own.
+-- update from changing deleted_at, or from taking it back. The functions below do, for every
+-- writer. Each table has one of them as an "after update ... when" trigger. PostgreSQL evaluates
+-- the condition inside the executor, so an ordinary soft delete never calls the function. Unlike a
+-- before trigger, an after trigger adds no lock of its own.
 --
--- The functions also refuse a deleted_at that is not the time of the transaction. A purge erases rows
--- by that time, so a writer that could choose it could have a row erased at once.
+-- The functions also refuse a deleted_at that is not the time of the transaction. A purge erases
+-- rows by that time, so a writer that could choose it could have a row erased at once.
 --
--- The record of a restore is the only way back. A restoration names the rows that its transaction may
--- restore, and its transaction cannot be committed before all of them are restored.
+-- The record of a restore is the only way back. A restoration names the rows that its transaction
+-- may restore, and its transaction cannot be committed before all of them are restored.
 --
 --   insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids)
 --   select gen_random_uuid(), id, requester_id, customer_id, resource, target_ids
@@ -19,13 +19,14 @@
 --   update contact set deleted_at = null, deleted_by = null
 --   where id = any('<ids>') and deleted_by = '<operation id>';
 --
--- A setting of the session, which any role may change, opens nothing. Products never come back (their
--- documents say so). Tables without deleted_by, which other services delete from, have no way back.
+-- A setting of the session has no effect, because any role may change it. Products are never
+-- restored (their documents say so). Tables without deleted_by, which other services delete from,
+-- have no way back.
 
 -- A table of its own, and not another kind of operation, for two reasons. The service inserts
--- operations, and could give itself the right to undo a deletion; nobody has to grant it this table.
--- And a reader of operations, by a view or a publication, reads deletions: a restore among them would
--- look like a second deletion of the same rows.
+-- operations, and could give itself the right to undo a deletion; nobody has to grant it this
+-- table. And a reader of operations, by a view or a publication, reads deletions: a restore among
+-- them would look like a second deletion of the same rows.
 create table restoration (
   id uuid primary key,
   operation_id uuid not null,
@@ -40,9 +41,9 @@ create table restoration (
   constraint restoration_is_valid check (resource <> 'product')
 );
 
--- The rows that the current transaction may restore. Each restoration empties it before the commit, so
--- a transaction finds here only what it inserted itself. A guard that searched restored_ids instead
--- would read the whole list for each of its rows.
+-- The rows that the current transaction may restore. Each restoration empties it before the commit,
+-- so a transaction finds here only what it inserted itself. A guard that searched restored_ids
+-- instead would read the whole list for each of its rows.
 create unlogged table restored_row (
   operation_id uuid,
   id uuid,
@@ -192,10 +193,11 @@ revoke execute on function
 comment on function deleted_once() is 'Refuses a deletion at another time than now(), and to change or take back one.';
 comment on function deleted_until_restored() is 'Like deleted_once(), but lets a deletion be taken back by the transaction that records the restoration of its operation.';
 
--- Other systems learn of restores, each once, by logical replication. This publication is apart from
--- that of the deletions: a subscriber to deletions has no table for restores, and would stop at the
--- first one. A subscription to both gets them in the order of their commits, so that a deletion
--- always comes before its restore. Deletes are not sent: a purge of the record undoes nothing.
+-- Other systems learn of restores, each once, by logical replication. This publication is apart
+-- from that of the deletions: a subscriber to deletions has no table for restores, and would stop
+-- at the first one. A subscription to both gets them in the order of their commits, so that a
+-- deletion always comes before its restore. Deletes are not sent: a purge of the record undoes
+-- nothing.
 create publication customer_deletion_restorations
   for table restoration (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_at)
   with (publish = 'insert');

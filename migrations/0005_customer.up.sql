@@ -1,4 +1,4 @@
--- The tree of customers. Other services write it. This service reads it, and holds rows while it
+-- The tree of customers. Other services write it. This service reads it, and locks rows while it
 -- deletes.
 
 create table customer (
@@ -14,10 +14,10 @@ create table customer (
   -- product_allocation refers to it, so that the deletion of a customer reaches its allocations.
   constraint customer_live_key unique (id, live),
 
-  -- The index by which a parent finds its children. Its uniqueness says nothing about the data (id
-  -- alone is unique), but makes parent_id and live part of the row's key for PostgreSQL. A deletion
-  -- that holds its customers "for key share" then keeps a re-parenting or a deletion of them waiting,
-  -- but not an update of a name.
+  -- The index finds the children of a parent. Its uniqueness says nothing about the data (id alone
+  -- is unique), but makes parent_id and live part of the row's key for PostgreSQL. A deletion that
+  -- locks its customers "for key share" then makes a re-parenting or a deletion of them wait, but
+  -- not an update of a name.
   constraint customer_parent_key unique (parent_id, id)
 );
 
@@ -37,9 +37,9 @@ create trigger customer_deleted_once
 
 -- A check constraint sees one row, and a longer cycle takes two. Two re-parentings at the same time
 -- could each see a tree in which the other has not happened, and close a cycle together. So each of
--- them first counts itself here: the second waits for the first. One whose snapshot is older than the
--- first one's commit (repeatable read) fails with 40001 and is tried again. Inserts do not wait: a
--- cycle of new rows is inserted whole in one transaction, which sees it.
+-- them first counts itself here: the second waits for the first. One whose snapshot is older than
+-- the first one's commit (repeatable read) fails with 40001 and is tried again. Inserts do not
+-- wait: a cycle of new rows is inserted whole in one transaction, which sees it.
 create table customer_tree (
   only_row boolean primary key default true,
   re_parentings bigint not null default 0,
@@ -103,10 +103,10 @@ create constraint trigger customer_has_no_cycle_on_update
   when (new.parent_id is distinct from old.parent_id and new.parent_id is not null)
   execute function customer_has_no_cycle();
 
--- Each table that knows of deletion has a view of its live rows, for readers who should not have to
--- think of the filter. The view reads with its owner's rights: a role can be granted the live rows
--- and not the table. With the barrier, no function of the reader sees a deleted row before the filter
--- has dropped it. A column that is added to the table later is not in the view until it is added there.
+-- Each table with soft deletion has a view of its live rows, for readers who might forget the
+-- filter. The view reads with its owner's rights: a role can be granted the live rows and not the
+-- table. With the barrier, no function of the reader sees a deleted row before the filter has
+-- dropped it. A column that is added to the table later is not in the view until it is added there.
 create view live_customer with (security_barrier) as
 select
   customer.id,

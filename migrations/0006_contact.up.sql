@@ -1,4 +1,4 @@
--- The people by whom a customer can be reached.
+-- The contact persons of a customer.
 --
 -- No index mentions deleted_at. One that did, in its columns or in its predicate, would turn every
 -- soft delete from a HOT update (which writes no index) into one that writes every index. The free
@@ -30,8 +30,8 @@ create table contact (
   deleted_at timestamptz,
   deleted_by uuid,
 
-  -- One constraint, because each one costs every deletion 2 microseconds. A contact has a phone, and
-  -- a live one has no deleter.
+  -- One constraint, because each one costs every deletion 2 microseconds. A contact has a phone,
+  -- and a live one has no deleter.
   constraint contact_is_valid check (
     (landline is not null or mobile is not null)
     and (deleted_by is null or deleted_at is not null)

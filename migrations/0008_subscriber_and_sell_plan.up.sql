@@ -1,10 +1,10 @@
--- The two things, besides a sub-customer, on which external params can be set. Other services write
--- them.
+-- The two entities, besides a sub-customer, on which external params can be set. Other services
+-- write them.
 --
--- PostgreSQL lets a role lock a row only if it may update one of its columns. The service holds
--- subscribers and sell plans while it deletes the external params that are set on them, and must not
--- change them. So it is granted the column "held", and no other: the column takes no value but null.
--- (Customers have such a column already: "live" is generated, and takes nothing but its default.)
+-- PostgreSQL lets a role lock a row only if it may update one of its columns. The service locks
+-- subscribers and sell plans while it deletes the external params that are set on them, and must
+-- not change them. So it is granted the column "held", and no other: the column is always null.
+-- (Customers have such a column already: "live" is generated, and takes only its default.)
 
 create table subscriber (
   id uuid primary key,

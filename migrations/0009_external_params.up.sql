@@ -1,5 +1,5 @@
--- The values that a customer keeps, under a name, about one of its sub-customers, subscribers or sell
--- plans.
+-- The values that a customer keeps, under a name, about one of its sub-customers, subscribers or
+-- sell plans.
 
 create table external_params (
   id uuid primary key,
@@ -24,7 +24,8 @@ create table external_params (
 
 create index external_params_customer_id_idx on external_params (customer_id);
 
--- Two of the three are null in every row, and nobody looks for a null: the predicates keep them out.
+-- Two of the three are null in every row, and no query searches for a null. The predicates leave
+-- them out.
 create index external_params_sub_customer_id_idx on external_params (sub_customer_id) where sub_customer_id is not null;
 create index external_params_subscriber_id_idx on external_params (subscriber_id) where subscriber_id is not null;
 create index external_params_sell_plan_id_idx on external_params (sell_plan_id) where sell_plan_id is not null;

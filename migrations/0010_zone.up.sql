@@ -1,4 +1,4 @@
--- Sets of networks that a customer charges alike.
+-- Sets of networks for which a customer charges the same.
 
 create table zone (
   id uuid primary key,
@@ -22,9 +22,9 @@ create table zone (
 ) with (fillfactor = 90);
 
 -- A name belongs to one live zone of a customer, and is free again once that zone is deleted. This
--- index mentions deleted_at, so deleting a zone is never a HOT update: the price of the rule. It also
--- finds a customer's live zones. Only the erasure of a customer looks for all of them, and it reads
--- the table: another index would be written by every deletion.
+-- index mentions deleted_at, so deleting a zone is never a HOT update. It also finds a customer's
+-- live zones. Only the erasure of a customer searches for all of them, and it reads the table:
+-- every deletion would have to write another index.
 create unique index zone_live_name_key on zone (customer_id, name) where deleted_at is null;
 
 create trigger zone_deleted_once

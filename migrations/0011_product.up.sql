@@ -1,21 +1,21 @@
 -- Products, and the sub-customers to which they are allocated.
 --
--- No writer may break this rule: there is no live allocation of a deleted product. A look before the
--- update cannot keep it, whichever side looks, because each side can finish between the other's look
--- and its commit. A foreign key can: PostgreSQL checks it against what is committed, for every writer
--- and every statement.
+-- No writer may break this rule: there is no live allocation of a deleted product. A check before
+-- the update cannot enforce it, because the other side can commit between the check and the update.
+-- A foreign key can: PostgreSQL checks it against committed rows, for every writer and every
+-- statement.
 --
 --   product.live                 true while the product is live, else null
 --   product_allocation.live      true while the allocation is live, else null
---   (product_id, live)           refers to product (id, live), and says nothing while live is null
+--   (product_id, live)           refers to product (id, live), and is not checked while live is null
 --
--- Deleting an allocated product is therefore a foreign key violation (23503), and so is allocating a
--- deleted one.
+-- Deleting an allocated product is therefore a foreign key violation (23503), and so is allocating
+-- a deleted one.
 --
 -- An allocation is live while it is not detached and its customer is live. The second half follows
--- the customer by another foreign key: (customer_id, customer_live) refers to customer (id, live), and
--- "on update cascade" carries the deletion of a customer over. So customer_live is always true to the
--- customer.
+-- the customer by another foreign key: (customer_id, customer_live) refers to customer (id, live),
+-- and "on update cascade" passes on the deletion of a customer. So customer_live always agrees with
+-- the customer.
 
 create type renewal_interval as enum (
   'DAILY', 'WEEKLY', 'MONTHLY', 'QUARTERLY', 'SEMI_ANNUALLY', 'ANNUALLY', 'ONE_TIME'
@@ -36,8 +36,8 @@ create table product (
   deleted_by uuid,
   live boolean generated always as (case when deleted_at is null then true end) stored,
 
-  -- The name has 1 to 255 characters, the cost is not negative, the currency is three capitals, and a
-  -- live product has no deleter.
+  -- The name has 1 to 255 characters, the cost is not negative, the currency is three capitals, and
+  -- a live product has no deleter.
   constraint product_is_valid check (
     length(name) between 1 and 255
     and cost >= 0
@@ -49,7 +49,7 @@ create table product (
 ) with (fillfactor = 90);
 
 -- A name belongs to one live product of a customer, and is free again once that product is deleted.
--- As for zones, only the erasure of a customer would want another index by customer.
+-- As for zones, only the erasure of a customer would use another index by customer.
 create unique index product_live_name_key on product (customer_id, name) where deleted_at is null;
 
 create trigger product_deleted_once
@@ -105,7 +105,7 @@ create table product_allocation (
     foreign key (product_id, live) references product (id, live)
 );
 
--- The two foreign keys look here when a product or a customer is deleted.
+-- The two foreign keys search here when a product or a customer is deleted.
 create index product_allocation_product_id_live_idx on product_allocation (product_id, live);
 create index product_allocation_customer_id_idx on product_allocation (customer_id, customer_live);
 

@@ -1,9 +1,10 @@
--- One row for everything that is deleted: who deleted it, when, in which call, and with what else.
+-- One row for each deleted row: who deleted it, when, in which call, and with what else.
 --
 -- The view reads with its owner's rights, and has no personal data in it. Each branch of it is one
--- plain table without a condition: a search by id, or by a list of ids, then goes through the primary
--- key of each, and a search that names the resource through that of one alone. No index leads from
--- an operation to its rows, because every deletion would write it; the operation's own list does.
+-- plain table without a condition: a search by id, or by a list of ids, then uses the primary key
+-- of each, and a search that names the resource uses only one of them. There is no index from an
+-- operation to its rows, because every deletion would have to write it. The operation has a list of
+-- its rows.
 create view deletion_history as
 select
   deleted.resource,
