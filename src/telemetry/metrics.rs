@@ -119,10 +119,7 @@ fn describe() {
         SHARED_CALLS,
         "Calls of shared statements: done in the statement, or executed alone because a row was locked or missing."
     );
-    describe_counter!(
-        RETRIES,
-        "Retries, by the SQLSTATE of the failed try; without one, the connection broke."
-    );
+    describe_counter!(RETRIES, "Retries, by the SQLSTATE of the failed try; without one, the connection broke.");
     describe_histogram!(STATEMENT_DURATION, "Time from sending a statement to its result, or to its cancellation.");
     describe_counter!(ACCEPTED, "Calls that were accepted for later execution.");
     describe_counter!(

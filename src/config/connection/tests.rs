@@ -153,7 +153,10 @@ fn parameters_that_would_be_ignored_are_refused() {
         ("options[jit]=off", "has `options[jit]`, which is not a supported parameter"),
         ("%3Ahunter2%3A=1", "has a parameter whose name is not a word"),
         ("statement-cache-capacity=many", "`statement-cache-capacity` must be a whole number"),
-        ("connect_timeout=10", "`connect_timeout` is not supported: remove it; CUSTOMER_DELETION__DATABASE__DEADLINE_MS"),
+        (
+            "connect_timeout=10",
+            "`connect_timeout` is not supported: remove it; CUSTOMER_DELETION__DATABASE__DEADLINE_MS",
+        ),
         ("application_name=x", "`application_name` is not supported"),
         ("keepalives=1", "`keepalives` is not supported"),
         ("channel_binding=require", "`channel_binding` is supported only as `disable` or `prefer`"),
