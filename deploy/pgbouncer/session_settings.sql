@@ -7,9 +7,12 @@
 --
 -- Open connections keep their settings. To replace them, run RECONNECT in PgBouncer's console.
 
--- Statements are planned once, for a few rows found by an index, whatever the tables contain at that time.
+-- Statements are planned once, for a few rows found by an index, whatever the tables contain at that time. An index is
+-- read in the order of the ids, so that overlapping lists never deadlock.
 alter role :"role" set plan_cache_mode = 'force_generic_plan';
 alter role :"role" set enable_seqscan = 'off';
+alter role :"role" set enable_bitmapscan = 'off';
+alter role :"role" set enable_indexscan = 'on';
 alter role :"role" set jit = 'off';
 
 -- Four fifths, three fifths and four fifths of DATABASE__DEADLINE_MS (2500).

@@ -166,6 +166,9 @@ grant select (id, customer_id, sub_customer_id, subscriber_id, sell_plan_id, del
   to customer_deletion_service;
 grant select (product_id, live) on product_allocation to customer_deletion_service;
 
+-- A shared statement updates rows at the places where it locked them.
+grant select (ctid) on contact, address, external_params, zone to customer_deletion_service;
+
 -- It deletes rows.
 grant update (deleted_at, deleted_by) on contact, address, external_params, zone, product to customer_deletion_service;
 

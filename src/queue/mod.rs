@@ -25,7 +25,7 @@ use crate::error::{Code, Error};
 use crate::operation::{Deletion, Status, Stored};
 use crate::repository::database::Database;
 use crate::repository::statements::{Attempt, Record, decode, delete, find_operation, inspect};
-use crate::repository::{ATTEMPTS, Repository};
+use crate::repository::{ATTEMPTS, Repository, rollbacks};
 use crate::telemetry::metrics;
 
 /// What a transaction may take beside its longest statement.
@@ -339,16 +339,27 @@ async fn in_held_transaction(
 
 /// As a call is judged, but that the operation is recorded already. None where what it is about keeps changing.
 async fn delete_or_judge(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, sqlx::Error> {
+    if rollbacks::is_long(deletion)
+        && let Some(end) = refusal(connection, deletion).await?
+    {
+        return Ok(Some(end));
+    }
     for _ in 0..ATTEMPTS {
         if let Attempt::Deleted(rows) = try_to_delete(connection, deletion).await? {
             return End::success(rows).map(Some);
         }
-        let findings = inspect(connection, deletion).await?;
-        if let Some(refusal) = judge(deletion.resource, findings) {
-            return Ok(Some(End::failure(Status::Failure, refusal.code, refusal.failed_ids)));
+        if let Some(end) = refusal(connection, deletion).await? {
+            return Ok(Some(end));
         }
     }
     Ok(None)
+}
+
+/// `None` if nothing refuses the call.
+async fn refusal(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, sqlx::Error> {
+    let findings = inspect(connection, deletion).await?;
+    let refusal = judge(deletion.resource, findings);
+    Ok(refusal.map(|refusal| End::failure(Status::Failure, refusal.code, refusal.failed_ids)))
 }
 
 /// In a savepoint: the statement may fail because a product was allocated while it ran, and the transaction goes on to say so.
@@ -357,7 +368,7 @@ async fn try_to_delete(connection: &mut PgConnection, deletion: &Deletion) -> Re
     let attempt = delete(&mut savepoint, deletion, Record::IsOpen).await?;
     match attempt {
         Attempt::Deleted(_) => savepoint.commit().await?,
-        Attempt::NotEligible | Attempt::Replayed => savepoint.rollback().await?,
+        Attempt::NotEligible | Attempt::InPart | Attempt::Replayed => savepoint.rollback().await?,
     }
     Ok(attempt)
 }

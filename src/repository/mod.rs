@@ -1,8 +1,8 @@
 //! The deletion and its record, in PostgreSQL.
 //!
-//! A call that succeeds is one statement (`sql/delete_*.sql`): it walks from the customer up to the requester, holds both,
-//! locks the rows in order, deletes them if it got every one, and records the operation. A statement is a transaction, so
-//! rows and operation agree whatever happens.
+//! A call that succeeds is one statement (`sql/delete_*.sql`): it walks from the customer up to the requester, locks both,
+//! deletes the rows in the order of their ids, and records the operation. A statement is a transaction, so rows and operation
+//! agree whatever happens. If some rows cannot be deleted, it fails and the others are rolled back: see `rollbacks`.
 //!
 //! A call that does not go through pays for a second look (`sql/inspect_*.sql`), whose findings [`crate::eligibility`] judges,
 //! and for the record of the refusal. If by then nothing stands in the way any more, the deletion is tried again.
@@ -12,6 +12,7 @@
 
 pub mod database;
 mod listing;
+pub mod rollbacks;
 mod sharing;
 pub mod statements;
 mod validation;
@@ -36,6 +37,7 @@ use self::database::Database;
 use self::database::role::{self, Role};
 use self::database::schema_gate::Trust;
 use self::database::session_settings::Wanted;
+use self::rollbacks::Rollbacks;
 use self::sharing::{Reached, Sharing};
 use self::statements::{Attempt, Failure, Record, Recorded, SchemaCheck};
 use crate::config;
@@ -57,6 +59,7 @@ pub struct Repository {
     /// Where deletions queue; none where each waits for a session by itself.
     sharing: Option<Sharing>,
     session_settings: Arc<Wanted>,
+    rollbacks: Rollbacks,
     /// Whether schema and sessions were found to be as wanted. Until they were, no call touches a table.
     pub(crate) schema_fits: Arc<Trust>,
     allow_owner: bool,
@@ -82,6 +85,7 @@ impl Repository {
             database,
             sharing,
             session_settings: Arc::new(Wanted::new(settings)),
+            rollbacks: Rollbacks::default(),
             schema_fits: Arc::default(),
             allow_owner: settings.allow_owner,
             most_waiting: i64::from(queue.max_waiting),
@@ -188,7 +192,8 @@ impl Repository {
         };
         let outcome = self.database.run(deadline, |connection| {
             let deletion = Arc::clone(deletion);
-            Box::pin(async move { delete_or_refuse(connection, &deletion).await })
+            let rollbacks = self.rollbacks.clone();
+            Box::pin(async move { delete_or_refuse(connection, &deletion, &rollbacks).await })
         });
         outcome.await?.ok_or_else(|| {
             Error::Unavailable("what the call is about keeps changing, or is not decided yet".to_owned())
@@ -285,19 +290,42 @@ fn count(deletion: &Deletion, outcome: &Outcome) {
 }
 
 /// None when what the call is about kept changing, or is not decided yet.
-async fn delete_or_refuse(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
+async fn delete_or_refuse(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    rollbacks: &Rollbacks,
+) -> Result<Option<Outcome>, sqlx::Error> {
+    if rollbacks.must_inspect(deletion)
+        && let Some(outcome) = replay_or_refuse(connection, deletion).await?
+    {
+        return Ok(Some(outcome));
+    }
     for _ in 0..ATTEMPTS {
         match statements::delete(connection, deletion, Record::IsMade).await? {
             Attempt::Deleted(_) => return Ok(Some(own_outcome(deletion, None))),
             Attempt::Replayed => return replay(connection, deletion).await,
+            Attempt::InPart => rollbacks.remember(deletion.requester_id),
             Attempt::NotEligible => {}
         }
-        let findings = statements::inspect(connection, deletion).await?;
-        if let Some(refusal) = judge(deletion.resource, findings) {
-            return refuse(connection, deletion, refusal).await;
+        if let Some(outcome) = replay_or_refuse(connection, deletion).await? {
+            return Ok(Some(outcome));
         }
     }
     Ok(None)
+}
+
+/// The outcome that is recorded under the call's key, or else a refusal. `None` if nothing refuses the call.
+async fn replay_or_refuse(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, sqlx::Error> {
+    if deletion.idempotency_key.is_some()
+        && let Some(outcome) = replay(connection, deletion).await?
+    {
+        return Ok(Some(outcome));
+    }
+    let findings = statements::inspect(connection, deletion).await?;
+    match judge(deletion.resource, findings) {
+        Some(refusal) => refuse(connection, deletion, refusal).await,
+        None => Ok(None),
+    }
 }
 
 pub(crate) fn own_outcome(deletion: &Deletion, refusal: Option<Code>) -> Outcome {

@@ -16,15 +16,12 @@ use crate::schema::Applied;
 pub enum Attempt {
     /// Every row is deleted, so many, and the operation is recorded.
     Deleted(i64),
-    /// An earlier operation stands under the same idempotency key; nothing was changed.
+    /// The id or the idempotency key belongs to an earlier operation; nothing was changed.
     Replayed,
-    /// Not every row could be had; nothing was changed.
+    /// No row could be deleted, or the product is allocated.
     NotEligible,
-}
-
-struct AttemptRow {
-    deleted_rows: i64,
-    replayed: Option<Uuid>,
+    /// Some rows could not be deleted. The others are rolled back, or must be if the operation was open.
+    InPart,
 }
 
 /// Whether there is a record of the call.
@@ -40,8 +37,7 @@ macro_rules! attempt {
     ($file:literal, $connection:expr, $deletion:expr, $record:expr) => {
         observed(
             $file,
-            sqlx::query_file_as!(
-                AttemptRow,
+            sqlx::query_file_scalar!(
                 $file,
                 $deletion.operation_id,
                 $deletion.requester_id,
@@ -72,10 +68,11 @@ pub async fn delete(
         Resource::Product => attempt!("src/repository/sql/delete_products.sql", connection, deletion, record),
     };
     match row {
-        Ok(AttemptRow { deleted_rows: rows @ 1.., .. }) => Ok(Attempt::Deleted(rows)),
-        Ok(AttemptRow { replayed: Some(_), .. }) => Ok(Attempt::Replayed),
-        Ok(AttemptRow { replayed: None, .. }) => Ok(Attempt::NotEligible),
-        // The id or the key was taken while this statement ran.
+        Ok(0) => Ok(Attempt::NotEligible),
+        Ok(rows) if rows == deletion.targets.count() as i64 => Ok(Attempt::Deleted(rows)),
+        Ok(_) => Ok(Attempt::InPart),
+        // The table of operations takes a success with all of its rows only.
+        Err(error) if violates(&error, &["operation_is_valid"]) => Ok(Attempt::InPart),
         Err(error) if violates(&error, &["operation_pkey", "operation_idempotency_key"]) => Ok(Attempt::Replayed),
         Err(error) if was_taken_into_use(&error, deletion.resource) => Ok(Attempt::NotEligible),
         Err(error) => Err(error),
@@ -92,7 +89,8 @@ macro_rules! share {
                 &$calls.requesters,
                 &$calls.customers,
                 &$calls.targets,
-                &$calls.operation_of_target,
+                &$calls.firsts,
+                &$calls.lasts,
             )
             .fetch_all($connection),
         )
@@ -123,8 +121,11 @@ struct Calls {
     operations: Vec<Uuid>,
     requesters: Vec<Uuid>,
     customers: Vec<Uuid>,
+    /// Those of the first call, then those of the second …
     targets: Vec<Uuid>,
-    operation_of_target: Vec<Uuid>,
+    /// The positions of the first and the last target of each call, counted from 1.
+    firsts: Vec<i32>,
+    lasts: Vec<i32>,
 }
 
 impl Calls {
@@ -134,8 +135,9 @@ impl Calls {
             calls.operations.push(deletion.operation_id);
             calls.requesters.push(deletion.requester_id);
             calls.customers.push(deletion.customer_id);
+            calls.firsts.push(calls.targets.len() as i32 + 1);
             calls.targets.extend(deletion.targets.as_slice());
-            calls.operation_of_target.resize(calls.targets.len(), deletion.operation_id);
+            calls.lasts.push(calls.targets.len() as i32);
         }
         calls
     }

@@ -9,11 +9,15 @@ use crate::config::{self, SessionSettings};
 use crate::schema;
 
 /// How a session plans its statements.
-pub const PLANNING: [(&str, &str); 3] = [
+pub const PLANNING: [(&str, &str); 5] = [
     // Planning anew for each list of ids would cost a third of the throughput.
     ("plan_cache_mode", "force_generic_plan"),
     // A plan that is made while a table is new, and small, is kept while it grows.
     ("enable_seqscan", "off"),
+    // Rows are locked in the order in which the plan visits them. An index is read in the order of the ids, and a bitmap of it
+    // in that of the table, where overlapping lists would deadlock.
+    ("enable_bitmapscan", "off"),
+    ("enable_indexscan", "on"),
     // Every statement is about a few rows, whatever the planner may guess.
     ("jit", "off"),
 ];

@@ -1,74 +1,52 @@
 -- delete_contacts: deletes contacts of a sub-customer and records the operation, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 contacts (ascending, each once)  $5 idempotency key or null
--- $6 whether the operation is recorded already, as open: then who calls ends it, in the same transaction
+-- $6 whether the operation is already recorded as open: then the caller ends it, in the same transaction
 with recursive
-  -- From the customer up to the requester, and no further than a sub-customer may be away.
+  -- From the customer up to the requester, one customer at a time. Each is locked as it is reached, until this transaction
+  -- ends: whoever wants to re-parent or delete one of them waits. The walk goes on from the locked version of the row, so a
+  -- customer that was moved or deleted just before does not count.
   path (id, parent_id, depth) as (
-    select customer.id, customer.parent_id, 0
-    from customer
-    where customer.id = $3
-      and customer.deleted_at is null
+    select null::uuid, $3::uuid, -1
     union all
-    select customer.id, customer.parent_id, path.depth + 1
+    select step.id, step.parent_id, path.depth + 1
     from path
-    join customer on customer.id = path.parent_id
+    cross join lateral (
+      select customer.id, customer.parent_id
+      from customer
+      where customer.id = path.parent_id
+        -- "is true" keeps this a filter, here and below: as an index condition it could read everything of a customer.
+        and (customer.id = $2 or customer.parent_id = $2) is true
+        and customer.deleted_at is null
+      for key share
+    ) as step
     where path.depth < 1
-      and customer.deleted_at is null
   ),
-  -- An earlier call under the same key has the answer; this one changes nothing.
-  replayed as materialized (
-    select operation.id
-    from operation
-    where operation.requester_id = $2
-      and operation.idempotency_key = $5
-  ),
-  -- The two customers of the path, held as they are until this transaction ends: whoever wants to re-parent or delete one
-  -- of them waits. A row that has changed since the path was walked no longer matches it, and falls out.
-  scope as materialized (
-    select customer.id
-    from path
-    join customer on customer.id = path.id
-    where customer.id in ($2, $3)
-      and customer.parent_id is not distinct from path.parent_id
-      and customer.deleted_at is null
-      and exists (select from path where path.depth = 1 and path.id = $2)
-      and not exists (select from replayed)
-    order by customer.id
-    for key share of customer
-  ),
-  -- Locked in the order of their ids, so that calls over the same rows wait for each other instead of deadlocking. The
-  -- count comes first: nothing waits for a row before the customers are held.
-  target as materialized (
-    select contact.id
-    from contact
-    where (select count(*) from scope) = 2
-      and contact.id = any($4)
-      -- "is true" keeps this a filter: as an index condition it makes the planner read everything of the customer.
-      and (contact.customer_id = $3) is true
-      and contact.deleted_at is null
-    order by contact.id
-    for no key update
-  ),
+  -- One pass checks, locks and updates the rows. It waits for no row before the customers are locked. The index gives the rows
+  -- in the order of their ids, so that calls over the same rows wait for each other instead of deadlocking: the settings of the
+  -- session leave the planner no other way.
   deleted as (
     update contact
     set deleted_at = now(), deleted_by = $1
-    where (select count(*) from target) = cardinality($4)
+    where exists (select from path where path.depth = 1 and path.id = $2)
       and contact.id = any($4)
-      and (contact.customer_id = $3) is true
+      and (contact.customer_id = $3 and contact.deleted_at is null) is true
     returning contact.id
   ),
-  -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.
+  counted as materialized (
+    select count(*) as rows
+    from deleted
+  ),
+  -- The table's own check compares deleted_rows with the number of ids. So a list of which some rows could not be deleted is an
+  -- error, which rolls back the others.
   recorded as (
     insert into operation (
       id, requester_id, customer_id, resource, target_ids, status, deleted_rows, idempotency_key, completed_at
     )
-    select $1, $2, $3, 'contact', $4, 'SUCCESS', count(deleted.id), $5, clock_timestamp()
-    from deleted
-    where not $6
-    having count(deleted.id) > 0
-    returning operation.id
+    select $1, $2, $3, 'contact', $4, 'SUCCESS', counted.rows, $5, clock_timestamp()
+    from counted
+    where counted.rows > 0
+      and not $6
   )
-select
-  (select count(*) from deleted) as "deleted_rows!",
-  (select replayed.id from replayed) as "replayed: uuid::Uuid"
+select counted.rows as "deleted_rows!"
+from counted

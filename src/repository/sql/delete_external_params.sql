@@ -1,16 +1,9 @@
 -- delete_external_params: deletes external params of the requester and records the operation, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 instances (ascending, each once)  $5 idempotency key or null
--- $6 whether the operation is recorded already, as open: then who calls ends it, in the same transaction
+-- $6 whether the operation is already recorded as open: then the caller ends it, in the same transaction
 with
-  -- An earlier call under the same key has the answer; this one changes nothing.
-  replayed as materialized (
-    select operation.id
-    from operation
-    where operation.requester_id = $2
-      and operation.idempotency_key = $5
-  ),
-  -- At depth 0 the customer is the requester, and there is no path to walk. It is held until this transaction ends: whoever
+  -- At depth 0 the customer is the requester, and there is no path to walk. It is locked until this transaction ends: whoever
   -- wants to delete it waits.
   scope as materialized (
     select customer.id
@@ -18,93 +11,81 @@ with
     where customer.id = $3
       and $3 = $2
       and customer.deleted_at is null
-      and not exists (select from replayed)
     for key share
   ),
-  -- What the instances are set on, as far as it is the customer's own, held like the customer and before any instance: an
-  -- entity that is moved or deleted meanwhile falls out.
+  -- The entities that the instances are set on, as far as they are the customer's own. They are locked like the customer, and
+  -- before any instance: an entity that is moved or deleted meanwhile does not count.
+  found as materialized (
+    select external_params.sub_customer_id, external_params.subscriber_id, external_params.sell_plan_id
+    from external_params
+    where external_params.id = any($4)
+      and (external_params.customer_id = $3) is true
+  ),
   own_sub_customer as materialized (
     select customer.id
     from customer
-    where customer.id = any (array(
-        select external_params.sub_customer_id
-        from external_params
-        where external_params.id = any($4)
-          and (external_params.customer_id = $3) is true
-      ))
+    where customer.id = any (array(select found.sub_customer_id from found))
       and (customer.parent_id = $3) is true
       and customer.deleted_at is null
-      and (select count(*) from scope) = 1
+      and exists (select from scope)
     order by customer.id
     for key share
   ),
   own_subscriber as materialized (
     select subscriber.id
     from subscriber
-    where subscriber.id = any (array(
-        select external_params.subscriber_id
-        from external_params
-        where external_params.id = any($4)
-          and (external_params.customer_id = $3) is true
-      ))
+    where subscriber.id = any (array(select found.subscriber_id from found))
       and (subscriber.customer_id = $3) is true
       and subscriber.deleted_at is null
-      and (select count(*) from scope) = 1
+      and exists (select from scope)
     order by subscriber.id
     for share
   ),
   own_sell_plan as materialized (
     select sell_plan.id
     from sell_plan
-    where sell_plan.id = any (array(
-        select external_params.sell_plan_id
-        from external_params
-        where external_params.id = any($4)
-          and (external_params.customer_id = $3) is true
-      ))
+    where sell_plan.id = any (array(select found.sell_plan_id from found))
       and (sell_plan.customer_id = $3) is true
       and sell_plan.deleted_at is null
-      and (select count(*) from scope) = 1
+      and exists (select from scope)
     order by sell_plan.id
     for share
   ),
-  -- Locked in the order of their ids, so that calls over the same rows wait for each other instead of deadlocking. The
-  -- count comes first: nothing waits for a row before the customer is held.
-  target as materialized (
-    select external_params.id
-    from external_params
-    where (select count(*) from scope) = 1
-      and external_params.id = any($4)
-      -- "is true" keeps this a filter: as an index condition it makes the planner read everything of the customer.
-      and (external_params.customer_id = $3) is true
-      and external_params.deleted_at is null
-      and (
-        external_params.sub_customer_id in (select own_sub_customer.id from own_sub_customer)
-        or external_params.subscriber_id in (select own_subscriber.id from own_subscriber)
-        or external_params.sell_plan_id in (select own_sell_plan.id from own_sell_plan)
-      )
-    order by external_params.id
-    for no key update
-  ),
+  -- One pass checks, locks and updates the rows. It waits for no row before the entities are locked. The index gives the rows
+  -- in the order of their ids, so that calls over the same rows wait for each other instead of deadlocking: the settings of the
+  -- session leave the planner no other way.
   deleted as (
     update external_params
     set deleted_at = now(), deleted_by = $1
-    where (select count(*) from target) = cardinality($4)
+    where (select count(*) from own_sub_customer)
+        + (select count(*) from own_subscriber)
+        + (select count(*) from own_sell_plan) > 0
       and external_params.id = any($4)
-      and (external_params.customer_id = $3) is true
+      and (
+        external_params.customer_id = $3
+        and external_params.deleted_at is null
+        and (
+          external_params.sub_customer_id = any (array(select own_sub_customer.id from own_sub_customer))
+          or external_params.subscriber_id = any (array(select own_subscriber.id from own_subscriber))
+          or external_params.sell_plan_id = any (array(select own_sell_plan.id from own_sell_plan))
+        )
+      ) is true
     returning external_params.id
   ),
-  -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.
+  counted as materialized (
+    select count(*) as rows
+    from deleted
+  ),
+  -- The table's own check compares deleted_rows with the number of ids. So a list of which some rows could not be deleted is an
+  -- error, which rolls back the others.
   recorded as (
     insert into operation (
       id, requester_id, customer_id, resource, target_ids, status, deleted_rows, idempotency_key, completed_at
     )
-    select $1, $2, $3, 'external-params', $4, 'SUCCESS', count(deleted.id), $5, clock_timestamp()
-    from deleted
-    where not $6
-    having count(deleted.id) > 0
-    returning operation.id
+    select $1, $2, $3, 'external-params', $4, 'SUCCESS', counted.rows, $5, clock_timestamp()
+    from counted
+    where counted.rows > 0
+      and not $6
   )
-select
-  (select count(*) from deleted) as "deleted_rows!",
-  (select replayed.id from replayed) as "replayed: uuid::Uuid"
+select counted.rows as "deleted_rows!"
+from counted

@@ -1,16 +1,9 @@
 -- delete_zones: deletes zones of the requester and records the operation, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 zones (ascending, each once)  $5 idempotency key or null
--- $6 whether the operation is recorded already, as open: then who calls ends it, in the same transaction
+-- $6 whether the operation is already recorded as open: then the caller ends it, in the same transaction
 with
-  -- An earlier call under the same key has the answer; this one changes nothing.
-  replayed as materialized (
-    select operation.id
-    from operation
-    where operation.requester_id = $2
-      and operation.idempotency_key = $5
-  ),
-  -- At depth 0 the customer is the requester, and there is no path to walk. It is held until this transaction ends: whoever
+  -- At depth 0 the customer is the requester, and there is no path to walk. It is locked until this transaction ends: whoever
   -- wants to delete it waits.
   scope as materialized (
     select customer.id
@@ -18,41 +11,33 @@ with
     where customer.id = $3
       and $3 = $2
       and customer.deleted_at is null
-      and not exists (select from replayed)
     for key share
   ),
-  -- Locked in the order of their ids, so that calls over the same rows wait for each other instead of deadlocking. The
-  -- count comes first: nothing waits for a row before the customer is held.
-  target as materialized (
-    select zone.id
-    from zone
-    where (select count(*) from scope) = 1
-      and zone.id = any($4)
-      -- "is true" keeps this a filter: as an index condition it makes the planner read everything of the customer.
-      and (zone.customer_id = $3) is true
-      and zone.deleted_at is null
-    order by zone.id
-    for no key update
-  ),
+  -- One pass checks, locks and updates the rows. It waits for no row before the customer is locked. The index gives the rows
+  -- in the order of their ids, so that calls over the same rows wait for each other instead of deadlocking: the settings of the
+  -- session leave the planner no other way.
   deleted as (
     update zone
     set deleted_at = now(), deleted_by = $1
-    where (select count(*) from target) = cardinality($4)
+    where exists (select from scope)
       and zone.id = any($4)
-      and (zone.customer_id = $3) is true
+      and (zone.customer_id = $3 and zone.deleted_at is null) is true
     returning zone.id
   ),
-  -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.
+  counted as materialized (
+    select count(*) as rows
+    from deleted
+  ),
+  -- The table's own check compares deleted_rows with the number of ids. So a list of which some rows could not be deleted is an
+  -- error, which rolls back the others.
   recorded as (
     insert into operation (
       id, requester_id, customer_id, resource, target_ids, status, deleted_rows, idempotency_key, completed_at
     )
-    select $1, $2, $3, 'zone', $4, 'SUCCESS', count(deleted.id), $5, clock_timestamp()
-    from deleted
-    where not $6
-    having count(deleted.id) > 0
-    returning operation.id
+    select $1, $2, $3, 'zone', $4, 'SUCCESS', counted.rows, $5, clock_timestamp()
+    from counted
+    where counted.rows > 0
+      and not $6
   )
-select
-  (select count(*) from deleted) as "deleted_rows!",
-  (select replayed.id from replayed) as "replayed: uuid::Uuid"
+select counted.rows as "deleted_rows!"
+from counted

@@ -1,7 +1,21 @@
--- replay_operation: how the operation ended that stands under a call's id, or else under its idempotency key, and whether it
--- was the same call.
+-- replay_operation: how the operation ended that has a call's id, or else its idempotency key, and whether it was the same call.
 --
 -- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)  $6 idempotency key or null
+with
+  -- Two look-ups: with "or", they would be one only by a bitmap of two indexes, which the settings of the session leave out.
+  by_id as materialized (
+    select operation.id
+    from operation
+    where operation.id = $1
+      and operation.requester_id = $2
+  ),
+  by_key as materialized (
+    select operation.id
+    from operation
+    where operation.requester_id = $2
+      and operation.idempotency_key = $6
+      and not exists (select from by_id)
+  )
 select
   operation.id,
   operation.status,
@@ -10,7 +24,4 @@ select
     and operation.customer_id = $3
     and operation.target_ids = $5 as "same_call!"
 from operation
-where operation.requester_id = $2
-  and (operation.id = $1 or operation.idempotency_key = $6)
-order by operation.id = $1 desc
-limit 1
+where operation.id = coalesce((select by_id.id from by_id), (select by_key.id from by_key))

@@ -1,99 +1,79 @@
 -- share_contacts: deletes contacts of sub-customers for several calls and records their operations; each call has all of its own deleted or none.
 --
--- $1 operations  $2 requesters  $3 customers, one each a call  $4 contacts (each once in all)  $5 the operation of each of them
+-- $1 operations  $2 requesters  $3 customers  $4 contacts of all calls (each once, ascending within a call)
+-- $5, $6 the first and last position of a call's own among them
 --
--- It waits for nobody. What another transaction holds is passed over, and a call that does not get all that it needs is left
+-- It waits for nobody. A row that another transaction holds is skipped, and a call that does not get all that it needs is left
 -- as it was. The result names the calls that are done.
 with recursive
-  -- A lock that cannot be passed over ends the statement soon: of a customer whose name and then parent one open transaction
-  -- has changed, for example.
+  -- A lock that cannot be skipped ends the statement soon: of a customer whose name and then parent one open transaction has
+  -- changed, for example.
   patience as materialized (
     select set_config('lock_timeout', '50ms', true)
   ),
-  call as materialized (
-    select sent.operation_id, sent.requester_id, sent.customer_id
-    from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as sent (operation_id, requester_id, customer_id)
-    where (select count(*) from patience) = 1
-  ),
-  -- From each customer up, and no further than a sub-customer may be away. Each step is a look-up of its own ("limit"), which
-  -- no plan can turn into a reading of the whole table.
-  path (operation_id, requester_id, id, parent_id, depth) as (
-    select call.operation_id, call.requester_id, step.id, step.parent_id, 0
-    from call
-    cross join lateral (
-      select customer.id, customer.parent_id
-      from customer
-      where customer.id = call.customer_id
-        and customer.deleted_at is null
-      limit 1
-    ) as step
+  -- From each customer up to the requester, one customer at a time. Each is locked as it is reached, until this transaction ends.
+  -- The walk goes on from the locked version of the row, so a customer that was moved or deleted just before does not count.
+  path (operation_id, requester_id, customer_id, ids, id, parent_id, depth) as (
+    select
+      call.operation_id, call.requester_id, call.customer_id, ($4::uuid[])[call.first:call.last],
+      null::uuid, call.customer_id, -1
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $5::integer[], $6::integer[])
+      as call (operation_id, requester_id, customer_id, first, last)
+    where exists (select from patience)
     union all
-    select path.operation_id, path.requester_id, step.id, step.parent_id, path.depth + 1
+    select
+      path.operation_id, path.requester_id, path.customer_id, path.ids,
+      step.id, step.parent_id, path.depth + 1
     from path
     cross join lateral (
       select customer.id, customer.parent_id
       from customer
       where customer.id = path.parent_id
-        and customer.deleted_at is null
-      limit 1
-    ) as step
-    where path.depth < 1
-      and path.parent_id = path.requester_id
-  ),
-  -- The customers of the paths, held as they are until this transaction ends. A row that has changed since the path was walked
-  -- no longer matches it, and falls out.
-  held as materialized (
-    select path.operation_id
-    from path
-    cross join lateral (
-      select
-      from customer
-      where customer.id = path.id
-        and customer.parent_id is not distinct from path.parent_id
+        and (customer.id = path.requester_id or customer.parent_id = path.requester_id) is true
         and customer.deleted_at is null
       for key share skip locked
-    ) as customer
+    ) as step
+    where path.depth < 1
   ),
-  -- The calls whose path leads to the requester, and is held from end to end.
-  scope as materialized (
-    select call.operation_id, call.requester_id, call.customer_id
-    from call
-    where (select count(*) from held where held.operation_id = call.operation_id) = 2
-  ),
-  -- Each id is looked up and locked by itself, after the customers of its call are held.
-  target as materialized (
-    select scope.operation_id, scope.requester_id, scope.customer_id, wanted.id, locked.id is not null as is_locked
-    from scope
-    join unnest($4::uuid[], $5::uuid[]) as wanted (id, operation_id) on wanted.operation_id = scope.operation_id
-    left join lateral (
-      select contact.id
-      from contact
-      where contact.id = wanted.id
-        and (contact.customer_id = scope.customer_id) is true
-        and contact.deleted_at is null
-      for no key update skip locked
-    ) as locked on true
-  ),
-  -- The calls that got every row.
+  -- The calls that got the lock of every row, after those of their customers. "offset 0" keeps each sub-select one step of the
+  -- plan, which takes its locks once.
   complete as materialized (
-    select target.operation_id, target.requester_id, target.customer_id, array_agg(target.id order by target.id) as ids
-    from target
-    group by target.operation_id, target.requester_id, target.customer_id
-    having bool_and(target.is_locked)
+    select path.operation_id, path.requester_id, path.customer_id, path.ids, locked.places
+    from path
+    cross join lateral (
+      select array(
+        select contact.ctid
+        from contact
+        where contact.id = any (path.ids)
+          and (contact.customer_id = path.customer_id and contact.deleted_at is null) is true
+        for no key update skip locked
+      ) as places
+      offset 0
+    ) as locked
+    where path.depth = 1
+      and path.id = path.requester_id
+      and cardinality(locked.places) = cardinality(path.ids)
   ),
+  -- By their places, which nobody can change any more. A row that was changed between the start of this statement and its lock
+  -- is not found there: then all the calls are rolled back, and go on alone.
   deleted as (
     update contact
-    set deleted_at = now(), deleted_by = ($5::uuid[])[array_position($4::uuid[], contact.id)]
-    where contact.id = any (array(select unnest(complete.ids) from complete))
-    returning ($5::uuid[])[array_position($4::uuid[], contact.id)] as operation_id
+    set deleted_at = now(), deleted_by = target.operation_id
+    from (select complete.operation_id, unnest(complete.places) as place from complete) as target
+    where contact.ctid = target.place
+    returning contact.id
   ),
-  -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.
+  counted as materialized (
+    select (select count(*) from deleted) = (select sum(cardinality(complete.ids)) from complete) as is_whole
+  ),
+  -- The table's own check compares deleted_rows with the number of ids: an operation of 0 rows is an error.
   recorded as (
     insert into operation (id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at)
     select
       complete.operation_id, complete.requester_id, complete.customer_id, 'contact', complete.ids, 'SUCCESS',
-      (select count(*) from deleted where deleted.operation_id = complete.operation_id), clock_timestamp()
+      case when counted.is_whole then cardinality(complete.ids) else 0 end, clock_timestamp()
     from complete
+    cross join counted
     returning operation.id
   )
 select recorded.id as "id!"

@@ -1,24 +1,21 @@
 -- share_zones: deletes zones of requesters for several calls and records their operations; each call has all of its own deleted or none.
 --
--- $1 operations  $2 requesters  $3 customers, one each a call  $4 zones (each once in all)  $5 the operation of each of them
+-- $1 operations  $2 requesters  $3 customers  $4 zones of all calls (each once, ascending within a call)
+-- $5, $6 the first and last position of a call's own among them
 --
--- It waits for nobody. What another transaction holds is passed over, and a call that does not get all that it needs is left
+-- It waits for nobody. A row that another transaction holds is skipped, and a call that does not get all that it needs is left
 -- as it was. The result names the calls that are done.
 with
-  -- A lock that cannot be passed over ends the statement soon: of a customer whose name and then parent one open transaction
-  -- has changed, for example.
+  -- A lock that cannot be skipped ends the statement soon: of a customer whose name and then parent one open transaction has
+  -- changed, for example.
   patience as materialized (
     select set_config('lock_timeout', '50ms', true)
   ),
-  call as materialized (
-    select sent.operation_id, sent.requester_id, sent.customer_id
-    from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as sent (operation_id, requester_id, customer_id)
-    where (select count(*) from patience) = 1
-  ),
-  -- At depth 0 the customer is the requester, and there is no path to walk. It is held until this transaction ends.
+  -- At depth 0 the customer is the requester, and there is no path to walk. It is locked until this transaction ends.
   scope as materialized (
-    select call.operation_id, call.requester_id, call.customer_id
-    from call
+    select call.operation_id, call.requester_id, call.customer_id, ($4::uuid[])[call.first:call.last] as ids
+    from unnest($1::uuid[], $2::uuid[], $3::uuid[], $5::integer[], $6::integer[])
+      as call (operation_id, requester_id, customer_id, first, last)
     cross join lateral (
       select
       from customer
@@ -27,41 +24,45 @@ with
         and customer.deleted_at is null
       for key share skip locked
     ) as customer
+    where exists (select from patience)
   ),
-  -- Each id is looked up and locked by itself, after the customers of its call are held.
-  target as materialized (
-    select scope.operation_id, scope.requester_id, scope.customer_id, wanted.id, locked.id is not null as is_locked
-    from scope
-    join unnest($4::uuid[], $5::uuid[]) as wanted (id, operation_id) on wanted.operation_id = scope.operation_id
-    left join lateral (
-      select zone.id
-      from zone
-      where zone.id = wanted.id
-        and (zone.customer_id = scope.customer_id) is true
-        and zone.deleted_at is null
-      for no key update skip locked
-    ) as locked on true
-  ),
-  -- The calls that got every row.
+  -- The calls that got the lock of every row, after those of their customers. "offset 0" keeps each sub-select one step of the
+  -- plan, which takes its locks once.
   complete as materialized (
-    select target.operation_id, target.requester_id, target.customer_id, array_agg(target.id order by target.id) as ids
-    from target
-    group by target.operation_id, target.requester_id, target.customer_id
-    having bool_and(target.is_locked)
+    select scope.operation_id, scope.requester_id, scope.customer_id, scope.ids, locked.places
+    from scope
+    cross join lateral (
+      select array(
+        select zone.ctid
+        from zone
+        where zone.id = any (scope.ids)
+          and (zone.customer_id = scope.customer_id and zone.deleted_at is null) is true
+        for no key update skip locked
+      ) as places
+      offset 0
+    ) as locked
+    where cardinality(locked.places) = cardinality(scope.ids)
   ),
+  -- By their places, which nobody can change any more. A row that was changed between the start of this statement and its lock
+  -- is not found there: then all the calls are rolled back, and go on alone.
   deleted as (
     update zone
-    set deleted_at = now(), deleted_by = ($5::uuid[])[array_position($4::uuid[], zone.id)]
-    where zone.id = any (array(select unnest(complete.ids) from complete))
-    returning ($5::uuid[])[array_position($4::uuid[], zone.id)] as operation_id
+    set deleted_at = now(), deleted_by = target.operation_id
+    from (select complete.operation_id, unnest(complete.places) as place from complete) as target
+    where zone.ctid = target.place
+    returning zone.id
   ),
-  -- The table's own check holds deleted_rows to the number of ids: what is recorded here is all of them, or an error.
+  counted as materialized (
+    select (select count(*) from deleted) = (select sum(cardinality(complete.ids)) from complete) as is_whole
+  ),
+  -- The table's own check compares deleted_rows with the number of ids: an operation of 0 rows is an error.
   recorded as (
     insert into operation (id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at)
     select
       complete.operation_id, complete.requester_id, complete.customer_id, 'zone', complete.ids, 'SUCCESS',
-      (select count(*) from deleted where deleted.operation_id = complete.operation_id), clock_timestamp()
+      case when counted.is_whole then cardinality(complete.ids) else 0 end, clock_timestamp()
     from complete
+    cross join counted
     returning operation.id
   )
 select recorded.id as "id!"

@@ -9,6 +9,7 @@ mod newer_build;
 mod old_server;
 mod publication;
 pub mod roles;
+mod rollbacks;
 mod schema;
 pub mod statements;
 mod twins;

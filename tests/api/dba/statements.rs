@@ -78,7 +78,9 @@ fn list(ids: &[Uuid]) -> String {
 
 pub async fn explain(pool: &PgPool, sql: &str, types: &str, values: &str) -> Value {
     let mut tx = pool.begin().await.unwrap();
-    sqlx::raw_sql("set local plan_cache_mode = force_generic_plan").execute(&mut *tx).await.unwrap();
+    for (name, value) in PLANNING {
+        sqlx::raw_sql(AssertSqlSafe(format!("set local {name} = {value}"))).execute(&mut *tx).await.unwrap();
+    }
     let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *tx).await.unwrap();
     let explain = format!("explain (analyze, buffers, format json) execute statement ({values})");
@@ -125,8 +127,7 @@ async fn assert_few_rows_read(resource: Resource) {
 
     let mut reads = Vec::new();
     rows_read(&plan, table(resource), &mut reads);
-    assert!(reads.len() >= 2, "one look to lock and one to update: {plan}");
-    assert!(reads.iter().all(|rows| *rows <= 100.0), "{reads:?} {plan}");
+    assert!(!reads.is_empty() && reads.iter().all(|rows| *rows <= 100.0), "{reads:?} {plan}");
 }
 
 #[tokio::test]
@@ -235,7 +236,7 @@ async fn no_statement_that_is_planned_on_empty_tables_reads_one_from_end_to_end(
     let mut statements = deletions();
     statements.extend(every_resource().map(|resource| (sql("inspect", resource), "uuid, uuid, uuid[]")));
     let shared = every_resource().filter(shares).map(|resource| sql("share", resource));
-    statements.extend(shared.map(|sql| (sql, "uuid[], uuid[], uuid[], uuid[], uuid[]")));
+    statements.extend(shared.map(|sql| (sql, "uuid[], uuid[], uuid[], uuid[], integer[], integer[]")));
     statements.extend(OPERATION_TYPES.map(|(sql, types)| (sql.to_owned(), types)));
     statements.push((list.to_owned(), "uuid, text, text, bigint, bigint, bigint"));
     for (sql, types) in statements {
@@ -257,4 +258,5 @@ async fn assert_no_table_is_read(sql: &str, types: &str) {
     let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
     assert!(plan.iter().any(|line| line.contains("Index")), "{plan:#?}");
     assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{plan:#?}");
+    assert!(!plan.iter().any(|line| line.contains("Bitmap")), "rows are visited in the order of their ids: {plan:#?}");
 }

@@ -1,6 +1,7 @@
 //! The order in which a deletion holds customers and entities.
 //!
-//! It waits for the lowest id first. Whoever takes several of them in the same order never deadlocks with it.
+//! It locks the sub-customer first and the requester second, and entities from the lowest id up. Whoever takes several of them in
+//! the same order never deadlocks with it.
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
@@ -32,7 +33,7 @@ async fn insert_customer(pool: &PgPool, id: Uuid, parent: Option<Uuid>) {
 #[case::address_of_a_lower_customer(Resource::Address, HIGH, LOW)]
 #[case::address_of_a_higher_customer(Resource::Address, LOW, HIGH)]
 #[tokio::test]
-async fn customers_are_held_in_the_order_of_their_ids(
+async fn customers_are_locked_from_the_sub_customer_up(
     #[case] resource: Resource,
     #[case] requester: Uuid,
     #[case] sub_customer: Uuid,
@@ -44,20 +45,20 @@ async fn customers_are_held_in_the_order_of_their_ids(
     insert_customer(pool, sub_customer, Some(requester)).await;
     let row = service.world.row(resource, sub_customer).await;
 
-    let holding = begin(pool, "select from customer where id = $1 for update", &[LOW]).await;
+    let holding = begin(pool, "select from customer where id = $1 for update", &[sub_customer]).await;
     let call = in_background(&service, family, resource, &[row]);
     until_so_many_wait(pool, 1).await;
-    assert_free(pool, "customer", HIGH).await;
+    assert_free(pool, "customer", requester).await;
     holding.rollback().await.unwrap();
 
     call.await.unwrap().assert_deleted();
 }
 
-/// With a planner that reads tables as they are stored: the index would give the order by itself.
+/// Told to read tables as they are stored. The service's own settings make it read the index, which gives the order.
 async fn service_that_reads_tables() -> TestService {
     let database = TestDatabase::migrated().await;
     let url = database.url.split('?').next().unwrap().to_owned();
-    let options = "-c%20enable_indexscan%3Doff%20-c%20enable_bitmapscan%3Doff";
+    let options = "-c%20enable_indexscan%3Doff%20-c%20enable_bitmapscan%3Don";
     TestService::start_on(database, |settings| settings.database.url = Some(format!("{url}?options={options}").into()))
         .await
 }
@@ -71,7 +72,7 @@ async fn service_that_reads_tables() -> TestService {
 )]
 #[case::sell_plans("sell_plan", "sell_plan_id", "insert into sell_plan (id, customer_id, name) values ($1, $2, 'A')")]
 #[tokio::test]
-async fn what_external_params_are_set_on_is_held_in_the_order_of_its_ids(
+async fn what_external_params_are_set_on_is_locked_in_the_order_of_its_ids(
     #[case] table: &str,
     #[case] column: &'static str,
     #[case] sql: &'static str,
@@ -80,6 +81,7 @@ async fn what_external_params_are_set_on_is_held_in_the_order_of_its_ids(
     let pool = &service.database.pool;
     let family = service.world.family().await;
     let mut rows = Vec::new();
+    // The table stores the higher one first.
     for entity in [HIGH, LOW] {
         sqlx::query(sql).bind(entity).bind(family.requester).execute(pool).await.unwrap();
         rows.push(service.world.external_params(family.requester, column, entity).await);

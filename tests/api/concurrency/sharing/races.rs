@@ -126,6 +126,29 @@ async fn a_shared_statement_acts_on_what_is_there_and_not_on_what_was(
     stopped.drop_from(&database).await;
 }
 
+/// A row that is changed in that time, and stays eligible, is not where the statement looks for it.
+#[tokio::test]
+async fn a_row_that_is_edited_before_its_lock_is_deleted_all_the_same_as_are_those_of_the_others() {
+    let database = TestDatabase::migrated().await;
+    let stopped = Stopped::at_customers_of(&database).await;
+    let stage = Stage::on(database, &stopped.url, &[]).await;
+    let rows = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
+
+    let occupied = stage.occupy().await;
+    let waiting = stage.queue(rows.iter().map(|row| stage.own_call(Resource::Contact, &[*row]))).await;
+    let keeper = Stopped::close_gate(&stage.database).await;
+    occupied.let_go().await;
+    stage.until_waiting("-- share_", "Timeout").await;
+    stage.world.execute("update contact set email = 'b@example.com' where id = $1", rows[1]).await;
+    keeper.close().await.unwrap();
+
+    let done: Vec<Uuid> = answers(waiting).await.iter().map(|answer| answer.assert_deleted()).collect();
+    assert_eq!(stage.transactions(&done).await, 3, "each alone, after the statement was rolled back");
+    stage.assert_rows_and_operations_agree().await;
+    let database = stage.end();
+    stopped.drop_from(&database).await;
+}
+
 /// Lists that overlap, writers that lock the same rows, and customers that move, all at once, over two connections.
 #[rstest]
 #[case::contact(Resource::Contact)]
