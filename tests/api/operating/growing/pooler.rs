@@ -108,6 +108,19 @@ impl Pooled {
         );
         let psql = ExecCommand::new(command.split(' ')).with_cmd_ready_condition(CmdWaitFor::exit_code(0));
         self.postgres.exec(psql).await.unwrap();
+        self.end_connections().await;
+    }
+
+    /// The limits that belong to the deadline of [`GIVEN_AND_PATIENT`].
+    async fn give_patience(&self) {
+        let limits = "alter role the_service set statement_timeout = '7200';
+            alter role the_service set lock_timeout = '5400';
+            alter role the_service set idle_in_transaction_session_timeout = '7200'";
+        sqlx::raw_sql(limits).execute(&self.pool).await.unwrap();
+        self.end_connections().await;
+    }
+
+    async fn end_connections(&self) {
         let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'the_service'";
         sqlx::raw_sql(end).execute(&self.pool).await.unwrap();
     }
@@ -127,6 +140,7 @@ async fn readiness(service: &Process) -> (u16, String) {
 async fn two_replicas_behind_pgbouncer_serve_under_load_without_an_error() {
     let Some(pooled) = pooled().await else { return };
     pooled.give_session_settings().await;
+    pooled.give_patience().await;
     let replicas = [(); 2].map(|()| Process::serve_with(&pooled.pooled_url, &GIVEN_AND_PATIENT));
     let addresses = replicas.each_ref().map(|replica| replica.address);
     let family = World::new(pooled.pool.clone()).family().await;
@@ -168,7 +182,7 @@ async fn an_operation_behind_pgbouncer_has_its_own_time_and_leaves_none_behind()
     .execute(&pooled.pool)
     .await
     .unwrap();
-    let service = Process::serve_with(&pooled.pooled_url, &GIVEN_AND_PATIENT);
+    let service = Process::serve_with(&pooled.pooled_url, &[GIVEN]);
     let call = |ids: &[Uuid]| {
         let path = collection(family.sub_customer, Resource::Contact);
         let call = client().delete(format!("http://{}{path}", service.address)).body(body(ids));
