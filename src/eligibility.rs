@@ -19,7 +19,10 @@ pub struct Findings {
     pub in_use_ids: Vec<Uuid>,
 }
 
-/// A documented rule that says no, and the ids it says no to. A rule about the customer names no id.
+/// The ids of a refusal that are recorded, and shown.
+const MAX_FAILED_IDS: usize = 1000;
+
+/// A documented rule that says no, and the first ids it says no to. A rule about the customer names no id.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: Code,
@@ -30,7 +33,10 @@ pub struct Refusal {
 /// no rule stands in the way.
 pub fn judge(resource: Resource, findings: Findings) -> Option<Refusal> {
     let rules = resource.rules();
-    let refusal = |code, failed_ids| Some(Refusal { code, failed_ids });
+    let refusal = |code, mut failed_ids: Vec<Uuid>| {
+        failed_ids.truncate(MAX_FAILED_IDS);
+        Some(Refusal { code, failed_ids })
+    };
 
     match findings.depth {
         None => return refusal(Code::CUSTOMER_1002, Vec::new()),
@@ -65,6 +71,14 @@ mod tests {
         for resource in Resource::ALL {
             assert_eq!(judge(resource, in_scope(resource)), None, "{resource:?}");
         }
+    }
+
+    #[test]
+    fn no_more_ids_are_recorded_than_are_shown() {
+        let unknown_ids: Vec<Uuid> = (0..100_000).map(Uuid::from_u128).collect();
+        let first = unknown_ids[..1000].to_vec();
+        let findings = Findings { unknown_ids, ..in_scope(Resource::Contact) };
+        assert_eq!(judge(Resource::Contact, findings).unwrap().failed_ids, first);
     }
 
     #[test]
