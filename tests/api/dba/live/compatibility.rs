@@ -57,7 +57,7 @@ async fn a_build_is_not_ready_on_a_newer_schema_that_breaks_it_until_that_is_tak
     assert_eq!(operations, 0);
     let migrate = output(command(&["migrate"]).env("DATABASE_URL", &service.database.url));
     assert_eq!(migrate.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&migrate.stderr).contains("migration 9001 is unknown here"));
+    assert!(String::from_utf8_lossy(&migrate.stderr).contains("migration 9001 is unknown to it"));
 
     sqlx::raw_sql(BREAKING_DOWN).execute(pool).await.unwrap();
 
