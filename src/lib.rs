@@ -6,7 +6,7 @@
 //! [`eligibility`], with the two tables of the API documents: [`resource`] and [`error`]. A call whose caller does not wait is recorded and queued, and a worker of the [`queue`] does the same with it later.
 //!
 //! Around that: [`config`] reads the settings, [`telemetry`] writes logs, [`server`] listens, [`schema`] migrates,
-//! [`maintenance`] restores and purges, and [`demo`] shows it all on a machine that has nothing.
+//! [`maintenance`] restores, purges and verifies, and [`demo`] shows it all on a machine that has nothing.
 
 mod closed_set;
 

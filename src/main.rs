@@ -34,6 +34,8 @@ enum Command {
     Restore(maintenance::restore::Arguments),
     /// Erases for good what was deleted long ago, or what one customer had.
     Purge(maintenance::purge::Arguments),
+    /// Proves that rows and operations agree, and that the schema's guards are in force. It changes nothing.
+    Verify(maintenance::verify::Arguments),
     /// Asks the running service whether it is ready. Exit status 0 or 1.
     Healthcheck,
     /// Prints every setting with its default, as a commented file.
@@ -51,6 +53,7 @@ async fn main() -> ExitCode {
         Command::Demo(arguments) => demo(arguments).await,
         Command::Restore(arguments) => restore(arguments).await,
         Command::Purge(arguments) => purge(arguments).await,
+        Command::Verify(arguments) => verify(arguments).await,
         Command::Healthcheck => check_health(),
         Command::Settings => print_settings(),
         Command::Openapi(arguments) => print_openapi(&arguments),
@@ -95,6 +98,10 @@ async fn restore(arguments: maintenance::restore::Arguments) -> Result<(), AnyEr
 
 async fn purge(arguments: maintenance::purge::Arguments) -> Result<(), AnyError> {
     Ok(maintenance::purge::run(arguments, stop_signal()?).await?)
+}
+
+async fn verify(arguments: maintenance::verify::Arguments) -> Result<(), AnyError> {
+    Ok(maintenance::verify::run(arguments, stop_signal()?).await?)
 }
 
 fn check_health() -> Result<(), AnyError> {

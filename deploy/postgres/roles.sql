@@ -119,6 +119,7 @@ begin
     from unnest(array[
       'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan',
       'external_params', 'zone', 'product', 'product_allocation', 'operation', 'operation_queue', 'restoration', 'restored_row',
+      'purge', 'erasure',
       'live_customer', 'live_contact', 'live_address', 'live_subscriber', 'live_sell_plan', 'live_external_params',
       'live_zone', 'live_product', 'live_product_allocation', 'deletion_history'
     ]) as own (name)
@@ -223,6 +224,17 @@ grant delete on
   contact, address, external_params, zone, product, product_allocation, operation, restoration,
   customer, subscriber, sell_plan
   to customer_deletion_maintenance;
+
+-- `purge` records what it erased. Who purged, and when it began, is the database's to say.
+grant select on purge, erasure to customer_deletion_maintenance;
+grant insert (id, kind, rows_before, operations_before, subject_ids) on purge to customer_deletion_maintenance;
+grant update (erased, ended_at) on purge to customer_deletion_maintenance;
+grant insert (operation_id, purge_id, erased_rows), update (erased_rows), delete on erasure to customer_deletion_maintenance;
+
+-- `verify` reads what has to agree with the rest.
+grant select (customer_live) on product_allocation to customer_deletion_maintenance;
+grant select (id, requester_id, customer_id, resource, restored_ids) on restoration to customer_deletion_maintenance;
+grant select (operation_id, requester_id, customer_id) on operation_queue to customer_deletion_maintenance;
 
 -- Support: the history, the calls without their keys, the queue, the restorations, and the names of the customers.
 grant select on deletion_history to customer_deletion_support;

@@ -3,6 +3,7 @@
 pub mod purge;
 pub mod restore;
 mod session;
+pub mod verify;
 
 use crate::config::SettingsError;
 use crate::schema::{Misfit, TooOld};
@@ -26,6 +27,11 @@ pub enum MaintenanceError {
     Incomplete(String),
     #[error("stopped; erased rows stay erased, and the same command continues from there")]
     Stopped,
+    #[error("stopped; nothing is changed")]
+    Interrupted,
+    /// Rows, operations or the schema disagree. The findings are on standard output.
+    #[error("rows and operations disagree: {0} in all")]
+    Disagreement(u64),
 }
 
 /// Whether the database gave this SQLSTATE.

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use sqlx::Connection;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::eraser::Eraser;
+use super::record::Request;
 use super::statements::{self, Due, Operation};
 use crate::maintenance::MaintenanceError;
 use crate::operation::{Status, Stored};
@@ -46,6 +48,8 @@ impl Ages {
 }
 
 pub async fn erase(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
+    let (rows_before, operations_before) = (Some(ages.rows), Some(ages.operations));
+    eraser.begin(Request { kind: "age", rows_before, operations_before, ..Request::default() }).await?;
     // The summary has a line for each, whatever is erased.
     ["operation", "restoration"].into_iter().for_each(|word| eraser.tally.add(word, 0));
     go_through_operations(eraser, ages).await?;
@@ -132,10 +136,15 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, ages: Ages) -
 }
 
 async fn erase_restorations(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
-    let session = &mut eraser.session;
-    let erased = match eraser.dry_run {
-        true => statements::count_restorations(session, ages.deletions()).await?.unsigned_abs(),
-        false => statements::erase_restorations(session, ages.deletions()).await?,
+    let erased = match &eraser.record {
+        None => statements::count_restorations(&mut eraser.session, ages.deletions()).await?.unsigned_abs(),
+        Some(record) => {
+            let mut tx = eraser.session.begin().await?;
+            let erased = statements::erase_restorations(&mut tx, ages.deletions()).await?;
+            record.count(&mut tx, "restoration", erased as i64).await?;
+            tx.commit().await?;
+            erased
+        }
     };
     eraser.tally.add("restoration", erased);
     Ok(())

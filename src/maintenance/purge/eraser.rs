@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::progress::Progress;
+use super::record::{Erased, Record, Request};
 use super::refusals::{self, Refusals};
 use super::statements::{self, Batch, Belonging, Due};
 use super::tally::Tally;
@@ -37,6 +38,8 @@ pub struct Eraser {
     pub stop: CancellationToken,
     /// Whether rows are only counted.
     pub dry_run: bool,
+    /// `None` until the purge has begun, and in a dry run.
+    pub record: Option<Record>,
     pub tally: Tally,
     pub refusals: Refusals,
     pub progress: Progress,
@@ -59,6 +62,16 @@ impl Rows {
 }
 
 impl Eraser {
+    /// Records that the purge begins. A dry run has no record.
+    pub async fn begin(&mut self, request: Request) -> Result<(), MaintenanceError> {
+        if !self.dry_run {
+            let record = Record::begin(&mut self.session, &request).await?;
+            self.progress.tell(&format!("recorded as purge {}", record.id));
+            self.record = Some(record);
+        }
+        Ok(())
+    }
+
     /// Erases the rows that are due.
     pub async fn erase(&mut self, resource: Resource, ids: &[Uuid], due: Due) -> Result<(), MaintenanceError> {
         self.erase_all(Rows::Of(resource, due), ids).await
@@ -99,26 +112,37 @@ impl Eraser {
         Ok(())
     }
 
+    /// Erases a batch and records it, in one transaction.
     async fn try_to_erase(&mut self, rows: Rows, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+        let mut tx = self.session.begin().await?;
         match rows {
             Rows::Of(resource, due) => {
-                let batch = statements::erase(&mut self.session, resource, ids, due, self.dry_run).await?;
-                self.count(resource, batch);
+                let batch = statements::erase(&mut tx, resource, ids, due, self.record.is_none()).await?;
+                if let Some(record) = &self.record {
+                    record.add_batch(&mut tx, resource, &batch).await?;
+                }
+                tx.commit().await?;
+                self.count(resource, &batch);
             }
             Rows::Beside(kind, customer_id) => {
-                let erased = match self.dry_run {
-                    true => ids.len() as u64,
-                    false => statements::erase_belongings(&mut self.session, kind, customer_id, ids).await?,
+                let erased = match &self.record {
+                    None => ids.len(),
+                    Some(record) => {
+                        let ids = statements::erase_belongings(&mut tx, kind, customer_id, ids).await?;
+                        record.add(&mut tx, &Erased { word: kind.word(), ids: &ids, operations: &[] }).await?;
+                        ids.len()
+                    }
                 };
-                self.tally.add(kind.word(), erased);
+                tx.commit().await?;
+                self.tally.add(kind.word(), erased as u64);
             }
         }
         Ok(())
     }
 
-    fn count(&mut self, resource: Resource, batch: Batch) {
+    fn count(&mut self, resource: Resource, batch: &Batch) {
         // A dry run tries nothing, and so does not know what another session holds.
-        let erased = if self.dry_run { batch.due } else { batch.erased };
+        let erased = if self.dry_run { batch.due } else { batch.erased.len() as i64 };
         self.tally.add(resource.word(), erased.unsigned_abs());
         self.tally.held += (batch.due - erased).unsigned_abs();
         if let Some(reference) = resource.rules().reference {
@@ -139,9 +163,15 @@ impl Eraser {
             // In a dry run, the rows still exist that a real run would have erased by now.
             let kept_from = self.dry_run.then_some(kept_from);
             let erasable = statements::erasable_operations(&mut self.session, batch, before, kept_from).await?;
-            let erased = match self.dry_run {
-                true => erasable.len() as u64,
-                false => statements::erase_operations(&mut self.session, &erasable, before).await?,
+            let erased = match &self.record {
+                None => erasable.len() as u64,
+                Some(record) => {
+                    let mut tx = self.session.begin().await?;
+                    let erased = statements::erase_operations(&mut tx, &erasable, before).await?;
+                    record.count(&mut tx, "operation", erased as i64).await?;
+                    tx.commit().await?;
+                    erased
+                }
             };
             self.tally.add("operation", erased);
             self.rest(began.elapsed()).await?;
@@ -151,17 +181,24 @@ impl Eraser {
 
     /// Erases a deleted customer, unless something still refers to it.
     pub async fn erase_customer(&mut self, id: Uuid) -> Result<(), MaintenanceError> {
-        let erased = match self.dry_run {
-            true => Ok(1),
-            false => statements::erase_customer(&mut self.session, id).await,
-        };
-        match erased {
+        match self.try_to_erase_customer(id).await {
             Ok(erased) => self.tally.add("customer", erased),
             Err(error) if has_sqlstate(&error, &HELD) => self.tally.held += 1,
             Err(error) if refusals::is_about_a_row(&error) => self.refusals.add(&format!("customer {id}"), &error),
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    async fn try_to_erase_customer(&mut self, id: Uuid) -> Result<u64, sqlx::Error> {
+        let Some(record) = &self.record else { return Ok(1) };
+        let mut tx = self.session.begin().await?;
+        let erased = statements::erase_customer(&mut tx, id).await?;
+        if erased > 0 {
+            record.add(&mut tx, &Erased { word: "customer", ids: &[id], operations: &[] }).await?;
+        }
+        tx.commit().await?;
+        Ok(erased)
     }
 
     /// Leaves the server to others for a while. Only here a purge can be stopped, because no batch is open.

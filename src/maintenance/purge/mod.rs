@@ -1,16 +1,19 @@
 //! `purge`: erases rows for good, in small batches that do not delay the service.
 
-mod age;
+pub(in crate::maintenance) mod age;
 mod by_age;
 mod eraser;
 mod of_customer;
+mod of_rows;
 mod progress;
+mod record;
 mod refusals;
 mod statements;
 mod tally;
 
 use std::time::Duration;
 
+use clap::ArgGroup;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -22,29 +25,55 @@ use self::refusals::Refusals;
 use self::tally::Tally;
 use super::{MaintenanceError, session};
 use crate::output::say;
+use crate::resource::Resource;
 
 /// The longest wait of a batch for a lock that it cannot skip.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(clap::Args)]
+#[command(group = ArgGroup::new("what").required(true))]
 pub struct Arguments {
     /// Erases the rows that were deleted longer ago than this, like 90d or 36h.
-    #[arg(long, value_name = "AGE", required_unless_present = "customer", conflicts_with = "customer")]
+    #[arg(long, value_name = "AGE", group = "what")]
     older_than: Option<Age>,
 
     /// Erases operations that are older than this, at least 24h. An operation that deleted rows is also kept for
     /// --older-than, and as long as one of these rows exists.
-    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with = "customer")]
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, requires = "older_than")]
     operations_older_than: Age,
 
     /// Skips rows that other services deleted. To find these, a purge reads the whole tables.
-    #[arg(long, conflicts_with = "customer")]
+    #[arg(long, requires = "older_than")]
     recorded_only: bool,
 
     /// Erases the deleted rows of this customer, whoever deleted them and whatever their age, but not those that it deleted
     /// of its sub-customers. If the customer is deleted, erases everything that it has.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", group = "what")]
     customer: Option<Uuid>,
+
+    /// Erases the rows that this operation deleted, whatever their age. The operation is kept for its own age.
+    #[arg(long, value_name = "ID", group = "what")]
+    operation: Option<Uuid>,
+
+    /// Erases this deleted contact, whatever its age. May be given several times, as may the next four.
+    #[arg(long, value_name = "ID", group = "what")]
+    contact: Vec<Uuid>,
+
+    /// Erases this deleted address.
+    #[arg(long, value_name = "ID", group = "what")]
+    address: Vec<Uuid>,
+
+    /// Erases this deleted external params instance.
+    #[arg(long, value_name = "ID", group = "what")]
+    external_params: Vec<Uuid>,
+
+    /// Erases this deleted zone.
+    #[arg(long, value_name = "ID", group = "what")]
+    zone: Vec<Uuid>,
+
+    /// Erases this deleted product.
+    #[arg(long, value_name = "ID", group = "what")]
+    product: Vec<Uuid>,
 
     /// Erases nothing. Counts the rows that would be erased if nobody locked a row, with the same exit status.
     #[arg(long)]
@@ -70,6 +99,7 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
         pace: Pace { batch_size: arguments.batch_size.into(), pause: Duration::from_millis(arguments.pause) },
         stop: CancellationToken::new(),
         dry_run: arguments.dry_run,
+        record: None,
         tally: Tally::new(),
         refusals: Refusals::default(),
         progress: Progress::new(arguments.dry_run),
@@ -83,18 +113,43 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
     if !matches!(erased, Err(MaintenanceError::Refused(_))) {
         say(&eraser.tally.written(eraser.dry_run));
     }
+    if let (Some(record), Ok(()) | Err(MaintenanceError::Incomplete(_))) = (&eraser.record, &erased) {
+        record.end(&mut eraser.session).await?;
+    }
     erased
 }
 
 async fn erase(eraser: &mut Eraser, arguments: &Arguments) -> Result<(), MaintenanceError> {
-    match (arguments.customer, arguments.older_than) {
-        (Some(customer), _) => of_customer::erase(eraser, customer).await,
-        (None, Some(age)) => {
-            let now = statements::now(&mut eraser.session).await?;
-            let (rows, operations) = (age.before(now), arguments.operations_older_than.before(now));
-            by_age::erase(eraser, Ages { now, rows, operations, recorded_only: arguments.recorded_only }).await?;
-            eraser.refusals.written().map_or(Ok(()), |rows| Err(MaintenanceError::Incomplete(rows)))
-        }
-        (None, None) => unreachable!("one of the two is required"),
+    if let Some(age) = arguments.older_than {
+        return erase_by_age(eraser, arguments, age).await;
     }
+    if let Some(customer) = arguments.customer {
+        return of_customer::erase(eraser, customer).await;
+    }
+    if let Some(operation) = arguments.operation {
+        return of_rows::erase_of_operation(eraser, operation).await;
+    }
+    match Resource::ALL.into_iter().find(|resource| !arguments.ids(*resource).is_empty()) {
+        Some(resource) => of_rows::erase(eraser, resource, arguments.ids(resource)).await,
+        None => unreachable!("the command line requires one of them"),
+    }
+}
+
+impl Arguments {
+    fn ids(&self, resource: Resource) -> &[Uuid] {
+        match resource {
+            Resource::Contact => &self.contact,
+            Resource::Address => &self.address,
+            Resource::ExternalParams => &self.external_params,
+            Resource::Zone => &self.zone,
+            Resource::Product => &self.product,
+        }
+    }
+}
+
+async fn erase_by_age(eraser: &mut Eraser, arguments: &Arguments, age: Age) -> Result<(), MaintenanceError> {
+    let now = statements::now(&mut eraser.session).await?;
+    let (rows, operations) = (age.before(now), arguments.operations_older_than.before(now));
+    by_age::erase(eraser, Ages { now, rows, operations, recorded_only: arguments.recorded_only }).await?;
+    eraser.refusals.written().map_or(Ok(()), |rows| Err(MaintenanceError::Incomplete(rows)))
 }

@@ -5,18 +5,20 @@ use time::macros::datetime;
 use uuid::Uuid;
 
 use super::eraser::Eraser;
+use super::record::Request;
 use super::statements::{self, Belonging, Due};
 use crate::maintenance::MaintenanceError;
 use crate::resource::Resource;
 
 /// Later than any deletion.
-const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
+pub const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
 /// Erases the deleted rows of a customer. For a deleted customer, erases all of its rows and the customer.
 pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
     let Some(customer) = statements::find_customer(&mut eraser.session, id).await? else {
         return Err(MaintenanceError::Refused(format!("no customer has the id {id}; nothing of it is left to erase")));
     };
+    eraser.begin(Request { kind: "customer", subject_ids: vec![id], ..Request::default() }).await?;
     let due = Due { before: EVER, customer: (!customer.live).then_some(id) };
     for resource in Resource::ALL {
         let ids = statements::of_customer(&mut eraser.session, resource, id, !customer.live).await?;
@@ -29,12 +31,12 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
 }
 
 /// Rows that are left are an error, because the person who asked for the erasure relies on it. The error says what to do.
-fn require_all(eraser: &Eraser, below: i64) -> Result<(), MaintenanceError> {
+pub fn require_all(eraser: &Eraser, below: i64) -> Result<(), MaintenanceError> {
     let tally = &eraser.tally;
     let held = match tally.held {
         0 => None,
-        1 => Some("1 row is in use: purge the customer again later".to_owned()),
-        rows => Some(format!("{rows} rows are in use: purge the customer again later")),
+        1 => Some("1 row is in use: purge again later".to_owned()),
+        rows => Some(format!("{rows} rows are in use: purge again later")),
     };
     let in_use = tally.in_use().map(|(reference, rows)| format!("{}: {rows} ({})", reference.left, reference.remedy));
     let own_row = match below {

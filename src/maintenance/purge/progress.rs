@@ -24,6 +24,11 @@ impl Progress {
         Progress { terminal: io::stderr().is_terminal(), verb, doing: "", shown: Instant::now() }
     }
 
+    /// Prints a line of its own.
+    pub fn tell(&self, line: &str) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
     /// Starts the next table.
     pub fn begin(&mut self, doing: &'static str) {
         self.doing = doing;

@@ -67,8 +67,9 @@ pub async fn erase_operations(
     ids: &[Uuid],
     before: OffsetDateTime,
 ) -> Result<u64, sqlx::Error> {
-    let erased = sqlx::query_file!("src/maintenance/sql/erase_operations.sql", ids, before).execute(connection);
-    Ok(erased.await?.rows_affected())
+    let erased =
+        sqlx::query_file_scalar!("src/maintenance/sql/erase_operations.sql", ids, before).fetch_one(connection);
+    Ok(erased.await?.unsigned_abs())
 }
 
 pub async fn count_restorations(connection: &mut PgConnection, before: OffsetDateTime) -> Result<i64, sqlx::Error> {
@@ -133,6 +134,36 @@ pub async fn of_customer(
     }
 }
 
+/// The resource of an operation, and the ids of its call.
+pub async fn find_operation(
+    connection: &mut PgConnection,
+    id: Uuid,
+) -> Result<Option<(Resource, Vec<Uuid>)>, sqlx::Error> {
+    let found = sqlx::query_file!("src/maintenance/sql/find_deletion.sql", id).fetch_optional(connection).await?;
+    let Some(found) = found else { return Ok(None) };
+    let resource = found.resource.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Some((resource, found.target_ids)))
+}
+
+/// Those of the rows that are deleted: by this operation, or by anybody.
+pub async fn deleted_rows(
+    connection: &mut PgConnection,
+    resource: Resource,
+    ids: &[Uuid],
+    operation_id: Option<Uuid>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids!(connection, "src/maintenance/sql/deleted_rows.sql", resource.word(), ids, operation_id)
+}
+
+/// Those of the rows that are live.
+pub async fn live_rows(
+    connection: &mut PgConnection,
+    resource: Resource,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids!(connection, "src/maintenance/sql/live_rows.sql", resource.word(), ids)
+}
+
 /// The rows that may be erased.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
@@ -143,12 +174,14 @@ pub struct Due {
 }
 
 /// The result of a batch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Batch {
     /// The rows that were due.
     pub due: i64,
     /// The rows of these that were erased. Locked rows are not.
-    pub erased: i64,
+    pub erased: Vec<Uuid>,
+    /// For each erased row that an operation had deleted, that operation.
+    pub operations: Vec<Uuid>,
     /// The referring rows that were erased with them, or would be.
     pub references: i64,
     /// The rows that are kept because they are in use.
@@ -229,18 +262,17 @@ pub async fn erase_belongings(
     kind: Belonging,
     customer_id: Uuid,
     ids: &[Uuid],
-) -> Result<u64, sqlx::Error> {
+) -> Result<Vec<Uuid>, sqlx::Error> {
     macro_rules! erase {
         ($file:literal) => {
-            sqlx::query_file!($file, customer_id, ids).execute(connection).await
+            sqlx::query_file_scalar!($file, customer_id, ids).fetch_all(connection).await
         };
     }
-    let erased = match kind {
+    match kind {
         Belonging::Allocation => erase!("src/maintenance/sql/erase_allocations_of_customer.sql"),
         Belonging::Subscriber => erase!("src/maintenance/sql/erase_subscribers_of_customer.sql"),
         Belonging::SellPlan => erase!("src/maintenance/sql/erase_sell_plans_of_customer.sql"),
-    };
-    Ok(erased?.rows_affected())
+    }
 }
 
 /// Fails with SQLSTATE 23503 if a row still refers to the customer.

@@ -28,10 +28,11 @@ with
   erased as (
     delete from address
     where address.id = any(array(select target.id from target))
-    returning address.id
+    returning address.id, address.deleted_by
   )
 select
   (select count(*) from due) as "due!",
-  (select count(*) from erased) as "erased!",
+  array(select erased.id from erased) as "erased!",
+  array(select erased.deleted_by from erased where erased.deleted_by is not null) as "operations!",
   0::bigint as "references!",
   0::bigint as "in_use!"

@@ -7,3 +7,4 @@ where product_allocation.id = any($2)
   and product_allocation.customer_id = $1
   and customer.id = $1
   and customer.deleted_at is not null
+returning product_allocation.id

@@ -40,10 +40,11 @@ with
   erased as (
     delete from external_params
     where external_params.id = any(array(select target.id from target))
-    returning external_params.id
+    returning external_params.id, external_params.deleted_by
   )
 select
   (select count(*) from due) as "due!",
-  (select count(*) from erased) as "erased!",
+  array(select erased.id from erased) as "erased!",
+  array(select erased.deleted_by from erased where erased.deleted_by is not null) as "operations!",
   0::bigint as "references!",
   0::bigint as "in_use!"

@@ -47,11 +47,12 @@ with
   erased as (
     delete from product
     where product.id = any(array(select target.id from target))
-    returning product.id
+    returning product.id, product.deleted_by
   )
 select
   (select count(*) from due) as "due!",
-  (select count(*) from erased) as "erased!",
+  array(select erased.id from erased) as "erased!",
+  array(select erased.deleted_by from erased where erased.deleted_by is not null) as "operations!",
   case
     when $4 then (
       select count(*)

@@ -7,3 +7,4 @@ where sell_plan.id = any($2)
   and sell_plan.customer_id = $1
   and customer.id = $1
   and customer.deleted_at is not null
+returning sell_plan.id

@@ -7,3 +7,4 @@ where subscriber.id = any($2)
   and subscriber.customer_id = $1
   and customer.id = $1
   and customer.deleted_at is not null
+returning subscriber.id

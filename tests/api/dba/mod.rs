@@ -1,4 +1,4 @@
-//! The database as DBAs meet it: schema, roles, statements, migrations, restore, purge, history and events.
+//! The database as DBAs meet it: schema, roles, statements, migrations, restore, purge, verify, history and events.
 
 mod encoding;
 mod guards;
@@ -7,9 +7,12 @@ pub mod live;
 pub mod maintenance;
 mod newer_build;
 mod old_server;
+mod planted;
 mod publication;
+mod purge_one;
 pub mod roles;
 mod rollbacks;
 mod schema;
 pub mod statements;
 mod twins;
+mod verify;

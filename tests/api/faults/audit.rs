@@ -52,9 +52,7 @@ async fn until_nothing_waits(pool: &PgPool) {
 pub async fn assert_agreement(pool: &PgPool, calls: &[Call]) {
     until_nothing_waits(pool).await;
     until_quiet(pool).await;
-    let disagreements: i64 =
-        sqlx::query_scalar(include_str!("../support/disagreements.sql")).fetch_one(pool).await.unwrap();
-    assert_eq!(disagreements, 0, "rows and operations disagree");
+    crate::support::audit::assert_agreement(pool).await;
 
     let books = Books::read(pool).await;
     for call in calls {

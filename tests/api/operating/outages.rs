@@ -160,11 +160,7 @@ async fn connections_beside_one_that_went_silent_are_asked_before_they_are_lent(
 }
 
 async fn assert_rows_and_operations_agree(service: &TestService) {
-    let disagreements: i64 = sqlx::query_scalar(include_str!("../support/disagreements.sql"))
-        .fetch_one(&service.database.pool)
-        .await
-        .unwrap();
-    assert_eq!(disagreements, 0);
+    crate::support::audit::assert_agreement(&service.database.pool).await;
 }
 
 #[tokio::test]

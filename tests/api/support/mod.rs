@@ -1,5 +1,6 @@
 //! What the tests share: a PostgreSQL, a database and a service for each test, and a small tree of customers.
 
+pub mod audit;
 pub mod database;
 pub mod log;
 pub mod postgres;

@@ -79,9 +79,7 @@ pub async fn ended(service: &TestService, requester: Uuid, operation: Uuid) -> V
 
 /// Rows and operations agree, and the queue has what is open and nothing else.
 pub async fn assert_agreement(pool: &sqlx::PgPool) {
-    let disagreements: i64 =
-        sqlx::query_scalar(include_str!("../../support/disagreements.sql")).fetch_one(pool).await.unwrap();
-    assert_eq!(disagreements, 0);
+    crate::support::audit::assert_agreement(pool).await;
 }
 
 pub async fn waiting(pool: &sqlx::PgPool) -> i64 {

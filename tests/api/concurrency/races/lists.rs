@@ -58,9 +58,7 @@ async fn overlapping_lists_have_one_winner_for_each_id_and_are_never_torn() {
             won.sort();
             assert_eq!(service.world.deleted(resource, &ids).await, won, "every id once, and no other");
         }
-        let disagreements: i64 =
-            sqlx::query_scalar(include_str!("../../support/disagreements.sql")).fetch_one(pool).await.unwrap();
-        assert_eq!(disagreements, 0);
+        crate::support::audit::assert_agreement(pool).await;
     }
 }
 

@@ -23,9 +23,9 @@ use crate::support::resources::table;
 /// What a command said, and how it ended.
 #[derive(Debug)]
 pub struct Said {
-    status: Option<i32>,
-    out: String,
-    err: String,
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 fn maintenance(database: &TestDatabase, arguments: &[&str]) -> Command {
@@ -66,7 +66,7 @@ impl Said {
 
 /// How many the summary of a purge tells of a kind.
 #[track_caller]
-fn told(summary: &str, word: &str) -> u64 {
+pub fn told(summary: &str, word: &str) -> u64 {
     let line = summary.lines().find_map(|line| line.trim_start().strip_prefix(word)?.trim().parse().ok());
     line.unwrap_or_else(|| panic!("{word}: {summary}"))
 }
@@ -116,12 +116,12 @@ fn list(ids: &[Uuid]) -> String {
 }
 
 /// Those of the ids that are still there, deleted or not.
-async fn present(pool: &PgPool, resource: Resource, ids: &[Uuid]) -> Vec<Uuid> {
+pub async fn present(pool: &PgPool, resource: Resource, ids: &[Uuid]) -> Vec<Uuid> {
     let sql = format!("select id from {} where id = any($1) order by id", table(resource));
     sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await.unwrap()
 }
 
 /// How many rows a table has.
-async fn rows(pool: &PgPool, table: &str) -> i64 {
+pub async fn rows(pool: &PgPool, table: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(pool).await.unwrap()
 }

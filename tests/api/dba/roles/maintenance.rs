@@ -21,12 +21,27 @@ const SELECT: Columns = &[
     ),
     ("zone", &["id", "customer_id", "name", "deleted_at", "deleted_by"]),
     ("product", &["id", "customer_id", "deleted_at", "deleted_by"]),
-    ("product_allocation", &["id", "product_id", "customer_id", "live"]),
+    ("product_allocation", &["id", "product_id", "customer_id", "customer_live", "live"]),
+    ("operation_queue", &["operation_id", "requester_id", "customer_id"]),
+    ("purge", &["*"]),
+    ("erasure", &["*"]),
     (
         "operation",
         &["id", "requester_id", "customer_id", "resource", "target_ids", "deleted_rows", "status", "created_at"],
     ),
-    ("restoration", &["operation_id", "restored_by", "restored_at"]),
+    (
+        "restoration",
+        &[
+            "id",
+            "operation_id",
+            "requester_id",
+            "customer_id",
+            "resource",
+            "restored_ids",
+            "restored_by",
+            "restored_at",
+        ],
+    ),
 ];
 
 const UPDATE: Columns = &[
@@ -38,11 +53,16 @@ const UPDATE: Columns = &[
     ("customer", &["live"]),
     ("subscriber", &["held"]),
     ("sell_plan", &["held"]),
+    ("purge", &["erased", "ended_at"]),
+    ("erasure", &["erased_rows"]),
 ];
 
-/// The database says who restores, and when.
-const INSERT: Columns =
-    &[("restoration", &["id", "operation_id", "requester_id", "customer_id", "resource", "restored_ids"])];
+/// The database says who restores and who purges, and when.
+const INSERT: Columns = &[
+    ("restoration", &["id", "operation_id", "requester_id", "customer_id", "resource", "restored_ids"]),
+    ("purge", &["id", "kind", "rows_before", "operations_before", "subject_ids"]),
+    ("erasure", &["operation_id", "purge_id", "erased_rows"]),
+];
 
 const DELETE: &[&str] = &[
     "contact",
@@ -56,6 +76,7 @@ const DELETE: &[&str] = &[
     "customer",
     "subscriber",
     "sell_plan",
+    "erasure",
 ];
 
 const RIGHTS: Rights = Rights { select: SELECT, update: UPDATE, insert: INSERT, delete: DELETE };

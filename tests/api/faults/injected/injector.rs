@@ -130,10 +130,8 @@ impl Injector {
             .unwrap()
     }
 
-    pub async fn assert_rows_and_operations_agree(&self, fault: &Fault) {
-        let sql = include_str!("../../support/disagreements.sql");
-        let disagreements: i64 = sqlx::query_scalar(sql).fetch_one(self.pool()).await.unwrap();
-        assert_eq!(disagreements, 0, "{fault:?}");
+    pub async fn assert_rows_and_operations_agree(&self) {
+        crate::support::audit::assert_agreement(self.pool()).await;
     }
 }
 

@@ -113,9 +113,7 @@ pub async fn recorded(service: &TestService) -> Vec<(Uuid, String)> {
 }
 
 pub async fn assert_rows_and_operations_agree(service: &TestService) {
-    let sql = include_str!("../../support/disagreements.sql");
-    let disagreements: i64 = sqlx::query_scalar(sql).fetch_one(&service.database.pool).await.unwrap();
-    assert_eq!(disagreements, 0);
+    crate::support::audit::assert_agreement(&service.database.pool).await;
 }
 
 /// A call without a key is found again by the id of its operation.

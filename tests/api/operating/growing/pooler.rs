@@ -161,9 +161,7 @@ async fn two_replicas_behind_pgbouncer_serve_under_load_without_an_error() {
         let retries = replica.log().into_iter().filter(|line| line["level"] != "INFO").collect::<Vec<_>>();
         assert!(retries.is_empty(), "{retries:?}");
     }
-    let disagreements: i64 =
-        sqlx::query_scalar(include_str!("../../support/disagreements.sql")).fetch_one(&pooled.pool).await.unwrap();
-    assert_eq!(disagreements, 0);
+    crate::support::audit::assert_agreement(&pooled.pool).await;
 }
 
 /// What an operation sets for its transaction holds in it and not after it, whoever has the connection next: it has time for a
@@ -203,9 +201,7 @@ async fn an_operation_behind_pgbouncer_has_its_own_time_and_leaves_none_behind()
     // The connections are the same, and their limits those of calls again.
     let rows = world.rows(Resource::Contact, family.sub_customer, 5).await;
     send(call(&rows)).await.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
-    let disagreements: i64 =
-        sqlx::query_scalar(include_str!("../../support/disagreements.sql")).fetch_one(&pooled.pool).await.unwrap();
-    assert_eq!(disagreements, 0);
+    crate::support::audit::assert_agreement(&pooled.pool).await;
 }
 
 /// It is logged after the commit.

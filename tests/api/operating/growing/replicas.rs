@@ -46,11 +46,7 @@ impl Replicas {
     }
 
     async fn assert_rows_and_operations_agree(&self) {
-        let disagreements: i64 = sqlx::query_scalar(include_str!("../../support/disagreements.sql"))
-            .fetch_one(&self.database.pool)
-            .await
-            .unwrap();
-        assert_eq!(disagreements, 0);
+        crate::support::audit::assert_agreement(&self.database.pool).await;
     }
 }
 

@@ -1,0 +1,56 @@
+//! Single deleted rows, or the rows that one operation deleted, whatever their age.
+
+use uuid::Uuid;
+
+use super::eraser::Eraser;
+use super::of_customer::{EVER, require_all};
+use super::record::Request;
+use super::statements::{self, Due};
+use crate::maintenance::MaintenanceError;
+use crate::resource::Resource;
+
+/// Erases deleted rows by their ids. An unknown or live row refuses all of them.
+pub async fn erase(eraser: &mut Eraser, resource: Resource, ids: &[Uuid]) -> Result<(), MaintenanceError> {
+    let deleted = statements::deleted_rows(&mut eraser.session, resource, ids, None).await?;
+    let others: Vec<Uuid> = ids.iter().copied().filter(|id| !deleted.contains(id)).collect();
+    if !others.is_empty() {
+        return Err(refusal(eraser, resource, &others).await?);
+    }
+    let request = Request { kind: resource.word(), subject_ids: ids.to_vec(), ..Request::default() };
+    erase_deleted(eraser, resource, &deleted, request).await
+}
+
+/// Erases the rows that an operation deleted. The operation itself is kept for its own age.
+pub async fn erase_of_operation(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
+    let Some((resource, targets)) = statements::find_operation(&mut eraser.session, id).await? else {
+        return Err(MaintenanceError::Refused(format!("nothing is erased: no operation has the id {id}")));
+    };
+    let ids = statements::deleted_rows(&mut eraser.session, resource, &targets, Some(id)).await?;
+    if ids.is_empty() {
+        let problem = format!("nothing is erased: no row is left that operation {id} deleted");
+        return Err(MaintenanceError::Refused(problem));
+    }
+    let request = Request { kind: "operation", subject_ids: vec![id], ..Request::default() };
+    erase_deleted(eraser, resource, &ids, request).await
+}
+
+async fn erase_deleted(
+    eraser: &mut Eraser,
+    resource: Resource,
+    ids: &[Uuid],
+    request: Request,
+) -> Result<(), MaintenanceError> {
+    eraser.begin(request).await?;
+    eraser.erase(resource, ids, Due { before: EVER, customer: None }).await?;
+    require_all(eraser, 0)
+}
+
+/// Names each row that is unknown or live.
+async fn refusal(eraser: &mut Eraser, resource: Resource, ids: &[Uuid]) -> Result<MaintenanceError, MaintenanceError> {
+    let live = statements::live_rows(&mut eraser.session, resource, ids).await?;
+    let lines = ids.iter().map(|id| {
+        let problem = if live.contains(id) { "is live: delete it first" } else { "is unknown, or erased already" };
+        format!("\n  {} {id} {problem}", resource.word())
+    });
+    Ok(MaintenanceError::Refused(format!("nothing is erased:{}", lines.collect::<String>())))
+}

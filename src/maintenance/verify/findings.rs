@@ -1,0 +1,102 @@
+//! The result of `verify`.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::part::Part;
+
+/// The ids that are listed of each disagreement. All are counted.
+const LISTED: usize = 20;
+
+/// How many rows were verified, and each kind of disagreement.
+#[derive(Debug, Default, Serialize)]
+pub struct Findings {
+    pub verified: Vec<Count>,
+    pub disagreements: Vec<Disagreement>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Count {
+    pub part: &'static str,
+    pub rows: u64,
+}
+
+/// Rows of one part that disagree in the same way.
+#[derive(Debug, Serialize)]
+pub struct Disagreement {
+    pub name: String,
+    pub part: &'static str,
+    pub rows: u64,
+    /// The first of them. For the schema, its lines.
+    pub ids: Vec<String>,
+}
+
+impl Findings {
+    pub fn count(&mut self, part: Part, rows: u64) {
+        match self.verified.iter_mut().find(|count| count.part == part.word()) {
+            Some(count) => count.rows += rows,
+            None => self.verified.push(Count { part: part.word(), rows }),
+        }
+    }
+
+    pub fn add(&mut self, part: &'static str, name: &str, id: String) {
+        let known = self.disagreements.iter().position(|known| known.part == part && known.name == name);
+        let index = known.unwrap_or_else(|| {
+            self.disagreements.push(Disagreement { name: name.to_owned(), part, rows: 0, ids: Vec::new() });
+            self.disagreements.len() - 1
+        });
+        let disagreement = &mut self.disagreements[index];
+        disagreement.rows += 1;
+        if disagreement.ids.len() < LISTED {
+            disagreement.ids.push(id);
+        }
+    }
+
+    /// The number of all rows and guards that disagree.
+    pub fn total(&self) -> u64 {
+        self.disagreements.iter().map(|disagreement| disagreement.rows).sum()
+    }
+}
+
+impl fmt::Display for Findings {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "verified:")?;
+        for count in &self.verified {
+            write!(formatter, "\n  {:<16}{:>12}", count.part, count.rows)?;
+        }
+        for disagreement in &self.disagreements {
+            write!(formatter, "\n{} ({}): {}", disagreement.name, disagreement.part, disagreement.rows)?;
+            for id in &disagreement.ids {
+                write!(formatter, "\n  {id}")?;
+            }
+            let more = disagreement.rows - disagreement.ids.len() as u64;
+            if more > 0 {
+                write!(formatter, "\n  and {more} more")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twenty_are_listed_and_all_are_counted() {
+        let mut findings = Findings::default();
+        findings.count(Part::Queue, 7);
+        for id in 0..23 {
+            findings.add("queue", "queued without an operation", id.to_string());
+        }
+        let text = findings.to_string();
+        assert_eq!(findings.total(), 23);
+        assert!(
+            text.starts_with(
+                "verified:\n  queue                      7\nqueued without an operation (queue): 23\n  0\n"
+            )
+        );
+        assert!(text.ends_with("\n  19\n  and 3 more"), "{text}");
+    }
+}

@@ -1,0 +1,185 @@
+//! `verify`: proves on a live database that rows and operations agree. It changes nothing.
+
+mod findings;
+mod part;
+mod statements;
+
+use std::collections::BTreeSet;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub use self::findings::{Disagreement, Findings};
+use self::part::Part;
+use super::purge::age::Age;
+use super::{MaintenanceError, session};
+use crate::output::say;
+
+/// The guards of a schema that has just been migrated. A test compares them.
+pub const SCHEMA: &str = include_str!("schema.txt");
+
+/// A statement is meant to take no longer. The next one verifies half as many rows, or twice as many.
+const STEP: Duration = Duration::from_millis(100);
+
+/// The numbers of rows that a statement verifies: at first, and at most.
+const FIRST_PAGE: i64 = 100;
+const LARGEST_PAGE: i64 = 5_000;
+
+/// The clock that made an id may be this far behind the database's.
+const CLOCK_DIFFERENCE: time::Duration = time::Duration::DAY;
+
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Verifies only the operations and restores of this last time, like 2d or 36h, with their rows, the queue and the
+    /// schema. Without it, the tables are read from end to end.
+    #[arg(long, value_name = "AGE")]
+    since: Option<Age>,
+
+    /// Prints the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Verifies the database and prints the result on standard output. Fails if anything disagrees.
+pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result<(), MaintenanceError> {
+    let mut session = session::open("customer-deletion verify", LOCK_TIMEOUT).await?;
+    sqlx::raw_sql("set default_transaction_read_only = on").execute(&mut session).await?;
+    let since = match arguments.since {
+        Some(age) => Some(age.before(statements::now(&mut session).await?)),
+        None => None,
+    };
+    let findings = tokio::select! {
+        findings = verify(&mut session, since, Pace::Gentle) => findings?,
+        () = stop => return Err(MaintenanceError::Interrupted),
+    };
+    match arguments.json {
+        true => say(&serde_json::json!(findings).to_string()),
+        false => say(&findings.to_string()),
+    }
+    match findings.total() {
+        0 => Ok(()),
+        total => Err(MaintenanceError::Disagreement(total)),
+    }
+}
+
+/// How much of the server `verify` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// It rests after each statement for as long as the statement took, and prints its progress.
+    Gentle,
+    /// Without rests, for tests.
+    Full,
+}
+
+/// Verifies all that there is, or only what was recorded since a time.
+pub async fn verify(
+    connection: &mut PgConnection,
+    since: Option<OffsetDateTime>,
+    pace: Pace,
+) -> Result<Findings, sqlx::Error> {
+    let mut findings = Findings::default();
+    verify_schema(connection, &mut findings).await?;
+    match since {
+        Some(time) => {
+            for part in Part::RECORDS {
+                let after = if part.has_ids_in_order_of_time() { first_id(time) } else { Uuid::nil() };
+                verify_part(connection, part, after, pace, &mut findings).await?;
+            }
+        }
+        None => {
+            for part in Part::all() {
+                verify_part(connection, part, Uuid::nil(), pace, &mut findings).await?;
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Guards that others added are not looked at, but for foreign keys that are switched off.
+async fn verify_schema(connection: &mut PgConnection, findings: &mut Findings) -> Result<(), sqlx::Error> {
+    let lines: BTreeSet<String> = statements::schema(connection).await?.into_iter().collect();
+    for guard in SCHEMA.lines().filter(|guard| !lines.contains(*guard)) {
+        findings.add("schema", "guard that is missing, changed, invalid or switched off", guard.to_owned());
+    }
+    for line in lines.iter().filter(|line| line.starts_with("foreign key ")) {
+        findings.add("schema", "foreign key that is switched off", line.clone());
+    }
+    Ok(())
+}
+
+async fn verify_part(
+    connection: &mut PgConnection,
+    part: Part,
+    after: Uuid,
+    pace: Pace,
+    findings: &mut Findings,
+) -> Result<(), sqlx::Error> {
+    let (mut last, mut count, mut rows, mut shown) = (after, FIRST_PAGE, 0, Instant::now());
+    loop {
+        let began = Instant::now();
+        let page = statements::page(connection, part, last, count).await?;
+        let Some(end) = page.last() else { break };
+        last = end.id;
+        rows += page.len() as u64;
+        for verified in page {
+            if let Some(name) = verified.disagreement {
+                findings.add(part.word(), &name, verified.id.to_string());
+            }
+        }
+        count = next_count(count, began.elapsed());
+        if pace == Pace::Gentle {
+            show(part, rows, &mut shown);
+            tokio::time::sleep(began.elapsed()).await;
+        }
+    }
+    findings.count(part, rows);
+    Ok(())
+}
+
+fn next_count(count: i64, took: Duration) -> i64 {
+    if took > STEP { (count / 2).max(1) } else { (count * 2).min(LARGEST_PAGE) }
+}
+
+/// Prints on standard error how far it is, now and then.
+fn show(part: Part, rows: u64, shown: &mut Instant) {
+    let terminal = io::stderr().is_terminal();
+    let pause = if terminal { Duration::from_millis(200) } else { Duration::from_secs(10) };
+    if shown.elapsed() >= pause {
+        *shown = Instant::now();
+        let end = if terminal { "\r" } else { "\n" };
+        let _ = write!(io::stderr(), "{}: {rows} verified{end}", part.word());
+    }
+}
+
+/// No operation that was recorded at the time or later has a smaller id: ids are UUIDs of version 7, which begin with the
+/// milliseconds of their creation.
+fn first_id(time: OffsetDateTime) -> Uuid {
+    let milliseconds = (time - CLOCK_DIFFERENCE).unix_timestamp_nanos() / 1_000_000;
+    Uuid::from_u128(u128::try_from(milliseconds).unwrap_or(0) << 80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_statement_is_followed_by_one_of_half_as_many_rows() {
+        assert_eq!(next_count(100, STEP * 2), 50);
+        assert_eq!(next_count(1, STEP * 2), 1);
+        assert_eq!(next_count(100, STEP / 2), 200);
+        assert_eq!(next_count(LARGEST_PAGE, STEP / 2), LARGEST_PAGE);
+    }
+
+    #[test]
+    fn ids_of_now_come_after_what_began_now_and_before_what_begins_two_days_later() {
+        let now = OffsetDateTime::now_utc();
+        assert!(Uuid::now_v7() > first_id(now));
+        assert!(Uuid::now_v7() < first_id(now + 2 * CLOCK_DIFFERENCE));
+        assert_eq!(first_id(OffsetDateTime::UNIX_EPOCH), Uuid::nil());
+    }
+}

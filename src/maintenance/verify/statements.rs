@@ -1,0 +1,48 @@
+//! One function for each statement of `verify`. A statement is one snapshot.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::part::Part;
+
+/// The ids of a page of operations end after this many.
+const PAGE_IDS: i64 = 10_000;
+
+/// One verified row.
+pub struct Verified {
+    pub id: Uuid,
+    /// The name of its disagreement.
+    pub disagreement: Option<String>,
+}
+
+/// Verifies the rows of a part that come after an id, in the order of their ids.
+pub async fn page(
+    connection: &mut PgConnection,
+    part: Part,
+    after: Uuid,
+    count: i64,
+) -> Result<Vec<Verified>, sqlx::Error> {
+    macro_rules! page {
+        ($file:literal $(, $parameter:expr)+) => {
+            sqlx::query_file_as!(Verified, $file $(, $parameter)+).fetch_all(connection).await
+        };
+    }
+    match part {
+        Part::Operations => page!("src/maintenance/sql/verify_operations.sql", after, count, PAGE_IDS),
+        Part::Queue => page!("src/maintenance/sql/verify_queue.sql", after, count),
+        Part::Restorations => page!("src/maintenance/sql/verify_restorations.sql", after, count),
+        Part::Rows(resource) => page!("src/maintenance/sql/verify_rows.sql", resource.word(), after, count),
+        Part::Allocations => page!("src/maintenance/sql/verify_allocations.sql", after, count),
+        Part::Customers => page!("src/maintenance/sql/verify_customers.sql", after, count),
+    }
+}
+
+/// The guards of the schema, one line each.
+pub async fn schema(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/maintenance/sql/verify_schema.sql").fetch_all(connection).await
+}
+
+pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::Error> {
+    sqlx::query_file_scalar!("src/maintenance/sql/now.sql").fetch_one(connection).await
+}

@@ -1,0 +1,116 @@
+//! `purge` of single rows, and of the rows of one operation.
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use sqlx::Row;
+use uuid::Uuid;
+
+use crate::dba::maintenance::{present, rows, run, told};
+use crate::support::TestService;
+use crate::support::database::MAINTENANCE;
+use crate::support::resources::{every_resource, word};
+
+#[tokio::test]
+async fn a_deleted_row_is_erased_by_its_id_and_the_purge_is_recorded() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let (database, family) = (&service.database, service.world.family().await);
+        let customer = family.in_scope(resource);
+        let ids = service.world.rows(resource, customer, 3).await;
+        let mut operations = Vec::new();
+        for id in &ids[..2] {
+            operations.push(service.delete_one(family.requester, customer, resource, *id).await.assert_deleted());
+        }
+        let (option, id) = (format!("--{}", word(resource)), ids[0].to_string());
+
+        let dry = run(database, &["purge", &option, &id, "--dry-run"]).await.done();
+        assert_eq!((told(&dry, word(resource)), rows(&database.pool, "purge").await), (1, 0));
+        let said = run(database, &["purge", &option, &id]).await.done();
+
+        assert_eq!(told(&said, word(resource)), 1);
+        let mut kept = ids[1..].to_vec();
+        kept.sort();
+        assert_eq!(present(&database.pool, resource, &ids).await, kept);
+        let record = sqlx::query(
+            "select kind, subject_ids, (erased ->> $1)::bigint, purged_by, ended_at is not null from purge",
+        )
+        .bind(word(resource))
+        .fetch_one(&database.pool)
+        .await
+        .unwrap();
+        assert_eq!(record.get::<&str, _>(0), word(resource));
+        assert_eq!(record.get::<Vec<Uuid>, _>(1), [ids[0]]);
+        assert_eq!((record.get::<i64, _>(2), record.get::<&str, _>(3), record.get(4)), (1, MAINTENANCE, true));
+        let erasure: (Uuid, i32) =
+            sqlx::query_as("select operation_id, erased_rows from erasure").fetch_one(&database.pool).await.unwrap();
+        assert_eq!(erasure, (operations[0], 1));
+        run(database, &["verify"]).await.done();
+    }
+}
+
+#[tokio::test]
+async fn a_live_and_an_unknown_row_refuse_all_of_them() {
+    let service = TestService::start().await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let ids = service.world.rows(Resource::Contact, family.sub_customer, 2).await;
+    service.delete_one(family.requester, family.sub_customer, Resource::Contact, ids[0]).await.assert_deleted();
+    let (deleted, live, unknown) = (ids[0].to_string(), ids[1].to_string(), Uuid::now_v7().to_string());
+
+    let arguments = ["purge", "--contact", &deleted, "--contact", &live, "--contact", &unknown];
+    let reasons = [format!("contact {live} is live: delete it first"), format!("contact {unknown} is unknown")];
+    run(database, &arguments).await.refused(&[&reasons[0], &reasons[1]]);
+
+    assert_eq!((rows(&database.pool, "contact").await, rows(&database.pool, "purge").await), (2, 0));
+    // The id of a contact is the id of no zone.
+    run(database, &["purge", "--zone", &deleted]).await.refused(&["is unknown"]);
+    assert_eq!(rows(&database.pool, "contact").await, 2);
+}
+
+#[tokio::test]
+async fn the_rows_of_an_operation_are_erased_and_the_operation_stays() {
+    let service = TestService::start().await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let ids = service.world.rows(Resource::Zone, family.requester, 3).await;
+    let (requester, zone) = (family.requester, Resource::Zone);
+    let operation = service.delete_list(requester, requester, zone, &ids[..2]).await.assert_deleted();
+    service.delete_one(requester, requester, zone, ids[2]).await.assert_deleted();
+    let id = operation.to_string();
+
+    let said = run(database, &["purge", "--operation", &id]).await.done();
+
+    assert_eq!(told(&said, "zone"), 2);
+    assert_eq!(present(&database.pool, zone, &ids).await, [ids[2]]);
+    assert_eq!(rows(&database.pool, "operation").await, 2);
+    run(database, &["verify"]).await.done();
+    run(database, &["purge", "--operation", &id]).await.refused(&["no row is left that operation"]);
+    let unknown = Uuid::now_v7().to_string();
+    run(database, &["purge", "--operation", &unknown]).await.refused(&["no operation has the id"]);
+}
+
+/// What the operation deleted was put back, and deleted by another one.
+#[tokio::test]
+async fn a_restored_operation_leads_to_no_row() {
+    let service = TestService::start().await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let zone = service.world.zone(family.requester).await;
+    let (requester, resource) = (family.requester, Resource::Zone);
+    let first = service.delete_one(requester, requester, resource, zone).await.assert_deleted().to_string();
+    run(database, &["restore", "--operation", &first]).await.done();
+    service.delete_one(requester, requester, resource, zone).await.assert_deleted();
+
+    run(database, &["purge", "--operation", &first]).await.refused(&["no row is left that operation"]);
+
+    assert_eq!(rows(&database.pool, "zone").await, 1);
+}
+
+#[rstest]
+#[case::nothing_that_is_to_be_erased(&["purge"])]
+#[case::two_kinds(&["purge", "--contact", "3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098", "--older-than", "90d"])]
+#[case::an_age_of_operations_beside_a_row(
+    &["purge", "--contact", "3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098", "--operations-older-than", "90d"]
+)]
+#[tokio::test]
+async fn a_mistyped_purge_is_status_2(#[case] arguments: &[&str]) {
+    let service = TestService::start().await;
+    assert_eq!(run(&service.database, arguments).await.status, Some(2));
+}
