@@ -30,6 +30,9 @@ use crate::resource::Resource;
 /// The longest wait of a batch for a lock that it cannot skip.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// The options that name what is to be erased, whatever its age.
+const NOT_BY_AGE: [&str; 7] = ["customer", "operation", "contact", "address", "external_params", "zone", "product"];
+
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub struct Arguments {
@@ -39,11 +42,11 @@ pub struct Arguments {
 
     /// Erases operations that are older than this, at least 24h. An operation that deleted rows is also kept for
     /// --older-than, and as long as one of these rows exists.
-    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, requires = "older_than")]
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with_all = NOT_BY_AGE)]
     operations_older_than: Age,
 
     /// Skips rows that other services deleted. To find these, a purge reads the whole tables.
-    #[arg(long, requires = "older_than")]
+    #[arg(long, conflicts_with_all = NOT_BY_AGE)]
     recorded_only: bool,
 
     /// Erases the deleted rows of this customer, whoever deleted them and whatever their age, but not those that it deleted
