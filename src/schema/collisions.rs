@@ -92,6 +92,7 @@ const KINDS: [&str; 7] = ["table", "view", "materialized view", "sequence", "typ
 fn created(sql: &str) -> impl Iterator<Item = (&'static str, &str)> {
     sql.lines().filter_map(|line| {
         let rest = line.strip_prefix("create ")?;
+        let rest = rest.strip_prefix("unlogged ").unwrap_or(rest);
         KINDS.into_iter().find_map(|kind| {
             let name = rest.strip_prefix(kind)?.strip_prefix(' ')?;
             let end = if kind == "function" { name.find(')').map(|end| end + 1) } else { name.find([' ', '(']) };
@@ -109,11 +110,19 @@ mod tests {
         let sql = "-- create table remark\r\ncreate table zone (\r\n  id uuid\r\n);\r\ncreate type status as enum ('a');\n\
             create function f() returns trigger\n$$ begin\n  create table inner (id uuid);\nend $$;\n\
             create view live_zone with (security_barrier) as\ncreate publication p\n  for table zone;\n\
+            create unlogged table note (\n\
             create index zone_idx on zone (id);\ncreate or replace function f() returns trigger\n";
         let found: Vec<_> = created(sql).collect();
         assert_eq!(
             found,
-            [("table", "zone"), ("type", "status"), ("function", "f()"), ("view", "live_zone"), ("publication", "p")]
+            [
+                ("table", "zone"),
+                ("type", "status"),
+                ("function", "f()"),
+                ("view", "live_zone"),
+                ("publication", "p"),
+                ("table", "note")
+            ]
         );
     }
 }
