@@ -1,12 +1,12 @@
-//! `customer-deletion` deletes what a customer manages on a telecom platform: contacts, addresses, external params, zones
-//! and products. Softly, all or nothing, and only where the requester stands in the right place of the tree of customers.
+//! `customer-deletion` deletes five resources of the customers of a telecom platform: contacts, addresses, external params,
+//! zones and products. A deletion is soft, and all or nothing. It is allowed for certain customers in the requester's tree.
 //!
-//! A call comes in through [`http`], which knows URLs and bodies but no SQL. It goes on as a [`operation::Deletion`] to the
-//! [`repository`], which knows SQL but no URLs, and tries it in one statement. What did not go through is judged by
-//! [`eligibility`], with the two tables of the API documents: [`resource`] and [`error`]. A call whose caller does not wait is recorded and queued, and a worker of the [`queue`] does the same with it later.
+//! [`http`] parses a call into an [`operation::Deletion`]. The [`repository`] tries it in one statement. If that deletes nothing,
+//! [`eligibility`] finds the rule that refuses it, using the tables of the API documents: [`resource`] and [`error`]. A call with
+//! `Prefer: respond-async` is recorded in the [`queue`], whose worker runs it later.
 //!
-//! Around that: [`config`] reads the settings, [`telemetry`] writes logs, [`server`] listens, [`schema`] migrates,
-//! [`maintenance`] restores, purges and verifies, and [`demo`] shows it all on a machine that has nothing.
+//! Around these, [`config`] reads the settings, [`telemetry`] has logs, metrics and traces, [`server`] listens, [`schema`] migrates,
+//! [`maintenance`] restores, purges and verifies, and [`demo`] runs the service on a [`private_postgres`].
 
 mod closed_set;
 
@@ -16,6 +16,8 @@ pub mod eligibility;
 pub mod error;
 pub mod healthcheck;
 pub mod http;
+#[cfg(test)]
+mod import_circles;
 pub mod maintenance;
 pub mod operation;
 mod output;

@@ -1,4 +1,4 @@
-//! Listens on two ports, and drains when told to stop.
+//! Listens on the two ports, and drains before it stops.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -15,13 +15,12 @@ use crate::http::{
     WATCH_INTERVAL,
 };
 use crate::queue::{Queue, Workers};
-use crate::repository::Repository;
+use crate::repository::{RETRIED, Repository};
 use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
 
-/// How long a client may take to send the head of a request.
+/// For the head of a request to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
@@ -30,7 +29,7 @@ pub enum StartError {
     Listen(SocketAddr, io::Error),
 }
 
-/// A service that listens, and serves once it is run.
+/// A service that listens. It serves once [`Server::run`] is called.
 pub struct Server {
     settings: Settings,
     database: PgConnectOptions,
@@ -42,7 +41,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the two ports. A port of 0 takes a free one; [`Server::address`] tells which.
+    /// Binds the two ports. Port 0 binds a free one, which [`Server::address`] tells.
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
         let database = settings.database.connect_options()?;
         let (source, allowed_hosts) = (settings.requester.source()?, settings.http.allowed_hosts()?);
@@ -54,17 +53,17 @@ impl Server {
         Ok(Server { settings, database, identification, allowed_hosts, allowed_origins, calls, management })
     }
 
-    /// Where calls go.
+    /// The listener for calls.
     pub fn address(&self) -> SocketAddr {
         local_address(&self.calls)
     }
 
-    /// Where health is asked for.
+    /// The management listener: health checks and metrics.
     pub fn management_address(&self) -> SocketAddr {
         local_address(&self.management)
     }
 
-    /// Serves until `stop` is done, then lets the calls in flight end.
+    /// Serves until `stop` completes, then waits for the calls in flight.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         tracing::info!(
             address = %self.address(),
@@ -74,7 +73,7 @@ impl Server {
         );
         let repository = Repository::new(&self.settings.database, &self.settings.queue, self.database.clone());
         let queue = Queue::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
-        metrics::start();
+        metrics::start(&RETRIED);
         let admission = Admission::new(capacity(&self.settings));
         let connections = Connections::default();
         let limits = Limits::from(&self.settings);
@@ -88,7 +87,7 @@ impl Server {
             allowed_origins: self.allowed_origins,
         };
         let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
-        // Each ends with this function, whatever it is doing.
+        // Both tasks are aborted when this function ends.
         let upkeep = Upkeep {
             admission,
             connections: connections.clone(),
@@ -110,7 +109,7 @@ impl Server {
         stop.await;
         tracing::info!(drain_seconds, "shutting down: calls in flight may end");
         health.start_draining();
-        // Operations and calls end at the same time, and have the same time for it.
+        // Operations and calls drain side by side, each within `drain_seconds`.
         let operations = tokio::spawn(workers.end(Duration::from_secs(drain_seconds)));
         calls_handle.stop(true).await;
         calls.await??;
@@ -137,7 +136,7 @@ fn capacity(settings: &Settings) -> Capacity {
     Capacity { max_in_flight: settings.http.max_in_flight, rate: rate.zip(burst) }
 }
 
-/// What has to be done again and again.
+/// The periodic work.
 struct Upkeep {
     admission: Admission,
     connections: Connections,
@@ -148,11 +147,11 @@ struct Upkeep {
 impl Upkeep {
     /// Never ends.
     async fn run(self, keep_alive: Duration) {
-        // Apart, because the database may be slow to answer.
-        tokio::join!(self.look_after_callers(keep_alive), self.look_at_the_database());
+        // A slow database must not delay the first.
+        tokio::join!(self.watch_callers(keep_alive), self.watch_database());
     }
 
-    async fn look_after_callers(&self, keep_alive: Duration) {
+    async fn watch_callers(&self, keep_alive: Duration) {
         let mut requesters = tokio::time::interval(FORGET_INTERVAL);
         let mut connections = tokio::time::interval(WATCH_INTERVAL);
         loop {
@@ -163,17 +162,17 @@ impl Upkeep {
         }
     }
 
-    async fn look_at_the_database(&self) {
+    async fn watch_database(&self) {
         let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
         loop {
             interval.tick().await;
             metrics::upkeep();
-            self.health.ask().await;
+            self.health.update_metric().await;
             self.measure_backlog().await;
         }
     }
 
-    /// What waits is the same for all replicas. While the database is away, the last that was seen stays.
+    /// The backlog is that of all replicas. During an outage the metric keeps its last value.
     async fn measure_backlog(&self) {
         if let Ok(backlog) = self.repository.backlog().await {
             metrics::backlog(backlog.operations, backlog.oldest_seconds);

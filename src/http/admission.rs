@@ -1,35 +1,32 @@
-//! Which calls are let in: no more at once than the service can work on, and no more of one requester than it may send.
+//! Limits the calls in flight, and the rate of each requester.
 //!
-//! A call over a limit is turned away at once. A queue would only make every caller wait for those who gave up long ago.
+//! A call over a limit is refused at once. In a queue, calls would wait for others whose clients gave up long ago.
 
-use std::future::{Ready, ready};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpResponse, web};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use super::requester::Requester;
-use super::{Service, answer};
+use super::call::Requester;
+use super::response;
 use crate::error::Error;
 use crate::telemetry::metrics::{self, InFlight, Limit};
 
-/// How often requesters that did not call for a while are forgotten.
+/// How often the rate limiter forgets idle requesters.
 pub const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many calls are let in.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
-    /// Calls that may be worked on at once.
     pub max_in_flight: usize,
-    /// Calls a second of one requester, and how many of them may come at once; none for as many as come.
+    /// The calls per second of one requester, and the size of a burst. `None` for no limit.
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
 }
 
@@ -39,25 +36,15 @@ pub struct Permit {
     _held: Arc<(OwnedSemaphorePermit, InFlight)>,
 }
 
-impl FromRequest for Permit {
-    type Error = Error;
-    type Future = Ready<Result<Permit, Error>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let permit = request.extensions().get::<Permit>().cloned();
-        ready(permit.ok_or_else(|| Error::Defect("a call without a permit".to_owned())))
-    }
-}
-
-/// Bodies that may be larger than those of calls that wait for their outcome, and be read at once: what bounds their memory.
+/// The number of large bodies that may be in memory at once. Only calls with `Prefer: respond-async` may send them.
 const LARGE_BODIES: usize = 4;
 
-/// Lets calls in. Cheap to clone.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct Admission {
     in_flight: Arc<Semaphore>,
     large_bodies: Arc<Semaphore>,
-    /// They take the time of many calls, on the same sessions.
+    /// Each takes a session for as long as many ordinary calls.
     long_validations: Arc<Semaphore>,
     rate: Option<Arc<DefaultKeyedRateLimiter<Uuid>>>,
 }
@@ -77,7 +64,7 @@ impl Admission {
         }
     }
 
-    /// Forgets the requesters whose next call would be let in as if it were their first.
+    /// Forgets requesters whose whole burst is available again.
     pub fn forget_idle_requesters(&self) {
         if let Some(rate) = &self.rate {
             rate.retain_recent();
@@ -91,7 +78,6 @@ impl Admission {
         Some(Permit { _held: Arc::new((permit, InFlight::begin())) })
     }
 
-    /// What a large body needs until the work for it has ended.
     pub fn large_body_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.large_bodies).try_acquire_owned().map_err(|_| {
             metrics::rejected(Limit::LargeBodies);
@@ -99,7 +85,7 @@ impl Admission {
         })
     }
 
-    /// What the validation of a list needs that is too long for a call that waits for its outcome.
+    /// For the validation of a list that is longer than a call may send that waits for its outcome.
     pub fn long_validation_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
         Arc::clone(&self.long_validations).try_acquire_owned().map_err(|_| {
             metrics::rejected(Limit::LongValidations);
@@ -116,22 +102,20 @@ impl Admission {
     }
 }
 
-/// Lets a call in, or answers 429 or 503. Stands behind the identification.
+/// Gives the call a permit, or answers 429 or 503.
 pub async fn admit(
-    service: web::Data<Service>,
+    admission: web::Data<Admission>,
+    requester: web::ReqData<Requester>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    let admission = &service.admission;
-    let requester = request.extensions().get::<Requester>().copied();
-    let requester = requester.ok_or_else(|| Error::Defect("a call is let in before it is identified".to_owned()));
-    if let Err(error) = requester.and_then(|requester| admission.within_rate(requester)) {
-        return Ok(answer::refuse(request, HttpResponse::from_error(error)));
+    if let Err(error) = admission.within_rate(*requester) {
+        return Ok(response::refuse(request, HttpResponse::from_error(error)));
     }
     let Some(permit) = admission.in_flight_permit() else {
         metrics::rejected(Limit::InFlight);
         let error = Error::Unavailable("too many calls are in flight".to_owned());
-        return Ok(answer::refuse(request, HttpResponse::from_error(error)));
+        return Ok(response::refuse(request, HttpResponse::from_error(error)));
     };
     request.extensions_mut().insert(permit);
     next.call(request).await.map(ServiceResponse::map_into_left_body)

@@ -8,15 +8,15 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::middleware::{Condition, Next};
 
-use super::answer::REQUEST_ID;
 use super::report::GATEWAY_REQUEST_ID;
 use super::request::{idempotency_key, prefer};
 use super::requester::Identification;
+use super::response::REQUEST_ID;
 use crate::config::AllowedOrigins;
 use crate::error::Error;
 use crate::telemetry::traces::{TRACE_PARENT, TRACE_STATE};
 
-/// How long a browser may remember the answer to a preflight.
+/// For how long a browser may cache a preflight.
 const MAX_AGE_SECONDS: usize = 600;
 
 /// Answers preflights, and lets pages of the allowed origins read the answers to their calls. Cookies
@@ -48,7 +48,7 @@ fn identity_header(identification: &Identification) -> HeaderName {
     }
 }
 
-/// Gives a refused preflight the envelope: the library answers it in plain text.
+/// Gives a refused preflight the envelope. actix-cors answers it in plain text.
 pub async fn explain_refusal(
     request: ServiceRequest,
     next: Next<impl MessageBody>,

@@ -1,77 +1,108 @@
-//! The one delete handler, behind three URLs.
+//! The handler of every deletion, behind three routes.
 
-use std::str::FromStr;
-
+use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path, Payload, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::admission::Permit;
-use super::answer::{REQUEST_ID, RequestId, header_value};
-use super::report::{DeletionFields, Notes};
-use super::request::body::Room;
+use super::admission::{Admission, Permit};
+use super::call::{DeletionFields, Notes, RequestId, Requester};
+use super::envelope;
+use super::request::Limits;
+use super::request::body::LargeBody;
 use super::request::id::path_id;
+use super::request::prefer::{self, Preference};
 use super::request::target_ids::target_ids;
-use super::request::{idempotency_key, prefer, validate_only};
-use super::requester::Requester;
-use super::{Service, envelope};
+use super::request::{idempotency_key, validate_only};
+use super::response::{REQUEST_ID, id_value};
 use crate::error::{Code, Error};
-use crate::operation::{Deletion, Outcome, Stored};
-use crate::resource::Resource;
+use crate::operation::{Deletion, IdempotencyKey, Outcome, Stored, TargetIds};
+use crate::repository::Repository;
+use crate::resource::{Resource, UnknownResource};
 
 pub const DELETE_ONE: &str = "/api/v2/customer/{customer_id}/{resource}/{id}";
 pub const DELETE_LIST: &str = "/api/v2/customer/{customer_id}/{resource}";
+/// For clients and gateways that drop the body of a DELETE.
 pub const BATCH_DELETE: &str = "/api/v2/customer/{customer_id}/{resource}:batchDelete";
 
-/// `DELETE /api/v2/customer/{customerId}/<word>/{id}`
-pub async fn delete_one(
-    service: Data<Service>,
-    request: HttpRequest,
-    call: (Requester, RequestId, Permit),
-    path: Path<(String, String, String)>,
-    payload: Payload,
-) -> Result<HttpResponse, Error> {
-    let (customer_id, word, id) = path.into_inner();
-    Notes::of(&request, |notes| notes.route.set(Some(DELETE_ONE)));
-    delete(&service, &request, call, (&customer_id, &word, Some(&id)), payload).await
+/// The parameters of the three paths. Only [`DELETE_ONE`] has an id.
+#[derive(Deserialize)]
+pub struct InPath {
+    customer_id: String,
+    resource: String,
+    id: Option<String>,
 }
 
-/// `DELETE /api/v2/customer/{customerId}/<word>` with a list in its body.
-pub async fn delete_list(
-    service: Data<Service>,
+/// The handler of all three routes.
+pub async fn delete(
+    (repository, admission, limits): (Data<Repository>, Data<Admission>, Data<Limits>),
+    (requester, request_id, in_flight): (ReqData<Requester>, ReqData<RequestId>, ReqData<Permit>),
     request: HttpRequest,
-    call: (Requester, RequestId, Permit),
-    path: Path<(String, String)>,
+    path: Path<InPath>,
     payload: Payload,
 ) -> Result<HttpResponse, Error> {
-    Notes::of(&request, |notes| notes.route.set(Some(DELETE_LIST)));
-    delete_several(&service, &request, call, path, payload).await
+    Notes::of(&request, |notes| notes.route.set(Some(route(&path, request.method()))));
+    let head = Head::parse(&request, &path)?;
+    Notes::of(&request, |notes| notes.validate_only.set(head.validate_only));
+    let mut large_body = LargeBody::new(&admission, limits.awaited.max_bytes);
+    let limits_of_body = limits.of(head.preference);
+    let targets =
+        target_ids(head.resource, head.id, request.headers(), payload, limits_of_body, &mut large_body).await?;
+    let is_long_validation = head.validate_only && targets.count() > limits.awaited.max_ids;
+    let permits = Permits {
+        _in_flight: in_flight.into_inner(),
+        _large_body: large_body.into_permit(),
+        _long_validation: is_long_validation.then(|| admission.long_validation_permit()).transpose()?,
+    };
+    let preference = head.preference;
+    let validate_only = head.validate_only;
+    let deletion = head.into_deletion(request_id.0, requester.0, targets);
+    Notes::of(&request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
+    match preference {
+        // A validation tells the outcome at once, whatever the caller prefers.
+        _ if validate_only => repository.validate(deletion, permits).await.map(response),
+        Preference::Wait => repository.delete(deletion, permits).await.map(response),
+        Preference::RespondAsync => repository.accept(deletion, permits).await.map(accepted_response),
+    }
 }
 
-/// `POST /api/v2/customer/{customerId}/<word>:batchDelete`, for clients and gateways that drop the body of a DELETE.
-pub async fn batch_delete(
-    service: Data<Service>,
-    request: HttpRequest,
-    call: (Requester, RequestId, Permit),
-    path: Path<(String, String)>,
-    payload: Payload,
-) -> Result<HttpResponse, Error> {
-    Notes::of(&request, |notes| notes.route.set(Some(BATCH_DELETE)));
-    delete_several(&service, &request, call, path, payload).await
+fn route(path: &InPath, method: &Method) -> &'static str {
+    match (&path.id, method) {
+        (Some(_), _) => DELETE_ONE,
+        (None, &Method::POST) => BATCH_DELETE,
+        (None, _) => DELETE_LIST,
+    }
 }
 
-async fn delete_several(
-    service: &Service,
-    request: &HttpRequest,
-    call: (Requester, RequestId, Permit),
-    path: Path<(String, String)>,
-    payload: Payload,
-) -> Result<HttpResponse, Error> {
-    let (customer_id, word) = path.into_inner();
-    delete(service, request, call, (&customer_id, &word, None), payload).await
+/// A call without its body.
+struct Head {
+    customer_id: Uuid,
+    resource: Resource,
+    id: Option<Uuid>,
+    idempotency_key: Option<IdempotencyKey>,
+    validate_only: bool,
+    preference: Preference,
+}
+
+impl Head {
+    fn parse(request: &HttpRequest, path: &InPath) -> Result<Head, Error> {
+        Ok(Head {
+            resource: path.resource.parse().map_err(|error: UnknownResource| Error::Defect(error.to_string()))?,
+            customer_id: path_id("customerId", &path.customer_id)?,
+            id: path.id.as_deref().map(|id| path_id("id", id)).transpose()?,
+            idempotency_key: idempotency_key::parse(request.headers())?,
+            validate_only: validate_only::is_asked(request.query_string())?,
+            preference: prefer::preference(request.headers()),
+        })
+    }
+
+    fn into_deletion(self, operation_id: Uuid, requester_id: Uuid, targets: TargetIds) -> Deletion {
+        let Head { customer_id, resource, idempotency_key, .. } = self;
+        Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key }
+    }
 }
 
 /// The permits of a deletion. The repository holds them until its work has ended.
@@ -81,47 +112,13 @@ struct Permits {
     _long_validation: Option<OwnedSemaphorePermit>,
 }
 
-async fn delete(
-    service: &Service,
-    request: &HttpRequest,
-    (Requester(requester_id), RequestId(operation_id), in_flight): (Requester, RequestId, Permit),
-    (customer_id, word, id): (&str, &str, Option<&str>),
-    payload: Payload,
-) -> Result<HttpResponse, Error> {
-    let resource = Resource::from_str(word).map_err(|error| Error::Defect(error.to_string()))?;
-    let customer_id = path_id("customerId", customer_id)?;
-    let id = id.map(|id| path_id("id", id)).transpose()?;
-    let headers = request.headers();
-    let idempotency_key = idempotency_key::parse(headers)?;
-    let validate_only = validate_only::is_asked(request.query_string())?;
-    Notes::of(request, |notes| notes.validate_only.set(validate_only));
-    let wanted = prefer::outcome(headers);
-    let awaited = service.limits.awaited;
-    let mut room = Room::new(&service.admission, awaited.max_bytes);
-    let targets = target_ids(resource, id, headers, payload, service.limits.of(wanted), &mut room).await?;
-    let long = validate_only && targets.count() > awaited.max_ids;
-    let long_validation = long.then(|| service.admission.long_validation_permit()).transpose()?;
-
-    let deletion = Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key };
-    Notes::of(request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
-    let permits = Permits { _in_flight: in_flight, _large_body: room.into_permit(), _long_validation: long_validation };
-    match wanted {
-        // Whoever asks beforehand wants to know the outcome, also of a call that would not wait for it.
-        _ if validate_only => service.repository.validate(deletion, permits).await.map(answer),
-        prefer::Outcome::Awaited => service.repository.delete(deletion, permits).await.map(answer),
-        prefer::Outcome::Later => service.repository.accept(deletion, permits).await.map(answer_before_outcome),
-    }
-}
-
-/// The same whether it is done or accepted.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Deleted {
     request_id: Uuid,
 }
 
-/// The same for a call and for one that is only validated.
-fn answer(outcome: Outcome) -> HttpResponse {
+fn response(outcome: Outcome) -> HttpResponse {
     let response = match &outcome.refusal {
         None => envelope::success(Deleted { request_id: outcome.operation_id }),
         Some(code) => refuse(code),
@@ -136,8 +133,8 @@ fn refuse(code: &Stored<Code>) -> HttpResponse {
     })
 }
 
-/// What is to be deleted is on record, unless the key is another call's.
-fn answer_before_outcome(outcome: Outcome) -> HttpResponse {
+/// Nothing is deleted yet. The one possible refusal is a key that belongs to another call.
+fn accepted_response(outcome: Outcome) -> HttpResponse {
     let mut response = match &outcome.refusal {
         None => envelope::accepted(Deleted { request_id: outcome.operation_id }),
         Some(code) => refuse(code),
@@ -148,9 +145,9 @@ fn answer_before_outcome(outcome: Outcome) -> HttpResponse {
     with_headers(response, &outcome)
 }
 
-/// The same answer for a call and for its replays, but for the header that marks a replay.
+/// A replay differs from the first response in one header.
 fn with_headers(mut response: HttpResponse, outcome: &Outcome) -> HttpResponse {
-    response.headers_mut().insert(REQUEST_ID, header_value(outcome.operation_id));
+    response.headers_mut().insert(REQUEST_ID, id_value(outcome.operation_id));
     if outcome.replayed {
         response.headers_mut().insert(idempotency_key::REPLAYED, HeaderValue::from_static("true"));
     }

@@ -1,4 +1,4 @@
-//! The API for people and tools: the OpenAPI document, and a page that shows it. The page works without internet.
+//! The OpenAPI document, and a page that shows it without internet.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,15 +12,17 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use utoipa_swagger_ui::Config;
 
-use super::{Identification, Limits, Service, no_such_route, openapi};
+use super::openapi;
+use super::request::Limits;
+use super::requester::Identification;
+use super::routing::no_such_route;
 use crate::error::Error;
 
-/// The OpenAPI document as it is sent. Cheap to clone.
+/// The OpenAPI document, serialized. Cheap to clone.
 #[derive(Clone)]
 pub struct Document(Arc<File>);
 
 impl Document {
-    /// Of a service that identifies its callers like this, and has these limits.
     pub fn new(identification: &Identification, limits: Limits) -> Document {
         let document = openapi::document(identification.into(), limits, "/").to_string();
         Document(Arc::new(File::new("application/json", document)))
@@ -28,27 +30,27 @@ impl Document {
 }
 
 /// `GET /openapi.json`
-pub async fn document(service: Data<Service>, request: HttpRequest) -> HttpResponse {
-    let mut response = service.document.0.answer(&request);
-    // Pages and tools of other origins may read what everybody may read.
+pub async fn document(document: Data<Document>, request: HttpRequest) -> HttpResponse {
+    let mut response = document.0.response(&request);
+    // The document is public, so any origin may read it.
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
 }
 
 /// `GET /docs`
 pub async fn page(request: HttpRequest) -> HttpResponse {
-    /// What the page does is in files of its own, and it loads and calls nothing elsewhere.
+    /// The page loads only its own files, and calls only this service.
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                           connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     static PAGE: LazyLock<File> =
         LazyLock::new(|| File::new("text/html; charset=utf-8", include_str!("docs/page.html")));
 
-    let mut response = PAGE.answer(&request);
+    let mut response = PAGE.response(&request);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     response
 }
 
-/// `GET /docs/{file}`: a file that the page needs.
+/// `GET /docs/{file}`
 pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpResponse, Error> {
     if name.is_empty() {
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -57,12 +59,12 @@ pub async fn file(request: HttpRequest, name: Path<String>) -> Result<HttpRespon
     }
     let files = FILES.as_ref().map_err(|error| Error::Defect(error.clone()))?;
     match files.get(name.as_str()) {
-        Some(file) => Ok(file.answer(&request)),
+        Some(file) => Ok(file.response(&request)),
         None => no_such_route().await,
     }
 }
 
-/// The files that the page needs, by their names. There is one copy of each, for every reader.
+/// The files of the page, by name.
 static FILES: LazyLock<Result<HashMap<&str, File>, String>> = LazyLock::new(|| {
     let own = [
         ("start.js", File::new("text/javascript; charset=utf-8", include_str!("docs/start.js"))),
@@ -72,19 +74,18 @@ static FILES: LazyLock<Result<HashMap<&str, File>, String>> = LazyLock::new(|| {
     own.map(Ok).into_iter().chain(vendored).collect()
 });
 
-/// A file of Swagger UI, which the binary keeps compressed.
+/// Reads a file of Swagger UI, which the binary holds compressed.
 fn swagger_ui(name: &'static str) -> Result<(&'static str, File), String> {
     let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default())).map_err(|error| error.to_string())?;
     let file = file.ok_or_else(|| format!("Swagger UI has no {name}"))?;
     Ok((name, File { gzipped: file.gzpipped, ..File::new(&file.content_type, file.bytes.into_owned()) }))
 }
 
-/// A file as it is sent.
 struct File {
     content_type: String,
     gzipped: bool,
     bytes: Bytes,
-    /// A hash of the bytes. It only has to change with them.
+    /// Changes with the bytes.
     tag: EntityTag,
 }
 
@@ -97,13 +98,13 @@ impl File {
         File { content_type: content_type.to_owned(), gzipped: false, bytes, tag }
     }
 
-    /// 304 without the bytes if the reader has them already.
-    fn answer(&self, request: &HttpRequest) -> HttpResponse {
+    /// Answers 304 without the bytes if the client has them.
+    fn response(&self, request: &HttpRequest) -> HttpResponse {
         let unchanged = self.is_known_to(request);
         let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
             .insert_header(ETag(self.tag.clone()))
-            // A new version of the service may change any of them, so a reader asks each time.
+            // A new version of the service may change the file, so a client must ask each time.
             .insert_header((header::CACHE_CONTROL, "no-cache"))
             .insert_header((header::REFERRER_POLICY, "no-referrer"));
         if unchanged {
@@ -115,7 +116,7 @@ impl File {
         response.content_type(self.content_type.as_str()).body(in_slices(self.bytes.clone()))
     }
 
-    /// A proxy that compresses an answer weakens its tag, so the comparison is the weak one.
+    /// Compares weakly, because a proxy that compresses a response weakens its tag.
     fn is_known_to(&self, request: &HttpRequest) -> bool {
         match header::Header::parse(request) {
             Ok(IfNoneMatch::Any) => true,
@@ -125,7 +126,7 @@ impl File {
     }
 }
 
-/// The library copies what it is about to send: a slice at a time, so that a slow reader costs little memory.
+/// actix copies what it is about to send. Small slices keep that copy small for a slow client.
 fn in_slices(bytes: Bytes) -> SizedStream<impl futures_util::Stream<Item = Result<Bytes, Infallible>>> {
     const SLICE: usize = 16 * 1024;
     let length = bytes.len();

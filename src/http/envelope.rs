@@ -1,4 +1,4 @@
-//! The one form of every answer.
+//! The envelope of every JSON response.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::error::{Code, Error};
 
-/// How many seconds a caller should wait before it tries again.
+/// For a 503.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
-/// An answer with content. `errorCode` and `errorMessage` are empty strings, as in the documents' examples.
+/// `errorCode` and `errorMessage` are empty strings, as in the documents' examples.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Success<C> {
@@ -20,7 +20,7 @@ struct Success<C> {
     pageable: Pageable,
 }
 
-/// Which part of a list the content is. Pages are counted from 0.
+/// The part of a list that the content is. The first page is 0.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pageable {
@@ -30,7 +30,7 @@ pub struct Pageable {
     total_elements: u32,
 }
 
-/// An answer without content. `content` and `pageable` are empty strings, as in the documents' examples.
+/// `content` and `pageable` are empty strings, as in the documents' examples.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Failure<'a> {
@@ -55,7 +55,7 @@ pub fn accepted<T: Serialize>(element: T) -> HttpResponse {
     HttpResponse::Accepted().json(Success::of_one(element))
 }
 
-/// The body of the answer to an error, as an example.
+/// For the examples of the OpenAPI document.
 pub fn failure_as_json(error: &Error) -> Value {
     serde_json::to_value(Failure::of(error)).expect("an envelope is JSON")
 }
@@ -73,7 +73,9 @@ impl<C> Success<C> {
 }
 
 impl Pageable {
-    /// The size is not 0.
+    /// # Panics
+    ///
+    /// If `size` is 0.
     pub fn new(page: u32, size: u32, total_elements: u32) -> Pageable {
         Pageable { page, size, total_pages: total_elements.div_ceil(size), total_elements }
     }
@@ -106,7 +108,7 @@ impl ResponseError for Error {
             Error::Unavailable(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
-            // In whole seconds, and never before the time.
+            // Rounded up to whole seconds.
             Error::TooManyRequests(wait) | Error::TooManyWaiting(wait) => {
                 response.insert_header((header::RETRY_AFTER, wait.as_secs() + 1));
             }

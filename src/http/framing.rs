@@ -1,6 +1,6 @@
-//! Where one call ends and the next begins. Whatever could be read in two ways, by the gateway and by this service, is
-//! refused, and nothing that comes after it on its connection is executed. The HTTP library refuses most of it before it gets
-//! here: two lengths, a length and chunks, codings other than `chunked`, sizes that are no numbers.
+//! Protects against request smuggling. A request that a gateway could read differently is refused, and nothing that follows it
+//! on its connection is executed. actix itself refuses two lengths, a length with chunks, transfer codings other than
+//! `chunked`, and malformed sizes.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -18,37 +18,37 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpResponse};
 use futures_util::{FutureExt, Stream, StreamExt};
 
-use super::answer;
+use super::response;
 use crate::error::Error;
 
-/// Whether a connection has had its last call. The library alone would go on with calls that are there already.
+/// Whether the last call of a connection has come. actix would still execute calls that it has received already.
 #[derive(Default)]
 struct Ended(Cell<bool>);
 
-/// To be done with every new connection.
+/// Call this for every new connection.
 pub fn connected(data: &mut Extensions) {
     data.insert(Ended::default());
 }
 
-/// Lets a call through that can be read in one way only, on a connection that is still good.
+/// Lets a call through that is unambiguous.
 pub async fn guard(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     if let Err(error) = unambiguous(&request) {
         end_connection(&request);
-        let mut response = answer::refuse(request, HttpResponse::from_error(error));
+        let mut response = response::refuse(request, HttpResponse::from_error(error));
         close(&mut response);
         return Ok(response);
     }
-    // The library reads over what ends the chunks, whatever it is, so the end of such a call is not a certain one.
+    // actix ignores what follows the last chunk, so the end of a chunked request is uncertain.
     let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
-    // Nor does the library keep a connection that was to be upgraded, and would not say so.
+    // actix closes a connection after an upgrade request, without `Connection: close`.
     if !in_chunks && request.head().connection_type() == ConnectionType::KeepAlive {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
     end_connection(&request);
-    // A call that needs no wait would be answered before the library has decoded the chunks that came with its head.
+    // actix decodes the chunks that came with the head only now.
     tokio::task::yield_now().await;
     let body = Rc::new(RefCell::new(request.take_payload()));
     request.set_payload(Payload::Stream { payload: Box::pin(Shared(Rc::clone(&body))) });
@@ -64,7 +64,7 @@ pub async fn guard(
         .map_body(|_, answer| EitherBody::right(BoxBody::new(Holding { answer: Box::pin(answer), _body: body }))))
 }
 
-/// Whether the chunks that have come and that the handler left unread are malformed.
+/// Whether the received chunks that the handler did not read are malformed.
 fn is_malformed(body: &RefCell<Payload>) -> bool {
     let mut body = body.borrow_mut();
     while let Some(Some(chunk)) = body.next().now_or_never() {
@@ -77,22 +77,22 @@ fn is_malformed(body: &RefCell<Payload>) -> bool {
 
 fn unambiguous(request: &ServiceRequest) -> Result<(), Error> {
     if request.conn_data::<Ended>().is_some_and(|ended| ended.0.get()) {
-        return Err(Error::bad_request("the call before this one was the last of its connection"));
+        return Err(Error::bad_request("the call before this one ended the connection"));
     }
     let headers = request.headers();
-    // To the library everything after this header is a body, whatever its length.
+    // actix takes everything after such a head for its body.
     if headers.get_all(header::UPGRADE).any(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket")) {
         return Err(Error::bad_request("there are no websockets here"));
     }
     match headers.get(header::HOST) {
         Some(host) if !names_the_host(host, request.uri()) => {
-            Err(Error::bad_request("Host is malformed, or not that of the URL"))
+            Err(Error::bad_request("Host is malformed, or differs from the URL"))
         }
         Some(_) | None => Ok(()),
     }
 }
 
-/// An empty Host is a valid one.
+/// An empty Host is valid.
 fn names_the_host(host: &HeaderValue, uri: &Uri) -> bool {
     let Ok(host) = host.to_str() else {
         return false;
@@ -118,7 +118,7 @@ fn close<B>(response: &mut ServiceResponse<B>) {
     response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
 }
 
-/// A body that its reader does not own.
+/// A body that the middleware and the handler share.
 struct Shared(Rc<RefCell<Payload>>);
 
 impl Stream for Shared {
@@ -129,8 +129,8 @@ impl Stream for Shared {
     }
 }
 
-/// An answer that holds the body of its call until it is sent: the library reads chunks that nobody holds to their end, however
-/// far that is, before it closes the connection.
+/// A response that keeps the request's body until it is sent. When the body is dropped, actix reads all of its chunks, however
+/// many, before it closes the connection.
 struct Holding<B> {
     answer: Pin<Box<B>>,
     _body: Rc<RefCell<Payload>>,

@@ -1,4 +1,4 @@
-//! Whether the process runs, and whether it should be sent calls.
+//! The management port's health checks: whether the process runs, and whether it can serve calls.
 
 use std::sync::Mutex;
 use std::time::Instant;
@@ -8,18 +8,16 @@ use actix_web::web::Data;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::Identification;
+use super::requester::Identification;
 use crate::repository::Repository;
 use crate::telemetry::metrics;
 use crate::telemetry::outage::Outage;
 
-/// What the management port tells of.
 pub struct Health {
     repository: Repository,
     identification: Identification,
     draining: CancellationToken,
-    /// Of the database.
-    outage: Mutex<Outage>,
+    database_outage: Mutex<Outage>,
 }
 
 #[derive(Serialize)]
@@ -31,22 +29,22 @@ struct State {
 
 impl Health {
     pub fn new(repository: Repository, identification: Identification) -> Health {
-        Health { repository, identification, draining: CancellationToken::new(), outage: Mutex::default() }
+        Health { repository, identification, draining: CancellationToken::new(), database_outage: Mutex::default() }
     }
 
-    /// From now on no new calls should be sent here.
+    /// Makes the readiness check fail from now on.
     pub fn start_draining(&self) {
         self.draining.cancel();
         metrics::ready(false);
     }
 
-    /// Puts the state of the connections into the metrics.
+    /// Updates the metrics of the connection pool.
     pub fn count_connections(&self) {
         self.repository.count_connections();
     }
 
-    /// Asks itself, for the metrics: not everybody has a probe that does.
-    pub async fn ask(&self) {
+    /// Updates the readiness metric. There may be no probe that does.
+    pub async fn update_metric(&self) {
         let _ = self.state().await;
     }
 
@@ -61,16 +59,19 @@ impl Health {
             self.identification.check()?;
             self.check_database().await
         };
-        // Also in the middle of a check, which may wait for the calls that are in flight.
+        // Draining interrupts a check, which may wait for calls in flight.
         let ended = self.draining.run_until_cancelled(checked).await;
         ended.unwrap_or_else(|| Err("the service is shutting down".to_owned()))
     }
 
-    /// Logs an outage. It is asked for every few seconds, whether or not there are calls.
+    /// Logs the begin and the end of an outage.
     async fn check_database(&self) -> Result<(), String> {
         let checked = self.repository.check().await.map_err(|error| error.to_string());
-        let news =
-            self.outage.lock().expect("nothing panics while it holds this lock").note(checked.is_ok(), Instant::now());
+        let news = self
+            .database_outage
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .note(checked.is_ok(), Instant::now());
         match (&checked, news) {
             (Err(reason), true) => tracing::warn!(reason, "the database cannot be used, and calls are answered 503"),
             (Ok(()), true) => tracing::info!("the database can be used again"),
@@ -80,12 +81,12 @@ impl Health {
     }
 }
 
-/// `GET /health/live`: the process answers.
+/// `GET /health/live`
 pub async fn live() -> HttpResponse {
     HttpResponse::Ok().json(State { status: "UP", reason: None })
 }
 
-/// `GET /health/ready`: a deletion could be done now. If not, it says why.
+/// `GET /health/ready`: 200 if a deletion could be done now, else 503 with the reason.
 pub async fn ready(health: Data<Health>) -> HttpResponse {
     match health.state().await {
         Ok(()) => HttpResponse::Ok().json(State { status: "UP", reason: None }),

@@ -1,9 +1,7 @@
-//! The host that a call names. A service that trusts this machine must not take a call for another
-//! host.
+//! Protects a service that trusts this machine from web pages (DNS rebinding).
 //!
-//! A web page may let the name of its own host lead to this machine (DNS rebinding). Then the
-//! browser allows it to call the service with any header, and to read the answers. It still names
-//! its own host.
+//! A web page can make the name of its own host resolve to this machine. Its browser then lets it call the service with any
+//! header, and read the answers. Such a call still has the page's host in `Host`.
 
 use actix_web::HttpResponse;
 use actix_web::body::{EitherBody, MessageBody};
@@ -14,20 +12,19 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use ipnet::IpNet;
 
-use super::{Service, answer};
+use super::response;
 use crate::config::{AllowedHosts, RequesterSource};
 use crate::error::Error;
 
-/// Refuses a call for a host that is not in the list, if there is a list. The framing is checked
-/// before.
+/// Refuses a call for a host that is not in the list, if there is a list. Relies on [`super::framing`] for a valid `Host`.
 pub async fn guard(
+    allowed: Data<Option<AllowedHosts>>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    let allowed = request.app_data::<Data<Service>>().and_then(|service| service.allowed_hosts.as_ref());
-    if allowed.is_some_and(|hosts| !is_for_one_of(&request, hosts)) {
+    if allowed.as_ref().as_ref().is_some_and(|hosts| !is_for_one_of(&request, hosts)) {
         let error = Error::bad_request("Host is not a host of this service");
-        return Ok(answer::refuse(request, HttpResponse::from_error(error)));
+        return Ok(response::refuse(request, HttpResponse::from_error(error)));
     }
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }
@@ -39,7 +36,7 @@ fn is_for_one_of(request: &ServiceRequest, hosts: &AllowedHosts) -> bool {
     }
 }
 
-/// Warns of a service that any web page on this machine could use.
+/// Warns if the settings allow DNS rebinding.
 pub fn warn_of_rebinding(source: &RequesterSource, allowed: Option<&AllowedHosts>) {
     let RequesterSource::Header { trusted_peers, .. } = source else { return };
     if allowed.is_none() && trusted_peers.iter().any(includes_loopback) {

@@ -1,77 +1,75 @@
 //! The list of the requester's operations.
 
-use actix_web::web::{Data, Payload, Query};
+use actix_web::web::{Data, Payload, Query, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::admission::Permit;
+use super::call::Requester;
+use super::envelope;
 use super::envelope::Pageable;
-use super::operations::Call;
+use super::operations::OperationContent;
 use super::request::body::beside_body;
-use super::requester::Requester;
-use super::{Service, envelope};
 use crate::error::Error;
 use crate::operation::{Listing, Status};
+use crate::repository::Repository;
 use crate::resource::Resource;
 
 pub const LIST: &str = "/api/v3/global/call";
 
-/// How many operations a page has at most, and where nobody says how many.
-pub const LARGEST_SIZE: u32 = 100;
-pub const USUAL_SIZE: u32 = 10;
+pub const MAX_SIZE: u32 = 100;
+pub const DEFAULT_SIZE: u32 = 10;
 
-/// The last page that there can be, in the smallest size.
+/// The last page if `size` is 1.
 pub const LAST_PAGE: u32 = Listing::FARTHEST - 1;
 
 /// `GET /api/v3/global/call`
 pub async fn list(
-    service: Data<Service>,
+    repository: Data<Repository>,
     request: HttpRequest,
-    (Requester(requester_id), permit): (Requester, Permit),
+    (requester, permit): (ReqData<Requester>, ReqData<Permit>),
     body: Payload,
 ) -> Result<HttpResponse, Error> {
-    let wanted = Wanted::parse(request.query_string())?;
+    let query = ListQuery::parse(request.query_string())?;
     let listing = Listing {
-        requester_id,
-        status: wanted.status,
-        resource: wanted.resource,
-        offset: wanted.offset(),
-        // What is not counted is not listed either.
-        size: wanted.size.min(Listing::FARTHEST - wanted.offset()),
+        requester_id: requester.0,
+        status: query.status,
+        resource: query.resource,
+        offset: query.offset(),
+        // The last page must not go beyond the operations that are counted.
+        size: query.size.min(Listing::FARTHEST - query.offset()),
     };
-    let listed = service.repository.list_operations(listing, permit);
+    let listed = repository.list_operations(listing, permit.into_inner());
     let listed = beside_body(body, listed).await?;
-    let calls: Vec<Call> = listed.operations.into_iter().map(Call::from).collect();
-    Ok(envelope::page(calls, Pageable::new(wanted.page, wanted.size, listed.total)))
+    let operations: Vec<_> = listed.operations.into_iter().map(OperationContent::from).collect();
+    Ok(envelope::page(operations, Pageable::new(query.page, query.size, listed.total)))
 }
 
-/// What the query asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ListQuery {
     status: Option<Status>,
     resource: Option<Resource>,
     page: u32,
     size: u32,
 }
 
-impl Wanted {
-    pub fn parse(query: &str) -> Result<Wanted, Error> {
+impl ListQuery {
+    pub fn parse(query: &str) -> Result<ListQuery, Error> {
         let parameters = Parameters::parse(query)?;
-        let wanted = Wanted {
+        let query = ListQuery {
             status: parameters.word("status", &Status::ALL.map(Status::name))?,
             resource: parameters.word("resource", &Resource::ALL.map(Resource::word))?,
             page: parameters.number("page", 0, LAST_PAGE)?.unwrap_or(0),
-            size: parameters.number("size", 1, LARGEST_SIZE)?.unwrap_or(USUAL_SIZE),
+            size: parameters.number("size", 1, MAX_SIZE)?.unwrap_or(DEFAULT_SIZE),
         };
-        if wanted.offset() < Listing::FARTHEST { Ok(wanted) } else { Err(too_far()) }
+        if query.offset() < Listing::FARTHEST { Ok(query) } else { Err(too_far()) }
     }
 
-    /// How many operations are on the pages before.
+    /// The number of operations on earlier pages.
     fn offset(&self) -> u32 {
         self.page * self.size
     }
 }
 
-/// The answer to a page of operations that are not counted any more.
 fn too_far() -> Error {
     Error::bad_request(format!(
         "page in the query is beyond the newest {} operations; narrow them by status or resource",
@@ -79,7 +77,6 @@ fn too_far() -> Error {
     ))
 }
 
-/// The parameters of a query, in their order.
 struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -89,7 +86,7 @@ impl Parameters {
         Ok(Parameters(pairs.into_inner()))
     }
 
-    /// None where it was not sent.
+    /// Returns `None` if the parameter is missing.
     fn one(&self, name: &str) -> Result<Option<&str>, Error> {
         let mut values = self.0.iter().filter(|(sent, _)| sent == name).map(|(_, value)| value.as_str());
         let value = values.next();
@@ -106,7 +103,7 @@ impl Parameters {
 
     fn number(&self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Error> {
         let Some(text) = self.one(name)? else { return Ok(None) };
-        // The library's numbers may have a sign.
+        // `parse` accepts a sign.
         let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
         let number = number.filter(|number| (least..=most).contains(number));
         let refuse =
@@ -119,13 +116,13 @@ impl Parameters {
 mod tests {
     use super::*;
 
-    fn parse(query: &str) -> Result<Wanted, String> {
-        Wanted::parse(query).map_err(|error| error.message().to_owned())
+    fn parse(query: &str) -> Result<ListQuery, String> {
+        ListQuery::parse(query).map_err(|error| error.message().to_owned())
     }
 
     #[test]
     fn what_is_not_sent_is_not_narrowed() {
-        let everything = Wanted { status: None, resource: None, page: 0, size: 10 };
+        let everything = ListQuery { status: None, resource: None, page: 0, size: 10 };
         for query in ["", "&", "other=1&other=2", "Status=OPEN", "PAGE=1"] {
             assert_eq!(parse(query).as_ref(), Ok(&everything), "{query}");
         }
@@ -133,13 +130,13 @@ mod tests {
 
     #[test]
     fn a_query_is_read_however_it_is_encoded() {
-        let wanted =
-            Wanted { status: Some(Status::Open), resource: Some(Resource::ExternalParams), page: 7, size: 100 };
+        let expected =
+            ListQuery { status: Some(Status::Open), resource: Some(Resource::ExternalParams), page: 7, size: 100 };
         for query in [
             "status=OPEN&resource=external-params&page=7&size=100",
             "size=%31%300&p%61ge=007&resource=external%2Dparams&&status=%4FPEN&",
         ] {
-            assert_eq!(parse(query).as_ref(), Ok(&wanted), "{query}");
+            assert_eq!(parse(query).as_ref(), Ok(&expected), "{query}");
         }
     }
 

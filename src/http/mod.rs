@@ -2,20 +2,21 @@
 //!
 //! A call meets these in this order, each of which may answer it:
 //!
-//! 1. [`report`] gives it a `Request-Id`, and logs, traces and counts its end.
-//! 2. [`framing`] refuses a request that could be read as two.
-//! 3. [`host`] refuses a host that is not in the settings.
-//! 4. The router finds the route. Everything below `/api` continues:
-//! 5. [`cors`] answers preflights, which have no identity.
-//! 6. [`requester`] finds the requester, or answers 401.
-//! 7. [`admission`] checks the requester's rate and takes a permit, or answers 429 or 503.
-//! 8. The handler: [`delete`], [`operations`] or [`listing`]. It parses the [`request`], calls the repository, and fills in
+//! 1. [`response`] gives it a `Request-Id`.
+//! 2. [`report`] logs, traces and counts its end.
+//! 3. [`framing`] refuses a request that could be read as two.
+//! 4. [`host`] refuses a host that is not in the settings.
+//! 5. The router finds the route. Everything below `/api` continues:
+//! 6. [`cors`] answers preflights, which have no identity.
+//! 7. [`requester`] finds the requester, or answers 401.
+//! 8. [`admission`] checks the requester's rate and takes a permit, or answers 429 or 503.
+//! 9. The handler: [`delete`], [`operations`] or [`listing`]. It parses the [`request`], calls the repository, and fills in
 //!    the [`envelope`].
 //!
 //! In the code below the order is reversed, because actix calls the last `wrap` first.
 
 mod admission;
-mod answer;
+mod call;
 mod connection;
 mod cors;
 mod delete;
@@ -30,19 +31,19 @@ mod operations;
 mod report;
 mod request;
 mod requester;
+mod response;
+mod routing;
 mod span;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::web;
-use actix_web::{App, HttpResponse, Resource as Route, Scope, guard};
+use actix_web::{App, HttpResponse, Route, Scope};
 
+use self::routing::{API, GET, api_route, get, no_such_route, route};
 use crate::config::{AllowedHosts, AllowedOrigins};
-use crate::error::{Code, Error};
 use crate::repository::Repository;
-use crate::resource::Resource;
 use crate::telemetry::metrics;
 
 pub use self::admission::{Admission, Capacity, FORGET_INTERVAL};
@@ -52,10 +53,7 @@ pub use self::health::Health;
 pub use self::request::Limits;
 pub use self::requester::Identification;
 
-/// Where everything asks for identity.
-const API: &str = "/api";
-
-/// What the handlers of the service work with.
+/// What the handlers and the middlewares of the calls' port need.
 #[derive(Clone)]
 pub struct Service {
     pub repository: Repository,
@@ -89,7 +87,12 @@ pub fn app(
     let with_route = |api: Scope<_>, (path, methods, handler)| api.service(api_route(path, methods).route(handler));
     let api = api_routes().into_iter().fold(api, with_route);
     App::new()
-        .app_data(web::Data::new(service))
+        .app_data(web::Data::new(service.repository))
+        .app_data(web::Data::new(service.identification))
+        .app_data(web::Data::new(service.admission))
+        .app_data(web::Data::new(service.limits))
+        .app_data(web::Data::new(service.allowed_hosts))
+        .app_data(web::Data::new(service.document))
         .service(api)
         .service(route("/openapi.json", GET).route(get().to(docs::document)))
         .service(route("/docs", GET).route(get().to(docs::page)))
@@ -97,15 +100,16 @@ pub fn app(
         .default_service(web::to(no_such_route))
         .wrap(from_fn(host::guard))
         .wrap(from_fn(framing::guard))
-        .wrap(from_fn(report::answer_and_report))
+        .wrap(from_fn(report::report))
+        .wrap(from_fn(response::complete))
 }
 
 /// The routes inside `/api`: path, methods and handler. The OpenAPI document describes all of them.
-fn api_routes() -> [(&'static str, &'static str, actix_web::Route); 6] {
+fn api_routes() -> [(&'static str, &'static str, Route); 6] {
     [
-        (delete::BATCH_DELETE, "POST", web::post().to(delete::batch_delete)),
-        (delete::DELETE_ONE, "DELETE", web::delete().to(delete::delete_one)),
-        (delete::DELETE_LIST, "DELETE", web::delete().to(delete::delete_list)),
+        (delete::BATCH_DELETE, "POST", web::post().to(delete::delete)),
+        (delete::DELETE_ONE, "DELETE", web::delete().to(delete::delete)),
+        (delete::DELETE_LIST, "DELETE", web::delete().to(delete::delete)),
         (operations::STATUS, GET, get().to(operations::status)),
         (operations::DETAILS, GET, get().to(operations::details)),
         (listing::LIST, GET, get().to(listing::list)),
@@ -130,50 +134,11 @@ pub fn management_app(
         .service(route("/health/ready", GET).route(get().to(health::ready)))
         .service(route("/metrics", GET).route(get().to(metrics_page)))
         .default_service(web::to(no_such_route))
-        .wrap(from_fn(answer::answer))
+        .wrap(from_fn(response::complete))
 }
 
 /// `GET /metrics`, in Prometheus's text format.
 async fn metrics_page(health: web::Data<Health>) -> HttpResponse {
     health.count_connections();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics::page())
-}
-
-/// The part of a route that stands for the word of a resource.
-fn resource_pattern() -> String {
-    format!("{{resource:{}}}", Resource::ALL.map(Resource::word).join("|"))
-}
-
-/// What a route has that answers `GET`.
-const GET: &str = "GET, HEAD";
-
-/// `GET`, and `HEAD`, whose answer the library sends without its body.
-fn get() -> actix_web::Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
-}
-
-/// A route inside `/api`, whose `{resource}` is the word of a resource. One slash at the end of its path
-/// changes nothing. No path is normalized otherwise: a gateway could read it differently.
-fn api_route(path: &str, method: &'static str) -> Route {
-    let path = path.strip_prefix(API).unwrap_or(path).replace("{resource}", &resource_pattern());
-    // Logs and metrics name the route by the first pattern.
-    with_405(web::resource([path.clone(), format!("{path}/")]), method)
-}
-
-fn route(path: &str, method: &'static str) -> Route {
-    with_405(web::resource(path), method)
-}
-
-/// A route that answers every method but the one it has with 405.
-fn with_405(route: Route, method: &'static str) -> Route {
-    route.default_service(web::to(move || async move {
-        let error = Error::Malformed(Code::METHOD_NOT_ALLOWED, Code::METHOD_NOT_ALLOWED.message().to_owned());
-        let mut response = HttpResponse::from_error(error);
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(method));
-        response
-    }))
-}
-
-async fn no_such_route() -> Result<HttpResponse, Error> {
-    Err(Error::Malformed(Code::NOT_FOUND, Code::NOT_FOUND.message().to_owned()))
 }

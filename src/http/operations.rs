@@ -1,45 +1,46 @@
-//! The status of a recorded call.
+//! The status of one operation.
 
 use std::borrow::Cow;
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Path, Payload, ReqData};
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::admission::Permit;
+use super::call::Requester;
+use super::envelope;
 use super::request::{body, id};
-use super::requester::Requester;
-use super::{Service, envelope};
 use crate::error::{Code, Error, UNKNOWN_CODE};
 use crate::operation::{Details, Operation, Status, Stored};
+use crate::repository::Repository;
 use crate::resource::Resource;
 
 pub const STATUS: &str = "/api/v2/global/call/{request_id}";
 pub const DETAILS: &str = "/api/v3/global/call/{request_id}";
 
 #[derive(Serialize)]
-struct StatusOnly {
+struct StatusContent {
     status: Cow<'static, str>,
 }
 
 /// `GET /api/v2/global/call/{requestId}`
 pub async fn status(
-    service: Data<Service>,
-    call: (Requester, Permit),
+    repository: Data<Repository>,
+    call: (ReqData<Requester>, ReqData<Permit>),
     request_id: Path<String>,
     body: Payload,
 ) -> Result<HttpResponse, Error> {
-    let found = find(&service, call, &request_id, false);
+    let found = find(&repository, call, &request_id, false);
     let Details { operation, .. } = body::beside_body(body, found).await?;
-    Ok(envelope::success(StatusOnly { status: operation.status.into_word(Status::name) }))
+    Ok(envelope::success(StatusContent { status: operation.status.into_word(Status::name) }))
 }
 
-/// An operation as it is listed.
+/// An operation without its `failedIds`, which could make a page of a list very long.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Call {
+pub struct OperationContent {
     request_id: Uuid,
     status: Cow<'static, str>,
     resource: Cow<'static, str>,
@@ -52,14 +53,14 @@ pub struct Call {
     error_message: &'static str,
 }
 
-impl From<Operation> for Call {
-    fn from(operation: Operation) -> Call {
+impl From<Operation> for OperationContent {
+    fn from(operation: Operation) -> OperationContent {
         let error_message = match &operation.error_code {
             None => "",
             Some(Stored::Known(code)) => code.message(),
             Some(Stored::Unknown(_)) => UNKNOWN_CODE,
         };
-        Call {
+        OperationContent {
             request_id: operation.id,
             status: operation.status.into_word(Status::name),
             resource: operation.resource.into_word(Resource::word),
@@ -72,34 +73,34 @@ impl From<Operation> for Call {
     }
 }
 
-/// The same with the ids that caused a refusal: the first 1,000. A page of such lists would have no bound.
+/// `failed_ids` has at most 1,000 ids.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct CallDetails {
+struct DetailsContent {
     #[serde(flatten)]
-    call: Call,
+    operation: OperationContent,
     failed_ids: Vec<Uuid>,
 }
 
 /// `GET /api/v3/global/call/{requestId}`
 pub async fn details(
-    service: Data<Service>,
-    call: (Requester, Permit),
+    repository: Data<Repository>,
+    call: (ReqData<Requester>, ReqData<Permit>),
     request_id: Path<String>,
     body: Payload,
 ) -> Result<HttpResponse, Error> {
-    let found = find(&service, call, &request_id, true);
+    let found = find(&repository, call, &request_id, true);
     let Details { operation, failed_ids } = body::beside_body(body, found).await?;
-    Ok(envelope::success(CallDetails { call: operation.into(), failed_ids }))
+    Ok(envelope::success(DetailsContent { operation: operation.into(), failed_ids }))
 }
 
 async fn find(
-    service: &Service,
-    (Requester(requester_id), permit): (Requester, Permit),
+    repository: &Repository,
+    (requester, permit): (ReqData<Requester>, ReqData<Permit>),
     request_id: &str,
     with_failed_ids: bool,
 ) -> Result<Details, Error> {
     let operation_id = id::path_id("requestId", request_id)?;
-    let found = service.repository.find_operation(requester_id, operation_id, with_failed_ids, permit).await?;
+    let found = repository.find_operation(requester.0, operation_id, with_failed_ids, permit.into_inner()).await?;
     found.ok_or(Error::Refused(Code::GLOBAL_1003))
 }

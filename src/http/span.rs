@@ -5,35 +5,24 @@
 //! there.
 
 use actix_web::dev::RequestHead;
-use actix_web::http::Uri;
 use actix_web::http::header::{HeaderMap, X_FORWARDED_PROTO};
+use actix_web::http::{Method, Uri};
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::report::method;
+use super::call::End;
 use crate::telemetry::traces;
 
-/// The word of OpenTelemetry for a method that is not a known one.
-pub const OTHER_METHOD: &str = "_OTHER";
+/// OpenTelemetry's word for an unknown method.
+const OTHER_METHOD: &str = "_OTHER";
 
-/// More bytes than the longest path of a route, and than the longest registered method. A caller
-/// may send far more.
-const LONGEST_PATH: usize = 256;
-const LONGEST_METHOD: usize = 32;
+/// Limits in bytes. Every route and every registered method is shorter.
+const MAX_PATH: usize = 256;
+const MAX_METHOD: usize = 32;
 
-/// How a call ended.
-pub struct End<'a> {
-    pub method: &'static str,
-    pub route: Option<&'a str>,
-    /// `None` if the client hung up before it had an answer.
-    pub status: Option<u16>,
-    pub request_id: Option<&'a str>,
-    pub error_code: Option<&'a str>,
-}
-
-/// A disabled span where traces are off.
+/// The span is disabled if traces are off.
 pub fn begin(head: &RequestHead) -> Span {
-    let known_method = method(&head.method);
+    let known_method = known_method(&head.method);
     tracing::info_span!(
         target: traces::TARGET,
         "call",
@@ -42,7 +31,7 @@ pub fn begin(head: &RequestHead) -> Span {
         otel.status_code = Empty,
         http.request.method = known_method,
         http.request.method_original =
-            (known_method == OTHER_METHOD).then(|| cut(head.method.as_str(), LONGEST_METHOD)),
+            (known_method == OTHER_METHOD).then(|| cut(head.method.as_str(), MAX_METHOD)),
         url.scheme = scheme(head.headers()),
         url.path = path(&head.uri),
         http.route = Empty,
@@ -53,23 +42,38 @@ pub fn begin(head: &RequestHead) -> Span {
     )
 }
 
-pub fn end(span: &Span, call: &End<'_>) {
+pub fn end(span: &Span, method: &str, end: &End<'_>) {
     if span.is_disabled() {
         return;
     }
-    if let Some(route) = call.route {
-        traces::rename(span, name(call.method, Some(route)));
+    if let Some(route) = end.route {
+        traces::rename(span, name(method, Some(route)));
         span.record("http.route", route);
     }
-    span.record("customer_deletion.request_id", call.request_id);
-    span.record("customer_deletion.error_code", call.error_code);
-    // The library exports an integer of another type than i64 as a string.
-    span.record("http.response.status_code", call.status.map(i64::from));
-    match call.status {
+    span.record("customer_deletion.request_id", end.request_id);
+    span.record("customer_deletion.error_code", end.error_code());
+    // OpenTelemetry's library exports other integer types than i64 as strings.
+    span.record("http.response.status_code", end.status.map(i64::from));
+    match end.status {
         Some(status @ 500..) => traces::fail(span, &status.to_string()),
-        // A refusal is no failure of the service.
         Some(_) => {}
         None => traces::fail(span, traces::CANCELLED),
+    }
+}
+
+/// Maps an unregistered method, which may be any word of any length, to one word.
+pub fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "CONNECT" => "CONNECT",
+        "DELETE" => "DELETE",
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "TRACE" => "TRACE",
+        _ => OTHER_METHOD,
     }
 }
 
@@ -78,7 +82,7 @@ fn name(method: &str, route: Option<&str>) -> String {
     route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"))
 }
 
-/// The scheme that the client used, if the gateway tells. The service itself has no TLS.
+/// The scheme that the client used, as the gateway tells it. The service itself has no TLS.
 fn scheme(headers: &HeaderMap) -> &'static str {
     match headers.get(X_FORWARDED_PROTO) {
         Some(scheme) if scheme.as_bytes().eq_ignore_ascii_case(b"https") => "https",
@@ -87,10 +91,10 @@ fn scheme(headers: &HeaderMap) -> &'static str {
 }
 
 fn path(uri: &Uri) -> &str {
-    cut(uri.path(), LONGEST_PATH)
+    cut(uri.path(), MAX_PATH)
 }
 
-/// The first bytes of what may be any text.
+/// Cuts a text between characters.
 fn cut(text: &str, longest: usize) -> &str {
     &text[..text.floor_char_boundary(longest)]
 }

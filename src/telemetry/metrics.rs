@@ -11,7 +11,6 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 
 use crate::operation::Status;
-use crate::repository::RETRIED;
 use crate::resource::Resource;
 
 const REQUESTS: &str = "customer_deletion_requests_total";
@@ -72,9 +71,12 @@ static EXPORTER: LazyLock<Exporter> = LazyLock::new(|| {
     Exporter { handle, process }
 });
 
-/// Creates every series that has no event yet.
-pub fn start() {
+/// Creates every series that has no event yet. `retried` are SQLSTATEs.
+pub fn start(retried: &[&'static str]) {
     LazyLock::force(&EXPORTER);
+    for sqlstate in [""].iter().chain(retried) {
+        counter!(RETRIES, "sqlstate" => *sqlstate).absolute(0);
+    }
 }
 
 /// The page for Prometheus.
@@ -156,9 +158,6 @@ fn start_at_zero() {
     }
     for limit in [Limit::InFlight, Limit::Rate, Limit::Waiting, Limit::LargeBodies, Limit::LongValidations] {
         counter!(REJECTED, "limit" => limit.name()).absolute(0);
-    }
-    for sqlstate in [""].into_iter().chain(RETRIED) {
-        counter!(RETRIES, "sqlstate" => sqlstate).absolute(0);
     }
     for outcome in ["success", "failure"] {
         counter!(JWKS_REFRESHES, "outcome" => outcome).absolute(0);

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::url::SEVERAL_HOSTS;
+pub const SEVERAL_HOSTS: &str =
+    "has several hosts, which is not supported: use one address that leads to the server that takes writes";
 
 /// A parameter of libpq, or of sqlx.
 pub struct Parameter {

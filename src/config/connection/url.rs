@@ -64,7 +64,7 @@ fn read_authority(authority: &str) -> Result<Vec<(&'static str, &str)>, String> 
     let (credentials, address) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     if address.contains(',') {
-        return Err(SEVERAL_HOSTS.to_owned());
+        return Err(parameters::SEVERAL_HOSTS.to_owned());
     }
     let (host, rest) = match address.strip_prefix('[') {
         Some(address) => address.split_once(']').ok_or("has a `[` without a `]` in its host")?,
@@ -77,9 +77,6 @@ fn read_authority(authority: &str) -> Result<Vec<(&'static str, &str)>, String> 
     };
     Ok(vec![("user", user), ("password", password), ("host", host), ("port", port)])
 }
-
-pub const SEVERAL_HOSTS: &str =
-    "has several hosts, which is not supported: use one address that leads to the server that takes writes";
 
 fn read_query(query: &str) -> Result<Vec<(&'static str, &str)>, String> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());

@@ -3,7 +3,7 @@
 use clap::Args;
 use reqwest::Url;
 
-use super::Version;
+use super::version::Version;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -21,7 +21,7 @@ impl Arguments {
     }
 }
 
-/// Every path of the document begins with a slash, so the URL must not end with one.
+/// Removes a slash at the end, because every path of the document begins with one.
 fn server_url(text: &str) -> Result<String, String> {
     let url = Url::parse(text).map_err(|error| format!("{error}; an example is https://api.example.com"))?;
     if !["http", "https"].contains(&url.scheme()) {

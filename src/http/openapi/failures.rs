@@ -1,4 +1,4 @@
-//! The failures of a response. Their messages come from the code that answers with them.
+//! The failure examples of a response, with the messages of the code itself.
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
@@ -6,11 +6,11 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::http::envelope;
-use crate::http::listing::{LAST_PAGE, Wanted};
+use crate::http::listing::{LAST_PAGE, ListQuery};
 use crate::http::request::{Limits, body, id, id_list, idempotency_key, media_type, target_ids, validate_only};
 use crate::operation::TargetIds;
 
-/// Adds what every response has, and what follows from its `x-failures`.
+/// Adds the `Request-Id` header, and the content that `x-failures` lists.
 pub fn complete(response: &mut Value, limits: Limits) {
     response["headers"]["Request-Id"] = json!({ "$ref": "#/components/headers/Request-Id" });
     let Some(response) = response.as_object_mut() else { return };
@@ -30,7 +30,7 @@ pub fn complete(response: &mut Value, limits: Limits) {
     response.insert("content".to_owned(), json!({ "application/json": content }));
 }
 
-/// The failure of an example: a malformed call by its name, any other by its code.
+/// Returns the error for an example. A malformed call has a name of its own; any other failure has its code.
 fn failure(name: &str, limits: Limits) -> Error {
     let limits = limits.awaited;
     let some_id = Uuid::nil();
@@ -44,9 +44,9 @@ fn failure(name: &str, limits: Limits) -> Error {
         "too-many-ids" => Some(id_list::too_many_ids(limits.max_ids + 1, limits.max_ids)),
         "PAYLOAD_TOO_LARGE" => Some(body::too_large(limits.max_bytes)),
         "UNSUPPORTED_MEDIA_TYPE" => media_type::require_json(&header(CONTENT_TYPE, "text/plain")).err(),
-        "status" | "resource" | "page" | "size" => Wanted::parse(&format!("{name}=nonsense")).err(),
-        "twice" => Wanted::parse("size=1&size=1").err(),
-        "too-far" => Wanted::parse(&format!("page={LAST_PAGE}")).err(),
+        "status" | "resource" | "page" | "size" => ListQuery::parse(&format!("{name}=nonsense")).err(),
+        "twice" => ListQuery::parse("size=1&size=1").err(),
+        "too-far" => ListQuery::parse(&format!("page={LAST_PAGE}")).err(),
         code => code.parse().map(Error::Refused).ok(),
     };
     malformed.unwrap_or_else(|| panic!("no call fails like the example `{name}`"))

@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 pub use self::arguments::Arguments;
 use self::template::Words;
 pub use self::version::Version;
-use super::listing::{LARGEST_SIZE, LAST_PAGE, USUAL_SIZE};
-use super::{Identification, Limits};
+use super::listing::{DEFAULT_SIZE, LAST_PAGE, MAX_SIZE};
+use super::request::Limits;
+use super::requester::Identification;
 use crate::config::Settings;
 use crate::error::Code;
 use crate::operation::{Listing, Status};
@@ -21,14 +22,12 @@ use crate::resource::{Resource, Scope};
 
 const TEMPLATE: &str = include_str!("openapi.yaml");
 
-/// How callers identify themselves.
 #[derive(Clone, Copy)]
 pub enum Identity<'a> {
-    /// By a header of this name.
+    /// The name of the requester header.
     Header(&'a str),
-    /// By a token.
     Bearer,
-    /// The settings are unknown: by a header of this name, or by a token.
+    /// The settings are unknown. Has the name of the requester header.
     Either(&'a str),
 }
 
@@ -41,7 +40,7 @@ impl<'a> From<&'a Identification> for Identity<'a> {
     }
 }
 
-/// The document that the command line asks for. It has the default settings.
+/// The document for the command line, with default settings.
 pub fn printed(arguments: &Arguments) -> Value {
     let settings = Settings::default();
     let identity = Identity::Either(&settings.requester.header.name);
@@ -49,7 +48,7 @@ pub fn printed(arguments: &Arguments) -> Value {
     arguments.version.of(document)
 }
 
-/// The document, in OpenAPI 3.1, of a service that callers reach at this URL.
+/// The document in OpenAPI 3.1. `server` is the URL at which callers reach the service.
 pub fn document(identity: Identity, limits: Limits, server: &str) -> Value {
     let template = template::parse(TEMPLATE);
     let resources = Resource::ALL.map(|resource| words_of(resource, &template));
@@ -94,12 +93,12 @@ fn general_words(identity: Identity, limits: Limits, server: &str) -> Words {
         "codeList": code_list(),
         "farthest": Listing::FARTHEST,
         "lastPage": LAST_PAGE,
-        "largestSize": LARGEST_SIZE,
-        "usualSize": USUAL_SIZE,
+        "largestSize": MAX_SIZE,
+        "usualSize": DEFAULT_SIZE,
     }))
 }
 
-/// A list in Markdown. Its messages are quoted to the letter.
+/// A Markdown list of all codes with their messages.
 fn code_list() -> String {
     let item = |code: Code| format!("- `{}` ({}): `{}`", code.name(), code.status().as_u16(), code.message());
     Code::ALL.map(item).join("\n")

@@ -1,15 +1,15 @@
-//! How a template is filled in. The comment at the top of `openapi.yaml` explains the notation.
+//! Fills in a template. The comment at the top of `openapi.yaml` explains the notation.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-/// Values by the names of their placeholders.
+/// The values of placeholders, by name.
 pub type Words = Map<String, Value>;
 
 /// # Panics
 ///
-/// If the value is not an object. So does every function here if the template is wrong: tests fill it in.
+/// If the value is not an object. Every function here panics if the template is wrong; tests fill it in.
 pub fn words(value: Value) -> Words {
     match value {
         Value::Object(words) => words,
@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Value {
     serde_json::to_value(template).expect("the template has only text for keys")
 }
 
-/// Fills in a whole template. Its own members that begin with `x-` are data for this, and are left out.
+/// Fills in a template. Its top-level members that begin with `x-` are data for this, and are left out.
 pub fn fill(template: &Value, general: &Words, resources: &[Words]) -> Value {
     let mut template = template.clone();
     if let Some(members) = template.as_object_mut() {
@@ -71,7 +71,7 @@ impl Filler<'_> {
         filled
     }
 
-    /// Once for each resource if the text has a word of theirs; but once only inside such a repetition.
+    /// Returns the words for each resource if the text has a placeholder of a resource. Such repetitions do not nest.
     fn repetitions<'w>(&self, text: &str, words: &'w Words) -> Vec<Cow<'w, Words>> {
         let is_named = |name: &String| text.contains(&format!("${{{name}}}"));
         let repeated = !words.contains_key("resource") && self.resources.iter().flat_map(Map::keys).any(is_named);
@@ -91,7 +91,7 @@ fn is_kept(value: &Value, words: &Words) -> bool {
     words.get(condition).is_some_and(|word| *word != Value::Bool(false))
 }
 
-/// Two codes of a resource may be the same; then both texts belong to it.
+/// If a resource has one code for two rules, the code gets both texts.
 fn insert(members: &mut Map<String, Value>, name: String, value: Value) {
     let value = match (members.get(&name), value) {
         (Some(Value::String(first)), Value::String(second)) => format!("{first} Or: {second}").into(),
@@ -100,7 +100,7 @@ fn insert(members: &mut Map<String, Value>, name: String, value: Value) {
     members.insert(name, value);
 }
 
-/// A text that is only a placeholder becomes its value, which may be a number or a list.
+/// A text that is nothing but a placeholder becomes its value, which may be a number or a list.
 fn fill_text(text: &str, words: &Words) -> Value {
     let Some((before, rest)) = text.split_once("${") else { return text.into() };
     let (name, after) = rest.split_once('}').unwrap_or_else(|| panic!("a placeholder does not end: {text}"));

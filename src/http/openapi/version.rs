@@ -13,7 +13,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// Takes a 3.1 document.
+    /// Converts a 3.1 document to this version.
     pub fn of(self, document: Value) -> Value {
         match self {
             Version::V3_0 => as_3_0(document),
@@ -34,7 +34,7 @@ fn as_3_0(mut document: Value) -> Value {
     document
 }
 
-/// OpenAPI 3.0 does not describe the body of a DELETE. A generator would send the call without its ids.
+/// OpenAPI 3.0 has no body of a DELETE. A generated client would send the call without its ids.
 fn leave_out_bodies_of_delete(paths: &mut Map<String, Value>) {
     for path in paths.values_mut().filter_map(Value::as_object_mut) {
         path.retain(|method, operation| method != "delete" || operation.get("requestBody").is_none());
@@ -42,7 +42,7 @@ fn leave_out_bodies_of_delete(paths: &mut Map<String, Value>) {
     paths.retain(|_, path| path.as_object().is_some_and(|methods| !methods.is_empty()));
 }
 
-/// Replaces the keywords of schemas that 3.0 does not have. No example has a member with such a name.
+/// Replaces schema keywords that 3.0 does not have. No example has a member of such a name.
 fn rewrite_schemas(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(rewrite_schemas),
@@ -51,7 +51,7 @@ fn rewrite_schemas(value: &mut Value) {
             if let Some(constant) = members.shift_remove("const") {
                 members.insert("enum".to_owned(), json!([constant]));
             }
-            // The examples of an answer are an object, in both versions.
+            // The examples of a response are an object in both versions, and stay.
             if let Some(Value::Array(examples)) = members.get("examples") {
                 let example = examples[0].clone();
                 members.shift_remove("examples");

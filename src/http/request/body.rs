@@ -13,17 +13,17 @@ use crate::error::{Code, Error};
 use crate::http::admission::Admission;
 use crate::operation::TargetIds;
 
-/// A body of 1,000 ids has 40 kB, and is read in a few hundred microseconds.
-const LONGEST_READ_AT_ONCE: usize = 64 * 1024;
+/// A larger body is parsed on another thread. 1,000 ids are 40 kB, and take a few hundred microseconds.
+const MAX_PARSED_HERE: usize = 64 * 1024;
 
-/// None where there is no body, or an empty list in it.
+/// Returns `None` if the body or its list is empty.
 pub async fn ids_of_body(
     headers: &HeaderMap,
     payload: Payload,
     limits: BodyLimits,
-    room: &mut Room<'_>,
+    large_body: &mut LargeBody<'_>,
 ) -> Result<Option<TargetIds>, Error> {
-    let body = match timeout(limits.timeout, read_body(headers, payload, limits.max_bytes, room)).await {
+    let body = match timeout(limits.timeout, read_body(headers, payload, limits.max_bytes, large_body)).await {
         Ok(body) => body?,
         Err(_) => {
             return Err(Error::bad_request(format!("the body did not come to its end in {:?}", limits.timeout)));
@@ -33,9 +33,8 @@ pub async fn ids_of_body(
         return Ok(None);
     }
     media_type::require_json(headers)?;
-    let is_long = body.len() > LONGEST_READ_AT_ONCE;
+    let is_long = body.len() > MAX_PARSED_HERE;
     let parse = move || parse_body(&body, limits.max_ids).map(TargetIds::new);
-    // The thread that serves calls has others to serve meanwhile.
     if is_long {
         return web::block(parse).await.unwrap_or_else(|error| Err(Error::Defect(error.to_string())));
     }
@@ -46,32 +45,31 @@ async fn read_body(
     headers: &HeaderMap,
     mut payload: Payload,
     max_bytes: usize,
-    room: &mut Room<'_>,
+    large_body: &mut LargeBody<'_>,
 ) -> Result<Bytes, Error> {
     let declared = declared_length(headers).unwrap_or_default();
     if declared > max_bytes {
         return Err(too_large(max_bytes));
     }
-    room.make(declared)?;
+    large_body.allow(declared)?;
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| unreadable())?;
         if body.len() + chunk.len() > max_bytes {
             return Err(too_large(max_bytes));
         }
-        room.make(body.len() + chunk.len())?;
+        large_body.allow(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
 }
 
-/// The answer to a body over the limit.
 pub fn too_large(max_bytes: usize) -> Error {
     Error::Malformed(Code::PAYLOAD_TOO_LARGE, format!("the body is larger than {max_bytes} bytes"))
 }
 
-/// Does the work of a call that has no use for a body, unless its body turns out to be malformed meanwhile. The library then
-/// closes the connection, and an answer that is not there at once never is.
+/// Reads the body, which is not needed, while `work` runs. A malformed body ends the work: actix closes the connection then, and
+/// sends only a response that is ready.
 pub async fn beside_body<T>(mut payload: Payload, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let malformed = async {
         while let Some(chunk) = payload.next().await {
@@ -89,36 +87,35 @@ pub async fn beside_body<T>(mut payload: Payload, work: impl Future<Output = Res
 }
 
 fn unreadable() -> Error {
-    Error::bad_request("the body could not be read to its end")
+    Error::bad_request("the body is truncated or malformed")
 }
 
-/// What a body needs that gets longer than those of calls that wait for their outcome.
-pub struct Room<'a> {
+/// Takes a permit when a body gets longer than `free_bytes`.
+pub struct LargeBody<'a> {
     admission: &'a Admission,
-    /// How long a body may be without it.
     free_bytes: usize,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl<'a> Room<'a> {
-    pub fn new(admission: &'a Admission, free_bytes: usize) -> Room<'a> {
-        Room { admission, free_bytes, permit: None }
+impl<'a> LargeBody<'a> {
+    pub fn new(admission: &'a Admission, free_bytes: usize) -> LargeBody<'a> {
+        LargeBody { admission, free_bytes, permit: None }
     }
 
-    fn make(&mut self, bytes: usize) -> Result<(), Error> {
+    fn allow(&mut self, bytes: usize) -> Result<(), Error> {
         if bytes > self.free_bytes && self.permit.is_none() {
             self.permit = Some(self.admission.large_body_permit()?);
         }
         Ok(())
     }
 
-    /// The permit, to be held until the work has ended.
+    /// The permit is held until the work has ended.
     pub fn into_permit(self) -> Option<OwnedSemaphorePermit> {
         self.permit
     }
 }
 
-/// None for a body in chunks, whose length shows at its end.
+/// Returns `None` for a body in chunks.
 fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

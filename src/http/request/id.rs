@@ -4,12 +4,12 @@ use uuid::Uuid;
 
 use crate::error::Error;
 
-/// A UUID in its usual form of 36 characters; none for its other spellings.
+/// Parses the hyphenated form of a UUID. Other spellings, such as one with braces, are refused.
 pub fn parse_id(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }
 
-/// An id of the path, or a 400 that names the part of the path.
+/// Parses an id in the path. `name` is for the error message.
 pub fn path_id(name: &str, text: &str) -> Result<Uuid, Error> {
     parse_id(text).ok_or_else(|| Error::bad_request(format!("{name} in the path is not a UUID")))
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::id::parse_id;
 use crate::error::Error;
 
-/// The body of a list deletion. Unknown members are ignored.
+/// Unknown members are ignored.
 #[derive(Deserialize)]
 #[serde(expecting = "an object like {\"id\": [\"…\"]}")]
 struct Body {
@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for BodyId {
 }
 
 pub fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
-    // An array would pass as the members of the object, in order.
+    // serde would accept an array as the members of `Body`, in order.
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(Error::bad_request("the body must be an object like {\"id\": [\"…\"]}, and is an array"));
     }
@@ -54,16 +54,15 @@ pub fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
     Ok(ids.into_iter().map(|id| id.0).collect())
 }
 
-/// The answer to a list over the limit.
 pub fn too_many_ids(sent: usize, allowed: usize) -> Error {
     Error::bad_request(format!("`id` lists {sent} ids; at most {allowed} are allowed"))
 }
 
 fn malformed(path: &str, error: &serde_json::Error) -> Error {
-    /// The name of a member, and a parser's message that quotes a value, can be as long as the body.
-    const LONGEST_QUOTE: usize = 200;
+    /// A path and a parser's message may quote names and values as long as the body.
+    const MAX_LENGTH: usize = 200;
 
-    let short = |text: &str| text.chars().take(LONGEST_QUOTE).collect::<String>();
+    let short = |text: &str| text.chars().take(MAX_LENGTH).collect::<String>();
     let problem = short(&error.to_string());
     Error::bad_request(match error.classify() {
         Category::Data if path == "." => format!("the body is malformed: {problem}"),

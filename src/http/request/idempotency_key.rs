@@ -7,10 +7,9 @@ use crate::operation::IdempotencyKey;
 
 pub const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Marks an answer that is a recorded one.
+/// Marks a recorded answer.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// The key of a call, or none.
 pub fn parse(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
     let mut values = headers.get_all(KEY);
     let Some(value) = values.next() else {

@@ -1,26 +1,22 @@
-//! How much one call may ask for.
+//! The limits of one call.
 
 use std::time::Duration;
 
-use super::prefer;
+use super::prefer::Preference;
 use crate::config::Settings;
 
-/// How much one call may ask for.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Of a call that waits for its outcome.
     pub awaited: BodyLimits,
-    /// Of a call that does not.
+    /// With `Prefer: respond-async`.
     pub later: BodyLimits,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
-    /// The longest list of ids.
     pub max_ids: usize,
-    /// The largest body, in bytes.
     pub max_bytes: usize,
-    /// How long a body may take to come.
+    /// For the last byte of the body to arrive.
     pub timeout: Duration,
 }
 
@@ -39,10 +35,10 @@ impl From<&Settings> for Limits {
 }
 
 impl Limits {
-    pub fn of(&self, outcome: prefer::Outcome) -> BodyLimits {
-        match outcome {
-            prefer::Outcome::Awaited => self.awaited,
-            prefer::Outcome::Later => self.later,
+    pub fn of(&self, preference: Preference) -> BodyLimits {
+        match preference {
+            Preference::Wait => self.awaited,
+            Preference::RespondAsync => self.later,
         }
     }
 }

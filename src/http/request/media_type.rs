@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 use crate::error::{Code, Error};
 
-/// No content type at all is read as JSON.
+/// Accepts JSON without a content coding. A missing `Content-Type` counts as JSON.
 pub fn require_json(headers: &HeaderMap) -> Result<(), Error> {
     let is_coding = |coding: &&HeaderValue| !coding.as_bytes().eq_ignore_ascii_case(b"identity");
     if let Some(coding) = headers.get_all(header::CONTENT_ENCODING).find(is_coding) {
@@ -19,26 +19,26 @@ pub fn require_json(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
-/// A 415 that tells which header is wrong, and how.
+/// A 415 that names the header and what is wrong with it.
 fn unsupported(problem: &str) -> Error {
     let message = format!("{} {problem}.", Code::UNSUPPORTED_MEDIA_TYPE.message());
     Error::Malformed(Code::UNSUPPORTED_MEDIA_TYPE, message)
 }
 
-/// A header's value for a message: short, and without control characters.
+/// Quotes the value of a header for a message: shortened, and without control characters.
 fn quoted(value: &HeaderValue) -> String {
-    const LONGEST: usize = 100;
+    const MAX_LENGTH: usize = 100;
 
     let printable = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
-    let text: String = value.as_bytes().iter().take(LONGEST).map(printable).collect();
+    let text: String = value.as_bytes().iter().take(MAX_LENGTH).map(printable).collect();
     match value.len() {
         0 => "empty".to_owned(),
-        length if length > LONGEST => format!("`{text}…`"),
+        length if length > MAX_LENGTH => format!("`{text}…`"),
         _ => format!("`{text}`"),
     }
 }
 
-/// White space may stand before the parameters, which is more than the parser takes.
+/// The parser refuses white space before the parameters, so they are cut off first.
 fn is_json(content_type: &HeaderValue) -> bool {
     let essence = content_type.to_str().ok().and_then(|text| text.split(';').next());
     let media_type = essence.and_then(|essence| essence.trim().parse::<mime::Mime>().ok());

@@ -1,4 +1,4 @@
-//! What a call asks for: the parts of a request, parsed.
+//! Parses the parts of a request.
 
 pub mod body;
 pub mod id;

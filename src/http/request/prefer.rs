@@ -10,20 +10,22 @@ const RESPOND_ASYNC: &str = "respond-async";
 
 /// Whether the caller waits for the outcome of its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is in the answer.
-    Awaited,
-    /// The answer tells where it can be asked for.
-    Later,
+pub enum Preference {
+    Wait,
+    RespondAsync,
 }
 
-/// What the caller prefers. A preference that is not known, or not understood, is ignored, as its specification wants it.
-pub fn outcome(headers: &HeaderMap) -> Outcome {
+/// RFC 7240: an unknown or malformed preference is ignored.
+pub fn preference(headers: &HeaderMap) -> Preference {
     let mut values = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
-    if values.any(|value| preferences(value).any(is_respond_async)) { Outcome::Later } else { Outcome::Awaited }
+    if values.any(|value| preferences(value).any(is_respond_async)) {
+        Preference::RespondAsync
+    } else {
+        Preference::Wait
+    }
 }
 
-/// The parts between commas that are not in quotes.
+/// Splits at commas outside quotes.
 fn preferences(value: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     value.split(move |character| {
@@ -38,14 +40,14 @@ fn preferences(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Its name, whatever parameters follow. It has no value, or an empty one, which means the same.
+/// Parameters may follow. An empty value is the same as no value.
 fn is_respond_async(preference: &str) -> bool {
     let preference = preference.split(';').next().unwrap_or_default();
     let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
     name.trim().eq_ignore_ascii_case(RESPOND_ASYNC) && matches!(value.trim(), "" | "\"\"")
 }
 
-/// Marks an answer as one that came before the outcome, and tells where that can be asked for.
+/// Tells that the preference was applied, and where the outcome can be read.
 pub fn mark(response: &mut HttpResponse, operation_id: Uuid) {
     let location = format!("/api/v3/global/call/{operation_id}");
     let location = HeaderValue::try_from(location).expect("a path is a header value");
@@ -57,12 +59,12 @@ pub fn mark(response: &mut HttpResponse, operation_id: Uuid) {
 mod tests {
     use super::*;
 
-    fn of(values: &[&str]) -> Outcome {
+    fn of(values: &[&str]) -> Preference {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(PREFER, HeaderValue::from_str(value).unwrap());
         }
-        outcome(&headers)
+        preference(&headers)
     }
 
     #[test]
@@ -80,9 +82,9 @@ mod tests {
             "x=\"a,b\", respond-async",
             "x=\"a\\\",\", respond-async",
         ] {
-            assert_eq!(of(&[value]), Outcome::Later, "{value}");
+            assert_eq!(of(&[value]), Preference::RespondAsync, "{value}");
         }
-        assert_eq!(of(&["wait=10", "respond-async"]), Outcome::Later);
+        assert_eq!(of(&["wait=10", "respond-async"]), Preference::RespondAsync);
     }
 
     #[test]
@@ -100,8 +102,8 @@ mod tests {
             "x=\"a\\\", respond-async\"",
             "x; respond-async",
         ] {
-            assert_eq!(of(&[value]), Outcome::Awaited, "{value}");
+            assert_eq!(of(&[value]), Preference::Wait, "{value}");
         }
-        assert_eq!(of(&[]), Outcome::Awaited);
+        assert_eq!(of(&[]), Preference::Wait);
     }
 }

@@ -1,25 +1,24 @@
-//! Which ids a call is about: one in the URL, or a list in the body.
+//! The ids that a call deletes: one in the path, or a list in the body.
 
 use actix_web::http::header::HeaderMap;
 use actix_web::web::Payload;
 use uuid::Uuid;
 
-use super::body::{self, Room};
+use super::body::{self, LargeBody};
 use super::limits::BodyLimits;
 use crate::error::Error;
 use crate::operation::TargetIds;
 use crate::resource::Resource;
 
-/// The ids of a call, by the table of shapes.
 pub async fn target_ids(
     resource: Resource,
     in_path: Option<Uuid>,
     headers: &HeaderMap,
     payload: Payload,
     limits: BodyLimits,
-    room: &mut Room<'_>,
+    large_body: &mut LargeBody<'_>,
 ) -> Result<TargetIds, Error> {
-    let in_body = body::ids_of_body(headers, payload, limits, room).await?;
+    let in_body = body::ids_of_body(headers, payload, limits, large_body).await?;
     if in_path.is_none() && !resource.rules().takes_list {
         return Err(Error::bad_request(format!(
             "a {word} is deleted alone, by its id in the path: DELETE …/{word}/{{id}}",
@@ -29,7 +28,6 @@ pub async fn target_ids(
     in_one_place(in_path, in_body)
 }
 
-/// The ids of the path or those of the body: a call has one of them.
 pub fn in_one_place(in_path: Option<Uuid>, in_body: Option<TargetIds>) -> Result<TargetIds, Error> {
     match (in_path, in_body) {
         (Some(_), Some(_)) => Err(Error::bad_request(
@@ -37,8 +35,8 @@ pub fn in_one_place(in_path: Option<Uuid>, in_body: Option<TargetIds>) -> Result
         )),
         (Some(id), None) => Ok(TargetIds::one(id)),
         (None, Some(ids)) => Ok(ids),
-        (None, None) => Err(Error::bad_request(
-            "there is no id in the path and none in the body; the body must be {\"id\": [\"…\"]}",
-        )),
+        (None, None) => {
+            Err(Error::bad_request("neither the path nor the body has an id; the body must be {\"id\": [\"…\"]}"))
+        }
     }
 }

@@ -5,21 +5,20 @@ use serde::Deserialize;
 
 use crate::error::Error;
 
-/// The one parameter that a deletion has. Others are ignored.
+/// Other parameters are ignored.
 #[derive(Deserialize)]
 struct Parameters {
     #[serde(rename = "validateOnly", default)]
     validate_only: bool,
 }
 
-/// Whether the call is only to be validated, by its query.
 pub fn is_asked(query: &str) -> Result<bool, Error> {
     if query.is_empty() {
         return Ok(false);
     }
     match Query::<Parameters>::from_query(query) {
         Ok(parameters) => Ok(parameters.validate_only),
-        // What is ignored cannot be malformed.
+        // Other parameters cannot cause an error, because they are not parsed.
         Err(_) => Err(Error::bad_request("validateOnly in the query must be true or false, and sent once")),
     }
 }

@@ -1,4 +1,4 @@
-//! What a token says, and whether it says what it must. Its signature is verified before.
+//! The claims of a token. Its signature is verified before.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,11 +10,10 @@ use uuid::Uuid;
 use crate::config::RequiredClaim;
 use crate::http::request::id::parse_id;
 
-/// The end of the year 9999. A later time is one in milliseconds, and such a token would never
-/// expire.
+/// The end of the year 9999. A later expiry is in milliseconds by mistake.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// No name is twice in one object, at any depth: readers differ in which one they believe.
+/// A name that occurs twice in an object is refused at any depth, because parsers differ in which one they take.
 #[derive(Debug)]
 pub struct Claims(Map<String, Value>);
 
@@ -22,11 +21,11 @@ impl Claims {
     pub fn parse(payload: &[u8]) -> Result<Claims, String> {
         match serde_json::from_slice(payload) {
             Ok(Unambiguous(Value::Object(claims))) => Ok(Claims(claims)),
-            Ok(_) | Err(_) => Err("the claims are not a JSON object, or have one name twice".to_owned()),
+            Ok(_) | Err(_) => Err("the claims are not a JSON object, or have a name twice".to_owned()),
         }
     }
 
-    /// Checks when the token is valid, for a time in seconds since 1970.
+    /// Checks `exp` and `nbf`. `now` is in seconds since 1970.
     pub fn check_times(&self, now: f64, leeway: Duration) -> Result<(), String> {
         let time = |name| -> Result<Option<f64>, String> {
             let seconds = |value: &Value| value.as_f64().filter(|seconds| *seconds >= 0.0);
@@ -46,22 +45,19 @@ impl Claims {
         }
     }
 
-    /// RFC 7519 knows no list of issuers.
     pub fn check_issuer(&self, issuer: &str) -> Result<(), String> {
         match text("iss", self.0.get("iss"))? {
             found if found == issuer => Ok(()),
-            _ => Err("its issuer is another one (`iss`)".to_owned()),
+            _ => Err("the token is of another issuer (`iss`)".to_owned()),
         }
     }
 
-    /// One of these audiences is meant.
     pub fn check_audience(&self, audiences: &[String]) -> Result<(), String> {
         let found = texts("aud", self.0.get("aud"))?;
         let is_meant = found.iter().any(|audience| audiences.iter().any(|own| own == audience));
-        if is_meant { Ok(()) } else { Err("its audience is another service (`aud`)".to_owned()) }
+        if is_meant { Ok(()) } else { Err("the token is for another audience (`aud`)".to_owned()) }
     }
 
-    /// The claim has one of the values that are accepted.
     pub fn check_required(&self, required: &RequiredClaim) -> Result<(), String> {
         let found = texts(&required.claim, self.find(&required.claim))?;
         let has_value = found.iter().any(|value| required.values.iter().any(|wanted| wanted == value));
@@ -72,7 +68,7 @@ impl Claims {
         }
     }
 
-    /// A string with spaces between the scopes (RFC 9068), or a list, under one of these names.
+    /// Looks in each of the claims. A claim is a string with spaces between the scopes (RFC 9068), or a list.
     pub fn have_scope(&self, wanted: &str, claims: &[String]) -> bool {
         claims.iter().filter_map(|name| self.find(name)).any(|claim| match claim {
             Value::String(scopes) => scopes.split(' ').any(|scope| scope == wanted),
@@ -81,7 +77,7 @@ impl Claims {
         })
     }
 
-    /// The UUID in this claim. Some issuers write a single value as a list.
+    /// Parses the claim as a UUID. Some issuers write a single value as a list.
     pub fn id(&self, name: &str) -> Result<Uuid, String> {
         let value = match self.find(name) {
             Some(Value::Array(values)) => match values.as_slice() {
@@ -98,8 +94,7 @@ impl Claims {
     }
 }
 
-/// The value under this name, or else where the name's part before a dot leads to an object, in
-/// that object under the rest.
+/// Finds a claim by its name, or else by a path with dots. A name may itself have dots.
 fn find<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
     let nested = |(dot, _)| find(object.get(&path[..dot])?.as_object()?, &path[dot + 1..]);
     object.get(path).or_else(|| path.match_indices('.').find_map(nested))
@@ -110,7 +105,7 @@ fn text<'a>(name: &str, value: Option<&'a Value>) -> Result<&'a str, String> {
     value.as_str().ok_or_else(|| format!("the claim `{name}` is not a string"))
 }
 
-/// A string alone, or each of a list.
+/// Accepts a string or a list of strings.
 fn texts<'a>(name: &str, value: Option<&'a Value>) -> Result<Vec<&'a str>, String> {
     let list: Option<Vec<_>> = match value {
         Some(Value::Array(values)) => values.iter().map(Value::as_str).collect(),
@@ -172,7 +167,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let mut members = Map::new();
         while let Some((name, Unambiguous(value))) = object.next_entry()? {
             if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("one name is there twice"));
+                return Err(A::Error::custom("a name occurs twice"));
             }
         }
         Ok(members.into())

@@ -1,12 +1,12 @@
-//! Where an issuer's keys are, by its own configuration (OpenID Connect Discovery).
+//! Finds the URL of an issuer's keys in its configuration (OpenID Connect Discovery).
 
 use reqwest::Url;
 use serde::Deserialize;
 
 use crate::config::published_url;
 
-/// The longest part of another issuer's name that a message shows.
-const LONGEST_NAME: usize = 200;
+/// The characters of another issuer's name that a message shows.
+const MAX_NAME: usize = 200;
 
 #[derive(Deserialize)]
 struct Configuration {
@@ -14,13 +14,13 @@ struct Configuration {
     jwks_uri: String,
 }
 
-/// The URL of the keys in a configuration that was fetched with this scheme. A configuration of
-/// another issuer is refused: anybody who could put one there could sign.
+/// `scheme` is that of the configuration's own URL. The configuration of another issuer is refused: whoever placed it there
+/// could sign tokens.
 pub fn keys_url(configuration: &[u8], issuer: &str, scheme: &str) -> Result<Url, String> {
     let configuration: Configuration = serde_json::from_slice(configuration)
         .map_err(|_| "is not a configuration with an `issuer` and a `jwks_uri`".to_owned())?;
     if configuration.issuer != issuer {
-        let found: String = configuration.issuer.chars().take(LONGEST_NAME).collect();
+        let found: String = configuration.issuer.chars().take(MAX_NAME).collect();
         return Err(format!("is of the issuer `{}`, and must be of `{issuer}`", found.escape_debug()));
     }
     let url = published_url(&configuration.jwks_uri).map_err(|problem| format!("has a `jwks_uri` that {problem}"))?;

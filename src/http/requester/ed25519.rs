@@ -1,5 +1,4 @@
-//! Whether an Ed25519 public key is sound (RFC 8032). The library of the signatures does not check
-//! one that it is given.
+//! Checks an Ed25519 public key (RFC 8032). The library that verifies signatures does not.
 
 use num_bigint::BigUint;
 
@@ -7,7 +6,7 @@ use num_bigint::BigUint;
 const NUMERATOR: u32 = 121_665;
 const DENOMINATOR: u32 = 121_666;
 
-/// Refuses a key that is not a point of the curve, or with which anybody can sign.
+/// Refuses a key that is not a point of the curve, or for which anybody can sign.
 pub fn check(key: [u8; 32]) -> Result<(), &'static str> {
     let prime = (BigUint::from(1_u32) << 255) - 19_u32;
     let mut encoded = key;

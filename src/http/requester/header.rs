@@ -1,17 +1,18 @@
-//! The requester in a header, which the gateway sets.
+//! The requester in a header that the gateway sets.
 
 use std::net::IpAddr;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::{Denial, Requester};
+use super::denial::Denial;
+use crate::http::call::Requester;
 use crate::http::request::id::parse_id;
 
-/// No scheme of the registry fits: it is the gateway that has to authenticate the call, by whatever it asks of its clients.
+/// The gateway authenticates the call. No registered scheme describes that.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Gateway realm=\"customer-deletion\"");
 
-/// The requester that a trusted peer names.
+/// Accepts the header from a trusted peer only.
 pub fn from_header(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -21,7 +22,7 @@ pub fn from_header(
     // A server that listens on IPv6 sees an IPv4 peer as ::ffff:10.0.0.1.
     let peer = peer.map(|peer| peer.to_canonical());
     if !peer.is_some_and(|peer| trusted_peers.iter().any(|network| network.contains(&peer))) {
-        return Err(denial("the peer is not a trusted one"));
+        return Err(denial("the peer is not trusted"));
     }
     let mut values = headers.get_all(name);
     let value = values.next().ok_or_else(|| denial("the requester header is missing"))?;
@@ -69,7 +70,7 @@ mod tests {
     #[test]
     fn another_peer_is_not_believed() {
         for peer in ["11.1.2.3", "127.0.0.1", "::1", "::ffff:11.1.2.3"] {
-            assert_eq!(identify(&[ID], peer), Err("the peer is not a trusted one".to_owned()), "{peer}");
+            assert_eq!(identify(&[ID], peer), Err("the peer is not trusted".to_owned()), "{peer}");
         }
     }
 

@@ -1,6 +1,6 @@
-//! One public key of a JWK set (RFC 7517): which algorithms it is for, and whether it is sound.
+//! One public key of a JWK set (RFC 7517).
 //!
-//! A key that cannot be used is left out with a reason. A reason never quotes the key.
+//! The reason for refusing a key never quotes it.
 
 use std::ops::RangeInclusive;
 
@@ -19,8 +19,7 @@ use serde_json::Value;
 
 use super::ed25519;
 
-/// RFC 7518 requires at least 2048 bits, and the library that verifies signatures accepts at most
-/// 8192.
+/// RFC 7518 requires at least 2048 bits. The library that verifies signatures accepts at most 8192.
 const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
 
 const RSA: &[Algorithm] =
@@ -45,14 +44,13 @@ struct Jwk {
     d: Option<IgnoredAny>,
 }
 
-/// An algorithm of signatures by its name in a JWK or in the header of a token.
+/// Parses the name of an algorithm in a JWK or a token.
 pub fn algorithm(name: &str) -> Option<Algorithm> {
-    // RFC 9864 has this name for EdDSA with the one curve of it that is accepted. The library does
-    // not know it.
+    // RFC 9864 names EdDSA with this curve so. The library does not know the name.
     if name == "Ed25519" { Some(Algorithm::EdDSA) } else { name.parse().ok() }
 }
 
-/// The key and its algorithms, at least one; or why no token can be verified with it.
+/// Returns the key and at least one algorithm, or why no token can be verified with the key.
 pub fn parse(jwk: Value) -> Result<(DecodingKey, Vec<Algorithm>), &'static str> {
     let jwk: Jwk = serde_json::from_value(jwk).map_err(|_| "is malformed")?;
     if jwk.purpose.as_deref().is_some_and(|purpose| purpose != "sig") {
@@ -120,7 +118,7 @@ fn rsa_key(jwk: &Jwk) -> Result<DecodingKey, &'static str> {
     if !RSA_BITS.contains(&bits(&n)) {
         return Err("has a modulus that is not 2048 to 8192 bits long");
     }
-    // Only the parser of keys in DER form checks both numbers.
+    // Only the parser of DER keys checks both numbers.
     let der = RsaPublicKeyComponents { n: &n, e: &e }.as_der();
     if !der.is_ok_and(|der| rsa::PublicKey::from_der(der.as_ref()).is_ok()) {
         return Err("has an even modulus, or an exponent that is even, 1, or longer than 33 bits");
@@ -132,7 +130,7 @@ fn rsa_key(jwk: &Jwk) -> Result<DecodingKey, &'static str> {
 }
 
 fn ec_key(jwk: &Jwk, size: usize, curve: &'static EcdsaVerificationAlgorithm) -> Result<DecodingKey, &'static str> {
-    // SEC 1: an uncompressed point begins so, and each coordinate has the length of the curve.
+    // SEC 1: an uncompressed point begins with 4, and each coordinate is padded to the size of the curve.
     let mut point = vec![4];
     for coordinate in [&jwk.x, &jwk.y] {
         let coordinate = number(coordinate)?;
@@ -155,8 +153,7 @@ fn decode(text: &Option<String>) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| "has a part of the key that is not base64url")
 }
 
-/// A number in big-endian order, without the zeros in front that some issuers write. The library
-/// refuses those.
+/// Decodes a big-endian number. Some issuers write leading zeros, which the library refuses.
 fn number(text: &Option<String>) -> Result<Vec<u8>, &'static str> {
     let mut number = decode(text)?;
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
@@ -164,7 +161,7 @@ fn number(text: &Option<String>) -> Result<Vec<u8>, &'static str> {
     Ok(number)
 }
 
-/// The length of a number without zeros in front.
+/// `number` has no leading zeros.
 fn bits(number: &[u8]) -> usize {
     number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }

@@ -6,22 +6,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use super::claims::Claims;
+use super::denial::Denial;
 use super::keyring::Keyring;
 use super::keys::NoKey;
 use super::token::Token;
-use super::{Denial, Requester};
 use crate::config::{JwtSource, LEEWAY, SettingsError};
 use crate::error::Error;
+use crate::http::call::Requester;
 
-/// The longest token that is read.
-const MOST_BYTES: usize = 8 * 1024;
+/// A longer token is refused.
+const MAX_BYTES: usize = 8 * 1024;
 
-/// RFC 6750: no error is named when no token was sent.
+/// RFC 6750: the challenge has no error if there was no token.
 const NO_TOKEN: HeaderValue = HeaderValue::from_static(r#"Bearer realm="customer-deletion""#);
 const INVALID_TOKEN: HeaderValue =
     HeaderValue::from_static(r#"Bearer realm="customer-deletion", error="invalid_token""#);
 
-/// Knows which tokens are accepted.
 pub struct Verifier {
     pub keyring: Keyring,
     source: JwtSource,
@@ -33,13 +33,13 @@ impl Verifier {
         let is_for_this_service = !source.audiences.is_empty() || !source.required_claims.is_empty();
         if source.issuer.is_none() || !is_for_this_service {
             tracing::warn!(
-                "unless an issuer and an audience (or a required claim) are set, tokens for other services are accepted"
+                "no issuer is set, or neither an audience nor a required claim: tokens for other services are accepted"
             );
         }
         Ok(Verifier { keyring, source })
     }
 
-    /// The requester of the token, or 401; 503 while there is no key at all.
+    /// Denies with 503 while there is no key at all.
     pub async fn requester(&self, headers: &HeaderMap) -> Result<Requester, Denial> {
         let token = Token::parse(bearer(headers)?).map_err(invalid)?;
         let mut verified = self.verify(&token);
@@ -58,8 +58,7 @@ impl Verifier {
         }
     }
 
-    /// The signature is that of a key, by an algorithm that the key is for, whatever the token
-    /// says.
+    /// Checks the signature. The key decides which algorithms are possible, never the token.
     fn verify(&self, token: &Token<'_>) -> Result<(), Unverified> {
         let keys = self.keyring.candidates(token.key_id.as_deref(), token.algorithm).map_err(Unverified::NoKey)?;
         let is_verified = keys.iter().any(|key| key.verifies(token.message, token.signature, token.algorithm));
@@ -82,18 +81,17 @@ impl Verifier {
     }
 }
 
-/// Why the signature of a token is not verified.
 enum Unverified {
     NoKey(NoKey),
     Signature,
 }
 
 impl Unverified {
-    /// Issuers may rotate a key without giving the new one another id.
+    /// Issuers may rotate a key and keep its id, so an invalid signature may be of a new key.
     fn may_be_of_a_new_key(&self) -> bool {
         match self {
             Unverified::Signature => true,
-            Unverified::NoKey(NoKey::NoneYet) => false,
+            Unverified::NoKey(NoKey::NotFetched) => false,
             Unverified::NoKey(NoKey::UnknownId | NoKey::LeftOut | NoKey::OtherAlgorithms | NoKey::TooMany) => true,
         }
     }
@@ -101,13 +99,13 @@ impl Unverified {
     fn into_denial(self) -> Denial {
         invalid(match self {
             Unverified::Signature => "the signature of the token is invalid",
-            Unverified::NoKey(NoKey::UnknownId) => "the set of keys does not have the key of the token (`kid`)",
+            Unverified::NoKey(NoKey::UnknownId) => "the key of the token (`kid`) is not in the key set",
             Unverified::NoKey(NoKey::LeftOut) => {
-                "the key of the token (`kid`) is left out of the set; the log says why"
+                "the key of the token (`kid`) is in the key set but unusable; the log says why"
             }
             Unverified::NoKey(NoKey::OtherAlgorithms) => "the key of the token is for other algorithms (`alg`)",
-            Unverified::NoKey(NoKey::TooMany) => "the token fits more keys than are tried; it must name one (`kid`)",
-            Unverified::NoKey(NoKey::NoneYet) => {
+            Unverified::NoKey(NoKey::TooMany) => "the token must name its key (`kid`): too many keys are possible",
+            Unverified::NoKey(NoKey::NotFetched) => {
                 let error = Error::Unavailable("there are no keys yet to verify tokens with".to_owned());
                 return Denial { error, challenge: None };
             }
@@ -115,7 +113,6 @@ impl Unverified {
     }
 }
 
-/// The token of the one `Authorization` header.
 fn bearer(headers: &HeaderMap) -> Result<&str, Denial> {
     let missing = |reason| Denial::unauthenticated(reason, NO_TOKEN);
     let mut values = headers.get_all(AUTHORIZATION);
@@ -130,7 +127,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Denial> {
     }
     match token.trim_start_matches(' ') {
         "" => Err(missing("the token is empty")),
-        token if token.len() > MOST_BYTES => Err(invalid("the token is longer than 8192 bytes")),
+        token if token.len() > MAX_BYTES => Err(invalid("the token is longer than 8192 bytes")),
         token => Ok(token),
     }
 }

@@ -1,7 +1,7 @@
-//! The keys that are in use, and how they are kept fresh.
+//! The keys in use, and their refresh.
 //!
-//! One task reads them: at an interval, soon again after a failure, and at once when a token cannot be verified with what is
-//! there, which is how a rotated key shows first. What cannot be read, or has no key in it, never replaces what is in use.
+//! One task refreshes them: at an interval, sooner after a failure, and at once if a token cannot be verified, because the
+//! issuer may have rotated its keys. A failed refresh leaves the keys as they are.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,39 +16,39 @@ use crate::config::{KeySource, SettingsError, WAIT_FOR_KEY};
 use crate::telemetry::metrics;
 use crate::telemetry::outage::Outage;
 
-/// When a failed refresh is tried again, unless the interval is shorter.
+/// The wait after a failed refresh, unless the interval is shorter.
 const RETRY: Duration = Duration::from_secs(3);
 
-/// Tokens that cannot be verified cause at most one refresh in this time, however many they are. Anybody can send them.
+/// Unverifiable tokens cause at most one refresh in this time. Anybody can send them.
 const PAUSE: Duration = Duration::from_secs(5);
 
 pub struct Keyring {
     reader: Reader,
     interval: Duration,
     state: watch::Sender<State>,
-    wanted: Notify,
-    last_ask: Mutex<Option<Ask>>,
+    requested: Notify,
+    last_request: Mutex<Option<RequestedRefresh>>,
 }
 
 struct State {
-    /// None until the issuer answered once.
+    /// `None` until the issuer has answered once.
     keys: Option<Arc<KeySet>>,
-    /// How many refreshes have begun.
+    /// The number of refreshes that have begun.
     begun: u64,
-    /// How many have ended, well or not.
+    /// The number of refreshes that have ended, also by a failure.
     ended: u64,
     /// Why the last refresh failed.
     failure: Option<String>,
     outage: Outage,
-    /// The keys that were logged last as left out.
+    /// The unusable keys that were logged last.
     left_out: Vec<LeftOut>,
 }
 
-/// A refresh that a call asked for.
+/// A refresh that a call requested.
 #[derive(Clone, Copy)]
-struct Ask {
+struct RequestedRefresh {
     at: Instant,
-    /// How many refreshes have ended when it has.
+    /// The value of [`State::ended`] when it has ended.
     ended: u64,
 }
 
@@ -67,74 +67,72 @@ impl Keyring {
             reader,
             interval,
             state: watch::Sender::new(state),
-            wanted: Notify::new(),
-            last_ask: Mutex::default(),
+            requested: Notify::new(),
+            last_request: Mutex::default(),
         })
     }
 
-    /// Whether there are keys to verify tokens with; if not, why.
+    /// Fails with the reason while there are no keys.
     pub fn check(&self) -> Result<(), String> {
         let state = self.state.borrow();
         match (&state.keys, &state.failure) {
             (Some(_), _) => Ok(()),
             (None, Some(reason)) => Err(format!("the keys of the issuer could not be fetched: {reason}")),
-            (None, None) => Err("the keys of the issuer are not fetched yet".to_owned()),
+            (None, None) => Err("the keys of the issuer have not been fetched yet".to_owned()),
         }
     }
 
-    /// The keys, of those that are in use now, that may have signed a token that names this key and
-    /// algorithm.
+    /// See [`KeySet::candidates`].
     pub fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, NoKey> {
         let state = self.state.borrow();
-        state.keys.as_ref().ok_or(NoKey::NoneYet)?.candidates(id, algorithm)
+        state.keys.as_ref().ok_or(NoKey::NotFetched)?.candidates(id, algorithm)
     }
 
-    /// Waits a moment for a refresh. False, and at once, while the last one that was asked for is too recent.
+    /// Requests a refresh and waits for its end, for a limited time. Returns false at once if the last request is too recent.
     pub async fn wait_for_refresh(&self) -> bool {
         let mut updates = self.state.subscribe();
-        let Some(ask) = self.ask_for_refresh() else { return false };
-        // Whether it ends in time does not matter: what is there then is looked at.
-        let _ = timeout(WAIT_FOR_KEY, updates.wait_for(|state| state.ended >= ask.ended)).await;
+        let Some(refresh) = self.request_refresh() else { return false };
+        // After a timeout the caller tries the keys that are there.
+        let _ = timeout(WAIT_FOR_KEY, updates.wait_for(|state| state.ended >= refresh.ended)).await;
         true
     }
 
-    /// The refresh that a call may wait for: one that was asked for and has not ended, or else a new one. None while the
-    /// last one is too recent.
-    fn ask_for_refresh(&self) -> Option<Ask> {
-        let mut last_ask = self.last_ask.lock().expect("nothing panics while it holds this lock");
+    /// Returns a requested refresh that has not ended, or a new one. Returns `None` if the last request is too recent.
+    fn request_refresh(&self) -> Option<RequestedRefresh> {
+        let mut last = self.last_request.lock().expect("nothing panics while it holds this lock");
         let (begun, ended) = {
             let state = self.state.borrow();
             (state.begun, state.ended)
         };
-        match *last_ask {
-            Some(ask) if ask.at.elapsed() < PAUSE => (ended < ask.ended).then_some(ask),
+        match *last {
+            Some(refresh) if refresh.at.elapsed() < PAUSE => (ended < refresh.ended).then_some(refresh),
             _ => {
-                // One that has begun may have read what was there before.
-                let ask = Ask { at: Instant::now(), ended: begun + 1 };
-                *last_ask = Some(ask);
-                self.wanted.notify_one();
-                Some(ask)
+                // A refresh that runs may have read the old keys, so wait for the next one.
+                let refresh = RequestedRefresh { at: Instant::now(), ended: begun + 1 };
+                *last = Some(refresh);
+                self.requested.notify_one();
+                Some(refresh)
             }
         }
     }
 
-    /// Refreshes for ever.
+    /// Never ends.
     pub async fn keep_fresh(&self) {
         loop {
             let pause = if self.refresh().await { self.interval } else { self.interval.min(RETRY) };
             tokio::select! {
                 () = sleep(pause) => {}
-                () = self.wanted.notified() => {}
+                () = self.requested.notified() => {}
             }
         }
     }
 
-    /// Whether it went well.
+    /// Returns whether it succeeded.
     async fn refresh(&self) -> bool {
         self.state.send_modify(|state| state.begun += 1);
         let read = self.reader.read().await;
-        let went_well = read.is_ok();
-        metrics::jwks_refreshed(went_well);
+        let succeeded = read.is_ok();
+        metrics::jwks_refreshed(succeeded);
         self.state.send_modify(|state| {
             state.ended += 1;
             match read {
@@ -142,7 +140,7 @@ impl Keyring {
                 Err(reason) => state.keep(reason),
             }
         });
-        went_well
+        succeeded
     }
 }
 

@@ -1,4 +1,4 @@
-//! The keys that tokens are signed with. Which algorithms a key is for depends on the key, never on the token.
+//! The set of keys that verify tokens.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use serde_json::Value;
 
 use super::jwk;
 
-/// RFC 7518: a secret is at least as long as the hash. The shortest hash has 32 bytes.
-const SHORTEST_SECRET: usize = 32;
+/// In bytes. RFC 7518: a secret is at least as long as the hash, and the shortest hash has 32 bytes.
+const MIN_SECRET: usize = 32;
 
-/// The most keys with which one token is tried. Anybody can send tokens that fit no key.
-const MOST_CANDIDATES: usize = 8;
+/// The keys that are tried for one token. Anybody can send tokens that no key fits.
+const MAX_CANDIDATES: usize = 8;
 
-/// The most keys and the longest id of a key that a message names.
-const MOST_NAMED: usize = 16;
-const LONGEST_ID: usize = 64;
+/// Limits of a message: the keys it names, and the characters of an id.
+const MAX_NAMED: usize = 16;
+const MAX_ID: usize = 64;
 
-/// At least one key.
+/// Has at least one key.
 #[derive(Debug)]
 pub struct KeySet {
     keys: Vec<Arc<Key>>,
@@ -33,24 +33,22 @@ pub struct Key {
     decoding_key: DecodingKey,
 }
 
-/// A key of the issuer's set that is not used, and why.
+/// A key of the issuer's set that is unusable, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     id: Option<String>,
     reason: &'static str,
 }
 
-/// Why a set has no key for a token.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoKey {
-    /// There is no set yet.
-    NoneYet,
+    /// The issuer has not answered yet.
+    NotFetched,
     UnknownId,
-    /// The set has the key, and it is not used.
+    /// The set has the key, but it is unusable.
     LeftOut,
-    /// The key, or every key, is for other algorithms.
     OtherAlgorithms,
-    /// More keys fit than are tried.
+    /// More than [`MAX_CANDIDATES`] keys fit.
     TooMany,
 }
 
@@ -60,10 +58,9 @@ struct Jwks {
 }
 
 impl KeySet {
-    /// The usable keys of a JWK set. A key that is malformed, unsound or for another purpose does
-    /// not spoil the others.
+    /// Parses a JWK set. A key that is malformed, insecure or for another purpose is left out.
     pub fn from_jwks(bytes: &[u8]) -> Result<KeySet, String> {
-        // The text of the error could quote a part of a key.
+        // The error's own text could quote a part of a key.
         let jwks: Jwks = serde_json::from_slice(bytes)
             .map_err(|error| format!("is not a JWK set: line {}, column {}", error.line(), error.column()))?;
         let mut set = KeySet { keys: Vec::new(), left_out: Vec::new() };
@@ -81,12 +78,12 @@ impl KeySet {
         Ok(set)
     }
 
-    /// One secret, exactly as it is.
+    /// Takes all bytes of the file as one secret.
     pub fn from_secret(secret: &[u8]) -> Result<KeySet, String> {
-        if secret.len() < SHORTEST_SECRET {
-            return Err(format!("holds {} bytes, and a secret has at least {SHORTEST_SECRET}", secret.len()));
+        if secret.len() < MIN_SECRET {
+            return Err(format!("holds {} bytes, and a secret has at least {MIN_SECRET}", secret.len()));
         }
-        // A public key in the place of the secret would let everybody sign.
+        // Everybody could sign if a public key were taken for the secret.
         if secret.trim_ascii_start().starts_with(b"-----BEGIN") {
             return Err("holds a key in PEM form, and a secret is random bytes".to_owned());
         }
@@ -100,17 +97,16 @@ impl KeySet {
         Ok(KeySet { keys: vec![Arc::new(key)], left_out: Vec::new() })
     }
 
-    /// Issuers list one key several times.
+    /// Ignores duplicates. Some issuers list a key several times.
     fn add(&mut self, key: Key) {
         if !self.keys.iter().any(|known| known.is_same(&key)) {
             self.keys.push(Arc::new(key));
         }
     }
 
-    /// The keys that may have signed a token that names this key and algorithm, at least one.
-    /// Several keys may have one id.
+    /// Returns the keys that may have signed a token with this `kid` and `alg`: at least one. Several keys may have one id.
     pub fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, NoKey> {
-        // In a set without ids, each key may be the one that a token names.
+        // In a set without ids, any key may be the one that the token names.
         let id = id.filter(|_| self.keys.iter().any(|key| key.id.is_some()));
         let named: Vec<_> = self.keys.iter().filter(|key| id.is_none() || key.id.as_deref() == id).collect();
         if named.is_empty() {
@@ -121,7 +117,7 @@ impl KeySet {
             named.into_iter().filter(|key| key.algorithms.contains(&algorithm)).map(Arc::clone).collect();
         match fitting.len() {
             0 => Err(NoKey::OtherAlgorithms),
-            1..=MOST_CANDIDATES => Ok(fitting),
+            1..=MAX_CANDIDATES => Ok(fitting),
             _ => Err(NoKey::TooMany),
         }
     }
@@ -130,7 +126,7 @@ impl KeySet {
         self.keys.len()
     }
 
-    /// The ids of the keys that have one, in order.
+    /// The ids in order. Keys without an id are skipped.
     pub fn ids(&self) -> Vec<&str> {
         let mut ids: Vec<_> = self.keys.iter().filter_map(|key| key.id.as_deref()).collect();
         ids.sort_unstable();
@@ -143,7 +139,7 @@ impl KeySet {
 }
 
 impl Key {
-    /// Whether the key made this signature, in base64url, of the message.
+    /// `signature` is in base64url.
     pub fn verifies(&self, message: &str, signature: &str, algorithm: Algorithm) -> bool {
         crypto::verify(signature, message.as_bytes(), &self.decoding_key, algorithm).unwrap_or(false)
     }
@@ -166,22 +162,19 @@ impl Key {
 impl fmt::Display for LeftOut {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.id {
-            Some(id) => write!(
-                formatter,
-                "`{}` {}",
-                id.chars().take(LONGEST_ID).collect::<String>().escape_debug(),
-                self.reason
-            ),
+            Some(id) => {
+                write!(formatter, "`{}` {}", id.chars().take(MAX_ID).collect::<String>().escape_debug(), self.reason)
+            }
             None => write!(formatter, "a key without an id {}", self.reason),
         }
     }
 }
 
-/// The keys that are left out, as a message shows them.
+/// Lists keys for a message.
 pub fn listed(left_out: &[LeftOut]) -> String {
-    let mut text: Vec<_> = left_out.iter().take(MOST_NAMED).map(ToString::to_string).collect();
-    if left_out.len() > MOST_NAMED {
-        text.push(format!("and {} more", left_out.len() - MOST_NAMED));
+    let mut text: Vec<_> = left_out.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    if left_out.len() > MAX_NAMED {
+        text.push(format!("and {} more", left_out.len() - MAX_NAMED));
     }
     text.join("; ")
 }

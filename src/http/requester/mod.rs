@@ -1,6 +1,7 @@
-//! Who is calling. Everything under `/api/` asks this first.
+//! Finds the requester of a call, in a header or a token.
 
 mod claims;
+mod denial;
 mod discovery;
 mod ed25519;
 mod header;
@@ -11,40 +12,23 @@ mod keys;
 mod reader;
 mod token;
 
-use std::borrow::Cow;
-use std::future::{Ready, ready};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderName;
 use actix_web::middleware::Next;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, web};
 use ipnet::IpNet;
-use uuid::Uuid;
 
+use self::denial::Denial;
 use self::jwt::Verifier;
-use super::report::Notes;
-use super::{Service, answer};
+use super::call::{Notes, Requester};
+use super::response;
 use crate::config::{RequesterSource, SettingsError};
-use crate::error::Error;
 
-/// The customer for whom the call is authenticated. A handler that takes one cannot be reached without.
-#[derive(Clone, Copy)]
-pub struct Requester(pub Uuid);
-
-impl FromRequest for Requester {
-    type Error = Error;
-    type Future = Ready<Result<Requester, Error>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let requester = request.extensions().get::<Requester>().copied();
-        ready(requester.ok_or_else(|| Error::Defect("a route without identification".to_owned())))
-    }
-}
-
-/// How the requester of a call is found. Cheap to clone.
+/// Cheap to clone.
 #[derive(Clone)]
 pub enum Identification {
     Header { name: HeaderName, trusted_peers: Vec<IpNet> },
@@ -54,7 +38,7 @@ pub enum Identification {
 impl Identification {
     /// # Errors
     ///
-    /// When a file with keys cannot be used. An issuer that does not answer is no error: it may come back.
+    /// If a file with keys cannot be used. An issuer that does not answer is no error: it may recover.
     pub fn new(source: RequesterSource) -> Result<Identification, SettingsError> {
         Ok(match source {
             RequesterSource::Header { name, trusted_peers } => {
@@ -67,7 +51,7 @@ impl Identification {
         })
     }
 
-    /// Reads the keys again and again, and never ends.
+    /// Refreshes the keys. Never ends.
     pub async fn keep_fresh(self) {
         match self {
             Identification::Header { .. } => std::future::pending().await,
@@ -75,7 +59,7 @@ impl Identification {
         }
     }
 
-    /// Whether a requester could be found now; if not, why.
+    /// Fails with the reason if no requester could be found now.
     pub fn check(&self) -> Result<(), String> {
         match self {
             Identification::Header { .. } => Ok(()),
@@ -94,35 +78,13 @@ impl Identification {
     }
 }
 
-/// Why a call has no requester.
-#[derive(Debug)]
-pub struct Denial {
-    error: Error,
-    /// Every 401 tells how a call is authenticated.
-    challenge: Option<HeaderValue>,
-}
-
-impl Denial {
-    fn unauthenticated(reason: impl Into<Cow<'static, str>>, challenge: HeaderValue) -> Denial {
-        Denial { error: Error::Unauthenticated(reason.into()), challenge: Some(challenge) }
-    }
-
-    fn into_response(self) -> HttpResponse {
-        let mut response = HttpResponse::from_error(self.error);
-        if let Some(challenge) = self.challenge {
-            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        }
-        response
-    }
-}
-
-/// Lets a call through with its requester, or answers 401.
+/// Gives the call its requester, or answers 401.
 pub async fn identify(
-    service: web::Data<Service>,
+    identification: web::Data<Identification>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    match service.identification.requester(&request).await {
+    match identification.requester(&request).await {
         Ok(requester) => {
             if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
                 notes.requester_id.set(Some(requester.0));
@@ -130,6 +92,6 @@ pub async fn identify(
             request.extensions_mut().insert(requester);
             next.call(request).await.map(ServiceResponse::map_into_left_body)
         }
-        Err(denial) => Ok(answer::refuse(request, denial.into_response())),
+        Err(denial) => Ok(response::refuse(request, denial.into_response())),
     }
 }

@@ -1,4 +1,4 @@
-//! Reads keys from where they are: a file, or the issuer.
+//! Reads keys from a file or from the issuer.
 
 use std::error::Error as _;
 use std::fs::File;
@@ -13,14 +13,13 @@ use super::discovery;
 use super::keys::KeySet;
 use crate::config::{KeySource, SettingsError};
 
-/// How long a connection to the issuer may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the issuer may take to answer, to the last byte.
+/// To the last byte of the answer.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Far more than any set of keys or configuration has.
-const MOST_BYTES: usize = 1024 * 1024;
+/// Far more than a key set or a configuration has.
+const MAX_BYTES: usize = 1024 * 1024;
 
 pub enum Reader {
     File { path: PathBuf, parse: fn(&[u8]) -> Result<KeySet, String> },
@@ -29,7 +28,7 @@ pub enum Reader {
 }
 
 impl Reader {
-    /// With the keys, where they are on this machine.
+    /// Returns the keys too if they are in a file.
     pub fn open(source: &KeySource) -> Result<(Reader, Option<KeySet>), SettingsError> {
         let refuse = |problem: String| SettingsError::new(source.setting(), problem);
         let open_file = |path: &Path, parse| {
@@ -50,7 +49,6 @@ impl Reader {
         }
     }
 
-    /// The keys as they are now, or why they cannot be had.
     pub async fn read(&self) -> Result<KeySet, String> {
         match self {
             Reader::File { path, parse } => {
@@ -71,17 +69,17 @@ impl Reader {
 fn read_file(path: &Path, parse: fn(&[u8]) -> Result<KeySet, String>) -> Result<KeySet, String> {
     let read = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        File::open(path)?.take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+        File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes = read().map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    if bytes.len() > MOST_BYTES {
-        return Err(format!("{} is larger than {MOST_BYTES} bytes", path.display()));
+    if bytes.len() > MAX_BYTES {
+        return Err(format!("{} is larger than {MAX_BYTES} bytes", path.display()));
     }
     parse(&bytes).map_err(|problem| format!("{} {problem}", path.display()))
 }
 
-/// The URL as the log and the readiness check show it: a query may have a secret in it.
+/// The URL for the log and the readiness check. Its query could hold a secret.
 fn shown(url: &Url) -> Url {
     let mut shown = url.clone();
     shown.set_query(None);
@@ -89,18 +87,18 @@ fn shown(url: &Url) -> Url {
     shown
 }
 
-/// A redirection is not followed: it could lead to where the setting may not.
+/// Redirects are not followed: they could lead to a host that the setting would not allow.
 fn client(url: &Url) -> reqwest::Result<Client> {
     let client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(FETCH_TIMEOUT).redirect(Policy::none());
     if url.scheme() == "https" {
         client.https_only(true).build()
     } else {
-        // A sidecar needs no authorities, and no proxy leads to it.
+        // Plain http is for a sidecar on this machine.
         client.tls_certs_only([]).no_proxy().build()
     }
 }
 
-/// The parsed answer. A problem begins with the URL.
+/// Errors begin with the URL.
 async fn fetch<T>(client: &Client, url: &Url, parse: impl Fn(&[u8]) -> Result<T, String>) -> Result<T, String> {
     let body = fetch_body(client, url).await;
     body.and_then(|body| parse(&body)).map_err(|problem| format!("{} {problem}", shown(url)))
@@ -114,15 +112,15 @@ async fn fetch_body(client: &Client, url: &Url) -> Result<Vec<u8>, String> {
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > MOST_BYTES {
-            return Err(format!("answers with more than {MOST_BYTES} bytes"));
+        if body.len() + chunk.len() > MAX_BYTES {
+            return Err(format!("answers with more than {MAX_BYTES} bytes"));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// The library's own text leaves out what helps: that the connection was refused, or the certificate.
+/// reqwest's own text leaves out the cause, such as a refused connection or a wrong certificate.
 fn with_causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

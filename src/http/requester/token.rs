@@ -1,5 +1,4 @@
-//! A signed token in its compact form (RFC 7515). It is only split and decoded here: nothing in it
-//! is verified.
+//! A signed token in its compact form (RFC 7515), split and decoded. Nothing is verified here.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +14,7 @@ pub struct Token<'a> {
     pub algorithm: Algorithm,
     /// The key that the token names.
     pub key_id: Option<String>,
-    /// The bytes that are signed.
+    /// The signed part.
     pub message: &'a str,
     /// In base64url.
     pub signature: &'a str,
@@ -23,7 +22,7 @@ pub struct Token<'a> {
     pub payload: Vec<u8>,
 }
 
-/// Keys that are in a token, or that it points to (`jwk`, `jku`, `x5u`, `x5c`), are not read.
+/// `jwk`, `jku`, `x5u` and `x5c` are not read: a token must not bring its own key.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -34,13 +33,12 @@ struct Header {
 }
 
 impl Token<'_> {
-    /// Splits a token, or tells why it is not one that can be verified.
     pub fn parse(token: &str) -> Result<Token<'_>, &'static str> {
         let (message, signature) = token.rsplit_once('.').ok_or(MALFORMED)?;
         let (header, payload) = message.split_once('.').ok_or(MALFORMED)?;
         let decode = |part| URL_SAFE_NO_PAD.decode(part).map_err(|_| MALFORMED);
         let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| MALFORMED)?;
-        // Another dot is no letter of this alphabet.
+        // A fourth part would make this fail: base64url has no dot.
         let payload = decode(payload)?;
         decode(signature)?;
         if header.crit {
@@ -54,7 +52,7 @@ impl Token<'_> {
     }
 }
 
-/// RFC 8725: what an issuer signs for another purpose is not an access token.
+/// RFC 8725: a token that was signed for another purpose is not an access token.
 fn is_access_token(typ: &str) -> bool {
     let typ = typ.strip_prefix("application/").unwrap_or(typ);
     typ.eq_ignore_ascii_case("JWT") || typ.eq_ignore_ascii_case("at+jwt")

@@ -21,6 +21,9 @@ pub enum Failure {
     DefectOfSession,
 }
 
+/// The hint for a missing privilege.
+pub const HOW_TO_GRANT: &str = "deploy/postgres/roles.sql grants customer_deletion_service what the service needs";
+
 /// The SQLSTATEs of work that is tried again.
 pub const RETRIED: [&str; 9] = ["25006", "25P03", "25P04", "40001", "40P01", "57P01", "57P02", "57P03", "57P05"];
 
@@ -104,7 +107,7 @@ pub fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
 /// What helps, for failures that a DBA has to mend.
 pub fn hint(error: &sqlx::Error) -> Option<&'static str> {
     match sqlstate(error).as_deref() {
-        Some("42501") => Some(super::role::HOW_TO_GRANT),
+        Some("42501") => Some(HOW_TO_GRANT),
         Some("26000") => Some(HOW_TO_POOL),
         _ => None,
     }

@@ -3,13 +3,11 @@
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
 
+use super::failure::HOW_TO_GRANT;
 use super::observed::observed;
 use super::session_settings::Opener;
 use crate::config::{self, SettingsError};
 use crate::schema;
-
-/// What helps where the database says that something is not permitted.
-pub const HOW_TO_GRANT: &str = "deploy/postgres/roles.sql grants customer_deletion_service what the service needs";
 
 /// What the session's role may do.
 pub struct Role {

@@ -25,7 +25,7 @@ fn no_name_is_twice_at_any_depth() {
         r#"{"a":1e400}"#,
     ] {
         let problem = Claims::parse(text.as_bytes()).unwrap_err();
-        assert_eq!(problem, "the claims are not a JSON object, or have one name twice", "{text}");
+        assert_eq!(problem, "the claims are not a JSON object, or have a name twice", "{text}");
     }
     let all = json!({"a": [null, true, -1, 1, 1.5, "a"], "b": {"a": {"a": []}}});
     assert_eq!(Value::Object(claims(all.clone()).0), all);
@@ -59,7 +59,7 @@ fn an_issuer_is_one_string() {
     let check = |value| claims(value).check_issuer("https://issuer.example");
     for (value, expected) in [
         (json!({"iss": "https://issuer.example"}), Ok(())),
-        (json!({"iss": "https://issuer.example/"}), Err("its issuer is another one (`iss`)")),
+        (json!({"iss": "https://issuer.example/"}), Err("the token is of another issuer (`iss`)")),
         (json!({"iss": ["https://issuer.example"]}), Err("the claim `iss` is not a string")),
         (json!({}), Err("the claim `iss` is missing")),
     ] {
@@ -70,7 +70,7 @@ fn an_issuer_is_one_string() {
 #[test]
 fn one_of_the_audiences_is_meant() {
     let check = |value| claims(value).check_audience(&texts(&["billing", "deletion"]));
-    let other = Err("its audience is another service (`aud`)");
+    let other = Err("the token is for another audience (`aud`)");
     for (value, expected) in [
         (json!({"aud": "deletion"}), Ok(())),
         (json!({"aud": ["crm", "billing"]}), Ok(())),

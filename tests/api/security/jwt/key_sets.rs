@@ -230,7 +230,7 @@ async fn the_log_says_that_the_key_of_a_token_is_left_out() {
     let answer = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
     assert_eq!(answer.status(), 401);
     let began = Instant::now();
-    let reason = "not authenticated: the key of the token (`kid`) is left out of the set; the log says why";
+    let reason = "not authenticated: the key of the token (`kid`) is in the key set but unusable; the log says why";
     while !process.log().iter().any(|line| line["reason"] == reason) {
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", process.log());
         tokio::time::sleep(Duration::from_millis(20)).await;

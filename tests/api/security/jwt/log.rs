@@ -48,7 +48,7 @@ async fn the_log_says_why_and_shows_no_token() {
     }
     assert!(!log.contains("stranger"), "{log}");
     assert!(log.contains("not authenticated: the signature of the token is invalid"), "{log}");
-    assert!(log.contains("not authenticated: the set of keys does not have the key of the token (`kid`)"), "{log}");
+    assert!(log.contains("not authenticated: the key of the token (`kid`) is not in the key set"), "{log}");
     assert!(log.contains("not authenticated: the claim `customer_id` is missing"), "{log}");
     assert!(log.contains(&format!(r#""requester_id":"{requester}""#)), "{log}");
 }

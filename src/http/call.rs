@@ -1,0 +1,78 @@
+//! What is known of a call: the middlewares find it out, and handlers and the log use it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use actix_web::{HttpMessage, HttpRequest};
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::operation::Deletion;
+
+/// The id of a call. For a deletion it becomes the operation's.
+#[derive(Clone, Copy)]
+pub struct RequestId(pub Uuid);
+
+/// The customer for whom the call is authenticated.
+#[derive(Clone, Copy)]
+pub struct Requester(pub Uuid);
+
+/// What is noted for the log while a call runs.
+#[derive(Default)]
+pub struct Notes {
+    pub requester_id: Cell<Option<Uuid>>,
+    pub deletion: Cell<Option<DeletionFields>>,
+    /// A call that is only validated has no operation.
+    pub validate_only: Cell<bool>,
+    /// The pattern of the route. actix would match the path a second time to tell it.
+    pub route: Cell<Option<&'static str>>,
+}
+
+impl Notes {
+    /// Takes a note about a call.
+    pub fn of(request: &HttpRequest, note: impl FnOnce(&Notes)) {
+        if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
+            note(notes);
+        }
+    }
+}
+
+/// What the log shows of a deletion.
+#[derive(Clone, Copy)]
+pub struct DeletionFields {
+    pub customer_id: Uuid,
+    pub resource: &'static str,
+    pub ids: usize,
+}
+
+impl From<&Deletion> for DeletionFields {
+    fn from(deletion: &Deletion) -> DeletionFields {
+        DeletionFields {
+            customer_id: deletion.customer_id,
+            resource: deletion.resource.word(),
+            ids: deletion.targets.count(),
+        }
+    }
+}
+
+/// How a call ended.
+pub struct End<'a> {
+    /// The id in the response: that of the recorded operation if the call is a replay.
+    pub request_id: &'a str,
+    pub route: Option<&'a str>,
+    /// `None` if the client hung up.
+    pub status: Option<u16>,
+    pub error: Option<&'a Error>,
+    pub is_replay: bool,
+}
+
+impl End<'_> {
+    pub fn error_code(&self) -> Option<&str> {
+        self.error.map(Error::code_name)
+    }
+
+    /// Whether this service or its database failed.
+    pub fn is_outage(&self) -> bool {
+        matches!(self.error, Some(Error::Unavailable(_) | Error::Defect(_)))
+    }
+}
