@@ -1,4 +1,4 @@
-//! Reads the command line, and starts.
+//! The command line.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -28,15 +28,15 @@ enum Command {
     Serve,
     /// Brings the schema up to date.
     Migrate,
-    /// Shows the service on a machine that has nothing set up: a private PostgreSQL, a small world, calls to paste.
+    /// Runs the service with a private PostgreSQL and a small world, and prints calls to try. Needs no setup.
     Demo(demo::Arguments),
-    /// Puts back what one operation deleted, all of it or nothing.
+    /// Restores the rows that one operation deleted: all of them or none.
     Restore(maintenance::restore::Arguments),
-    /// Erases for good what was deleted long ago, or what one customer had.
+    /// Erases rows that were deleted long ago, or everything of one customer. This cannot be undone.
     Purge(maintenance::purge::Arguments),
     /// Proves that rows and operations agree, and that the schema's guards are in force. It changes nothing.
     Verify(maintenance::verify::Arguments),
-    /// Asks the running service whether it is ready. Exit status 0 or 1.
+    /// Checks whether the running service is ready. Exits with 0 if it is, else with 1.
     Healthcheck,
     /// Prints every setting with its default, as a commented file.
     Settings,
@@ -44,7 +44,7 @@ enum Command {
     Openapi(http::openapi::Arguments),
 }
 
-// One thread talks to PostgreSQL, the workers talk to the clients: more threads would only wake each other.
+// One thread talks to PostgreSQL, and actix's workers talk to the clients. More threads would only wake each other.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = match CommandLine::parse().command {
@@ -124,7 +124,7 @@ async fn demo(arguments: demo::Arguments) -> Result<(), AnyError> {
     Ok(())
 }
 
-/// Done at the first SIGTERM or SIGINT from now on.
+/// Completes at the first SIGTERM or SIGINT.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

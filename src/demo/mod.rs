@@ -1,4 +1,4 @@
-//! Shows the service on a machine that has nothing set up: a private PostgreSQL, a small world, calls to paste.
+//! `demo`: the service with a private PostgreSQL and a small world, and calls to try.
 
 mod service_role;
 mod shell;
@@ -23,68 +23,66 @@ use crate::server::{Server, StartError};
 use crate::telemetry::{self, Telemetry};
 
 const DATABASE: &str = "customer_deletion";
-const USUAL_PORT: u16 = 8080;
-const USUAL_MANAGEMENT_PORT: u16 = 8081;
+const DEFAULT_PORT: u16 = 8080;
+const DEFAULT_MANAGEMENT_PORT: u16 = 8081;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Starts over with a new world.
+    /// Deletes the data of earlier demos first.
     #[arg(long)]
     fresh: bool,
 
-    /// Where the private PostgreSQL and its data are. As root /var/lib/customer-deletion-demo, else customer-deletion-demo in
-    /// $XDG_DATA_HOME or ~/.local/share.
+    /// The folder of the private PostgreSQL and its data. Default: customer-deletion-demo in $XDG_DATA_HOME or ~/.local/share,
+    /// for root in /var/lib.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
 
-    /// The port of the service. Without it that of CUSTOMER_DELETION__HTTP__PORT, or else 8080, or
-    /// a free one if that is taken.
+    /// The port of the service. Default: that of CUSTOMER_DELETION__HTTP__PORT, else 8080, or a free one if that is taken.
     #[arg(long)]
     port: Option<u16>,
 
-    /// The port for health and metrics. Without it that of CUSTOMER_DELETION__MANAGEMENT__PORT, or
-    /// else 8081, or a free one if that is taken.
+    /// The port for health checks and metrics. Default: that of CUSTOMER_DELETION__MANAGEMENT__PORT, else 8081, or a free one
+    /// if that is taken.
     #[arg(long, value_name = "PORT")]
     management_port: Option<u16>,
 
-    /// Only loads the world, into the migrated and empty database of the settings, and prints the calls.
+    /// Only loads the small world into the database of the settings, and prints the calls. The database must be migrated.
     #[arg(long, conflicts_with_all = ["fresh", "data_dir", "port", "management_port"])]
     load: bool,
 
-    /// With --load: where the service will be.
+    /// With --load: the URL of the service, for the printed calls.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", requires = "load")]
     base_url: String,
 }
 
-/// Why there is no demo.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    #[error("cannot start without the variables of the shell that begin with PG: {0}")]
+    #[error("cannot restart without the environment variables that begin with PG: {0}")]
     Shell(#[source] io::Error),
-    #[error("neither XDG_DATA_HOME nor HOME is set; choose a folder for the data with --data-dir")]
+    #[error("neither XDG_DATA_HOME nor HOME is set; choose a folder with --data-dir")]
     NoDataFolder,
     #[error(transparent)]
     Launch(#[from] LaunchError),
-    #[error("{0}; `demo --fresh` starts over")]
+    #[error("{0}; `demo --fresh` deletes the data and starts over")]
     Schema(#[from] SchemaError),
     #[error("cannot work with the database: {0}")]
     Database(#[from] sqlx::Error),
-    #[error("there is no place for the world yet: {0}")]
+    #[error("the database is not ready for the small world: {0}")]
     NotReady(Error),
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("{0}; choose other ports with --port and --management-port")]
     Start(#[from] StartError),
-    #[error("the service broke off: {0}")]
+    #[error("the service failed: {0}")]
     Serve(#[from] io::Error),
 }
 
-/// Runs the demo until `stop` is done. Nothing that it started outlives it.
+/// Runs the demo until `stop` completes, then stops everything that it started.
 pub async fn run(mut arguments: Arguments, stop: impl Future<Output = ()>) -> Result<(), DemoError> {
     if arguments.load {
         return load(&arguments.base_url).await;
     }
-    shell::leave_libpq_variables().map_err(DemoError::Shell)?;
+    shell::drop_libpq_variables().map_err(DemoError::Shell)?;
     arguments.port = arguments.port.or(shell::port("http.port")?);
     arguments.management_port = arguments.management_port.or(shell::port("management.port")?);
     let mut stop = pin!(stop);
@@ -97,39 +95,37 @@ pub async fn run(mut arguments: Arguments, stop: impl Future<Output = ()>) -> Re
     };
     server.run(stop).await?;
     telemetry.end().await;
-    // Last, because calls in flight need it until they have ended.
+    // Last, because calls in flight need the database.
     drop(postgres);
     Ok(())
 }
 
-/// Puts the world into the database of the settings, for a service that runs elsewhere.
+/// Loads the small world for a service that runs elsewhere.
 async fn load(base_url: &str) -> Result<(), DemoError> {
     let mut settings = Settings::load()?;
-    // Who loads a world writes into every table.
+    // The owner's role is needed here, because loading writes into every table.
     settings.database.allow_owner = true;
     let options = settings.database.connect_options()?;
     let repository = Repository::new(&settings.database, &settings.queue, options.clone());
     repository.check().await.map_err(DemoError::NotReady)?;
     repository.close().await;
     if world::load(&options).await? {
-        say("A small world is in the database now.\n");
+        say("The small world is loaded.\n");
     } else {
-        say(
-            "There are customers in the database already, and nothing is changed. The calls are for the small world.\n",
-        );
+        say("The database already has customers, so nothing was loaded. These calls are about the small world.\n");
     }
     say(&world::calls_to_paste(base_url));
     Ok(())
 }
 
-/// None when it was stopped before there was a server.
+/// Returns `None` if it was stopped before the server had started.
 async fn start_postgres(
     arguments: &Arguments,
     stop: impl Future<Output = ()>,
 ) -> Result<Option<PrivatePostgres>, DemoError> {
     let folder = match &arguments.data_dir {
         Some(folder) => folder.clone(),
-        None => usual_folder()?,
+        None => default_folder()?,
     };
     let fresh = arguments.fresh;
     let cancel = Cancel::default();
@@ -139,14 +135,14 @@ async fn start_postgres(
         started = &mut start => Ok(Some(started.expect("the start does not panic")?)),
         () = stop => {
             cancel.cancel();
-            // A server that came up all the same stops here.
+            // A server that has started nevertheless stops here.
             drop(start.await);
             Ok(None)
         }
     }
 }
 
-fn usual_folder() -> Result<PathBuf, DemoError> {
+fn default_folder() -> Result<PathBuf, DemoError> {
     const NAME: &str = "customer-deletion-demo";
     if private_postgres::is_root() {
         return Ok(Path::new("/var/lib").join(NAME));
@@ -163,22 +159,22 @@ fn start_postgres_in(folder: &Path, fresh: bool, cancel: &Cancel) -> Result<Priv
     if fresh {
         folder.clear()?;
     }
-    say(&format!("PostgreSQL starts in {}.", folder.path().display()));
+    say(&format!("Starting PostgreSQL in {}.", folder.path().display()));
     PrivatePostgres::start_in(folder, Durability::Durable, cancel)
 }
 
-/// From a server that is empty, or has a world already, to a service that listens.
+/// Creates what is missing in the database, and binds the service.
 async fn prepare(postgres: &PrivatePostgres, arguments: &Arguments) -> Result<(Server, Telemetry), DemoError> {
     create_database(&connect_options(postgres.url("postgres"))?).await?;
     let url = postgres.url(DATABASE);
     let options = connect_options(url.clone())?;
     schema::migrate(&options).await?;
-    let new_world = world::load(&options).await?;
+    let is_new = world::load(&options).await?;
     service_role::create(&options, postgres.password()).await?;
     let settings = settings(postgres.url_of(service_role::NAME, DATABASE), arguments);
     let telemetry = telemetry::start(&settings.log)?;
     let server = Server::bind(settings)?;
-    introduce(&server, arguments, &url, new_world);
+    introduce(&server, arguments, &url, is_new);
     Ok((server, telemetry))
 }
 
@@ -202,10 +198,10 @@ fn settings(url: String, arguments: &Arguments) -> Settings {
     let mut settings = Settings::default();
     settings.database.url = Some(url.into());
     settings.http.host = Ipv4Addr::LOCALHOST.into();
-    settings.http.port = arguments.port.unwrap_or_else(|| usual_port(USUAL_PORT, arguments.management_port));
+    settings.http.port = arguments.port.unwrap_or_else(|| port_or_free(DEFAULT_PORT, arguments.management_port));
     settings.management.host = Ipv4Addr::LOCALHOST.into();
     settings.management.port =
-        arguments.management_port.unwrap_or_else(|| usual_port(USUAL_MANAGEMENT_PORT, arguments.port));
+        arguments.management_port.unwrap_or_else(|| port_or_free(DEFAULT_MANAGEMENT_PORT, arguments.port));
     settings.http.allowed_hosts = Some(AllowedHosts::THIS_MACHINE.to_owned());
     settings.requester.source = Some("header".to_owned());
     settings.requester.header.trusted_peers = "127.0.0.0/8, ::1".to_owned();
@@ -213,32 +209,32 @@ fn settings(url: String, arguments: &Arguments) -> Settings {
     settings
 }
 
-/// The usual port, or 0 for any other if somebody has it: who does not ask for a port should not have to.
-fn usual_port(usual: u16, asked_for: Option<u16>) -> u16 {
-    let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, usual)).is_ok();
-    if is_free && asked_for != Some(usual) { usual } else { 0 }
+/// Returns the default port, or 0 for a free one if it is taken or `other` is the same.
+fn port_or_free(default: u16, other: Option<u16>) -> u16 {
+    let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, default)).is_ok();
+    if is_free && other != Some(default) { default } else { 0 }
 }
 
-/// Tells what there is, and what to do with it.
-fn introduce(server: &Server, arguments: &Arguments, database: &str, new_world: bool) {
-    let moved = arguments.port.is_none() && server.address().port() != USUAL_PORT;
-    let remark = if moved { " (8080 is taken)" } else { "" };
+/// Prints what runs, and the calls to try.
+fn introduce(server: &Server, arguments: &Arguments, database: &str, is_new: bool) {
+    let is_other_port = arguments.port.is_none() && server.address().port() != DEFAULT_PORT;
+    let remark = if is_other_port { " (8080 is taken)" } else { "" };
     let service = format!("http://{}", server.address());
-    let world = if new_world {
-        "new: customers on four levels, and what they manage"
+    let world = if is_new {
+        "new: customers on four levels, with contacts, addresses, external params, zones and products"
     } else {
-        "as the last demo left it, with its deletions; `customer-deletion demo --fresh` makes a new one"
+        "as the last demo left it; `customer-deletion demo --fresh` deletes it and starts over"
     };
     say(&format!(
         "\n\
-         The service   {service}{remark}\n\
-         Its health    http://{}/health/ready\n\
-         The database  psql '{database}'\n\
-         The world     {world}\n\
+         Service       {service}{remark}\n\
+         Health        http://{}/health/ready\n\
+         Database      psql '{database}'\n\
+         Small world   {world}\n\
          \n\
          {}\n\
          \n\
-         Ctrl-C ends the service and PostgreSQL. What the service logs follows.\n",
+         Ctrl-C stops the service and PostgreSQL. The log of the service follows.\n",
         server.management_address(),
         world::calls_to_paste(&service),
     ));

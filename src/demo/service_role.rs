@@ -1,15 +1,14 @@
-//! The roles of the schema, and one that the service of a demo logs in as.
+//! The roles of the schema, and the role of the demo's service.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-/// What a DBA runs after every migration.
+/// A DBA runs this after every migration.
 const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
 
-/// The role that the service logs in as.
 pub const NAME: &str = "customer_deletion_demo";
 
-/// Grants what the roles need in the migrated database, and lets the service log in with the password: letters and digits.
+/// Grants what the roles need, and lets the service log in. The password must not need quoting.
 pub async fn create(options: &PgConnectOptions, password: &str) -> Result<(), sqlx::Error> {
     let log_in = format!(
         "do $$

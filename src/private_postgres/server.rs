@@ -1,4 +1,4 @@
-//! Starts a PostgreSQL server of its own, for this process and no longer than it.
+//! Starts the server, and stops it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,29 +14,27 @@ use super::launch_error::LaunchError;
 use super::program::{self, Cancel, unless_missing};
 use super::watchdog::Watchdog;
 
-/// How long the server may take to accept connections. After a crash it reads its log again first.
+/// Includes the recovery after a crash.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long the server may take to end. It writes what is in memory to disk then.
+/// Includes the checkpoint at shutdown.
 const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 
-/// On how many ports a start is tried: one that is free may be taken a moment later.
+/// A free port may be taken before the server binds it, so the start is tried on several.
 const PORT_ATTEMPTS: u32 = 3;
 
-/// Settings of every private server. It has no socket file, whose path could be too long, and its folder another user's.
+/// The server has no Unix socket: its path could be too long, and its folder could belong to another user.
 const SETTINGS: [&str; 3] = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "logging_collector=off"];
 
-/// Whether the data outlives the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// The data stays, and survives a loss of power.
+    /// The data outlives the server and survives a power failure.
     Durable,
-    /// Nothing waits for the disk, and the folder is deleted with the server: for tests.
+    /// For tests: nothing is flushed to disk, and the folder is deleted when the server stops.
     Disposable,
 }
 
 impl Durability {
-    /// Settings of the server.
     fn settings(self) -> &'static [&'static str] {
         match self {
             Durability::Durable => &[],
@@ -51,7 +49,7 @@ impl Durability {
     }
 }
 
-/// A server that listens on a loopback port, and stops when this is dropped or this process ends.
+/// A server on a loopback port. It stops when this is dropped or this process ends.
 pub struct PrivatePostgres {
     server: Option<Child>,
     port: u16,
@@ -62,24 +60,24 @@ pub struct PrivatePostgres {
 }
 
 impl PrivatePostgres {
-    /// Starts a server on the cluster in the folder, and makes both where there are none.
+    /// Starts a server on the cluster in the folder. Creates both if they are missing.
     ///
     /// # Errors
     ///
-    /// When there are no PostgreSQL binaries and none can be got, the folder is somebody else's or in use, or the server does
-    /// not start; the error shows the end of its log.
+    /// If there are no PostgreSQL programs and none can be installed, if the folder is in use or not a private server's, or if
+    /// the server does not start. The error then shows the end of its log.
     pub fn start(folder: &Path, durability: Durability) -> Result<PrivatePostgres, LaunchError> {
         let cancel = Cancel::default();
         PrivatePostgres::start_in(Folder::claim(folder, &cancel)?, durability, &cancel)
     }
 
-    /// The same in a folder that is claimed already, until cancelled.
+    /// Starts in a folder that is claimed already. Can be cancelled.
     pub fn start_in(folder: Folder, durability: Durability, cancel: &Cancel) -> Result<PrivatePostgres, LaunchError> {
-        let binaries = binaries::find_or_get(&folder, cancel)?;
+        let binaries = binaries::find_or_install(&folder, cancel)?;
         let disposable = (durability == Durability::Disposable).then_some(folder.path());
         let watchdog = Watchdog::start(disposable).map_err(LaunchError::file(Path::new("sh")))?;
         if folder.cluster_major().is_none() {
-            make_cluster(&folder, &binaries, durability, cancel)?;
+            create_cluster(&folder, &binaries, durability, cancel)?;
         }
         remove_stale_process_id(&folder)?;
         let password = folder.password();
@@ -95,12 +93,12 @@ impl PrivatePostgres {
         Ok(postgres)
     }
 
-    /// Where a database of this server is, for the superuser.
+    /// The URL of a database for the superuser.
     pub fn url(&self, database: &str) -> String {
         self.url_of("postgres", database)
     }
 
-    /// The same for a role that has the superuser's password.
+    /// The URL of a database for a role that has the superuser's password.
     pub fn url_of(&self, role: &str, database: &str) -> String {
         url(self.port, role, &self.password, database)
     }
@@ -133,9 +131,9 @@ impl PrivatePostgres {
         }
         program::write_to(&mut command, &self.log())?;
         let server = command
-            // Every process of the server holds the lock then: who has the lock finds no server in the folder.
+            // Every process of the server holds the lock, so nobody can claim the folder while one runs.
             .stdin(self.folder.lock()?)
-            // Ctrl-C in a terminal goes to the whole group of this process, whose calls in flight still need the server.
+            // Ctrl-C goes to the whole process group, but calls in flight still need the server.
             .process_group(0)
             .spawn()?;
         self.watchdog.watch(self.server.insert(server))
@@ -156,7 +154,7 @@ impl PrivatePostgres {
         Ok(())
     }
 
-    /// The server notes down beside its process id that it accepts connections.
+    /// The server writes its state into the file with its process id.
     fn is_ready(&self) -> bool {
         let file = self.folder.cluster().join("postmaster.pid");
         let text = fs::read_to_string(file).unwrap_or_default();
@@ -185,14 +183,14 @@ impl Drop for PrivatePostgres {
     }
 }
 
-/// The server has no certificate, and the environment of a client may ask for one.
+/// `sslmode` is set because the environment of a client may require TLS.
 fn url(port: u16, role: &str, password: &str, database: &str) -> String {
     let host = Ipv4Addr::LOCALHOST;
     format!("postgres://{role}:{password}@{host}:{port}/{database}?sslmode=disable")
 }
 
-/// Makes the cluster elsewhere and moves it into place, so that one that is there is whole.
-fn make_cluster(
+/// Creates the cluster in another folder and renames that, so that an existing cluster is complete.
+fn create_cluster(
     folder: &Folder,
     binaries: &Binaries,
     durability: Durability,
@@ -200,9 +198,8 @@ fn make_cluster(
 ) -> Result<(), LaunchError> {
     let unfinished = folder.join("cluster.new");
     unless_missing(fs::remove_dir_all(&unfinished)).map_err(LaunchError::file(&unfinished))?;
-    // Every user of the machine reaches a loopback port, and whoever is a superuser of PostgreSQL runs programs as the user
-    // of the server. Hence a password, even here. It is sent in clear, because nobody listens in on loopback, and SCRAM would
-    // take a debug build 60 ms for every connection.
+    // Every user of the machine can connect to a loopback port, and a superuser of PostgreSQL can run programs as the server's
+    // user. Hence the password. It is sent in clear, because SCRAM takes a debug build 60 ms for each connection.
     folder.write_secret(&folder.password(), &random_password()?)?;
 
     let mut initdb = folder.command(&binaries.folder.join("initdb"));
@@ -224,13 +221,13 @@ fn random_password() -> Result<String, LaunchError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A server that could not say goodbye leaves its process id behind, and after a restart of the machine that can be the id
-/// of any other program. PostgreSQL takes that program for a server and does not start.
+/// After a crash of the machine, the process id of the last server may belong to another program. PostgreSQL would take that
+/// program for a running server, and not start.
 fn remove_stale_process_id(folder: &Folder) -> Result<(), LaunchError> {
     let file = folder.cluster().join("postmaster.pid");
     let text = fs::read_to_string(&file).unwrap_or_default();
     let process = text.lines().next().unwrap_or_default();
-    // Where there is no /proc, the judgement stays with PostgreSQL.
+    // Without /proc, PostgreSQL decides.
     match fs::read_to_string(format!("/proc/{process}/comm")) {
         Ok(name) if name.trim_end() != "postgres" => {
             unless_missing(fs::remove_file(&file)).map_err(LaunchError::file(&file))

@@ -1,4 +1,4 @@
-//! Whom PostgreSQL runs as: it refuses to be root.
+//! The user that PostgreSQL runs as. It refuses to run as root.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,9 @@ use super::launch_error::LaunchError;
 
 const ROOT: u32 = 0;
 
-/// Whom root may run a server as, the best first.
+/// The users that may replace root, in order of preference.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
-/// A user of this machine, by numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct User {
     uid: u32,
@@ -22,41 +21,40 @@ pub struct User {
 }
 
 impl User {
-    /// Whom to be for the files of a folder, and makes the folder that user's. None where this process can stay who it is.
+    /// Chooses the user for a folder, and gives it the folder. Returns `None` unless this process is root.
     pub fn for_folder(folder: &Path) -> Result<Option<User>, LaunchError> {
         if !is_root() {
             return Ok(None);
         }
         let owner = fs::metadata(folder).map_err(LaunchError::file(folder))?;
-        // Whoever made the cluster that is in there must be the one to run it.
+        // A cluster must run as its owner.
         if owner.uid() != ROOT {
             return Ok(Some(User { uid: owner.uid(), gid: owner.gid() }));
         }
         let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let user = unprivileged(&users).ok_or(LaunchError::NoUser)?;
-        user.owns(folder).map_err(LaunchError::file(folder))?;
+        user.own(folder).map_err(LaunchError::file(folder))?;
         Ok(Some(user))
     }
 
-    /// Makes a file or folder this user's.
-    pub fn owns(self, path: &Path) -> io::Result<()> {
+    pub fn own(self, path: &Path) -> io::Result<()> {
         chown(path, Some(self.uid), Some(self.gid))
     }
 
-    /// Lets a command run as this user, without the groups of root.
-    pub fn runs(self, command: &mut Command) {
+    /// Makes a command run as this user.
+    pub fn run(self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }
 }
 
 /// Whether this process is root.
 pub fn is_root() -> bool {
-    // The standard library does not tell, and every Unix has this program.
+    // The standard library has no call for this.
     let output = Command::new("id").arg("-u").output();
     output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// The first of the unprivileged users that /etc/passwd has.
+/// Returns the first of these users that is in the text of /etc/passwd.
 fn unprivileged(users: &str) -> Option<User> {
     UNPRIVILEGED.into_iter().find_map(|wanted| {
         users.lines().find_map(|line| {

@@ -1,6 +1,4 @@
-//! Stops a server when this process ends, however it ends.
-//!
-//! A SIGKILL leaves no time for anything. But it closes the pipe that a small shell script reads from.
+//! Stops the server when this process ends, even by SIGKILL: a shell script reads from a pipe, which closes then.
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -10,27 +8,26 @@ use std::time::Duration;
 
 use super::program;
 
-/// Asks the server to stop when the input ends, and at last kills it. A folder that is named is deleted then.
+/// Stops the server when its input ends, and deletes the folder that is its argument.
 const SCRIPT: &str = include_str!("watchdog.sh");
 
-/// How long the script may take once the server is gone.
+/// For the script to end after the server.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A script that waits for the end of this process, or of this value.
 pub struct Watchdog {
     script: Child,
     input: Option<ChildStdin>,
 }
 
 impl Watchdog {
-    /// Starts the script. It deletes the folder `disposable` in the end.
+    /// The folder `disposable` is deleted at the end.
     pub fn start(disposable: Option<&Path>) -> io::Result<Watchdog> {
         let mut script = Command::new("sh")
             .args(["-c", SCRIPT, "watchdog"])
             .args(disposable)
-            // A folder that the script deletes cannot be the one it runs in.
+            // The script cannot delete the folder it runs in.
             .current_dir("/")
-            // Ctrl-C in a terminal goes to the whole group of this process. The script has to outlive that.
+            // Ctrl-C goes to the whole process group. The script must survive it.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -40,12 +37,11 @@ impl Watchdog {
         Ok(Watchdog { script, input })
     }
 
-    /// Tells which server to stop.
+    /// Names the server to stop.
     pub fn watch(&mut self, server: &Child) -> io::Result<()> {
         self.input.as_mut().map_or(Ok(()), |input| writeln!(input, "{}", server.id()))
     }
 
-    /// Asks the server to stop, as the end of this process would.
     pub fn stop_server(&mut self) {
         self.input = None;
     }

@@ -45,7 +45,7 @@ impl Demo {
             .spawn()
             .expect("the binary runs");
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find_map(|line| line.strip_prefix("The service   http://").map(str::to_owned));
+        let address = lines.find_map(|line| line.strip_prefix("Service       http://").map(str::to_owned));
         // Reads on to the end, so that the process never waits for a full pipe.
         std::thread::spawn(move || lines.count());
         let mut demo = Demo { process, address: String::new(), folder };
