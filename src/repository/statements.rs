@@ -121,7 +121,7 @@ struct Calls {
     operations: Vec<Uuid>,
     requesters: Vec<Uuid>,
     customers: Vec<Uuid>,
-    /// Those of the first call, then those of the second …
+    /// The ids of the first call, then those of the second, and so on.
     targets: Vec<Uuid>,
     /// The positions of the first and the last target of each call, counted from 1.
     firsts: Vec<i32>,

@@ -72,8 +72,8 @@ async fn a_malformed_call_is_refused_at_once_and_not_recorded() {
     let contacts = collection(family.sub_customer, Resource::Contact);
     let products = collection(family.requester, Resource::Product);
     for (path, body, part) in [
-        (contacts.clone(), String::new(), "there is no id"),
-        (contacts.clone(), "{\"id\": []}".to_owned(), "there is no id"),
+        (contacts.clone(), String::new(), "neither the path nor the body has an id"),
+        (contacts.clone(), "{\"id\": []}".to_owned(), "neither the path nor the body has an id"),
         (contacts.clone(), "{\"id\": [1]}".to_owned(), "`id[0]`"),
         (format!("{contacts}/{id}"), list(&[id]), "send one of them"),
         (format!("{contacts}/nothing"), String::new(), "id in the path"),

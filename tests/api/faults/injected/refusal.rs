@@ -104,8 +104,9 @@ async fn an_error_on_the_way_to_a_status_is_treated_like_one_in_a_deletion() {
     };
 
     for sqlstate in PASSING {
+        // The replay looks the operation up by its key, and reads it by its id.
         let (answer, tries, replay) = ask(sqlstate, 2).await;
-        assert_eq!((answer.status, tries), (200, 4), "{sqlstate} {}", answer.text);
+        assert_eq!((answer.status, tries), (200, 5), "{sqlstate} {}", answer.text);
         assert_eq!(replay.assert_deleted(), id);
         let (answer, tries, replay) = ask(sqlstate, ALWAYS).await;
         assert_eq!((answer.status, replay.status, tries), (503, 503, 6), "{sqlstate} {}", answer.text);
@@ -116,7 +117,7 @@ async fn an_error_on_the_way_to_a_status_is_treated_like_one_in_a_deletion() {
     }
     for sqlstate in DEFECTS {
         let (answer, tries, replay) = ask(sqlstate, 1).await;
-        assert_eq!((answer.status, replay.status, tries), (500, 200, 2), "{sqlstate} {}", answer.text);
+        assert_eq!((answer.status, replay.status, tries), (500, 200, 3), "{sqlstate} {}", answer.text);
         answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
     }
     assert_eq!(injector.service.world.operations().await, 1);
