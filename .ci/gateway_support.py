@@ -93,6 +93,7 @@ class Gateway:
 class Nginx(Gateway):
     name = "nginx"
     longest_header = 8192
+    long_heads_get_the_envelope = True
 
     def replacements(self):
         return {
@@ -112,6 +113,8 @@ class Nginx(Gateway):
 class HAProxy(Gateway):
     name = "haproxy"
     longest_header = 15360
+    # To HAProxy, a head that exceeds its buffer is not HTTP.
+    long_heads_get_the_envelope = False
 
     def replacements(self):
         return {

@@ -88,6 +88,9 @@ class Behind:
             with self.subTest(length):
                 answer = self.send(request("DELETE", CONTACTS, f"X-Long: {'x' * length}"))
                 status = 401 if length < self.kind.longest_header else 400
+                if status == 400 and not self.kind.long_heads_get_the_envelope:
+                    self.assertEqual(answer.status, 400, answer)
+                    continue
                 self.assert_envelope(answer, status, "UNAUTHORIZED" if status == 401 else "BAD_REQUEST")
 
     def test_a_list_deletion_by_delete(self):
