@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::error::Code;
 use crate::resource::Resource;
 
-/// What stands between a requester and a deletion, as one snapshot of the database shows it.
+/// The facts that decide about a deletion, as one snapshot of the database shows them.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// Steps from the customer up to the requester; none when the customer is unknown, deleted, or outside the

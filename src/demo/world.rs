@@ -27,7 +27,7 @@ pub const OPERATION: &str = "01946983-4c40-7e85-a42b-13860913b370";
 pub async fn load(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
     let mut connection = options.connect().await?;
     let mut tx = connection.begin().await?;
-    // Of two concurrent loads, the second waits here and then finds customers.
+    // A second, concurrent load waits here, and then finds customers.
     sqlx::query("lock table customer in share row exclusive mode").execute(&mut *tx).await?;
     let has_customers: bool = sqlx::query_scalar("select exists (select from customer)").fetch_one(&mut *tx).await?;
     if !has_customers {

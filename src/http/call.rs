@@ -1,4 +1,4 @@
-//! What is known of a call: the middlewares find it out, and handlers and the log use it.
+//! The facts about a call: the middlewares find them out, and handlers and the log use them.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub struct RequestId(pub Uuid);
 #[derive(Clone, Copy)]
 pub struct Requester(pub Uuid);
 
-/// What is noted for the log while a call runs.
+/// Notes for the log, taken while a call runs.
 #[derive(Default)]
 pub struct Notes {
     pub requester_id: Cell<Option<Uuid>>,
@@ -37,7 +37,7 @@ impl Notes {
     }
 }
 
-/// What the log shows of a deletion.
+/// The log fields of a deletion.
 #[derive(Clone, Copy)]
 pub struct DeletionFields {
     pub customer_id: Uuid,

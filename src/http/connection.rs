@@ -31,7 +31,7 @@ impl Connections {
     /// To be done with every new connection.
     pub fn connected(&self, stream: &dyn Any, data: &mut Extensions) {
         let Some(stream) = stream.downcast_ref::<rt::net::TcpStream>() else { return };
-        // Where descriptors have run out there is no watch; the limit of connections keeps that from happening.
+        // This connection is not watched if no descriptor is left. The limit of connections prevents that.
         let Ok(copy) = stream.as_fd().try_clone_to_owned() else { return };
         let connection =
             Arc::new(Connection { stream: TcpStream::from(copy), idle_since: Mutex::new(Some(Instant::now())) });

@@ -53,7 +53,7 @@ pub use self::health::Health;
 pub use self::request::Limits;
 pub use self::requester::Identification;
 
-/// What the handlers and the middlewares of the calls' port need.
+/// The state of the handlers and the middlewares of the calls' port.
 #[derive(Clone)]
 pub struct Service {
     pub repository: Repository,

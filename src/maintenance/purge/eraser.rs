@@ -45,7 +45,7 @@ pub struct Eraser {
     pub progress: Progress,
 }
 
-/// Where the rows of a batch are.
+/// The table that the rows of a batch are in.
 #[derive(Clone, Copy, Debug)]
 enum Rows {
     Of(Resource, Due),

@@ -12,7 +12,7 @@ const BAR_WIDTH: usize = 30;
 /// Goes to standard error, so that standard output has only the result.
 pub struct Progress {
     terminal: bool,
-    /// What becomes of the rows that are counted.
+    /// The word after the number of rows: erased, or to erase.
     verb: &'static str,
     doing: &'static str,
     shown: Instant,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::statements::Batch;
 use crate::resource::Resource;
 
-/// What a purge was asked for.
+/// The request that a purge fulfils.
 #[derive(Debug, Default)]
 pub struct Request {
     /// `age`, `customer`, `operation`, the word of a resource, or `replay`.

@@ -145,7 +145,7 @@ pub async fn find_operation(
     Ok(Some((resource, found.target_ids)))
 }
 
-/// Those of the rows that are deleted: by this operation, or by anybody.
+/// Selects the rows that are deleted: by this operation, or by anybody.
 pub async fn deleted_rows(
     connection: &mut PgConnection,
     resource: Resource,
@@ -155,7 +155,7 @@ pub async fn deleted_rows(
     ids!(connection, "src/maintenance/sql/deleted_rows.sql", resource.word(), ids, operation_id)
 }
 
-/// Those of the rows that are live.
+/// Selects the rows that are live.
 pub async fn live_rows(
     connection: &mut PgConnection,
     resource: Resource,
