@@ -151,7 +151,7 @@ pub struct Operation {
     /// The code of a failure.
     pub error_code: Option<Stored<Code>>,
     pub created_at: OffsetDateTime,
-    /// None while the operation is open.
+    /// `None` while the operation is open.
     pub completed_at: Option<OffsetDateTime>,
 }
 

@@ -13,7 +13,7 @@ use crate::operation::{Deletion, Outcome, Status, Stored};
 use crate::repository::{Repository, own_outcome, refuse_reused_key, statements};
 use crate::telemetry::metrics::{self, Limit};
 
-/// When a requester for whom too many operations wait may try again.
+/// The time after which a requester whose queue is full may try again.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
 
 impl Repository {
@@ -32,7 +32,7 @@ impl Repository {
         .await
     }
 
-    /// What waits to be done.
+    /// Counts the operations that wait.
     pub async fn backlog(&self) -> Result<Backlog, Error> {
         let repository = self.clone();
         self.in_own_task(async move {
@@ -80,7 +80,7 @@ impl Repository {
     }
 }
 
-/// None where too many operations of the requester wait already.
+/// Returns `None` if the requester's queue is full.
 async fn accept_or_replay(
     connection: &mut PgConnection,
     deletion: &Deletion,
@@ -94,8 +94,8 @@ async fn accept_or_replay(
         // Either an earlier call has its id or its key, or an earlier try of this very call went through after all.
         match (statements::replay_operation(connection, deletion).await?, enqueued) {
             (Some(recorded), _) if recorded.same_call => {
-                // What became of it is told by its status, as for the first of these calls. But an earlier try of this very call
-                // may have found its key taken.
+                // Its status tells the outcome, as for the first of these calls. But an earlier try of this call may have found
+                // its key taken.
                 let refusal = recorded.error_code.filter(|code| *code == Stored::Known(Code::IDEMPOTENCY_KEY_REUSED));
                 let replayed = recorded.operation_id != deletion.operation_id;
                 return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal, replayed }));

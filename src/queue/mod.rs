@@ -28,7 +28,7 @@ use crate::repository::statements::{Attempt, Record, decode, delete, find_operat
 use crate::repository::{ATTEMPTS, Repository, rollbacks};
 use crate::telemetry::metrics;
 
-/// What a transaction may take beside its longest statement.
+/// The time that a transaction may take beside its longest statement.
 const REST_OF_A_RUN: Duration = Duration::from_secs(5);
 
 /// How often it is looked from outside whether the transaction of an attempt is still there.
@@ -52,7 +52,7 @@ pub struct Queue {
     lock_timeout: Duration,
 }
 
-/// What waits.
+/// The operations that wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Backlog {
     pub operations: i64,
@@ -67,7 +67,7 @@ pub struct Leased {
     pub deletion: Deletion,
     /// From its being accepted to this lease.
     pub waited: Duration,
-    /// What this attempt has asked PostgreSQL to commit.
+    /// The end that this attempt has asked PostgreSQL to commit.
     outcome: OnceLock<End>,
 }
 
@@ -133,7 +133,7 @@ impl Queue {
     /// Does the operation, or ends it where it was tried too often. None where the lease is another's by now.
     pub async fn attempt(&self, leased: &Arc<Leased>) -> Result<Option<End>, Error> {
         let result = if leased.attempts() > self.settings.max_attempts {
-            // Whoever had the last attempt did not come back from it.
+            // The last attempt did not come back.
             self.give_up(leased).await
         } else {
             self.run(leased).await
@@ -299,7 +299,7 @@ async fn in_transaction(
     let mut transaction = connection.begin().await?;
     match in_held_transaction(&mut transaction, leased, longest, work).await {
         Ok(Ran::Ended(end)) => {
-            // Of a run, if there was one: nobody asks how giving up has ended.
+            // It is read after a run only, and never after giving up.
             let _ = leased.outcome.set(end.clone());
             transaction.commit().await.map(|()| Ran::Ended(end))
         }

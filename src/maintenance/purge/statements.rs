@@ -224,7 +224,7 @@ pub async fn find_customer(connection: &mut PgConnection, id: Uuid) -> Result<Op
 }
 
 closed_set! {
-    /// What a customer has besides its resources, and what goes with it.
+    /// The rows that a customer has besides its resources. They are erased with it.
     #[derive(Clone, Copy, Debug)]
     pub enum Belonging {
         Allocation,
