@@ -12,6 +12,7 @@
 alter role :"role" set plan_cache_mode = 'force_generic_plan';
 alter role :"role" set enable_seqscan = 'off';
 alter role :"role" set enable_bitmapscan = 'off';
+alter role :"role" set max_parallel_workers_per_gather = '0';
 alter role :"role" set enable_indexscan = 'on';
 alter role :"role" set jit = 'off';
 

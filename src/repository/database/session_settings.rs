@@ -9,7 +9,7 @@ use crate::config::{self, SessionSettings};
 use crate::schema;
 
 /// How a session plans its statements.
-pub const PLANNING: [(&str, &str); 5] = [
+pub const PLANNING: [(&str, &str); 6] = [
     // Planning anew for each list of ids would cost a third of the throughput.
     ("plan_cache_mode", "force_generic_plan"),
     // A plan that is made while a table is new, and small, is kept while it grows.
@@ -18,8 +18,10 @@ pub const PLANNING: [(&str, &str); 5] = [
     // in that of the table, where overlapping lists would deadlock.
     ("enable_bitmapscan", "off"),
     ("enable_indexscan", "on"),
-    // Every statement is about a few rows, whatever the planner may guess.
+    // Every statement is about a few rows, whatever the planner may guess. To compile it, or to start processes for it, takes
+    // longer than to run it.
     ("jit", "off"),
+    ("max_parallel_workers_per_gather", "0"),
 ];
 
 /// A limit that only PostgreSQL 17 and newer have. Calls need none: each statement has a limit, and
