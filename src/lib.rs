@@ -8,6 +8,7 @@
 //! Around these, [`config`] reads the settings, [`telemetry`] has logs, metrics and traces, [`server`] listens, [`schema`] migrates,
 //! [`maintenance`] restores, purges and verifies, and [`demo`] runs the service on a [`private_postgres`].
 
+mod backoff;
 mod closed_set;
 
 pub mod config;
@@ -27,4 +28,5 @@ pub mod repository;
 pub mod resource;
 pub mod schema;
 pub mod server;
+mod sqlstate;
 pub mod telemetry;

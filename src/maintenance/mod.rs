@@ -33,9 +33,3 @@ pub enum MaintenanceError {
     #[error("rows and operations disagree: {0} in all")]
     Disagreement(u64),
 }
-
-/// Whether the database gave this SQLSTATE.
-fn has_sqlstate(error: &sqlx::Error, states: &[&str]) -> bool {
-    let state = error.as_database_error().and_then(|error| error.code());
-    state.is_some_and(|state| states.contains(&&*state))
-}

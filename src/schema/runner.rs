@@ -14,7 +14,9 @@ use tokio::time::{Instant, sleep};
 use super::obstacles::{self, HalfBuiltIndex};
 use super::server::{self, TooOld};
 use super::{Applied, MIGRATOR, Misfit, applied, breaking, collisions, fits_build, left_out, newest, versions};
+use crate::backoff::Backoff;
 use crate::config::Settings;
+use crate::sqlstate;
 
 /// The advisory lock of a run. The lock of sqlx has one number for each database, the same for every application.
 const LOCK: i64 = 7_521_086_349_871_207;
@@ -27,9 +29,8 @@ const WAIT_FOR_ANOTHER_RUN: Duration = Duration::from_millis(200);
 /// PostgreSQL waits `deadlock_timeout` (1 s) before it ends an autovacuum that is in the way.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1200);
 
-/// The first pause between two tries. Each further one is twice as long, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Between two tries.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(15) };
 
 /// The reason why a schema cannot be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +114,7 @@ impl Runner<'_> {
         let mut pauses = Pauses::begin(self.patience);
         set_lock_timeout(connection, WAIT_FOR_ANOTHER_RUN).await?;
         while let Err(error) = lock(connection).await {
-            if !is_for_a_lock(&error) {
+            if !sqlstate::is_one_of(&error, &sqlstate::LOCKED) {
                 return Err(error.into());
             }
             (self.tell)("another run of the migrations is under way: waiting for its end");
@@ -147,7 +148,7 @@ impl Runner<'_> {
         let (version, patience) = (migration.version, self.patience);
         let mut pauses = Pauses::begin(patience);
         while let Err(error) = self.try_to_apply(connection, options, migration).await? {
-            if !is_for_a_lock(&error) {
+            if !sqlstate::is_one_of(&error, &sqlstate::LOCKED) {
                 return Err(self.failed(connection, migration, error).await);
             }
             (self.tell)(&format!("migration {version} did not get its locks in time, and lets the others go first"));
@@ -225,28 +226,22 @@ async fn set_lock_timeout(connection: &mut PgConnection, timeout: Duration) -> R
     sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(drop)
 }
 
-/// Whether the wait for a lock timed out, or was a deadlock.
-fn is_for_a_lock(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    matches!(code.as_deref(), Some("55P03" | "40P01"))
-}
-
 /// The pauses between tries.
 struct Pauses {
-    next: Duration,
+    failures: u32,
     end: Instant,
 }
 
 impl Pauses {
     fn begin(patience: Duration) -> Pauses {
-        Pauses { next: FIRST_PAUSE, end: Instant::now() + patience }
+        Pauses { failures: 0, end: Instant::now() + patience }
     }
 
     /// Waits. Returns `None` once the time for tries is over.
     async fn pause(&mut self) -> Option<()> {
-        let pause = self.next.min(self.end.checked_duration_since(Instant::now())?);
-        sleep(pause).await;
-        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        self.failures += 1;
+        let rest = self.end.checked_duration_since(Instant::now())?;
+        sleep(BACKOFF.pause_after(self.failures).min(rest)).await;
         Some(())
     }
 }

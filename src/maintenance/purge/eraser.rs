@@ -13,14 +13,12 @@ use super::record::{Erased, Record, Request};
 use super::refusals::{self, Refusals};
 use super::statements::{self, Batch, Belonging, Due};
 use super::tally::Tally;
-use crate::maintenance::{MaintenanceError, has_sqlstate};
+use crate::maintenance::MaintenanceError;
 use crate::resource::Resource;
+use crate::sqlstate;
 
 /// A rest is at least this many times as long as the work before it. So a busy server gets longer rests.
 const REST: u32 = 4;
-
-/// Another session holds a row that a batch needs: a lock timeout, a deadlock.
-const HELD: [&str; 2] = ["55P03", "40P01"];
 
 /// The size of a batch, and the pause after it.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +96,7 @@ impl Eraser {
         while let Some(ids) = parts.pop() {
             match self.try_to_erase(rows, ids).await {
                 Ok(()) => {}
-                Err(error) if has_sqlstate(&error, &HELD) => self.tally.held += ids.len() as u64,
+                Err(error) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => self.tally.held += ids.len() as u64,
                 Err(error) if refusals::is_about_a_row(&error) => match ids {
                     [id] => self.refusals.add(&format!("{} {id}", rows.word()), &error),
                     _ => {
@@ -183,7 +181,7 @@ impl Eraser {
     pub async fn erase_customer(&mut self, id: Uuid) -> Result<(), MaintenanceError> {
         match self.try_to_erase_customer(id).await {
             Ok(erased) => self.tally.add("customer", erased),
-            Err(error) if has_sqlstate(&error, &HELD) => self.tally.held += 1,
+            Err(error) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => self.tally.held += 1,
             Err(error) if refusals::is_about_a_row(&error) => self.refusals.add(&format!("customer {id}"), &error),
             Err(error) => return Err(error.into()),
         }

@@ -2,6 +2,8 @@
 
 use sqlx::postgres::PgDatabaseError;
 
+use crate::sqlstate;
+
 /// How many rows are named. The others are counted.
 const NAMED: usize = 100;
 
@@ -35,12 +37,11 @@ impl Refusals {
     }
 }
 
-/// Whether a statement about fewer rows may succeed. The first two characters of an SQLSTATE are its class.
+/// Whether a statement about fewer rows may succeed.
 pub fn is_about_a_row(error: &sqlx::Error) -> bool {
     // Data exceptions, triggered changes of data, integrity constraints, errors raised by functions.
     const CLASSES: [&str; 6] = ["09", "22", "23", "27", "38", "P0"];
-    let state = error.as_database_error().and_then(|error| error.code());
-    state.is_some_and(|state| CLASSES.iter().any(|class| state.starts_with(class)))
+    sqlstate::is_in_class(error, &CLASSES)
 }
 
 fn reason(error: &sqlx::Error) -> String {

@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use self::obstacles::{Obstacle, Surroundings};
 use self::statements::{DeletedRow, Deletion};
-use super::{MaintenanceError, has_sqlstate, session};
+use super::{MaintenanceError, session};
 use crate::operation::{Status, Stored};
 use crate::output::say;
 use crate::resource::Resource;
+use crate::sqlstate;
 
 /// The longest wait for a locked row.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,8 +43,8 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
         tries_left -= 1;
         match restore(&mut session, &arguments).await {
             // The name was taken, or the operation restored, a moment ago. The next try sees by whom.
-            Err(MaintenanceError::Database(error)) if tries_left > 0 && has_sqlstate(&error, &["23505"]) => {}
-            Err(MaintenanceError::Database(error)) if has_sqlstate(&error, &["55P03", "40P01"]) => {
+            Err(MaintenanceError::Database(error)) if tries_left > 0 && sqlstate::is_one_of(&error, &["23505"]) => {}
+            Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
                 let problem = "somebody locks the rows, or an entity that they refer to; try again later";
                 return Err(nothing_is_restored(problem));
             }
