@@ -23,7 +23,7 @@ pub struct Findings {
 const MAX_FAILED_IDS: usize = 1000;
 
 /// A documented rule that says no, and the first ids it says no to. A rule about the customer names no id.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: Code,
     pub failed_ids: Vec<Uuid>,

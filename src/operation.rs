@@ -199,3 +199,10 @@ pub struct Outcome {
     /// Whether an earlier call under the same idempotency key is answered again.
     pub replayed: bool,
 }
+
+impl Outcome {
+    /// The outcome of the call's own operation.
+    pub fn own(deletion: &Deletion, refusal: Option<Code>) -> Outcome {
+        Outcome { operation_id: deletion.operation_id, refusal: refusal.map(Stored::Known), replayed: false }
+    }
+}

@@ -14,7 +14,7 @@ use crate::http::{
     self, Admission, Capacity, Connections, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
     WATCH_INTERVAL,
 };
-use crate::queue::{Queue, Workers};
+use crate::queue::{Consumer, Workers};
 use crate::repository::{RETRIED, Repository};
 use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
 
@@ -72,7 +72,7 @@ impl Server {
             "listening"
         );
         let repository = Repository::new(&self.settings.database, &self.settings.queue, self.database.clone());
-        let queue = Queue::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
+        let consumer = Consumer::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
         metrics::start(&RETRIED);
         let admission = Admission::new(capacity(&self.settings));
         let connections = Connections::default();
@@ -104,7 +104,7 @@ impl Server {
         let management = tokio::spawn(management);
         let calls = tokio::spawn(calls);
 
-        let workers = Workers::start(self.settings.queue.workers, &repository, queue);
+        let workers = Workers::start(self.settings.queue.workers, consumer);
 
         stop.await;
         tracing::info!(drain_seconds, "shutting down: calls in flight may end");

@@ -1,8 +1,5 @@
 //! The management port's health checks: whether the process runs, and whether it can serve calls.
 
-use std::sync::Mutex;
-use std::time::Instant;
-
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
@@ -17,7 +14,7 @@ pub struct Health {
     repository: Repository,
     identification: Identification,
     draining: CancellationToken,
-    database_outage: Mutex<Outage>,
+    database_outage: Outage,
 }
 
 #[derive(Serialize)]
@@ -29,7 +26,7 @@ struct State {
 
 impl Health {
     pub fn new(repository: Repository, identification: Identification) -> Health {
-        Health { repository, identification, draining: CancellationToken::new(), database_outage: Mutex::default() }
+        Health { repository, identification, draining: CancellationToken::new(), database_outage: Outage::default() }
     }
 
     /// Makes the readiness check fail from now on.
@@ -64,19 +61,11 @@ impl Health {
         ended.unwrap_or_else(|| Err("the service is shutting down".to_owned()))
     }
 
-    /// Logs the begin and the end of an outage.
     async fn check_database(&self) -> Result<(), String> {
         let checked = self.repository.check().await.map_err(|error| error.to_string());
-        let news = self
-            .database_outage
-            .lock()
-            .expect("nothing panics while it holds this lock")
-            .note(checked.is_ok(), Instant::now());
-        match (&checked, news) {
-            (Err(reason), true) => tracing::warn!(reason, "the database cannot be used, and calls are answered 503"),
-            (Ok(()), true) => tracing::info!("the database can be used again"),
-            (_, false) => {}
-        }
+        let (begin, end) =
+            ("the database cannot be used, and calls are answered 503", "the database can be used again");
+        self.database_outage.report(&checked, begin, end);
         checked
     }
 }

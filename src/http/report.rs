@@ -21,7 +21,7 @@ use super::response::REQUEST_ID;
 use super::routing::resource_pattern;
 use super::span;
 use crate::error::Error;
-use crate::telemetry::{metrics, traces};
+use crate::telemetry::{end_line, metrics, traces};
 
 /// The header in which the gateway names a call.
 pub const GATEWAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -104,29 +104,25 @@ impl Report {
     fn log(&self, end: &End<'_>, reason: Option<String>) {
         let deletion = self.notes.deletion.get();
 
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    request_id = end.request_id,
-                    gateway_request_id = self.gateway_request_id,
-                    trace_id = self.trace_id.map(display),
-                    requester_id = self.notes.requester_id.get().map(display),
-                    customer_id = deletion.map(|deletion| display(deletion.customer_id)),
-                    resource = deletion.map(|deletion| deletion.resource),
-                    ids = deletion.map(|deletion| deletion.ids),
-                    validate_only = self.notes.validate_only.get().then_some(true),
-                    method = self.method,
-                    route = end.route,
-                    status = end.status,
-                    code = end.error_code(),
-                    reason,
-                    replayed = end.is_replay.then_some(true),
-                    duration_ms = milliseconds(self.began.elapsed()),
-                    "call"
-                )
-            };
-        }
-        if end.is_outage() { line!(error) } else { line!(info) }
+        end_line!(
+            end.is_outage(),
+            request_id = end.request_id,
+            gateway_request_id = self.gateway_request_id,
+            trace_id = self.trace_id.map(display),
+            requester_id = self.notes.requester_id.get().map(display),
+            customer_id = deletion.map(|deletion| display(deletion.customer_id)),
+            resource = deletion.map(|deletion| deletion.resource),
+            ids = deletion.map(|deletion| deletion.ids),
+            validate_only = self.notes.validate_only.get().then_some(true),
+            method = self.method,
+            route = end.route,
+            status = end.status,
+            code = end.error_code(),
+            reason,
+            replayed = end.is_replay.then_some(true),
+            duration_ms = milliseconds(self.began.elapsed()),
+            "call"
+        );
     }
 }
 

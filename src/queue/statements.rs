@@ -6,13 +6,16 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Backlog, End, Lease, Leased};
+use super::Backlog;
+use super::end::End;
+use super::leased::{Lease, Leased};
+use crate::error::Code;
 use crate::operation::{Deletion, IdempotencyKey, TargetIds};
+use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;
-use crate::repository::statements::decode;
-use crate::resource::Resource;
+use crate::resource::{Resource, UnknownResource};
 
-/// What came of a try to put a call into the queue.
+/// The result of a try to put a call into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enqueued {
     Accepted,
@@ -26,7 +29,7 @@ pub enum Enqueued {
 pub async fn accept(
     connection: &mut PgConnection,
     deletion: &Deletion,
-    most_waiting: i64,
+    max_waiting: i64,
 ) -> Result<Enqueued, sqlx::Error> {
     let statement = sqlx::query_file!(
         "src/queue/sql/accept_operation.sql",
@@ -36,7 +39,7 @@ pub async fn accept(
         deletion.resource.word(),
         deletion.targets.as_slice(),
         deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
-        most_waiting,
+        max_waiting,
     );
     let row = observed("accept_operation", statement.fetch_one(connection)).await?;
     Ok(match (row.accepted, row.full) {
@@ -50,12 +53,8 @@ pub async fn accept(
 static KNOWN_RESOURCES: LazyLock<Vec<String>> =
     LazyLock::new(|| Resource::ALL.iter().map(|resource| resource.word().to_owned()).collect());
 
-/// Leases the operation whose turn it is; none where nothing waits.
-pub async fn claim(
-    connection: &mut PgConnection,
-    attempt: Uuid,
-    lease: Duration,
-) -> Result<Option<Leased>, sqlx::Error> {
+/// Leases the operation with the lowest rank. Returns `None` if none is waiting.
+pub async fn claim(connection: &mut PgConnection, attempt: Uuid, lease: Duration) -> Result<Option<Leased>, WorkError> {
     let statement =
         sqlx::query_file!("src/queue/sql/claim_operation.sql", attempt, lease.as_secs_f64(), &*KNOWN_RESOURCES);
     let Some(row) = observed("claim_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
@@ -63,25 +62,26 @@ pub async fn claim(
         operation_id: row.id,
         requester_id: row.requester_id,
         customer_id: row.customer_id,
-        resource: row.resource.parse().map_err(decode)?,
-        targets: TargetIds::new(row.target_ids).ok_or(sqlx::Error::RowNotFound)?,
-        // It stands with the operation already.
+        resource: row.resource.parse().map_err(|error: UnknownResource| WorkError::Invalid(error.to_string()))?,
+        targets: TargetIds::new(row.target_ids)
+            .ok_or_else(|| WorkError::Invalid(format!("operation {} has no target", row.id)))?,
+        // The operation has it already.
         idempotency_key: None,
     };
     Ok(Some(Leased {
         lease: Lease { attempt, attempts: row.attempts },
         deletion,
         waited: Duration::from_millis(row.waited_ms.max(0).cast_unsigned()),
-        outcome: OnceLock::new(),
+        requested_end: OnceLock::new(),
     }))
 }
 
-/// Holds the operation until the transaction ends, which may take longer from here on than that of a call. False where the
-/// lease is another's by now.
+/// Holds the operation until the transaction ends, and gives the transaction its limits. Returns false if the lease was lost.
 pub async fn hold(
     connection: &mut PgConnection,
     leased: &Leased,
-    (longest_statement, longest_lock): (Duration, Duration),
+    longest_statement: Duration,
+    longest_lock: Duration,
 ) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file!(
         "src/queue/sql/hold_operation.sql",
@@ -93,22 +93,22 @@ pub async fn hold(
     Ok(observed("hold_operation", statement.fetch_optional(connection)).await?.is_some())
 }
 
-/// Whether a transaction holds the operation. False also where it is not in the queue any more.
+/// Whether a transaction holds the operation. Returns false as well if it is no longer in the queue.
 pub async fn is_held(connection: &mut PgConnection, operation_id: Uuid) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file_scalar!("src/queue/sql/watch_operation.sql", operation_id);
     observed("watch_operation", statement.fetch_one(connection)).await
 }
 
-/// Ends the operation and takes it out of the queue. False where it was not open, or not in the queue.
+/// Ends the operation and removes it from the queue. Returns false if it was not open, or not in the queue.
 pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file_scalar!(
         "src/queue/sql/end_operation.sql",
         deletion.operation_id,
         deletion.customer_id,
-        end.status.name(),
-        end.code.map(crate::error::Code::name),
-        &end.failed_ids,
-        end.deleted_rows,
+        end.status().name(),
+        end.code().map(Code::name),
+        end.failed_ids(),
+        end.deleted_rows(deletion) as i32,
     );
     observed("end_operation", statement.fetch_one(connection)).await
 }
@@ -133,7 +133,6 @@ pub async fn hand_back(connection: &mut PgConnection, leased: &Leased) -> Result
     Ok(())
 }
 
-/// How many operations wait, and since when.
 pub async fn measure(connection: &mut PgConnection) -> Result<Backlog, sqlx::Error> {
     let statement = sqlx::query_file!("src/queue/sql/measure_queue.sql");
     let row = observed("measure_queue", statement.fetch_one(connection)).await?;

@@ -1,4 +1,4 @@
-//! Does the operations that wait in the queue, one after the other.
+//! Claims and attempts operations, one after the other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,61 +12,57 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::{End, Leased, Queue};
+use super::Consumer;
+use super::end::End;
+use super::leased::Leased;
 use crate::error::{Code, Error};
 use crate::operation::Status;
-use crate::repository::Repository;
 use crate::telemetry::outage::Outage;
-use crate::telemetry::{metrics, traces};
+use crate::telemetry::{end_line, metrics, traces};
 
-/// How often a worker that has nothing to do looks for what other replicas accepted. What its own replica accepts wakes it.
+/// An idle worker polls for operations that other replicas accepted. Those of its own replica wake it.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Workers, until they are told to stop. Dropped, they end in the middle of what they do, and another replica does it again.
+/// Dropped, the workers end in the middle of their attempts, and another replica repeats these.
 pub struct Workers {
-    queue: Queue,
+    consumer: Consumer,
     tasks: JoinSet<()>,
     stop: CancellationToken,
     at_work: AtWork,
 }
 
-/// What each worker is doing, by its number.
+/// The operation of each worker, by the worker's number.
 type AtWork = Arc<Mutex<HashMap<usize, Arc<Leased>>>>;
 
 impl Workers {
-    pub fn start(number: usize, repository: &Repository, queue: Queue) -> Workers {
+    pub fn start(number: usize, consumer: Consumer) -> Workers {
         let stop = CancellationToken::new();
         let (mut tasks, at_work) = (JoinSet::new(), AtWork::default());
         for number in 0..number {
-            let worker = Worker {
-                number,
-                repository: repository.clone(),
-                queue: queue.clone(),
-                stop: stop.clone(),
-                at_work: Arc::clone(&at_work),
-            };
+            let worker =
+                Worker { number, consumer: consumer.clone(), stop: stop.clone(), at_work: Arc::clone(&at_work) };
             tasks.spawn(worker.work_for_good());
         }
-        Workers { queue, tasks, stop, at_work }
+        Workers { consumer, tasks, stop, at_work }
     }
 
-    /// No further operation is begun from now on.
+    /// Lets no worker claim another operation.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Lets the operations that are being done end, for so long. What takes longer is handed back: its transaction ends without an
-    /// effect, and its turn is another replica's.
+    /// Waits for the operations that are running. One that takes longer is interrupted and handed back: its transaction has no
+    /// effect, and another replica may claim it.
     pub async fn end(mut self, patience: Duration) {
         self.stop();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(patience, ended).await.is_err() {
             tracing::warn!(?patience, "an operation takes longer, and is handed back to the queue");
             self.tasks.shutdown().await;
-            let broken_off: Vec<_> = lock(&self.at_work).drain().map(|(_, leased)| leased).collect();
-            join_all(broken_off.iter().map(|leased| hand_back(&self.queue, leased))).await;
+            let interrupted: Vec<_> = lock(&self.at_work).drain().map(|(_, leased)| leased).collect();
+            join_all(interrupted.iter().map(|leased| hand_back(&self.consumer, leased))).await;
         }
-        self.queue.close().await;
+        self.consumer.close().await;
     }
 }
 
@@ -74,14 +70,14 @@ fn lock(at_work: &AtWork) -> MutexGuard<'_, HashMap<usize, Arc<Leased>>> {
     at_work.lock().expect("nothing panics while it holds this lock")
 }
 
-/// Where it cannot be done, the lease ends by itself, and counts as an attempt.
-async fn hand_back(queue: &Queue, leased: &Arc<Leased>) {
-    if let Err(error) = queue.hand_back(leased).await {
+/// If it fails, the lease ends by itself, and counts as an attempt.
+async fn hand_back(consumer: &Consumer, leased: &Leased) {
+    if let Err(error) = consumer.hand_back(leased).await {
         tracing::warn!(request_id = %leased.deletion.operation_id, %error, "an operation could not be handed back");
     }
 }
 
-/// A defect that ends the work in the middle must not end it for ever: its operation has the next attempt, and so have others.
+/// A panic must not end a worker for ever. Its operation gets another attempt, and other operations are claimed.
 async fn again_after_panics<W>(work: impl Fn() -> W)
 where
     W: Future<Output = ()> + Send + 'static,
@@ -95,8 +91,7 @@ where
 #[derive(Clone)]
 struct Worker {
     number: usize,
-    repository: Repository,
-    queue: Queue,
+    consumer: Consumer,
     stop: CancellationToken,
     at_work: AtWork,
 }
@@ -107,16 +102,14 @@ impl Worker {
     }
 
     async fn work(self) {
-        let mut outage = Outage::default();
+        let outage = Outage::default();
         while !self.stop.is_cancelled() {
-            let claimed = self.queue.claim().await;
-            match (&claimed, outage.note(claimed.is_ok(), Instant::now())) {
-                (Err(error), true) => tracing::warn!(%error, "the queue cannot be asked, and accepted operations wait"),
-                (Ok(_), true) => tracing::info!("the queue can be asked again"),
-                (_, false) => {}
-            }
+            let claimed = self.consumer.claim().await;
+            let (begin, end) =
+                ("the queue cannot be asked, and accepted operations wait", "the queue can be asked again");
+            outage.report(&claimed, begin, end);
             match claimed {
-                Ok(Some(leased)) if self.stop.is_cancelled() => hand_back(&self.queue, &Arc::new(leased)).await,
+                Ok(Some(leased)) if self.stop.is_cancelled() => hand_back(&self.consumer, &leased).await,
                 Ok(Some(leased)) => {
                     let leased = Arc::new(leased);
                     lock(&self.at_work).insert(self.number, Arc::clone(&leased));
@@ -128,10 +121,10 @@ impl Worker {
         }
     }
 
-    /// Until something may have come, or there is nothing to do any more.
+    /// Waits until there may be an operation, or the workers stop.
     async fn rest(&self) {
         tokio::select! {
-            () = self.repository.something_was_accepted() => {}
+            () = self.consumer.repository.accepted.notified() => {}
             () = sleep(POLL_INTERVAL) => {}
             () = self.stop.cancelled() => {}
         }
@@ -149,11 +142,11 @@ impl Worker {
             customer_deletion.request_id = %deletion.operation_id,
             customer_deletion.error_code = Empty,
         );
-        if leased.attempts() == 1 {
+        if leased.lease.attempts == 1 {
             metrics::waited_in_queue(leased.waited);
         }
         let began = Instant::now();
-        let result = self.queue.attempt(&leased).instrument(span.clone()).await;
+        let result = self.consumer.attempt(&leased).instrument(span.clone()).await;
         metrics::attempted(deletion.resource, began.elapsed(), result.is_err());
         trace(&span, &result);
         match result {
@@ -165,8 +158,8 @@ impl Worker {
 
     async fn attempt_failed(&self, leased: Arc<Leased>, error: Error) {
         let request_id = leased.deletion.operation_id;
-        tracing::warn!(%request_id, attempts = leased.attempts(), %error, "an attempt at an operation failed");
-        match self.queue.attempt_failed(&leased).await {
+        tracing::warn!(%request_id, attempts = leased.lease.attempts, %error, "an attempt at an operation failed");
+        match self.consumer.attempt_failed(&leased).await {
             Ok(Some(end)) => report(&leased, &end, Duration::ZERO),
             Ok(None) => {}
             // Its lease ends by itself.
@@ -178,7 +171,7 @@ impl Worker {
 /// A refusal is no failure of the service.
 fn trace(span: &Span, result: &Result<Option<End>, Error>) {
     let code = match result {
-        Ok(end) => end.as_ref().and_then(|end| end.code),
+        Ok(end) => end.as_ref().and_then(End::code),
         Err(error) => error.code().ok(),
     };
     span.record("customer_deletion.error_code", code.map(Code::name));
@@ -190,28 +183,23 @@ fn trace(span: &Span, result: &Result<Option<End>, Error>) {
 /// The one line of an operation that ended.
 fn report(leased: &Leased, end: &End, took: Duration) {
     let deletion = &leased.deletion;
-    if end.status == Status::InternalError {
+    if end.status() == Status::InternalError {
         metrics::given_up(deletion.resource);
     }
-
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                request_id = %deletion.operation_id,
-                requester_id = %deletion.requester_id,
-                customer_id = %deletion.customer_id,
-                resource = deletion.resource.word(),
-                ids = deletion.targets.count(),
-                operation_status = end.status.name(),
-                code = end.code.map(Code::name),
-                attempts = leased.attempts(),
-                waited_ms = leased.waited.as_millis() as u64,
-                duration_ms = took.as_millis() as u64,
-                "operation"
-            )
-        };
-    }
-    if end.code == Some(Code::GLOBAL_1001) { line!(error) } else { line!(info) }
+    end_line!(
+        end.code() == Some(Code::GLOBAL_1001),
+        request_id = %deletion.operation_id,
+        requester_id = %deletion.requester_id,
+        customer_id = %deletion.customer_id,
+        resource = deletion.resource.word(),
+        ids = deletion.targets.count(),
+        operation_status = end.status().name(),
+        code = end.code().map(Code::name),
+        attempts = leased.lease.attempts,
+        waited_ms = leased.waited.as_millis() as u64,
+        duration_ms = took.as_millis() as u64,
+        "operation"
+    );
 }
 
 #[cfg(test)]

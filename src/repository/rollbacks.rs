@@ -57,7 +57,7 @@ impl Rollbacks {
 }
 
 /// Whether the rollback of the list would cost too much.
-pub fn is_long(deletion: &Deletion) -> bool {
+fn is_long(deletion: &Deletion) -> bool {
     deletion.targets.count() > LONGEST_UNINSPECTED
 }
 

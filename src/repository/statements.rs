@@ -8,28 +8,27 @@ use uuid::Uuid;
 use super::database::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
-use crate::operation::{Deletion, Details, IdempotencyKey, Operation, Status, Stored};
+use crate::operation::{Deletion, Details, IdempotencyKey, Operation, Outcome, Status, Stored};
 use crate::resource::Resource;
-use crate::schema::Applied;
 
-/// What came of a try to delete.
-pub enum Attempt {
-    /// Every row is deleted, so many, and the operation is recorded.
-    Deleted(i64),
+/// The result of a try to delete.
+pub enum DeleteResult {
+    /// Every row is deleted. The operation is recorded, unless it was open.
+    Deleted,
     /// The id or the idempotency key belongs to an earlier operation; nothing was changed.
     Replayed,
     /// No row could be deleted, or the product is allocated.
     NotEligible,
-    /// Some rows could not be deleted. The others are rolled back, or must be if the operation was open.
+    /// Some rows could not be deleted. The others are rolled back, or must be if the operation is open.
     InPart,
 }
 
-/// Whether there is a record of the call.
+/// Who records the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// The statement makes it.
+    /// The statement does, as a success.
     IsMade,
-    /// The operation is open, and whoever calls the statement ends it in the same transaction.
+    /// The operation is open already. The caller ends it in the same transaction.
     IsOpen,
 }
 
@@ -57,7 +56,7 @@ pub async fn delete(
     connection: &mut PgConnection,
     deletion: &Deletion,
     record: Record,
-) -> Result<Attempt, sqlx::Error> {
+) -> Result<DeleteResult, sqlx::Error> {
     let row = match deletion.resource {
         Resource::Contact => attempt!("src/repository/sql/delete_contacts.sql", connection, deletion, record),
         Resource::Address => attempt!("src/repository/sql/delete_addresses.sql", connection, deletion, record),
@@ -68,13 +67,13 @@ pub async fn delete(
         Resource::Product => attempt!("src/repository/sql/delete_products.sql", connection, deletion, record),
     };
     match row {
-        Ok(0) => Ok(Attempt::NotEligible),
-        Ok(rows) if rows == deletion.targets.count() as i64 => Ok(Attempt::Deleted(rows)),
-        Ok(_) => Ok(Attempt::InPart),
-        // The table of operations takes a success with all of its rows only.
-        Err(error) if violates(&error, &["operation_is_valid"]) => Ok(Attempt::InPart),
-        Err(error) if violates(&error, &["operation_pkey", "operation_idempotency_key"]) => Ok(Attempt::Replayed),
-        Err(error) if was_taken_into_use(&error, deletion.resource) => Ok(Attempt::NotEligible),
+        Ok(0) => Ok(DeleteResult::NotEligible),
+        Ok(rows) if rows == deletion.targets.count() as i64 => Ok(DeleteResult::Deleted),
+        Ok(_) => Ok(DeleteResult::InPart),
+        // The table of operations accepts a success only with all of its rows.
+        Err(error) if violates(&error, &["operation_is_valid"]) => Ok(DeleteResult::InPart),
+        Err(error) if violates(&error, &["operation_pkey", "operation_idempotency_key"]) => Ok(DeleteResult::Replayed),
+        Err(error) if was_taken_into_use(&error, deletion.resource) => Ok(DeleteResult::NotEligible),
         Err(error) => Err(error),
     }
 }
@@ -98,8 +97,8 @@ macro_rules! share {
     };
 }
 
-/// Deletes every target of each call and records its success, or changes nothing of the call. Gives the operations of the calls
-/// that are done. The calls are of this resource, have no key and no id in common; nothing of products is done together.
+/// Deletes every target of each call and records its success, or changes nothing of the call. Returns the recorded operations.
+/// The calls are about this resource, and have no key and no id in common.
 pub async fn share(
     connection: &mut PgConnection,
     resource: Resource,
@@ -172,7 +171,7 @@ macro_rules! inspect {
     };
 }
 
-/// Looks again, in one snapshot, at why a deletion did not go through.
+/// Finds out in one snapshot why a deletion was not possible.
 pub async fn inspect(connection: &mut PgConnection, deletion: &Deletion) -> Result<Findings, sqlx::Error> {
     match deletion.resource {
         Resource::Contact => inspect!("src/repository/sql/inspect_contacts.sql", connection, deletion),
@@ -185,8 +184,8 @@ pub async fn inspect(connection: &mut PgConnection, deletion: &Deletion) -> Resu
     }
 }
 
-/// A call that deleted nothing, as it is recorded.
-pub struct Failure<'a> {
+/// The record of a call that deleted nothing.
+pub struct FailureRecord<'a> {
     pub status: Status,
     pub code: Code,
     pub failed_ids: &'a [Uuid],
@@ -194,11 +193,11 @@ pub struct Failure<'a> {
     pub keeps_key: bool,
 }
 
-/// Records a call that deleted nothing. False where its id or its key is taken already.
+/// Records a call that deleted nothing. Returns false if its id or its key is taken.
 pub async fn record_failure(
     connection: &mut PgConnection,
     deletion: &Deletion,
-    failure: Failure<'_>,
+    failure: FailureRecord<'_>,
 ) -> Result<bool, sqlx::Error> {
     let key = deletion.idempotency_key.as_ref().filter(|_| failure.keeps_key);
     let statement = sqlx::query_file!(
@@ -217,7 +216,7 @@ pub async fn record_failure(
     Ok(result.rows_affected() == 1)
 }
 
-/// The requester's operation with the id; with the ids that caused a refusal, if they are asked for, and no more than 1,000.
+/// The requester's operation with this id. It has at most 1,000 failed ids, or none unless they are asked for.
 pub async fn find_operation(
     connection: &mut PgConnection,
     requester_id: Uuid,
@@ -239,7 +238,7 @@ pub async fn find_operation(
     Ok(Some(Details { operation, failed_ids: row.failed_ids }))
 }
 
-/// What is recorded under a call's id or key.
+/// The operation under a call's id or key.
 pub struct Recorded {
     pub operation_id: Uuid,
     pub status: Stored<Status>,
@@ -247,6 +246,22 @@ pub struct Recorded {
     pub error_code: Option<Stored<Code>>,
     /// Whether it was the same call: about the same ids of the same resource and customer.
     pub same_call: bool,
+}
+
+impl Recorded {
+    /// Returns `None` if there is no outcome yet: the operation is open, or a newer build recorded a status that this build does
+    /// not know.
+    pub fn outcome(&self, deletion: &Deletion) -> Option<Outcome> {
+        let has_outcome = match self.status {
+            Stored::Known(status) => status != Status::Open,
+            Stored::Unknown(_) => false,
+        };
+        has_outcome.then(|| Outcome {
+            operation_id: self.operation_id,
+            refusal: self.error_code.clone(),
+            replayed: self.operation_id != deletion.operation_id,
+        })
+    }
 }
 
 /// The operation with the id of the call, or else under its key.
@@ -270,29 +285,6 @@ pub async fn replay_operation(
         error_code: row.error_code.map(Stored::from),
         same_call: row.same_call,
     }))
-}
-
-pub fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(error))
-}
-
-/// The migrations that the schema has had, ascending, whether the server takes writes, and how the session is set.
-pub struct SchemaCheck {
-    pub applied: Vec<Applied>,
-    pub writable: bool,
-    pub settings: Vec<Option<String>>,
-}
-
-/// Fails with SQLSTATE 42P01 in a database without a schema. The settings come in the order of their names.
-pub async fn check_schema(connection: &mut PgConnection, settings: &[String]) -> Result<SchemaCheck, sqlx::Error> {
-    let statement = sqlx::query_file!("src/repository/sql/check_schema.sql", settings);
-    let row = observed("check_schema", statement.fetch_one(connection)).await?;
-    let applied = row.versions.into_iter().zip(row.oldest_builds);
-    Ok(SchemaCheck {
-        applied: applied.map(|(version, oldest_build)| Applied { version, oldest_build }).collect(),
-        writable: row.writable,
-        settings: row.settings,
-    })
 }
 
 /// Whether the server takes writes.

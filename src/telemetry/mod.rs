@@ -17,6 +17,14 @@ use self::traces::Traces;
 use self::traces::environment::Variables;
 use crate::config::{Log, LogFormat, SettingsError};
 
+/// The line of a call or an operation that ended. It is an error if the service failed.
+macro_rules! end_line {
+    ($failed:expr, $($fields:tt)+) => {
+        if $failed { tracing::error!($($fields)+) } else { tracing::info!($($fields)+) }
+    };
+}
+pub(crate) use end_line;
+
 /// Must be ended before the process ends.
 #[must_use = "the last spans are sent when it is ended"]
 pub struct Telemetry {

@@ -1,5 +1,7 @@
 //! A failure of work that is repeated for ever. The log has a line when it begins, every few minutes, and when it ends.
 
+use std::fmt::Display;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// A failure that lasts is logged again after this time.
@@ -7,17 +9,31 @@ const REMINDER: Duration = Duration::from_secs(300);
 
 /// The time when the present failure was last logged. `None` if the last try succeeded.
 #[derive(Debug, Default)]
-pub struct Outage(Option<Instant>);
+pub struct Outage(Mutex<Option<Instant>>);
 
 impl Outage {
-    /// Returns whether to log this try.
-    pub fn note(&mut self, succeeded: bool, now: Instant) -> bool {
-        if succeeded {
-            return self.0.take().is_some();
+    /// Logs the result of a try, unless the last line says the same.
+    pub fn report<T, E: Display>(&self, result: &Result<T, E>, begin: &'static str, end: &'static str) {
+        match (result, self.note(result.is_ok())) {
+            (Err(reason), true) => tracing::warn!(%reason, "{begin}"),
+            (Ok(_), true) => tracing::info!("{end}"),
+            (_, false) => {}
         }
-        let is_news = self.0.is_none_or(|logged| now - logged >= REMINDER);
+    }
+
+    /// Returns whether to log this try.
+    pub fn note(&self, succeeded: bool) -> bool {
+        self.note_at(succeeded, Instant::now())
+    }
+
+    fn note_at(&self, succeeded: bool, now: Instant) -> bool {
+        let mut logged = self.0.lock().expect("nothing panics while it holds this lock");
+        if succeeded {
+            return logged.take().is_some();
+        }
+        let is_news = logged.is_none_or(|logged| now - logged >= REMINDER);
         if is_news {
-            self.0 = Some(now);
+            *logged = Some(now);
         }
         is_news
     }
@@ -30,8 +46,8 @@ mod tests {
     #[test]
     fn an_outage_is_news_at_its_begin_every_five_minutes_and_at_its_end() {
         let began = Instant::now();
-        let mut outage = Outage::default();
-        let mut note = |succeeded, seconds| outage.note(succeeded, began + Duration::from_secs(seconds));
+        let outage = Outage::default();
+        let note = |succeeded, seconds| outage.note_at(succeeded, began + Duration::from_secs(seconds));
         assert!(!note(true, 0));
         assert!(note(false, 1));
         assert!(!note(false, 2));

@@ -147,7 +147,7 @@ impl Keyring {
 impl State {
     fn replace(&mut self, keys: KeySet) {
         let before = self.keys.as_deref().map(KeySet::ids);
-        let is_over = self.outage.note(true, Instant::now().into_std());
+        let is_over = self.outage.note(true);
         if before.as_ref() != Some(&keys.ids()) || is_over {
             tracing::info!(keys = keys.len(), key_ids = keys.ids().join(" "), "the keys of tokens were read");
         }
@@ -160,7 +160,7 @@ impl State {
     }
 
     fn keep(&mut self, reason: String) {
-        if self.outage.note(false, Instant::now().into_std()) {
+        if self.outage.note(false) {
             let keys = self.keys.as_ref().map_or(0, |keys| keys.len());
             tracing::warn!(reason, keys, "the keys of tokens could not be refreshed, and stay as they are");
         }

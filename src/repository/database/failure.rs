@@ -1,8 +1,31 @@
-//! What a failure of the database means: for the sessions of the pool, for another try, and for the
-//! answer.
+//! The consequence of a database error: for the sessions of the pool, for a retry, and for the answer.
 
-use std::borrow::Cow;
 use std::io::ErrorKind;
+
+use crate::sqlstate::{self, sqlstate};
+
+/// The reason why work on a session failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error("the server does not take writes")]
+    ReadOnly,
+    /// A stored value that this build cannot use.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl WorkError {
+    pub fn failure(&self) -> Failure {
+        match self {
+            WorkError::Database(error) => Failure::of(error),
+            // Another server may be the primary by now.
+            WorkError::ReadOnly => Failure::ServerLost,
+            WorkError::Invalid(_) => Failure::Defect,
+        }
+    }
+}
 
 /// The kinds of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +34,9 @@ pub enum Failure {
     ServerLost,
     /// PostgreSQL has ended this session, because it or its transaction took too long.
     SessionLost,
-    /// Two transactions were in each other's way.
+    /// A deadlock or a serialization failure.
     Conflict,
-    /// The database is away, full, too slow, or does not permit it.
+    /// The database is down, full or too slow, or a privilege is missing.
     Unavailable,
     /// A defect of this service or of the schema.
     Defect,
@@ -24,14 +47,14 @@ pub enum Failure {
 /// The hint for a missing privilege.
 pub const HOW_TO_GRANT: &str = "deploy/postgres/roles.sql grants customer_deletion_service what the service needs";
 
-/// The SQLSTATEs of work that is tried again.
+/// The SQLSTATEs of work that is retried.
 pub const RETRIED: [&str; 9] = ["25006", "25P03", "25P04", "40001", "40P01", "57P01", "57P02", "57P03", "57P05"];
 
 /// Classes of SQLSTATEs: connection, authorization, unknown database, resources, operator
 /// intervention, system errors.
 const UNAVAILABLE: [&str; 6] = ["08", "28", "3D", "53", "57", "58"];
 
-/// What the names of prepared statements need behind a pooler.
+/// The hint for a prepared statement that a pooler has forgotten.
 const HOW_TO_POOL: &str =
     "a pooler must keep prepared statements: PgBouncer 1.21 or newer, with max_prepared_statements";
 
@@ -55,23 +78,22 @@ impl Failure {
             // idle_in_transaction_session_timeout, transaction_timeout, idle_session_timeout
             "25P03" | "25P04" | "57P05" => Failure::SessionLost,
             "40001" | "40P01" => Failure::Conflict,
-            // A missing privilege, a lock that was not had in time, a statement that a pooler has
-            // forgotten.
+            // A missing privilege, a lock timeout, a statement that a pooler has forgotten.
             "42501" | "55P03" | "26000" => Failure::Unavailable,
             other if UNAVAILABLE.contains(&other.get(..2).unwrap_or_default()) => Failure::Unavailable,
             _ => Failure::Defect,
         }
     }
 
-    /// Whether the same work may succeed on another session, or a moment later.
-    pub fn passes(self) -> bool {
+    /// Whether the same work may succeed on another session, or a moment later. It is retried.
+    pub fn is_transient(self) -> bool {
         match self {
             Failure::ServerLost | Failure::SessionLost | Failure::Conflict => true,
             Failure::Unavailable | Failure::Defect | Failure::DefectOfSession => false,
         }
     }
 
-    /// Whether it is this service that is wrong, and not the database that is away.
+    /// Whether this service or its schema is wrong.
     pub fn is_defect(self) -> bool {
         match self {
             Failure::Defect | Failure::DefectOfSession => true,
@@ -79,7 +101,7 @@ impl Failure {
         }
     }
 
-    /// Whether the session of the failure may be lent again.
+    /// Whether the session of the failure may be reused.
     pub fn leaves_session_usable(self) -> bool {
         match self {
             Failure::Conflict | Failure::Unavailable | Failure::Defect => true,
@@ -94,17 +116,11 @@ pub fn is_not_there_yet(error: &sqlx::Error) -> bool {
         // It is stopped, or has not made its socket.
         sqlx::Error::Io(error) => matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
         // It is starting up, or has too many connections.
-        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("57P03" | "53300")),
-        _ => false,
+        _ => sqlstate::is_one_of(error, &["57P03", "53300"]),
     }
 }
 
-/// The code that PostgreSQL gave; `None` if it gave none, because the connection broke.
-pub fn sqlstate(error: &sqlx::Error) -> Option<Cow<'_, str>> {
-    error.as_database_error().and_then(|error| error.code())
-}
-
-/// What helps, for failures that a DBA has to mend.
+/// Advice, for failures that a DBA has to fix.
 pub fn hint(error: &sqlx::Error) -> Option<&'static str> {
     match sqlstate(error).as_deref() {
         Some("42501") => Some(HOW_TO_GRANT),
@@ -158,7 +174,7 @@ mod tests {
         #[case] usable: bool,
     ) {
         assert_eq!(Failure::of_sqlstate(sqlstate), failure);
-        let found = (failure.passes(), failure.is_defect(), failure.leaves_session_usable());
+        let found = (failure.is_transient(), failure.is_defect(), failure.leaves_session_usable());
         assert_eq!(found, (passes, is_defect, usable));
         assert_eq!(RETRIED.contains(&sqlstate), passes);
     }
@@ -175,6 +191,17 @@ mod tests {
             assert_eq!(Failure::of(&error), failure, "{error}");
         }
         assert!(!Failure::DefectOfSession.leaves_session_usable() && Failure::DefectOfSession.is_defect());
+    }
+
+    #[test]
+    fn an_error_of_this_service_is_retried_or_not_whatever_the_library_calls_it() {
+        for (error, failure, passes) in [
+            (WorkError::ReadOnly, Failure::ServerLost, true),
+            (WorkError::Invalid("an unknown resource".to_owned()), Failure::Defect, false),
+            (WorkError::Database(sqlx::Error::RowNotFound), Failure::Defect, false),
+        ] {
+            assert_eq!((error.failure(), error.failure().is_transient()), (failure, passes), "{error}");
+        }
     }
 
     #[test]

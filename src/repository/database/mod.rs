@@ -1,6 +1,6 @@
-//! The way to PostgreSQL: a deadline and a few tries around every piece of work.
+//! PostgreSQL: a deadline and retries around every piece of work.
 
-mod attempts;
+mod connect_attempts;
 pub mod failure;
 pub mod observed;
 pub mod role;
@@ -15,18 +15,25 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::{Instant, timeout_at};
 
-use self::failure::{Failure, sqlstate};
+use self::failure::{Failure, WorkError};
 use self::observed::database_is;
 use self::sessions::{NoSession, Sessions};
+use crate::backoff::Backoff;
 use crate::config;
 use crate::error::Error;
+use crate::sqlstate::sqlstate;
 use crate::telemetry::metrics;
 
-/// How often a piece of work is tried when the database fails in a way that passes.
+/// The most tries of a piece of work that fails transiently.
 const TRIES: u32 = 3;
 
-/// How long the first retry waits; each further one waits twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Between two tries.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(20), longest: Duration::from_millis(40) };
+
+/// Statements on a session, and the values that they need.
+pub trait Work<C, T, E>: for<'a> Fn(&'a mut PgConnection, &'a C) -> BoxFuture<'a, Result<T, E>> {}
+
+impl<C, T, E, W> Work<C, T, E> for W where W: for<'a> Fn(&'a mut PgConnection, &'a C) -> BoxFuture<'a, Result<T, E>> {}
 
 /// The database. Cheap to clone.
 #[derive(Clone)]
@@ -36,44 +43,43 @@ pub struct Database {
 }
 
 impl Database {
-    /// Connects when first asked to work, so that the service can start before its database.
+    /// Connects at the first work, so that the service can start before its database.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Database {
         database_is(&options);
         Database { sessions: Sessions::new(settings, options), longest_call: settings.deadline }
     }
 
-    /// For work that nobody waits for, and whose own waits tell nothing about calls.
+    /// The same sessions. Waits for one are not in the metrics of calls.
     pub fn in_background(self) -> Database {
         Database { sessions: self.sessions.without_counting_waits(), ..self }
     }
 
-    /// For work that may take another time in all.
+    /// The same sessions, with another deadline.
     pub fn with_longest_call(self, longest_call: Duration) -> Database {
         Database { longest_call, ..self }
     }
 
-    /// When the work of a call that comes now must have ended.
+    /// The deadline of a call that arrives now.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.longest_call
     }
 
-    /// Does the work on a connection, until the deadline; again, on another connection, when the failure is one that passes.
+    /// Does the work on a session until the deadline. After a transient failure, tries again on another session.
     ///
-    /// Work that is tried again must bear it that an earlier try was committed after all: a connection can break between the
-    /// commit and its answer.
-    pub async fn run<T, W>(&self, deadline: Instant, work: W) -> Result<T, Error>
+    /// A connection can break between a commit and its answer. So work must expect that an earlier try was committed.
+    pub async fn run<C, T, E>(&self, deadline: Instant, context: &C, work: impl Work<C, T, E>) -> Result<T, Error>
     where
-        W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+        E: Into<WorkError>,
     {
-        self.end_by(deadline, self.try_repeatedly(work)).await
+        self.end_by(deadline, self.try_repeatedly(context, work)).await
     }
 
-    /// Does the work once, for a caller who knows another way when it fails.
-    pub async fn run_once<T, W>(&self, deadline: Instant, work: W) -> Result<T, Error>
+    /// Does the work once, for a caller that has another way if it fails.
+    pub async fn run_once<C, T, E>(&self, deadline: Instant, context: &C, work: impl Work<C, T, E>) -> Result<T, Error>
     where
-        W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+        E: Into<WorkError>,
     {
-        self.end_by(deadline, self.try_once(&work)).await
+        self.end_by(deadline, self.try_once(context, &work)).await
     }
 
     async fn end_by<T>(&self, deadline: Instant, work: impl Future<Output = Result<T, NotDone>>) -> Result<T, Error> {
@@ -85,29 +91,27 @@ impl Database {
     }
 
     fn no_answer(&self, began: Instant) -> Error {
-        match self.sessions.waited_in_vain(began, self.longest_call) {
+        match self.sessions.timed_out(began, self.longest_call) {
             NoSession::AllInUse(waited) => Error::Unavailable(format!("no answer from the database in {waited:?}")),
             no_session => Error::Unavailable(no_session.to_string()),
         }
     }
 
-    /// Why a call got no session that waited for so long.
-    pub fn waited_in_vain(&self, began: Instant, waited: Duration) -> Error {
-        Error::Unavailable(self.sessions.waited_in_vain(began, waited).to_string())
+    /// The reason why a call got no session in this time.
+    pub fn timed_out(&self, began: Instant, waited: Duration) -> Error {
+        Error::Unavailable(self.sessions.timed_out(began, waited).to_string())
     }
 
-    async fn try_repeatedly<T, W>(&self, work: W) -> Result<T, NotDone>
+    async fn try_repeatedly<C, T, E>(&self, context: &C, work: impl Work<C, T, E>) -> Result<T, NotDone>
     where
-        W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+        E: Into<WorkError>,
     {
-        let mut pause = FIRST_PAUSE;
-        for tries_left in (0..TRIES).rev() {
-            match self.try_once(&work).await {
-                Err(not_done) if tries_left > 0 && not_done.passes() => {
+        for tries in 1..=TRIES {
+            match self.try_once(context, &work).await {
+                Err(not_done) if tries < TRIES && not_done.is_transient() => {
                     tracing::warn!(error = %not_done, "trying again on another connection");
                     metrics::retried(not_done.error().and_then(sqlstate).as_deref());
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
+                    tokio::time::sleep(BACKOFF.pause_after(tries)).await;
                 }
                 result => return result,
             }
@@ -115,24 +119,24 @@ impl Database {
         unreachable!("the last try returns")
     }
 
-    async fn try_once<T, W>(&self, work: &W) -> Result<T, NotDone>
+    async fn try_once<C, T, E>(&self, context: &C, work: &impl Work<C, T, E>) -> Result<T, NotDone>
     where
-        W: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>,
+        E: Into<WorkError>,
     {
-        let mut borrowed = self.sessions.lend().await?;
-        let result = work(borrowed.session()).await;
+        let mut session = self.sessions.acquire().await?;
+        let result = work(session.connection(), context).await.map_err(Into::into);
         match &result {
-            Err(error) if Failure::of(error) == Failure::ServerLost => self.sessions.distrust(),
+            Err(error) if error.failure() == Failure::ServerLost => self.sessions.invalidate(),
             // Dropped, it is closed.
-            Err(error) if !Failure::of(error).leaves_session_usable() => {}
-            Ok(_) | Err(_) => borrowed.give_back(),
+            Err(error) if !error.failure().leaves_session_usable() => {}
+            Ok(_) | Err(_) => session.release(),
         }
         Ok(result?)
     }
 
-    /// Gives up every connection that is open now: the server behind them is not the one to work with.
-    pub fn distrust_connections(&self) {
-        self.sessions.distrust();
+    /// Discards every connection that is open now, because its server takes no writes.
+    pub fn invalidate_connections(&self) {
+        self.sessions.invalidate();
     }
 
     /// Puts the state of the connections into the metrics.
@@ -146,26 +150,32 @@ impl Database {
     }
 }
 
-/// Why a piece of work was not done.
+/// The reason why a piece of work was not done.
 #[derive(Debug, thiserror::Error)]
 enum NotDone {
     /// It did not begin.
     #[error(transparent)]
     NoSession(#[from] NoSession),
     #[error(transparent)]
-    Failed(#[from] sqlx::Error),
+    Failed(#[from] WorkError),
 }
 
 impl NotDone {
     fn error(&self) -> Option<&sqlx::Error> {
         match self {
-            NotDone::NoSession(NoSession::NotConnected(error)) | NotDone::Failed(error) => Some(error),
-            NotDone::NoSession(_) => None,
+            NotDone::NoSession(NoSession::NotConnected(error)) | NotDone::Failed(WorkError::Database(error)) => {
+                Some(error)
+            }
+            NotDone::NoSession(_) | NotDone::Failed(_) => None,
         }
     }
 
-    fn passes(&self) -> bool {
-        self.error().is_some_and(|error| Failure::of(error).passes())
+    fn is_transient(&self) -> bool {
+        match self {
+            NotDone::NoSession(NoSession::NotConnected(error)) => Failure::of(error).is_transient(),
+            NotDone::NoSession(_) => false,
+            NotDone::Failed(error) => error.failure().is_transient(),
+        }
     }
 }
 
@@ -176,7 +186,7 @@ fn explain(not_done: NotDone) -> Error {
         None => not_done.to_string(),
     };
     match not_done {
-        NotDone::Failed(error) if Failure::of(&error).is_defect() => Error::Defect(text),
+        NotDone::Failed(error) if error.failure().is_defect() => Error::Defect(text),
         NotDone::Failed(_) | NotDone::NoSession(_) => Error::Unavailable(text),
     }
 }

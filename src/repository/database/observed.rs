@@ -1,4 +1,4 @@
-//! How a statement shows to operators: its span, and its place in the metrics.
+//! How a statement shows to operators: its span and its metric.
 //!
 //! Names, types and status of the span follow OpenTelemetry's semantic conventions for database
 //! clients.
@@ -10,29 +10,30 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::failure::{Failure, sqlstate};
+use super::failure::Failure;
+use crate::sqlstate::sqlstate;
 use crate::telemetry::{metrics, traces};
 
 /// The database of this process, for the spans.
-static DATABASE: OnceLock<Place> = OnceLock::new();
+static DATABASE: OnceLock<Endpoint> = OnceLock::new();
 
-struct Place {
+struct Endpoint {
     namespace: Option<String>,
     /// A host, or the path of a socket.
     address: String,
     port: Option<i64>,
 }
 
-/// Notes where statements go from now on. A process has one database.
+/// Sets the database of this process, which has one.
 pub fn database_is(options: &PgConnectOptions) {
-    DATABASE.get_or_init(|| Place {
+    DATABASE.get_or_init(|| Endpoint {
         namespace: options.get_database().map(str::to_owned),
         address: options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string()),
         port: options.get_socket().is_none().then(|| options.get_port().into()),
     });
 }
 
-/// Does the statement of a file in `sql/`, and reports how long it took, also if it is cancelled.
+/// Executes the statement of a file in `sql/`, and reports its duration, also if it is cancelled.
 pub async fn observed<T>(
     file: &'static str,
     statement: impl Future<Output = Result<T, sqlx::Error>>,
@@ -64,11 +65,11 @@ fn span(name: &'static str) -> Span {
         otel.name = name,
         otel.status_code = Empty,
         db.system.name = "postgresql",
-        db.namespace = database.and_then(|place| place.namespace.as_deref()),
+        db.namespace = database.and_then(|endpoint| endpoint.namespace.as_deref()),
         db.query.summary = name,
         db.response.status_code = Empty,
-        server.address = database.map(|place| place.address.as_str()),
-        server.port = database.and_then(|place| place.port),
+        server.address = database.map(|endpoint| endpoint.address.as_str()),
+        server.port = database.and_then(|endpoint| endpoint.port),
         error.type = Empty,
     )
 }

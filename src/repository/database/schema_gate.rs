@@ -1,36 +1,145 @@
-//! Whether the schema can be relied on, as it was last seen.
+//! The schema gate. No call touches a table before schema and role were verified. The result is cached.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Not there until a look has found the schema as it should be, and gone with every doubt.
-#[derive(Default)]
-pub struct Trust {
-    doubts: AtomicU64,
-    /// How many doubts there had been when the look began that found all well, and one.
-    dispelled: AtomicU64,
+use sqlx::PgConnection;
+use tokio::time::Instant;
+
+use super::Database;
+use super::observed::observed;
+use super::role::{self, Role};
+use super::session_settings::RequiredSettings;
+use crate::config;
+use crate::error::Error;
+use crate::schema::{self, Applied, TooOld};
+
+pub struct SchemaGate {
+    session_settings: Vec<String>,
+    required_settings: RequiredSettings,
+    allow_owner: bool,
+    cache: Cache,
 }
 
-/// A look that has begun.
+impl SchemaGate {
+    pub fn new(settings: &config::Database) -> SchemaGate {
+        let required_settings = RequiredSettings::new(settings);
+        SchemaGate {
+            session_settings: required_settings.names(),
+            required_settings,
+            allow_owner: settings.allow_owner,
+            cache: Cache::default(),
+        }
+    }
+
+    /// Verifies schema and role, unless that was done since the last invalidation.
+    pub async fn acquire(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
+        // Boxed: otherwise each call has room for it in its task.
+        if self.cache.is_valid() { Ok(()) } else { Box::pin(self.verify(database, deadline)).await }
+    }
+
+    /// Verifies that a deletion could be done now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if the database is away, takes no writes, or has another schema; and if the role or the
+    /// session settings are not those of this service.
+    pub async fn verify(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
+        let begun = self.cache.begin();
+        let read =
+            database.run(deadline, &self.session_settings, |connection, names| Box::pin(read(connection, names)));
+        let facts = match read.await {
+            Ok(facts) => facts.map_err(|too_old| too_old.to_string()),
+            Err(Error::Defect(error)) => Err(format!(
+                "the schema cannot be read ({error}); `customer-deletion migrate` brings it to version {}",
+                schema::expected_version()
+            )),
+            // A database that is away says nothing about its schema.
+            Err(error) => return Err(error),
+        };
+        let schema =
+            facts.and_then(|(schema, role)| self.judge(&schema, &role).map(|()| schema)).map_err(|misfit| {
+                self.invalidate();
+                Error::Unavailable(misfit)
+            })?;
+        self.required_settings.check(&schema.settings).map_err(Error::Unavailable)?;
+        self.cache.validate(begun);
+        if !schema.writable {
+            database.invalidate_connections();
+            return Err(Error::Unavailable("the server does not take writes".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn judge(&self, schema: &SchemaCheck, role: &Role) -> Result<(), String> {
+        schema::fits(&schema.applied).map_err(|misfit| misfit.to_string())?;
+        role.judge(self.allow_owner)
+    }
+
+    /// The schema may have changed. The next call verifies it.
+    pub fn invalidate(&self) {
+        self.cache.invalidate();
+    }
+}
+
+/// Reads schema and role, if the server is new enough to be asked for them.
+async fn read(
+    connection: &mut PgConnection,
+    settings: &[String],
+) -> Result<Result<(SchemaCheck, Role), TooOld>, sqlx::Error> {
+    if let Err(too_old) = schema::require_version(connection) {
+        return Ok(Err(too_old));
+    }
+    Ok(Ok((check_schema(connection, settings).await?, role::check_role(connection).await?)))
+}
+
+pub struct SchemaCheck {
+    /// In ascending order.
+    pub applied: Vec<Applied>,
+    writable: bool,
+    /// The values of the session, in the order of their names. `None` if the server does not know a name.
+    settings: Vec<Option<String>>,
+}
+
+/// Fails with SQLSTATE 42P01 in a database without a schema.
+pub async fn check_schema(connection: &mut PgConnection, settings: &[String]) -> Result<SchemaCheck, sqlx::Error> {
+    let statement = sqlx::query_file!("src/repository/sql/check_schema.sql", settings);
+    let row = observed("check_schema", statement.fetch_one(connection)).await?;
+    let applied = row.versions.into_iter().zip(row.oldest_builds);
+    Ok(SchemaCheck {
+        applied: applied.map(|(version, oldest_build)| Applied { version, oldest_build }).collect(),
+        writable: row.writable,
+        settings: row.settings,
+    })
+}
+
+/// Invalid until the first verification has succeeded.
+#[derive(Default)]
+struct Cache {
+    invalidations: AtomicU64,
+    /// The value of `invalidations` when the last successful verification began, plus one.
+    validated: AtomicU64,
+}
+
+/// The value of `invalidations` when a verification began.
 #[derive(Clone, Copy)]
-pub struct Look(u64);
+struct Begun(u64);
 
-impl Trust {
-    pub fn is_there(&self) -> bool {
-        self.dispelled.load(Ordering::SeqCst) > self.doubts.load(Ordering::SeqCst)
+impl Cache {
+    fn is_valid(&self) -> bool {
+        self.validated.load(Ordering::SeqCst) > self.invalidations.load(Ordering::SeqCst)
     }
 
-    /// Perhaps the schema has changed.
-    pub fn doubt(&self) {
-        self.doubts.fetch_add(1, Ordering::SeqCst);
+    fn invalidate(&self) {
+        self.invalidations.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub fn look(&self) -> Look {
-        Look(self.doubts.load(Ordering::SeqCst))
+    fn begin(&self) -> Begun {
+        Begun(self.invalidations.load(Ordering::SeqCst))
     }
 
-    /// The look found all well. What it saw may be older than a doubt that came after it had begun, and does not dispel that.
-    pub fn all_is_well(&self, look: Look) {
-        self.dispelled.fetch_max(look.0 + 1, Ordering::SeqCst);
+    /// A verification may have read the schema before a later invalidation. Then the cache stays invalid.
+    fn validate(&self, begun: Begun) {
+        self.validated.fetch_max(begun.0 + 1, Ordering::SeqCst);
     }
 }
 
@@ -39,18 +148,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_that_is_older_than_a_doubt_does_not_dispel_it() {
-        let trust = Trust::default();
-        assert!(!trust.is_there());
-        trust.all_is_well(trust.look());
-        assert!(trust.is_there());
+    fn a_verification_that_began_before_an_invalidation_does_not_undo_it() {
+        let cache = Cache::default();
+        assert!(!cache.is_valid());
+        cache.validate(cache.begin());
+        assert!(cache.is_valid());
 
-        let slow = trust.look();
-        trust.doubt();
-        trust.all_is_well(slow);
-        assert!(!trust.is_there());
-        trust.all_is_well(trust.look());
-        trust.all_is_well(slow);
-        assert!(trust.is_there());
+        let slow = cache.begin();
+        cache.invalidate();
+        cache.validate(slow);
+        assert!(!cache.is_valid());
+        cache.validate(cache.begin());
+        cache.validate(slow);
+        assert!(cache.is_valid());
     }
 }

@@ -31,10 +31,10 @@ const TRANSACTION_TIMEOUT: &str = "transaction_timeout";
 /// The settings of a session, which PostgreSQL applies whatever happens to this process. Times are
 /// in milliseconds, as in `pg_settings`.
 #[derive(Clone)]
-pub struct Wanted(Vec<(&'static str, String)>);
+pub struct RequiredSettings(Vec<(&'static str, String)>);
 
-impl Wanted {
-    pub fn new(settings: &config::Database) -> Wanted {
+impl RequiredSettings {
+    pub fn new(settings: &config::Database) -> RequiredSettings {
         let planning = PLANNING.map(|(name, value)| (name, value.to_owned()));
         let rest = [
             ("statement_timeout", milliseconds(settings.statement_timeout())),
@@ -46,7 +46,7 @@ impl Wanted {
             // Every statement is a transaction, and its rechecks after a wait are those of this level.
             ("default_transaction_isolation", "read committed".to_owned()),
         ];
-        Wanted(planning.into_iter().chain(rest).collect())
+        RequiredSettings(planning.into_iter().chain(rest).collect())
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -86,7 +86,7 @@ impl Opener {
         let options = options.application_name("customer-deletion").disable_statement_logging();
         let options = match settings.session_settings {
             SessionSettings::Sent => options
-                .options(Wanted::new(settings).0.into_iter().filter(|(name, _)| *name != TRANSACTION_TIMEOUT))
+                .options(RequiredSettings::new(settings).0.into_iter().filter(|(name, _)| *name != TRANSACTION_TIMEOUT))
                 // It is about the connection to PostgreSQL itself, and reads as 0 where that is
                 // none of TCP.
                 .options([("tcp_user_timeout", milliseconds(settings.deadline))]),
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_differs_is_named_and_one_that_an_older_server_lacks_is_not_missed() {
-        let wanted = Wanted::new(&config::Database::default());
+        let wanted = RequiredSettings::new(&config::Database::default());
         let found = |name: &str, value: Option<&str>| -> Vec<Option<String>> {
             let value = |(other, wanted): &(&str, String)| match *other == name {
                 true => value.map(str::to_owned),

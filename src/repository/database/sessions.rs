@@ -1,7 +1,7 @@
 //! A pool of sessions of PostgreSQL.
 //!
-//! A session that comes back is lent again as it is: asking it first whether it is still there, as sqlx's own pool does, takes
-//! as long as a deletion. It is asked only after it was idle, and given up when another one broke since it was made.
+//! A session that returns is reused without a ping, which takes as long as a deletion. sqlx's own pool would send one. Here only
+//! an idle session is pinged. A session is discarded if another one broke after it was opened.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,39 +11,37 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::attempts::{Attempts, reason};
+use super::connect_attempts::{ConnectAttempts, reason};
 use super::failure::is_not_there_yet;
 use super::session_settings::Opener;
+use crate::backoff::Backoff;
 use crate::config;
 use crate::telemetry::metrics;
 
-/// An idle session is asked whether it is still there before it is lent out, once it has been idle for this long.
-const IDLE_UNTIL_SUSPECT: Duration = Duration::from_secs(1);
+/// A session that was idle for this long is pinged before it is reused.
+const PING_AFTER: Duration = Duration::from_secs(1);
 
-/// How long an idle session may take to answer that it is still there, and one to end.
+/// The longest wait for the answer to a ping, and for the end of a session.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A session is replaced after this long, so that what PostgreSQL keeps for it does not grow for ever, and a new address of the
-/// server is followed.
+/// The longest life of a session. So PostgreSQL's memory for it does not grow for ever, and a new address of the server is used.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
-/// How long the first try to connect again waits, when the server is not there yet; each further one waits twice as long, up to
-/// the longest.
-const FIRST_RECONNECT_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_RECONNECT_PAUSE: Duration = Duration::from_millis(250);
+/// Between two tries to connect to a server that is not up yet.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(250) };
 
 /// The sessions. Cheap to clone.
 #[derive(Clone)]
 pub struct Sessions {
     pool: Pool<Maker>,
-    broken: LastTime,
-    attempts: Attempts,
+    invalidated: LastTime,
+    connect_attempts: ConnectAttempts,
     acquire_timeout: Duration,
-    /// Whether those who wait for a session show in the metrics.
+    /// Whether waits for a session are in the metrics.
     counts_waits: bool,
 }
 
-/// Why no session is lent.
+/// The reason why no session is available.
 #[derive(Debug, thiserror::Error)]
 pub enum NoSession {
     #[error("no connection to PostgreSQL: {}", reason(.0))]
@@ -57,53 +55,61 @@ pub enum NoSession {
 }
 
 impl Sessions {
-    /// Connects when the first session is wanted.
+    /// Connects when the first session is acquired.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Sessions {
-        let (broken, attempts) = (LastTime::default(), Attempts::default());
-        let maker =
-            Maker { opener: Opener::new(settings, options), broken: broken.clone(), attempts: attempts.clone() };
+        let (invalidated, connect_attempts) = (LastTime::default(), ConnectAttempts::default());
+        let maker = Maker {
+            opener: Opener::new(settings, options),
+            invalidated: invalidated.clone(),
+            connect_attempts: connect_attempts.clone(),
+        };
         let pool = Pool::builder(maker)
             .max_size(settings.max_connections as usize)
-            // The one that was used last has its caches warm, here and on the server.
+            // The session that was used last has warm caches, here and on the server.
             .queue_mode(QueueMode::Lifo)
             .build()
             .expect("a pool without timeouts needs no runtime");
-        Sessions { pool, broken, attempts, acquire_timeout: settings.acquire_timeout(), counts_waits: true }
+        Sessions {
+            pool,
+            invalidated,
+            connect_attempts,
+            acquire_timeout: settings.acquire_timeout(),
+            counts_waits: true,
+        }
     }
 
-    /// For those whose waits tell nothing about calls.
+    /// For work that is not a call.
     pub fn without_counting_waits(self) -> Sessions {
         Sessions { counts_waits: false, ..self }
     }
 
-    /// A session, for a while.
-    pub async fn lend(&self) -> Result<Borrowed, NoSession> {
+    pub async fn acquire(&self) -> Result<Acquired, NoSession> {
         let began = Instant::now();
-        let lent = timeout(self.acquire_timeout, self.pool.get()).await;
+        let acquired = timeout(self.acquire_timeout, self.pool.get()).await;
         if self.counts_waits {
-            metrics::waited_for_connection(began.elapsed(), lent.is_err());
+            metrics::waited_for_connection(began.elapsed(), acquired.is_err());
         }
-        match lent {
-            Ok(Ok(session)) => Ok(Borrowed(Some(session))),
+        match acquired {
+            Ok(Ok(session)) => Ok(Acquired(Some(session))),
             Ok(Err(PoolError::Backend(error))) => Err(NoSession::NotConnected(error)),
             Ok(Err(PoolError::Closed)) => Err(NoSession::Closed),
             Ok(Err(PoolError::Timeout(_) | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_))) | Err(_) => {
-                Err(self.waited_in_vain(began, self.acquire_timeout))
+                Err(self.timed_out(began, self.acquire_timeout))
             }
         }
     }
 
-    /// Why nobody got a session who waited for so long.
-    pub fn waited_in_vain(&self, began: Instant, waited: Duration) -> NoSession {
-        match self.attempts.failure_since(began) {
+    /// The reason for a timeout after this wait.
+    pub fn timed_out(&self, began: Instant, waited: Duration) -> NoSession {
+        match self.connect_attempts.failure_since(began) {
             Some(reason) => NoSession::NotConnectedInTime(waited, reason),
             None => NoSession::AllInUse(waited),
         }
     }
 
-    /// Gives up every session that is open now: the server behind them is gone, or is not the one to work with.
-    pub fn distrust(&self) {
-        self.broken.is_now();
+    /// Discards every session that is open now, because its server is gone or takes no writes.
+    pub fn invalidate(&self) {
+        self.invalidated.is_now();
     }
 
     /// Puts the state of the sessions into the metrics.
@@ -112,32 +118,32 @@ impl Sessions {
         metrics::connections(status.size - status.available, status.available, status.max_size);
     }
 
-    /// Ends every session, and lends none any more.
+    /// Ends every session. Later callers get none.
     pub async fn close(&self) {
         let idle = self.pool.retain(|_, _| false).removed;
         self.pool.close();
         for session in idle {
-            // One that does not say good-bye is closed all the same.
+            // A session that does not answer is closed anyway.
             let _ = timeout(PING_TIMEOUT, session.close()).await;
         }
     }
 }
 
-/// A borrowed session that goes back to the pool only when told to. Dropped in the middle of its work, by a deadline or an error,
-/// it is closed: a session with half an answer in it must not be lent again.
-pub struct Borrowed(Option<Object<Maker>>);
+/// A session that returns to the pool only by [`Acquired::release`]. Dropped in the middle of its work, by a deadline or an error,
+/// it is closed, because a session with half an answer in it must not be reused.
+pub struct Acquired(Option<Object<Maker>>);
 
-impl Borrowed {
-    pub fn session(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect("a borrowed session is there until it is given back")
+impl Acquired {
+    pub fn connection(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("an acquired session is there until it is released")
     }
 
-    pub fn give_back(mut self) {
+    pub fn release(mut self) {
         drop(self.0.take());
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for Acquired {
     fn drop(&mut self) {
         if let Some(session) = self.0.take() {
             drop(Object::take(session));
@@ -145,50 +151,50 @@ impl Drop for Borrowed {
     }
 }
 
-/// Makes sessions, and looks at them before they are lent again.
+/// Opens sessions, and checks them before they are reused.
 struct Maker {
     opener: Opener,
-    broken: LastTime,
-    attempts: Attempts,
+    invalidated: LastTime,
+    connect_attempts: ConnectAttempts,
 }
 
 impl Manager for Maker {
     type Type = PgConnection;
     type Error = sqlx::Error;
 
-    /// A server that is restarting is waited for, for as long as the borrower waits.
+    /// Retries while a server is restarting. The caller's timeout ends it.
     async fn create(&self) -> Result<PgConnection, sqlx::Error> {
-        let mut pause = FIRST_RECONNECT_PAUSE;
+        let mut failures = 0;
         loop {
-            // Boxed: otherwise each call has room for it in its task, and hardly any call opens a session.
-            match Box::pin(self.attempts.watch(self.opener.open())).await {
-                Err(error) if is_not_there_yet(&error) => sleep(pause).await,
+            // Boxed: otherwise each call has room for it in its task, and few calls open a session.
+            match Box::pin(self.connect_attempts.watch(self.opener.open())).await {
+                Err(error) if is_not_there_yet(&error) => failures += 1,
                 result => return result,
             }
-            pause = (pause * 2).min(LONGEST_RECONNECT_PAUSE);
+            sleep(BACKOFF.pause_after(failures)).await;
         }
     }
 
     async fn recycle(&self, session: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         let age = metrics.age();
-        // The server behind an older session may be gone, or be a replica by now. Which, only a new session tells.
-        if age > LIFETIME || self.broken.is_within(age) {
+        // The server of an older session may be gone, or be a replica by now. Only a new session tells.
+        if age > LIFETIME || self.invalidated.is_within(age) {
             return Err(RecycleError::message("it is too old"));
         }
-        if metrics.last_used() < IDLE_UNTIL_SUSPECT {
+        if metrics.last_used() < PING_AFTER {
             return Ok(());
         }
         match timeout(PING_TIMEOUT, session.ping()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => {
-                self.broken.is_now();
+                self.invalidated.is_now();
                 Err(RecycleError::message("it does not answer"))
             }
         }
     }
 }
 
-/// When something last happened.
+/// The time when something last happened.
 #[derive(Clone, Default)]
 struct LastTime(Arc<Mutex<Option<Instant>>>);
 

@@ -1,7 +1,6 @@
 //! Sends spans, and logs when they cannot be sent. The library does not log that.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
@@ -13,29 +12,22 @@ use crate::telemetry::outage::Outage;
 #[derive(Debug)]
 pub struct Exporter {
     inner: opentelemetry_otlp::SpanExporter,
-    outage: Mutex<Outage>,
+    outage: Outage,
 }
 
 impl Exporter {
     pub fn new() -> Result<Exporter, ExporterBuildError> {
         let inner = opentelemetry_otlp::SpanExporter::builder().with_http().build()?;
-        Ok(Exporter { inner, outage: Mutex::default() })
+        Ok(Exporter { inner, outage: Outage::default() })
     }
 }
 
 impl SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len();
         let result = self.inner.export(batch).await;
-        let news =
-            self.outage.lock().expect("nothing panics while it holds this lock").note(result.is_ok(), Instant::now());
-        match (&result, news) {
-            (Err(error), true) => {
-                tracing::warn!(%error, spans, "spans could not be sent to the collector, and are lost")
-            }
-            (Ok(()), true) => tracing::info!("spans are sent to the collector again"),
-            (_, false) => {}
-        }
+        let (begin, end) =
+            ("spans could not be sent to the collector, and are lost", "spans are sent to the collector again");
+        self.outage.report(&result, begin, end);
         result
     }
 

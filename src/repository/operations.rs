@@ -1,33 +1,42 @@
-//! The list of a requester's operations.
+//! The recorded operations of a requester.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Repository;
+use super::database::failure::WorkError;
 use super::database::observed::observed;
-use super::statements::decode;
+use super::statements::find_operation;
 use crate::error::Error;
-use crate::operation::{Listed, Listing, Operation, Status, Stored};
+use crate::operation::{Details, Listed, Listing, Operation, Status, Stored};
 use crate::resource::Resource;
 
 impl Repository {
-    /// A part of the requester's operations, and how many there are. Holds the place like [`Repository::delete`].
-    pub async fn list_operations(&self, listing: Listing, place: impl Send + 'static) -> Result<Listed, Error> {
-        let repository = self.clone();
-        self.in_own_task(async move {
-            let _place = place;
-            let deadline = repository.database.deadline();
-            repository.require_schema(deadline).await?;
-            repository.database.run(deadline, |connection| Box::pin(list_operations(connection, listing))).await
-        })
-        .await
+    pub(super) async fn find_by(
+        &self,
+        deadline: Instant,
+        requester_id: Uuid,
+        operation_id: Uuid,
+        with_failed_ids: bool,
+    ) -> Result<Option<Details>, Error> {
+        let found = self.database.run(deadline, &(), |connection, ()| {
+            Box::pin(find_operation(connection, requester_id, operation_id, with_failed_ids))
+        });
+        found.await
+    }
+
+    pub(super) async fn list_by(&self, deadline: Instant, listing: Listing) -> Result<Listed, Error> {
+        self.database
+            .run(deadline, &listing, |connection, listing| Box::pin(list_operations(connection, listing)))
+            .await
     }
 }
 
 struct Row {
     total: i64,
-    // Nothing of an operation is there where the page is empty.
+    // All of an operation is null if the page is empty.
     id: Option<Uuid>,
     customer_id: Option<Uuid>,
     resource: Option<String>,
@@ -37,7 +46,7 @@ struct Row {
     completed_at: Option<OffsetDateTime>,
 }
 
-async fn list_operations(connection: &mut PgConnection, listing: Listing) -> Result<Listed, sqlx::Error> {
+async fn list_operations(connection: &mut PgConnection, listing: &Listing) -> Result<Listed, WorkError> {
     let statement = sqlx::query_file_as!(
         Row,
         "src/repository/sql/list_operations.sql",
@@ -52,7 +61,7 @@ async fn list_operations(connection: &mut PgConnection, listing: Listing) -> Res
     let total = rows.first().map_or(0, |row| row.total);
     Ok(Listed {
         operations: rows.into_iter().filter_map(Row::operation).collect(),
-        total: u32::try_from(total).map_err(decode)?,
+        total: u32::try_from(total).map_err(|error| WorkError::Invalid(error.to_string()))?,
     })
 }
 

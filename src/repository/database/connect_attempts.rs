@@ -1,24 +1,24 @@
-//! Attempts to connect to PostgreSQL. The reason of the last failure is kept for those who wait for a session in vain.
+//! Attempts to connect to PostgreSQL. The reason of the last failure explains why a wait for a session timed out.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An attempt that is broken off after this time got no answer. One that is broken off earlier had no time for it.
+/// An attempt that is cancelled after this time got no answer. One that is cancelled earlier had no time for it.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
 
 /// Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Attempts(Arc<Mutex<Option<Failure>>>);
+pub struct ConnectAttempts(Arc<Mutex<Option<Failure>>>);
 
 struct Failure {
     at: Instant,
     reason: String,
 }
 
-impl Attempts {
-    /// Keeps how the attempt ends.
+impl ConnectAttempts {
+    /// Records how the attempt ends.
     pub async fn watch<T>(&self, connecting: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
         let mut attempt = Attempt { attempts: self, began: Instant::now(), is_over: false };
         let result = connecting.await;
@@ -38,7 +38,7 @@ impl Attempts {
 }
 
 struct Attempt<'a> {
-    attempts: &'a Attempts,
+    attempts: &'a ConnectAttempts,
     began: Instant,
     is_over: bool,
 }
@@ -53,7 +53,7 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// What helps an operator. PostgreSQL's own messages may name role, database and address, and never a password.
+/// The reason for operators. PostgreSQL's own messages may name role, database and address, and never a password.
 pub fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) => error.to_string(),
@@ -73,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_counts_for_those_who_waited_then() {
-        let (attempts, before) = (Attempts::default(), Instant::now());
+        let (attempts, before) = (ConnectAttempts::default(), Instant::now());
         assert_eq!(attempts.failure_since(before), None);
         let refused = async { Err::<(), _>(sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into())) };
         assert!(attempts.watch(refused).await.is_err());
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn an_attempt_without_an_answer_is_a_failure_when_it_is_broken_off() {
-        let (attempts, now) = (Attempts::default(), Instant::now());
+        let (attempts, now) = (ConnectAttempts::default(), Instant::now());
         let break_off = |began| drop(Attempt { attempts: &attempts, began, is_over: false });
         // None of its time is over.
         break_off(now + Duration::from_secs(3600));

@@ -1,0 +1,133 @@
+//! An attempt at a leased operation, and what follows a failed one.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::end::End;
+use super::leased::Leased;
+use super::run::{Ran, Work, in_transaction};
+use super::{Consumer, statements};
+use crate::backoff::Backoff;
+use crate::error::Error;
+use crate::operation::{Deletion, Stored};
+use crate::repository::statements::find_operation;
+use crate::telemetry::metrics;
+
+/// The interval of the checks from another session whether the transaction of an attempt still exists.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Between two attempts.
+const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+
+impl Consumer {
+    /// Runs the operation, or ends it after too many attempts. Returns `None` if the lease was lost.
+    pub async fn attempt(&self, leased: &Leased) -> Result<Option<End>, Error> {
+        let result = if leased.lease.attempts > self.max_attempts {
+            // The last attempt did not come back.
+            self.give_up(leased).await
+        } else {
+            self.run(leased).await
+        };
+        if let Ok(Some(end)) = &result {
+            count(leased, end);
+        }
+        if let Err(Error::Defect(_)) = &result {
+            self.repository.schema_gate.invalidate();
+        }
+        result
+    }
+
+    /// Lets another attempt follow a failed one, or ends the operation.
+    ///
+    /// The failed attempt has ended it if only the answer to its commit was lost.
+    pub async fn attempt_failed(&self, leased: &Leased) -> Result<Option<End>, Error> {
+        let mut end = None;
+        if leased.lease.attempts >= self.max_attempts {
+            end = self.give_up(leased).await?;
+        } else {
+            self.postpone(leased).await?;
+        }
+        if end.is_none()
+            && let Some(requested) = leased.requested_end.get()
+            && self.has_ended(leased, requested).await?
+        {
+            end = Some(requested.clone());
+        }
+        if let Some(end) = &end {
+            count(leased, end);
+        }
+        Ok(end)
+    }
+
+    async fn run(&self, leased: &Leased) -> Result<Option<End>, Error> {
+        let (deadline, limits) = (self.long.deadline(), self.limits);
+        let ran = self.long.run_once(deadline, leased, move |connection, leased| {
+            Box::pin(in_transaction(connection, leased, limits, Work::Delete))
+        });
+        let ran = tokio::select! {
+            ran = ran => ran?,
+            () = self.until_nobody_holds(leased.deletion.operation_id) => {
+                let reason = "the session of the attempt is silent, and holds the operation no more";
+                return Err(Error::Unavailable(reason.to_owned()));
+            }
+        };
+        match ran {
+            Ran::Ended(end) => Ok(Some(end)),
+            Ran::LeaseIsLost | Ran::Dropped => Ok(None),
+            Ran::Undecided => Err(Error::Unavailable("what the operation is about keeps changing".to_owned())),
+        }
+    }
+
+    /// Ends when two checks in a row find that no transaction holds the operation.
+    ///
+    /// A session can go silent without an end, if the server's machine is lost or the network forgets its connection. PostgreSQL
+    /// has released the operation long before the longest run is over. One check does not tell: the transaction may not hold it
+    /// yet, or may have ended just now.
+    async fn until_nobody_holds(&self, operation_id: Uuid) {
+        let database = &self.repository.upkeep;
+        let mut unheld = 0;
+        while unheld < 2 {
+            sleep(CHECK_INTERVAL).await;
+            let held = database.run_once(database.deadline(), &operation_id, |connection, operation_id| {
+                Box::pin(statements::is_held(connection, *operation_id))
+            });
+            // A check without an answer tells nothing.
+            unheld = if held.await.unwrap_or(true) { 0 } else { unheld + 1 };
+        }
+    }
+
+    /// Ends the operation as an internal error. Returns `None` if the lease was lost.
+    async fn give_up(&self, leased: &Leased) -> Result<Option<End>, Error> {
+        let (deadline, limits) = (self.database.deadline(), self.limits);
+        let ran = self.database.run_once(deadline, leased, move |connection, leased| {
+            Box::pin(in_transaction(connection, leased, limits, Work::GiveUp))
+        });
+        match ran.await? {
+            Ran::Ended(end) => Ok(Some(end)),
+            Ran::LeaseIsLost | Ran::Dropped | Ran::Undecided => Ok(None),
+        }
+    }
+
+    async fn postpone(&self, leased: &Leased) -> Result<(), Error> {
+        let pause = BACKOFF.pause_after(leased.lease.attempts.unsigned_abs());
+        let postponed = self.database.run(self.database.deadline(), leased, move |connection, leased| {
+            Box::pin(statements::postpone(connection, leased, pause))
+        });
+        postponed.await
+    }
+
+    /// Whether the operation ended so.
+    async fn has_ended(&self, leased: &Leased, end: &End) -> Result<bool, Error> {
+        let found = self.database.run(self.database.deadline(), &leased.deletion, |connection, deletion| {
+            let Deletion { requester_id, operation_id, .. } = *deletion;
+            Box::pin(find_operation(connection, requester_id, operation_id, false))
+        });
+        Ok(found.await?.is_some_and(|details| details.operation.status == Stored::Known(end.status())))
+    }
+}
+
+fn count(leased: &Leased, end: &End) {
+    metrics::operation_ended(leased.deletion.resource, end.status(), end.deleted_rows(&leased.deletion));
+}

@@ -1,0 +1,104 @@
+//! The transaction of an attempt. It ends the operation, or changes nothing.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection};
+
+use super::end::End;
+use super::leased::Leased;
+use super::statements;
+use crate::operation::Deletion;
+use crate::repository::database::failure::WorkError;
+use crate::repository::rollbacks::Rollbacks;
+use crate::repository::statements::Record;
+use crate::repository::verdict::{Verdict, delete_or_refuse};
+
+/// The longest duration of a statement, and its longest wait for a lock.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    pub statement: Duration,
+    pub lock: Duration,
+}
+
+#[derive(Clone, Copy)]
+pub enum Work {
+    Delete,
+    GiveUp,
+}
+
+pub enum Ran {
+    Ended(End),
+    /// Nothing has changed, and the next attempt may find more.
+    Undecided,
+    /// Nothing has changed. Another attempt has the operation, or has ended it.
+    LeaseIsLost,
+    /// The operation was not open, because somebody else has ended it. It is removed from the queue.
+    Dropped,
+}
+
+/// Commits the end of the operation, or nothing.
+pub async fn in_transaction(
+    connection: &mut PgConnection,
+    leased: &Leased,
+    limits: Limits,
+    work: Work,
+) -> Result<Ran, WorkError> {
+    let mut transaction = connection.begin().await?;
+    match hold_and_end(&mut transaction, leased, limits, work).await {
+        Ok(Ran::Ended(end)) => {
+            // An attempt that gives up after its run does not need it.
+            let _ = leased.requested_end.set(end.clone());
+            transaction.commit().await?;
+            Ok(Ran::Ended(end))
+        }
+        Ok(Ran::Dropped) => {
+            transaction.commit().await?;
+            Ok(Ran::Dropped)
+        }
+        Ok(nothing @ (Ran::Undecided | Ran::LeaseIsLost)) => {
+            // Not left to the next use of the connection, because until then the operation would be held.
+            transaction.rollback().await?;
+            Ok(nothing)
+        }
+        Err(error) => {
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+async fn hold_and_end(
+    connection: &mut PgConnection,
+    leased: &Leased,
+    limits: Limits,
+    work: Work,
+) -> Result<Ran, WorkError> {
+    if !statements::hold(connection, leased, limits.statement, limits.lock).await? {
+        return Ok(Ran::LeaseIsLost);
+    }
+    let end = match work {
+        Work::Delete => delete(connection, &leased.deletion).await?,
+        Work::GiveUp => Some(End::GivenUp),
+    };
+    let Some(end) = end else { return Ok(Ran::Undecided) };
+    match (statements::end(connection, &leased.deletion, &end).await?, work) {
+        (true, Work::Delete | Work::GiveUp) => Ok(Ran::Ended(end)),
+        (false, Work::Delete) => {
+            let id = leased.deletion.operation_id;
+            Err(WorkError::Invalid(format!("operation {id} is in the queue, and is not open")))
+        }
+        (false, Work::GiveUp) => Ok(Ran::Dropped),
+    }
+}
+
+/// Returns `None` if the rows kept changing.
+async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, sqlx::Error> {
+    // An operation that is rolled back logs no error. Only a long list is inspected before it is tried.
+    let rollbacks = Rollbacks::default();
+    Ok(match delete_or_refuse(connection, deletion, Record::IsOpen, &rollbacks).await? {
+        Verdict::Deleted => Some(End::Deleted),
+        Verdict::Refused(refusal) => Some(End::Refused(refusal)),
+        // A queued deletion carries no key.
+        Verdict::Recorded(_) | Verdict::Undecided => None,
+    })
+}
