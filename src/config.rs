@@ -1,4 +1,4 @@
-//! Settings, from the environment and an optional file. `config/settings.toml` describes each of them and has its default.
+//! Settings, from the environment and an optional file. `config/settings.toml` describes each, and is the source of the defaults.
 
 mod connection;
 mod database;
@@ -29,7 +29,7 @@ pub use self::origins::AllowedOrigins;
 pub use self::queue::Queue;
 pub use self::requester::{Header, Requester, RequesterSource};
 
-/// The settings with their defaults, for people and for [`Settings`].
+/// Every setting with its default. `settings` prints it, and [`Settings`] reads the defaults from it.
 pub const SETTINGS_FILE: &str = include_str!("config/settings.toml");
 
 const PREFIX: &str = "CUSTOMER_DELETION";
@@ -87,7 +87,7 @@ pub enum LogFormat {
     Text,
 }
 
-/// A setting that stops the start. Its text names the environment variable.
+/// A missing or invalid setting. It stops the start, and its message names the environment variable.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{setting}: {problem}")]
 pub struct SettingsError {
@@ -96,7 +96,7 @@ pub struct SettingsError {
 }
 
 impl SettingsError {
-    /// About a setting by its path, like `http.port`.
+    /// `path` is like `http.port`.
     pub fn new(path: &str, problem: impl Into<String>) -> SettingsError {
         SettingsError { setting: variable(path), problem: problem.into() }
     }

@@ -1,14 +1,14 @@
-//! The judgement of a deletion that did not go through: which documented rule says no.
+//! Decides which documented rule refuses a deletion that deleted nothing.
 
 use uuid::Uuid;
 
 use crate::error::Code;
 use crate::resource::Resource;
 
-/// The facts that decide about a deletion, as one snapshot of the database shows them.
+/// The facts that decide about a deletion, read in one snapshot of the database.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// Steps from the customer up to the requester; none when the customer is unknown, deleted, or outside the
+    /// Steps from the customer up to the requester. `None` if the customer is unknown, deleted, or outside the
     /// requester's tree.
     pub depth: Option<i32>,
     /// The ids that no live row has.
@@ -19,18 +19,18 @@ pub struct Findings {
     pub in_use_ids: Vec<Uuid>,
 }
 
-/// The ids of a refusal that are recorded, and shown.
+/// The largest number of ids that a refusal records and shows.
 const MAX_FAILED_IDS: usize = 1000;
 
-/// A documented rule that says no, and the first ids it says no to. A rule about the customer names no id.
+/// The code of the rule that refuses, and the first ids that it refuses. A rule about the customer names no id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: Code,
     pub failed_ids: Vec<Uuid>,
 }
 
-/// Judges in the order of the documents: the customer, unknown ids, ids that are not eligible, ids that are in use. None means that
-/// no rule stands in the way.
+/// Checks in the order of the documents: the customer, unknown ids, ids that are not eligible, ids that are in use. Returns
+/// `None` if no rule refuses.
 pub fn judge(resource: Resource, findings: Findings) -> Option<Refusal> {
     let rules = resource.rules();
     let refusal = |code, mut failed_ids: Vec<Uuid>| {

@@ -1,4 +1,4 @@
-//! The documented codes, and why a call fails.
+//! The documented codes, and the reasons for which a call fails.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use crate::closed_set::closed_set;
 
 closed_set! {
-    /// The code of an answer. Numbered codes are the platform's documents'; the words are this service's own.
+    /// The code of an answer. Numbered codes come from the platform's documents. The words are this service's own.
     #[allow(non_camel_case_types, reason = "the documented code is the identifier, so that a search finds every use")]
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Code {
@@ -37,7 +37,7 @@ closed_set! {
 }
 
 impl Code {
-    /// Name, message and HTTP status. Where the documents have a message, it is theirs to the letter.
+    /// Name, message and HTTP status. The message of a numbered code is that of the documents, to the letter.
     const fn row(self) -> (&'static str, &'static str, StatusCode) {
         use StatusCode as S;
         match self {
@@ -113,14 +113,14 @@ impl FromStr for Code {
 /// The message of a code that only a newer build knows.
 pub const UNKNOWN_CODE: &str = "A newer version of the service refused the call.";
 
-/// Why a call fails, by what its caller can do about it.
+/// The reasons for which a call fails. Each begins with what its caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Mend the call: its shape is wrong. The message is the answer's, and names what is wrong.
+    /// Correct the call: it is malformed. The message goes into the answer.
     #[error("{1}")]
     Malformed(Code, String),
 
-    /// Log in. The reason is for the log; the answer does not tell it.
+    /// Authenticate. The reason goes into the log, never into the answer.
     #[error("not authenticated: {0}")]
     Unauthenticated(Cow<'static, str>),
 
@@ -128,16 +128,16 @@ pub enum Error {
     #[error("refused: {}", .0.name())]
     Refused(Code),
 
-    /// Accept it: a rule that only a newer build knows said no. It recorded this code, and the call is answered again.
+    /// Accept it: a newer build recorded this refusal, whose code this build does not know. The call is a replay.
     #[error("refused: {0}")]
     RefusedByNewerBuild(String),
 
     /// Try again after this long: the requester calls more often than it may.
-    #[error("more calls than the requester may send; the next may come in {0:?}")]
+    #[error("the requester exceeds its rate; it may send the next call in {0:?}")]
     TooManyRequests(Duration),
 
-    /// Try again after this long, or wait for the outcome: as many accepted operations of the requester wait as may.
-    #[error("as many accepted operations of the requester wait as may")]
+    /// Try again after this long, or without `respond-async`: the requester has too many operations waiting.
+    #[error("the requester has QUEUE__MAX_WAITING operations waiting")]
     TooManyWaiting(Duration),
 
     /// Try again: the database is away, slow, or out of connections.

@@ -1,4 +1,4 @@
-//! A deletion call, and what is recorded of it.
+//! A deletion call, and its record: the operation.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::closed_set::closed_set;
 use crate::error::Code;
 use crate::resource::Resource;
 
-/// A well-formed call: what is to be deleted, for whom.
+/// A well-formed call, ready to be tried or queued.
 #[derive(Clone, Debug)]
 pub struct Deletion {
     /// The operation's id, which is the `requestId` of the answer.
@@ -29,7 +29,7 @@ pub struct Deletion {
 pub struct TargetIds(Vec<Uuid>);
 
 impl TargetIds {
-    /// Takes an id that is listed twice once. None where there is no id.
+    /// Removes duplicates. Returns `None` if `ids` is empty.
     pub fn new(mut ids: Vec<Uuid>) -> Option<TargetIds> {
         ids.sort_unstable();
         ids.dedup();
@@ -44,7 +44,7 @@ impl TargetIds {
         &self.0
     }
 
-    /// How many there are; never none.
+    /// At least 1.
     pub fn count(&self) -> usize {
         self.0.len()
     }
@@ -79,7 +79,7 @@ impl IdempotencyKey {
 }
 
 closed_set! {
-    /// How an operation stands.
+    /// Only `Open` can still change.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Status {
         /// In progress.
@@ -155,7 +155,7 @@ pub struct Operation {
     pub completed_at: Option<OffsetDateTime>,
 }
 
-/// A recorded call with what can be long.
+/// An operation with its `failed_ids`, which a list of operations leaves out.
 #[derive(Clone, Debug)]
 pub struct Details {
     pub operation: Operation,
@@ -163,40 +163,40 @@ pub struct Details {
     pub failed_ids: Vec<Uuid>,
 }
 
-/// Which of a requester's operations are listed, newest first.
+/// A page of a requester's operations, newest first.
 #[derive(Clone, Copy, Debug)]
 pub struct Listing {
     pub requester_id: Uuid,
-    /// None for every status.
+    /// `None` lists every status.
     pub status: Option<Status>,
-    /// None for every resource.
+    /// `None` lists every resource.
     pub resource: Option<Resource>,
-    /// How many newer ones are left out.
+    /// The number of newer operations to skip.
     pub offset: u32,
     pub size: u32,
 }
 
 impl Listing {
-    /// How far back it goes: older operations are neither listed nor counted.
+    /// The number of newest operations that are listed and counted. Older ones are not.
     pub const FARTHEST: u32 = 10_000;
 }
 
-/// A part of a list of operations.
+/// One page, and the length of the whole list.
 #[derive(Clone, Debug)]
 pub struct Listed {
     pub operations: Vec<Operation>,
-    /// How many there are in all; at most [`Listing::FARTHEST`].
+    /// At most [`Listing::FARTHEST`].
     pub total: u32,
 }
 
 /// How a deletion call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The operation that the answer speaks of: the call's own, or the one it repeats.
+    /// The call's own operation, or that of the earlier call if this is a replay.
     pub operation_id: Uuid,
-    /// The rule that said no; none where everything is deleted.
+    /// The code of the refusal. `None` if every row is deleted.
     pub refusal: Option<Stored<Code>>,
-    /// Whether an earlier call under the same idempotency key is answered again.
+    /// Whether this is the recorded answer to an earlier call under the same idempotency key.
     pub replayed: bool,
 }
 

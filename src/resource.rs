@@ -17,7 +17,7 @@ closed_set! {
     }
 }
 
-/// Where the customer of the URL must stand, seen from the requester.
+/// The depth that the customer in the URL must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Depth 0: the requester itself.
@@ -52,7 +52,7 @@ pub struct Rules {
     pub takes_list: bool,
     /// Whether `restore` can take a deletion back.
     pub can_be_restored: bool,
-    /// The rows that refer to the resource and forbid its deletion, if there are such.
+    /// The rows that refer to the resource and forbid its deletion. `None` if no table has such rows.
     pub reference: Option<Reference>,
 }
 
@@ -66,9 +66,9 @@ pub struct Reference {
     pub in_use: Code,
     /// The foreign key, which fails if a live row was inserted while the deletion ran.
     pub constraint: &'static str,
-    /// Tells in the result of a purge which rows stay.
+    /// For the result of a purge: the rows that stay, and why.
     pub left: &'static str,
-    /// Tells how the rows that stay can be erased.
+    /// For the result of a purge: how to erase the rows that stay.
     pub remedy: &'static str,
 }
 
@@ -141,7 +141,7 @@ impl Resource {
     }
 }
 
-/// The word is not that of a resource.
+/// No resource has this word.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a resource")]
 pub struct UnknownResource(String);

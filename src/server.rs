@@ -1,4 +1,4 @@
-//! Listens on the two ports, and drains before it stops.
+//! Runs the two listeners. Before they stop, calls and operations in flight may end.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -18,7 +18,7 @@ use crate::queue::{Consumer, Workers};
 use crate::repository::{RETRIED, Repository};
 use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
 
-/// For the head of a request to arrive.
+/// The longest time in which the head of a request may arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the two ports. Port 0 binds a free one, which [`Server::address`] tells.
+    /// Binds the two ports. Port 0 binds a free one; [`Server::address`] returns it.
     pub fn bind(settings: Settings) -> Result<Server, StartError> {
         let database = settings.database.connect_options()?;
         let (source, allowed_hosts) = (settings.requester.source()?, settings.http.allowed_hosts()?);
@@ -107,7 +107,7 @@ impl Server {
         let workers = Workers::start(self.settings.queue.workers, consumer);
 
         stop.await;
-        tracing::info!(drain_seconds, "shutting down: calls in flight may end");
+        tracing::info!(drain_seconds, "shutting down: waiting for calls in flight");
         health.start_draining();
         // Operations and calls drain side by side, each within `drain_seconds`.
         let operations = tokio::spawn(workers.end(Duration::from_secs(drain_seconds)));
@@ -172,7 +172,7 @@ impl Upkeep {
         }
     }
 
-    /// The backlog is that of all replicas. During an outage the metric keeps its last value.
+    /// Counts the operations of all replicas. During an outage the metric keeps its last value.
     async fn measure_backlog(&self) {
         if let Ok(backlog) = self.repository.backlog().await {
             metrics::backlog(backlog.operations, backlog.oldest_seconds);

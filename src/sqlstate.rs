@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The wait for a lock was too long, or was a deadlock: another session holds what a statement needs.
+/// A lock timeout and a deadlock: another session holds a lock that the statement needs.
 pub const LOCKED: [&str; 2] = ["55P03", "40P01"];
 
 /// Returns `None` if PostgreSQL did not answer, for example because the connection broke.

@@ -1,4 +1,4 @@
-//! The ranges of the numbers, and the rules between settings.
+//! The ranges of numeric settings, and the rules between settings.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl Settings {
         Ok(())
     }
 
-    /// All the waits of a call after its head, one after the other.
+    /// The sum of all waits of a call after its head.
     fn longest_call(&self) -> Duration {
         let wait_for_key = if self.requester.is_jwt() { WAIT_FOR_KEY } else { Duration::ZERO };
         wait_for_key + self.http.body_timeout + self.database.deadline

@@ -57,7 +57,7 @@ impl Jwt {
         let [file, url, secret, issuer] = ["jwks_file", "jwks_url", "hmac_secret_file", "issuer"]
             .map(|name| variable(&format!("requester.jwt.{name}")));
         let Some(name) = &self.issuer else {
-            let problem = format!("is not set; it, {url}, {secret} or {issuer} must tell how tokens are verified");
+            let problem = format!("is not set; to verify tokens, set it, {url}, {secret} or {issuer}");
             return Err(SettingsError { setting: file, problem });
         };
         let refuse = |problem: &str| {

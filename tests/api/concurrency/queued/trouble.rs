@@ -243,7 +243,7 @@ async fn sigterm_lets_an_operation_end() {
     let mut process = Process::serve_patiently(&service.database.url);
     until_somebody_waits_for_a_lock(&service).await;
     process.send_sigterm();
-    until_logged(&process, |line| line["message"] == "shutting down: calls in flight may end").await;
+    until_logged(&process, |line| line["message"] == "shutting down: waiting for calls in flight").await;
     // From that line to the end of the queue there is nothing to wait for but the processor.
     tokio::time::sleep(Duration::from_millis(200)).await;
     holder.rollback().await.unwrap();
