@@ -1,5 +1,4 @@
-//! More than one of it: replicas of the service, a pooler in front of PostgreSQL, statements that a sharded one can take.
+//! More than one of it: replicas of the service, and a pooler in front of PostgreSQL.
 
 mod pooler;
 mod replicas;
-mod sharding;
