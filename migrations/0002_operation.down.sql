@@ -1,4 +1,8 @@
-drop publication customer_deletion;
+do $$
+begin
+  execute format('drop publication %I', concat('customer_deletion', '_of_' || nullif(current_schema(), 'public')));
+end
+$$;
 drop table operation;
 drop function operation_is_valid(text, uuid[], text, integer, text, timestamptz);
 drop function operation_is_sent_whole();

@@ -119,12 +119,23 @@ create trigger operation_is_sent_whole
 -- and succeeds is an update, which PostgreSQL sends as an insert too, because its old row does not
 -- match the filter. Deletes are not sent: a purge says nothing about the customers' data that was
 -- not said before.
+--
+-- A publication belongs to the database and not to a schema. In another schema than public, the
+-- name of the schema is part of its name.
+do $do$
+declare
+  name text := concat('customer_deletion', '_of_' || nullif(current_schema(), 'public'));
+begin
+  execute replace($sql$
 create publication customer_deletion
   for table operation (id, requester_id, customer_id, resource, target_ids, status, created_at, completed_at)
   where (status = 'SUCCESS')
-  with (publish = 'insert, update');
+  with (publish = 'insert, update')
+$sql$, 'customer_deletion', quote_ident(name));
+  execute format('comment on publication %I is %L', name, 'The deletions that succeeded, in the order of their commits.');
+end
+$do$;
 
-comment on publication customer_deletion is 'The deletions that succeeded, in the order of their commits.';
 comment on function operation_is_valid(text, uuid[], text, integer, text, timestamptz) is 'The rules of an operation: its outcome, its rows and its columns agree.';
 comment on function operation_ends_once() is 'Refuses to rewrite the outcome of an operation.';
 comment on function operation_is_sent_whole() is 'Writes the ids of an operation anew when it succeeds, so that logical replication sends them.';

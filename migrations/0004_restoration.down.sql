@@ -1,4 +1,8 @@
-drop publication customer_deletion_restorations;
+do $$
+begin
+  execute format('drop publication %I', concat('customer_deletion_restorations', '_of_' || nullif(current_schema(), 'public')));
+end
+$$;
 drop function deleted_until_restored();
 drop function deleted_once();
 drop table restored_row;

@@ -198,10 +198,17 @@ comment on function deleted_until_restored() is 'Like deleted_once(), but lets a
 -- at the first one. A subscription to both gets them in the order of their commits, so that a
 -- deletion always comes before its restore. Deletes are not sent: a purge of the record undoes
 -- nothing.
+do $do$
+declare
+  name text := concat('customer_deletion_restorations', '_of_' || nullif(current_schema(), 'public'));
+begin
+  execute replace($sql$
 create publication customer_deletion_restorations
   for table restoration (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_at)
-  with (publish = 'insert');
-
-comment on publication customer_deletion_restorations is 'The deletions that were taken back, in the order of their commits.';
+  with (publish = 'insert')
+$sql$, 'customer_deletion_restorations', quote_ident(name));
+  execute format('comment on publication %I is %L', name, 'The deletions that were taken back, in the order of their commits.');
+end
+$do$;
 
 insert into schema_version (version, oldest_build) values (4, 12);

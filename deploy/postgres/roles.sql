@@ -36,7 +36,7 @@ begin
     from pg_class
     join pg_attribute on pg_attribute.attrelid = pg_class.oid
     where pg_class.oid = to_regclass('schema_version')
-      and pg_class.relnamespace = current_schema()::regnamespace
+      and pg_class.relnamespace = quote_ident(current_schema())::regnamespace
       and (pg_attribute.attname, pg_attribute.atttypid) in (
         ('version', 'bigint'::regtype), ('applied_at', 'timestamptz'::regtype), ('applied_by', 'text'::regtype)
       )
@@ -98,7 +98,11 @@ begin
   for publication in
     select pg_publication.pubname
     from pg_publication
-    where pg_publication.pubname in ('customer_deletion', 'customer_deletion_restorations')
+    -- As the migrations name them.
+    where pg_publication.pubname in (
+        concat('customer_deletion', '_of_' || nullif(current_schema(), 'public'))::name,
+        concat('customer_deletion_restorations', '_of_' || nullif(current_schema(), 'public'))::name
+      )
       and pg_publication.pubowner <> 'customer_deletion_owner'::regrole
   loop
     execute format('alter publication %I owner to customer_deletion_owner', publication);
@@ -138,7 +142,7 @@ begin
     select pg_proc.oid
     from unnest(array[
       'deleted_once()', 'deleted_until_restored()', 'customer_has_no_cycle()', 'operation_ends_once()',
-      'restoration_is_of_its_operation()', 'restoration_is_whole()',
+      'restoration_is_of_its_operation()', 'restoration_is_whole()', 'legal_hold_is_kept()', 'row_is_not_on_hold()',
       'operation_is_sent_whole()', 'operation_is_valid(text, uuid[], text, integer, text, timestamptz)'
     ]) as own (name)
     join pg_proc on pg_proc.oid = to_regprocedure(format('%I.%s', current_schema(), own.name))

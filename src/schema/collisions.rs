@@ -56,10 +56,17 @@ pub async fn has_history(connection: &mut PgConnection) -> Result<bool, SchemaEr
 
 const EXISTING: &str = "
     select current_schema()::text, created.kind || ' ' || created.name
-    from unnest($1::text[], $2::text[]) with ordinality as created (kind, name, position)
+    from (
+      select
+        listed.kind,
+        -- A publication belongs to the database. Outside of public, its name has that of the schema.
+        concat(listed.name, '_of_' || case when listed.kind = 'publication' then nullif(current_schema(), 'public') end) as name,
+        listed.position
+      from unnest($1::text[], $2::text[]) with ordinality as listed (kind, name, position)
+    ) as created
     where case created.kind
       when 'function' then to_regprocedure(format('%I.%s', current_schema(), created.name)) is not null
-      when 'publication' then exists (select from pg_publication where pubname = created.name)
+      when 'publication' then exists (select from pg_publication where pubname = created.name::name)
       else to_regclass(format('%I.%I', current_schema(), created.name)) is not null
         or to_regtype(format('%I.%I', current_schema(), created.name)) is not null
     end

@@ -168,6 +168,50 @@ async fn a_schema_of_its_own_keeps_the_service_apart() {
     assert_eq!(ready.status, 200, "{}", ready.text);
 }
 
+/// A publication belongs to the database, so each installation has names of its own for it.
+#[tokio::test]
+async fn two_schemas_of_one_database_have_an_installation_each() {
+    let database = TestDatabase::migrated().await;
+    sqlx::raw_sql("create schema \"Second\"").execute(&database.pool).await.unwrap();
+    let options: PgConnectOptions = database.url.parse().unwrap();
+    let second = options.options([("search_path", "\"Second\"")]);
+    let before = publications(&database).await;
+
+    assert_eq!(schema::migrate(&second).await.unwrap(), (0, schema::expected_version()));
+    crate::support::database::grant(&second).await;
+
+    let both = publications(&database).await;
+    let of_second = [
+        ("customer_deletion_of_Second", "\"Second\".operation"),
+        ("customer_deletion_restorations_of_Second", "\"Second\".restoration"),
+    ];
+    let of_second = of_second.map(|(name, table)| format!("{name} customer_deletion_owner {table}"));
+    assert_eq!(both, before.iter().cloned().chain(of_second).collect::<BTreeSet<_>>());
+    take_back(&mut PgConnection::connect_with(&second).await.unwrap(), 0).await;
+    assert_eq!(publications(&database).await, before);
+}
+
+/// Their names, owners and tables.
+async fn publications(database: &TestDatabase) -> BTreeSet<String> {
+    let sql = "
+        select concat_ws(' ', pubname, pubowner::regrole, prrelid::regclass)
+        from pg_publication
+        join pg_publication_rel on prpubid = pg_publication.oid";
+    sqlx::query_scalar(sql).fetch_all(&database.pool).await.unwrap().into_iter().collect()
+}
+
+#[tokio::test]
+async fn a_publication_that_stands_in_the_way_of_a_second_installation_is_named() {
+    let database = TestDatabase::migrated().await;
+    let theirs = "create schema second; create publication customer_deletion_of_second";
+    sqlx::raw_sql(theirs).execute(&database.pool).await.unwrap();
+    let options: PgConnectOptions = database.url.parse().unwrap();
+
+    let error = schema::migrate(&options.options([("search_path", "second")])).await.unwrap_err().to_string();
+
+    assert!(error.contains("would create: publication customer_deletion_of_second;"), "{error}");
+}
+
 #[tokio::test]
 async fn a_search_path_that_leads_elsewhere_is_named() {
     let database = TestDatabase::migrated().await;
