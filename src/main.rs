@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use customer_deletion::config::{SETTINGS_FILE, Settings};
+use customer_deletion::maintenance::MaintenanceError;
 use customer_deletion::schema::{MIGRATOR, Runner};
 use customer_deletion::server::Server;
 use customer_deletion::{demo, healthcheck, http, maintenance, repository, telemetry};
@@ -34,6 +35,14 @@ enum Command {
     Restore(maintenance::restore::Arguments),
     /// Erases rows that were deleted long ago, or everything of one customer. This cannot be undone.
     Purge(maintenance::purge::Arguments),
+    /// Puts a customer under legal hold: no purge erases its rows.
+    Hold(maintenance::hold::Place),
+    /// Releases a customer from a legal hold.
+    Release(maintenance::hold::Release),
+    /// Lists the legal holds.
+    Holds(maintenance::hold::List),
+    /// Lists and shows operations, and retries one that ended as an internal error.
+    Operations(maintenance::operations::Arguments),
     /// Proves that rows and operations agree, and that the schema's guards are in force. It changes nothing.
     Verify(maintenance::verify::Arguments),
     /// Checks whether the running service is ready. Exits with 0 if it is, else with 1.
@@ -51,8 +60,12 @@ async fn main() -> ExitCode {
         Command::Serve => serve().await,
         Command::Migrate => migrate().await,
         Command::Demo(arguments) => demo(arguments).await,
-        Command::Restore(arguments) => restore(arguments).await,
+        Command::Restore(arguments) => done(maintenance::restore::run(arguments).await),
         Command::Purge(arguments) => purge(arguments).await,
+        Command::Hold(arguments) => done(maintenance::hold::place(arguments).await),
+        Command::Release(arguments) => done(maintenance::hold::release(arguments).await),
+        Command::Holds(arguments) => done(maintenance::hold::holds(arguments).await),
+        Command::Operations(arguments) => done(maintenance::operations::run(arguments).await),
         Command::Verify(arguments) => verify(arguments).await,
         Command::Healthcheck => check_health(),
         Command::Settings => print_settings(),
@@ -92,8 +105,8 @@ async fn migrate() -> Result<(), AnyError> {
     Ok(())
 }
 
-async fn restore(arguments: maintenance::restore::Arguments) -> Result<(), AnyError> {
-    Ok(maintenance::restore::run(arguments).await?)
+fn done(result: Result<(), MaintenanceError>) -> Result<(), AnyError> {
+    Ok(result?)
 }
 
 async fn purge(arguments: maintenance::purge::Arguments) -> Result<(), AnyError> {

@@ -17,7 +17,7 @@
 --
 --   customer_deletion_owner        owns the schema, and migrates it
 --   customer_deletion_service      is the running service: it deletes
---   customer_deletion_maintenance  runs restore and purge
+--   customer_deletion_maintenance  runs restore, purge, verify and operations, and places legal holds
 --   customer_deletion_support      sees who deleted what, and no personal data
 --
 -- Other services that write here, and other readers, have roles of their own.
@@ -123,7 +123,7 @@ begin
     from unnest(array[
       'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan',
       'external_params', 'zone', 'product', 'product_allocation', 'operation', 'operation_queue', 'restoration', 'restored_row',
-      'purge', 'erasure',
+      'purge', 'erasure', 'legal_hold',
       'live_customer', 'live_contact', 'live_address', 'live_subscriber', 'live_sell_plan', 'live_external_params',
       'live_zone', 'live_product', 'live_product_allocation', 'deletion_history'
     ]) as own (name)
@@ -235,10 +235,19 @@ grant insert (id, kind, rows_before, operations_before, subject_ids) on purge to
 grant update (erased, ended_at) on purge to customer_deletion_maintenance;
 grant insert (operation_id, purge_id, erased_rows), update (erased_rows), delete on erasure to customer_deletion_maintenance;
 
+-- `hold` and `release`: who did it, and when, is the database's to say. A hold is never deleted.
+grant select, insert (id, customer_id, reason), update (released_at) on legal_hold to customer_deletion_maintenance;
+
+-- `operations` shows calls without their keys, and puts a call into the queue once more. It can insert open ones only:
+-- others have columns that it must not insert.
+grant select (error_code, failed_ids, completed_at) on operation to customer_deletion_maintenance;
+grant insert (id, requester_id, customer_id, resource, target_ids, status, idempotency_key) on operation
+  to customer_deletion_maintenance;
+grant select, insert (operation_id, requester_id, customer_id, turn) on operation_queue to customer_deletion_maintenance;
+
 -- `verify` reads what has to agree with the rest.
 grant select (customer_live) on product_allocation to customer_deletion_maintenance;
 grant select (id, requester_id, customer_id, resource, restored_ids) on restoration to customer_deletion_maintenance;
-grant select (operation_id, requester_id, customer_id) on operation_queue to customer_deletion_maintenance;
 
 -- Support: the history, the calls without their keys, the queue, the restorations, and the names of the customers.
 grant select on deletion_history to customer_deletion_support;

@@ -1,10 +1,16 @@
-//! The DBA's commands: `restore` undoes a deletion, `purge` erases old rows for good.
+//! The DBA's commands: `restore` undoes a deletion, `purge` erases old rows for good, `hold` keeps a customer's rows from it.
 
+pub mod hold;
+pub mod operations;
 pub mod purge;
 pub mod restore;
 mod session;
 pub mod verify;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use self::purge::ledger::LedgerError;
 use crate::config::SettingsError;
 use crate::schema::{Misfit, TooOld};
 
@@ -25,6 +31,8 @@ pub enum MaintenanceError {
     /// Rows are left that should have been erased.
     #[error("{0}")]
     Incomplete(String),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     #[error("stopped; erased rows stay erased, and the same command continues from there")]
     Stopped,
     #[error("stopped; nothing is changed")]
@@ -32,4 +40,8 @@ pub enum MaintenanceError {
     /// Rows, operations or the schema disagree. The findings are on standard output.
     #[error("rows and operations disagree: {0} in all")]
     Disagreement(u64),
+}
+
+fn written(time: OffsetDateTime) -> String {
+    time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
+pub(crate) use self::statements::{Enqueued, accept as enqueue};
 pub use self::worker::Workers;
 
 use self::run::Limits;

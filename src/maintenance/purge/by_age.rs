@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sqlx::Connection;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::eraser::Eraser;
 use super::record::Request;
-use super::statements::{self, Due, Operation};
+use super::rows::Rows;
+use super::statements::{self, Due, Erasable, Operation};
 use crate::maintenance::MaintenanceError;
 use crate::operation::{Status, Stored};
 use crate::resource::Resource;
@@ -86,14 +86,32 @@ async fn erase_page(eraser: &mut Eraser, page: &[Operation], ages: Ages) -> Resu
     if ages.recorded_only || !eraser.dry_run {
         for resource in Resource::ALL {
             let ids = rows_of(page, resource);
-            eraser.erase(resource, &ids, Due { before: ages.rows, customer: None }).await?;
+            eraser.erase(Rows::Of(resource, Due::before(ages.rows)), &ids).await?;
         }
     }
     let of_newer_builds = page.iter().filter(|operation| is_of_newer_build(operation));
     eraser.tally.of_newer_builds +=
         of_newer_builds.filter(|operation| operation.created_at < ages.operations).count() as u64;
     let old = page.iter().filter(|operation| is_old(operation, ages)).map(|operation| operation.id);
-    eraser.erase_operations(&old.collect::<Vec<Uuid>>(), ages.operations, ages.rows).await
+    erase_operations(eraser, &old.collect::<Vec<Uuid>>(), ages).await
+}
+
+/// Erases the operations that explain no row that is kept.
+async fn erase_operations(eraser: &mut Eraser, ids: &[Uuid], ages: Ages) -> Result<(), MaintenanceError> {
+    // In a dry run, the rows still exist that a real run would have erased by now.
+    let kept_from = eraser.dry_run.then_some(ages.rows);
+    for ids in ids.chunks(eraser.pace.batch_size) {
+        let erasable = statements::erasable_operations(&mut eraser.session, ids, ages.operations, kept_from).await?;
+        erase_records(eraser, Rows::Operations { before: ages.operations }, &erasable).await?;
+    }
+    Ok(())
+}
+
+async fn erase_records(eraser: &mut Eraser, rows: Rows, records: &[Erasable]) -> Result<(), MaintenanceError> {
+    let holders: Vec<Uuid> = records.iter().filter_map(|record| record.holder).collect();
+    eraser.tally.add_on_hold(&holders);
+    let free = records.iter().filter(|record| record.holder.is_none());
+    eraser.erase(rows, &free.map(|record| record.id).collect::<Vec<Uuid>>()).await
 }
 
 fn is_old(operation: &Operation, ages: Ages) -> bool {
@@ -127,7 +145,7 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, ages: Ages) -
         let end = first + BLOCKS;
         let ids = statements::expired(&mut eraser.session, resource, first, end, ages.rows).await?;
         eraser.rest(began.elapsed()).await?;
-        eraser.erase(resource, &ids, Due { before: ages.rows, customer: None }).await?;
+        eraser.erase(Rows::Of(resource, Due::before(ages.rows)), &ids).await?;
         first = end;
         eraser.progress.at(first as f64 / blocks as f64, eraser.tally.total());
     }
@@ -136,18 +154,8 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, ages: Ages) -
 }
 
 async fn erase_restorations(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
-    let erased = match &eraser.record {
-        None => statements::count_restorations(&mut eraser.session, ages.deletions()).await?.unsigned_abs(),
-        Some(record) => {
-            let mut tx = eraser.session.begin().await?;
-            let erased = statements::erase_restorations(&mut tx, ages.deletions()).await?;
-            record.count(&mut tx, "restoration", erased as i64).await?;
-            tx.commit().await?;
-            erased
-        }
-    };
-    eraser.tally.add("restoration", erased);
-    Ok(())
+    let old = statements::old_restorations(&mut eraser.session, ages.deletions()).await?;
+    erase_records(eraser, Rows::Restorations, &old).await
 }
 
 /// An id after those of all operations that were made before the time. Ids are UUIDs of version 7, which begin with the

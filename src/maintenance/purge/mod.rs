@@ -3,14 +3,19 @@
 pub(in crate::maintenance) mod age;
 mod by_age;
 mod eraser;
+mod kind;
+pub mod ledger;
 mod of_customer;
 mod of_rows;
 mod progress;
 mod record;
 mod refusals;
+mod replay;
+mod rows;
 mod statements;
 mod tally;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ArgGroup;
@@ -20,6 +25,7 @@ use uuid::Uuid;
 use self::age::Age;
 use self::by_age::Ages;
 use self::eraser::{Eraser, Pace};
+use self::ledger::Ledger;
 use self::progress::Progress;
 use self::refusals::Refusals;
 use self::tally::Tally;
@@ -31,7 +37,8 @@ use crate::resource::Resource;
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The options that name what is to be erased, whatever its age.
-const NOT_BY_AGE: [&str; 7] = ["customer", "operation", "contact", "address", "external_params", "zone", "product"];
+const NOT_BY_AGE: [&str; 8] =
+    ["customer", "operation", "contact", "address", "external_params", "zone", "product", "replay"];
 
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("what").required(true))]
@@ -78,6 +85,14 @@ pub struct Arguments {
     #[arg(long, value_name = "ID", group = "what")]
     product: Vec<Uuid>,
 
+    /// Erases again what this ledger says that earlier purges erased, after a restore from backup.
+    #[arg(long, value_name = "FILE", group = "what")]
+    replay: Option<PathBuf>,
+
+    /// Appends the ids of everything that is erased to this file, before it is erased. It is created if it is missing.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    ledger: Option<PathBuf>,
+
     /// Erases nothing. Counts the rows that would be erased if nobody locked a row, with the same exit status.
     #[arg(long)]
     dry_run: bool,
@@ -97,8 +112,10 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
     if !statements::take_purge_lock(&mut session).await? {
         return Err(MaintenanceError::Refused("another purge is running in this database".to_owned()));
     }
+    let ledger = arguments.ledger.as_deref().map(Ledger::open).transpose()?;
     let mut eraser = Eraser {
         session,
+        ledger,
         pace: Pace { batch_size: arguments.batch_size.into(), pause: Duration::from_millis(arguments.pause) },
         stop: CancellationToken::new(),
         dry_run: arguments.dry_run,
@@ -131,6 +148,9 @@ async fn erase(eraser: &mut Eraser, arguments: &Arguments) -> Result<(), Mainten
     }
     if let Some(operation) = arguments.operation {
         return of_rows::erase_of_operation(eraser, operation).await;
+    }
+    if let Some(ledger) = &arguments.replay {
+        return replay::replay(eraser, ledger).await;
     }
     match Resource::ALL.into_iter().find(|resource| !arguments.ids(*resource).is_empty()) {
         Some(resource) => of_rows::erase(eraser, resource, arguments.ids(resource)).await,

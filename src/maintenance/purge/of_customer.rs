@@ -5,9 +5,11 @@ use time::macros::datetime;
 use uuid::Uuid;
 
 use super::eraser::Eraser;
+use super::kind::Belonging;
 use super::record::Request;
-use super::statements::{self, Belonging, Due};
-use crate::maintenance::MaintenanceError;
+use super::rows::Rows;
+use super::statements::{self, Due, Owner};
+use crate::maintenance::{MaintenanceError, hold};
 use crate::resource::Resource;
 
 /// Later than any deletion.
@@ -18,11 +20,14 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
     let Some(customer) = statements::find_customer(&mut eraser.session, id).await? else {
         return Err(MaintenanceError::Refused(format!("no customer has the id {id}; nothing of it is left to erase")));
     };
+    if let Some(hold) = hold::list(&mut eraser.session, Some(id), false).await?.first() {
+        return Err(MaintenanceError::Refused(format!("nothing is erased: {hold}")));
+    }
     eraser.begin(Request { kind: "customer", subject_ids: vec![id], ..Request::default() }).await?;
-    let due = Due { before: EVER, customer: (!customer.live).then_some(id) };
+    let due = Due { customer: (!customer.live).then_some(id), ..Due::before(EVER) };
     for resource in Resource::ALL {
         let ids = statements::of_customer(&mut eraser.session, resource, id, !customer.live).await?;
-        eraser.erase(resource, &ids, due).await?;
+        eraser.erase(Rows::Of(resource, due), &ids).await?;
     }
     if customer.live {
         return require_all(eraser, 0);
@@ -32,6 +37,12 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
 
 /// Rows that are left are an error, because the person who asked for the erasure relies on it. The error says what to do.
 pub fn require_all(eraser: &Eraser, below: i64) -> Result<(), MaintenanceError> {
+    let reasons = reasons(eraser, below);
+    if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
+}
+
+/// The reasons for which rows are left.
+pub fn reasons(eraser: &Eraser, below: i64) -> Vec<String> {
     let tally = &eraser.tally;
     let held = match tally.held {
         0 => None,
@@ -44,18 +55,18 @@ pub fn require_all(eraser: &Eraser, below: i64) -> Result<(), MaintenanceError> 
         1 => Some("the customer's own row stays, because 1 customer is below it".to_owned()),
         rows => Some(format!("the customer's own row stays, because {rows} customers are below it")),
     };
-    let refused = eraser.refusals.written();
-    let reasons: Vec<String> = held.into_iter().chain(in_use).chain(own_row).chain(refused).collect();
-    if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
+    let kept = tally.on_hold().into_iter().chain(eraser.refusals.written());
+    held.into_iter().chain(in_use).chain(own_row).chain(kept).collect()
 }
 
 async fn erase_the_rest(eraser: &mut Eraser, id: Uuid, below: i64) -> Result<(), MaintenanceError> {
     // The summary has a line for each, whatever is erased.
     Belonging::ALL.map(Belonging::word).into_iter().chain(["customer"]).for_each(|word| eraser.tally.add(word, 0));
     for kind in Belonging::ALL {
-        eraser.erase_belongings(kind, id).await?;
+        let ids = statements::belongings(&mut eraser.session, kind, id).await?;
+        eraser.erase(Rows::Beside(kind, Owner { customer: Some(id), live_too: false }), &ids).await?;
     }
     require_all(eraser, below)?;
-    eraser.erase_customer(id).await?;
+    eraser.erase(Rows::Customer { live_too: false }, &[id]).await?;
     require_all(eraser, below)
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 use super::eraser::Eraser;
 use super::of_customer::{EVER, require_all};
 use super::record::Request;
+use super::rows::Rows;
 use super::statements::{self, Due};
 use crate::maintenance::MaintenanceError;
 use crate::resource::Resource;
@@ -17,7 +18,7 @@ pub async fn erase(eraser: &mut Eraser, resource: Resource, ids: &[Uuid]) -> Res
         return Err(refusal(eraser, resource, &others).await?);
     }
     let request = Request { kind: resource.word(), subject_ids: ids.to_vec(), ..Request::default() };
-    erase_deleted(eraser, resource, &deleted, request).await
+    erase_deleted(eraser, resource, &deleted, None, request).await
 }
 
 /// Erases the rows that an operation deleted. The operation itself is kept for its own age.
@@ -31,17 +32,19 @@ pub async fn erase_of_operation(eraser: &mut Eraser, id: Uuid) -> Result<(), Mai
         return Err(MaintenanceError::Refused(problem));
     }
     let request = Request { kind: "operation", subject_ids: vec![id], ..Request::default() };
-    erase_deleted(eraser, resource, &ids, request).await
+    erase_deleted(eraser, resource, &ids, Some(id), request).await
 }
 
 async fn erase_deleted(
     eraser: &mut Eraser,
     resource: Resource,
     ids: &[Uuid],
+    operation: Option<Uuid>,
     request: Request,
 ) -> Result<(), MaintenanceError> {
     eraser.begin(request).await?;
-    eraser.erase(resource, ids, Due { before: EVER, customer: None }).await?;
+    let due = Due { operation, ..Due::before(EVER) };
+    eraser.erase(Rows::Of(resource, due), ids).await?;
     require_all(eraser, 0)
 }
 

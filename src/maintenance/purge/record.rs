@@ -4,8 +4,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::kind::Kind;
 use super::statements::Batch;
-use crate::resource::Resource;
 
 /// The request that a purge fulfils.
 #[derive(Debug, Default)]
@@ -15,14 +15,6 @@ pub struct Request {
     pub rows_before: Option<OffsetDateTime>,
     pub operations_before: Option<OffsetDateTime>,
     pub subject_ids: Vec<Uuid>,
-}
-
-/// Rows of one kind that a batch erased.
-pub struct Erased<'a> {
-    pub word: &'static str,
-    pub ids: &'a [Uuid],
-    /// For each row that an operation had deleted, that operation.
-    pub operations: &'a [Uuid],
 }
 
 /// The record of the purge that runs.
@@ -46,27 +38,23 @@ impl Record {
         Ok(Record { id })
     }
 
-    /// Records a batch of a resource, in the transaction that erases it.
-    pub async fn add_batch(&self, tx: &mut PgConnection, resource: Resource, batch: &Batch) -> Result<(), sqlx::Error> {
-        let (ids, operations) = (&batch.erased, &batch.operations);
-        self.add(tx, &Erased { word: resource.word(), ids, operations }).await?;
-        match resource.rules().reference {
-            Some(reference) => self.count(tx, reference.word, batch.references).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Records rows of one kind, in the transaction that erases them.
-    pub async fn add(&self, tx: &mut PgConnection, erased: &Erased<'_>) -> Result<(), sqlx::Error> {
-        if !erased.operations.is_empty() {
-            sqlx::query_file!("src/maintenance/sql/record_erasures.sql", self.id, erased.operations)
+    /// Records a batch, in the transaction that erases it.
+    pub async fn add(&self, tx: &mut PgConnection, kind: Kind, batch: &Batch) -> Result<(), sqlx::Error> {
+        if !batch.operations.is_empty() {
+            sqlx::query_file!("src/maintenance/sql/record_erasures.sql", self.id, &batch.operations)
                 .execute(&mut *tx)
                 .await?;
         }
-        self.count(tx, erased.word, erased.ids.len() as i64).await
+        self.count(tx, kind.word(), batch.erased.len() as i64).await?;
+        if let Kind::Of(resource) = kind
+            && let Some(reference) = resource.rules().reference
+        {
+            self.count(tx, reference.word, batch.references).await?;
+        }
+        Ok(())
     }
 
-    pub async fn count(&self, tx: &mut PgConnection, word: &str, count: i64) -> Result<(), sqlx::Error> {
+    async fn count(&self, tx: &mut PgConnection, word: &str, count: i64) -> Result<(), sqlx::Error> {
         if count > 0 {
             sqlx::query_file!("src/maintenance/sql/count_erased.sql", self.id, word, count).execute(tx).await?;
         }

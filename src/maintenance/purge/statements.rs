@@ -6,13 +6,24 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::closed_set::closed_set;
+use super::kind::{Belonging, Kind};
 use crate::operation::{Status, Stored};
 use crate::resource::Resource;
+
+macro_rules! ids {
+    ($connection:expr, $file:literal $(, $parameter:expr)+) => {
+        sqlx::query_file_scalar!($file $(, $parameter)+).fetch_all($connection).await
+    };
+}
 
 /// Returns whether no other purge runs in this database. The lock ends with the session.
 pub async fn take_purge_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_file_scalar!("src/maintenance/sql/take_purge_lock.sql").fetch_one(connection).await
+}
+
+/// Keeps new holds waiting until the transaction ends.
+pub async fn share_hold_lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query_file!("src/maintenance/sql/share_hold_lock.sql").fetch_one(connection).await.map(|_| ())
 }
 
 pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::Error> {
@@ -56,29 +67,38 @@ pub async fn erasable_operations(
     ids: &[Uuid],
     before: OffsetDateTime,
     kept_from: Option<OffsetDateTime>,
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_file_scalar!("src/maintenance/sql/erasable_operations.sql", ids, before, kept_from)
+) -> Result<Vec<Erasable>, sqlx::Error> {
+    sqlx::query_file_as!(Erasable, "src/maintenance/sql/erasable_operations.sql", ids, before, kept_from)
         .fetch_all(connection)
         .await
 }
 
+/// A record that no row needs any more.
+pub struct Erasable {
+    pub id: Uuid,
+    /// The customer under legal hold that keeps it.
+    pub holder: Option<Uuid>,
+}
+
+/// Erases those that are older than `before`.
 pub async fn erase_operations(
     connection: &mut PgConnection,
     ids: &[Uuid],
     before: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
-    let erased =
-        sqlx::query_file_scalar!("src/maintenance/sql/erase_operations.sql", ids, before).fetch_one(connection);
-    Ok(erased.await?.unsigned_abs())
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids!(connection, "src/maintenance/sql/erase_operations.sql", ids, before)
 }
 
-pub async fn count_restorations(connection: &mut PgConnection, before: OffsetDateTime) -> Result<i64, sqlx::Error> {
-    sqlx::query_file_scalar!("src/maintenance/sql/count_restorations.sql", before).fetch_one(connection).await
+/// The records of restores that are older than `before`.
+pub async fn old_restorations(
+    connection: &mut PgConnection,
+    before: OffsetDateTime,
+) -> Result<Vec<Erasable>, sqlx::Error> {
+    sqlx::query_file_as!(Erasable, "src/maintenance/sql/old_restorations.sql", before).fetch_all(connection).await
 }
 
-pub async fn erase_restorations(connection: &mut PgConnection, before: OffsetDateTime) -> Result<u64, sqlx::Error> {
-    let erased = sqlx::query_file!("src/maintenance/sql/erase_restorations.sql", before).execute(connection);
-    Ok(erased.await?.rows_affected())
+pub async fn erase_restorations(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids!(connection, "src/maintenance/sql/erase_restorations.sql", ids)
 }
 
 pub async fn count_blocks(connection: &mut PgConnection, resource: Resource) -> Result<i64, sqlx::Error> {
@@ -90,12 +110,6 @@ pub async fn count_blocks(connection: &mut PgConnection, resource: Resource) -> 
         Resource::Product => "product",
     };
     sqlx::query_file_scalar!("src/maintenance/sql/count_blocks.sql", table).fetch_one(connection).await
-}
-
-macro_rules! ids {
-    ($connection:expr, $file:literal $(, $parameter:expr)+) => {
-        sqlx::query_file_scalar!($file $(, $parameter)+).fetch_all($connection).await
-    };
 }
 
 /// The rows in a range of blocks that were deleted before a time.
@@ -171,10 +185,20 @@ pub struct Due {
     pub before: OffsetDateTime,
     /// And every row of this customer, if it is deleted.
     pub customer: Option<Uuid>,
+    /// Of these, only rows that this operation deleted. A row may be restored and deleted again meanwhile.
+    pub operation: Option<Uuid>,
+    /// And live rows, which were erased before the database was restored.
+    pub live_too: bool,
+}
+
+impl Due {
+    pub fn before(time: OffsetDateTime) -> Due {
+        Due { before: time, customer: None, operation: None, live_too: false }
+    }
 }
 
 /// The result of a batch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Batch {
     /// The rows that were due.
     pub due: i64,
@@ -186,11 +210,15 @@ pub struct Batch {
     pub references: i64,
     /// The rows that are kept because they are in use.
     pub in_use: i64,
+    /// For each row that is kept because of a legal hold, the customer.
+    pub holders: Vec<Uuid>,
 }
 
 macro_rules! erase {
     ($file:literal, $connection:expr, $ids:expr, $due:expr, $only_count:expr) => {
-        sqlx::query_file_as!(Batch, $file, $ids, $due.before, $due.customer, $only_count).fetch_one($connection).await
+        sqlx::query_file_as!(Batch, $file, $ids, $due.before, $due.customer, $only_count, $due.operation, $due.live_too)
+            .fetch_one($connection)
+            .await
     };
 }
 
@@ -223,26 +251,6 @@ pub async fn find_customer(connection: &mut PgConnection, id: Uuid) -> Result<Op
     sqlx::query_file_as!(Customer, "src/maintenance/sql/find_customer.sql", id).fetch_optional(connection).await
 }
 
-closed_set! {
-    /// The rows that a customer has besides its resources. They are erased with it.
-    #[derive(Clone, Copy, Debug)]
-    pub enum Belonging {
-        Allocation,
-        Subscriber,
-        SellPlan,
-    }
-}
-
-impl Belonging {
-    pub fn word(self) -> &'static str {
-        match self {
-            Belonging::Allocation => "allocation",
-            Belonging::Subscriber => "subscriber",
-            Belonging::SellPlan => "sell-plan",
-        }
-    }
-}
-
 /// The ids of what the customer has.
 pub async fn belongings(
     connection: &mut PgConnection,
@@ -256,27 +264,59 @@ pub async fn belongings(
     }
 }
 
-/// Erases them, if the customer is deleted.
+/// The customers whose belongings may be erased.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// Only this one.
+    pub customer: Option<Uuid>,
+    /// Live ones too.
+    pub live_too: bool,
+}
+
 pub async fn erase_belongings(
     connection: &mut PgConnection,
     kind: Belonging,
-    customer_id: Uuid,
+    owner: Owner,
     ids: &[Uuid],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    macro_rules! erase {
-        ($file:literal) => {
-            sqlx::query_file_scalar!($file, customer_id, ids).fetch_all(connection).await
-        };
-    }
+    let Owner { customer, live_too } = owner;
     match kind {
-        Belonging::Allocation => erase!("src/maintenance/sql/erase_allocations_of_customer.sql"),
-        Belonging::Subscriber => erase!("src/maintenance/sql/erase_subscribers_of_customer.sql"),
-        Belonging::SellPlan => erase!("src/maintenance/sql/erase_sell_plans_of_customer.sql"),
+        Belonging::Allocation => {
+            ids!(connection, "src/maintenance/sql/erase_allocations_of_customer.sql", customer, ids, live_too)
+        }
+        Belonging::Subscriber => {
+            ids!(connection, "src/maintenance/sql/erase_subscribers_of_customer.sql", customer, ids, live_too)
+        }
+        Belonging::SellPlan => {
+            ids!(connection, "src/maintenance/sql/erase_sell_plans_of_customer.sql", customer, ids, live_too)
+        }
     }
 }
 
-/// Fails with SQLSTATE 23503 if a row still refers to the customer.
-pub async fn erase_customer(connection: &mut PgConnection, id: Uuid) -> Result<u64, sqlx::Error> {
-    let erased = sqlx::query_file!("src/maintenance/sql/erase_customer.sql", id).execute(connection);
-    Ok(erased.await?.rows_affected())
+/// Fails with SQLSTATE 23503 if a row still refers to a customer.
+pub async fn erase_customers(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    live_too: bool,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids!(connection, "src/maintenance/sql/erase_customers.sql", ids, live_too)
+}
+
+/// The id of the transaction.
+pub async fn transaction_id(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+    sqlx::query_file_scalar!("src/maintenance/sql/transaction_id.sql").fetch_one(connection).await
+}
+
+/// A row that exists.
+pub struct Present {
+    pub id: Uuid,
+    /// Whether it is live, or its customer is. False for a record.
+    pub live: bool,
+    /// The customer under legal hold that keeps it.
+    pub holder: Option<Uuid>,
+}
+
+/// Selects the rows that exist. An open operation is left out, because a worker ends it.
+pub async fn present(connection: &mut PgConnection, kind: Kind, ids: &[Uuid]) -> Result<Vec<Present>, sqlx::Error> {
+    sqlx::query_file_as!(Present, "src/maintenance/sql/present_rows.sql", kind.word(), ids).fetch_all(connection).await
 }

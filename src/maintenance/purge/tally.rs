@@ -1,5 +1,9 @@
 //! The rows that a purge has erased so far.
 
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
 use crate::resource::{Reference, Resource};
 
 /// The number of rows of each kind, in the order of the report.
@@ -12,6 +16,8 @@ pub struct Tally {
     pub of_newer_builds: u64,
     /// Rows that are kept because a live row refers to them.
     in_use: Vec<(Resource, u64)>,
+    /// By customer under legal hold, the rows and records that are kept for it.
+    on_hold: BTreeMap<Uuid, u64>,
 }
 
 impl Tally {
@@ -23,6 +29,7 @@ impl Tally {
             held: 0,
             of_newer_builds: 0,
             in_use: Resource::ALL.map(|resource| (resource, 0)).into(),
+            on_hold: BTreeMap::new(),
         }
     }
 
@@ -36,6 +43,18 @@ impl Tally {
     pub fn add_in_use(&mut self, resource: Resource, count: u64) {
         let so_far = self.in_use.iter_mut().filter(|(known, _)| *known == resource);
         so_far.for_each(|(_, so_far)| *so_far += count);
+    }
+
+    /// Counts a row for each customer.
+    pub fn add_on_hold(&mut self, holders: &[Uuid]) {
+        holders.iter().for_each(|holder| *self.on_hold.entry(*holder).or_default() += 1);
+    }
+
+    /// A headline and a line for each customer under legal hold, or `None` if nothing is kept for one.
+    pub fn on_hold(&self) -> Option<String> {
+        let rows: u64 = self.on_hold.values().sum();
+        let lines = self.on_hold.iter().map(|(customer, rows)| format!("\n  customer {customer}: {rows}"));
+        (rows > 0).then(|| format!("left, because of legal holds: {rows}{}", lines.collect::<String>()))
     }
 
     /// The references that keep rows, and how many rows each keeps.
@@ -59,6 +78,7 @@ impl Tally {
         let in_use = self.in_use().map(|(reference, rows)| (reference.left, rows));
         let left = left.into_iter().filter(|(_, rows)| *rows > 0).chain(in_use);
         let left = left.map(|(why, rows)| format!("\n{why}: {rows}"));
+        let left = left.chain(self.on_hold().map(|on_hold| format!("\n{on_hold}")));
         let unknown = only_counted.then(|| {
             "\nnot known before it is tried: rows that somebody holds, and rows that foreign keys or triggers of other \
              services keep"

@@ -6,13 +6,11 @@ mod statements;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use self::obstacles::{Obstacle, Surroundings};
 use self::statements::{DeletedRow, Deletion};
-use super::{MaintenanceError, session};
+use super::{MaintenanceError, session, written};
 use crate::operation::{Status, Stored};
 use crate::output::say;
 use crate::resource::Resource;
@@ -160,8 +158,4 @@ fn nothing_is_restored(problem: &str) -> MaintenanceError {
 fn count(deletion: &Deletion, resource: Resource) -> String {
     let ids = deletion.target_ids.len();
     format!("{ids} {} of customer {}", resource.word(), deletion.customer_id)
-}
-
-fn written(time: OffsetDateTime) -> String {
-    time.format(&Rfc3339).unwrap_or_else(|_| time.to_string())
 }

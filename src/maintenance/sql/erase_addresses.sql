@@ -1,7 +1,8 @@
--- erase_addresses: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows.
--- Locked rows are skipped.
+-- erase_addresses: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows. Rows of a
+-- customer under legal hold stay. Locked rows are skipped.
 --
 -- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
+-- $5 the operation that deleted them, or null  $6 whether to erase live rows too
 with
   gone as materialized (
     select customer.id
@@ -9,19 +10,29 @@ with
     where customer.id = $3
       and customer.deleted_at is not null
   ),
-  due as materialized (
-    select address.id
+  wanted as materialized (
+    select
+      address.id,
+      (
+        select legal_hold.customer_id
+        from legal_hold
+        where legal_hold.customer_id = address.customer_id
+          and legal_hold.released_at is null
+        limit 1
+      ) as holder
     from address
     where address.id = any($1)
-      and (address.deleted_at < $2 or address.customer_id = (select gone.id from gone))
+      and ($5::uuid is null or address.deleted_by = $5)
+      and (address.deleted_at < $2 or $6 or address.customer_id = (select gone.id from gone))
   ),
   -- A batch waits for no locked row.
   target as materialized (
     select address.id
     from address
     where not $4
-      and address.id = any(array(select due.id from due))
-      and (address.deleted_at < $2 or address.customer_id = (select gone.id from gone))
+      and address.id = any(array(select wanted.id from wanted where wanted.holder is null))
+      and ($5::uuid is null or address.deleted_by = $5)
+      and (address.deleted_at < $2 or $6 or address.customer_id = (select gone.id from gone))
     order by address.id
     for update skip locked
   ),
@@ -31,8 +42,9 @@ with
     returning address.id, address.deleted_by
   )
 select
-  (select count(*) from due) as "due!",
+  (select count(*) from wanted where wanted.holder is null) as "due!",
   array(select erased.id from erased) as "erased!",
   array(select erased.deleted_by from erased where erased.deleted_by is not null) as "operations!",
   0::bigint as "references!",
-  0::bigint as "in_use!"
+  0::bigint as "in_use!",
+  array(select wanted.holder from wanted where wanted.holder is not null) as "holders!"

@@ -1,7 +1,9 @@
--- erase_products: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows.
--- Locked rows are skipped. A product that a live customer has stays until it is detached.
+-- erase_products: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows. Rows of a
+-- customer under legal hold stay, and so do products that are or were allocated to one. Locked rows are skipped. A product that a
+-- live customer has stays until it is detached.
 --
 -- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
+-- $5 the operation that deleted them, or null  $6 whether to erase live rows too, with all their allocations
 with
   gone as materialized (
     select customer.id
@@ -10,22 +12,43 @@ with
       and customer.deleted_at is not null
   ),
   wanted as materialized (
-    select product.id
+    select
+      product.id,
+      coalesce(
+        (
+          select legal_hold.customer_id
+          from legal_hold
+          where legal_hold.customer_id = product.customer_id
+            and legal_hold.released_at is null
+          limit 1
+        ),
+        (
+          select legal_hold.customer_id
+          from product_allocation
+          join legal_hold on legal_hold.customer_id = product_allocation.customer_id
+          where product_allocation.product_id = product.id
+            and legal_hold.released_at is null
+          limit 1
+        )
+      ) as holder
     from product
     where product.id = any($1)
-      and (product.deleted_at < $2 or product.customer_id = (select gone.id from gone))
+      and ($5::uuid is null or product.deleted_by = $5)
+      and (product.deleted_at < $2 or $6 or product.customer_id = (select gone.id from gone))
   ),
   -- Only a live product of a deleted customer can be in use.
   in_use as materialized (
     select distinct product_allocation.product_id as id
     from product_allocation
-    where product_allocation.product_id = any(array(select wanted.id from wanted))
+    where not $6
+      and product_allocation.product_id = any(array(select wanted.id from wanted where wanted.holder is null))
       and product_allocation.live
   ),
   due as materialized (
     select wanted.id
     from wanted
-    where wanted.id <> all(array(select in_use.id from in_use))
+    where wanted.holder is null
+      and wanted.id <> all(array(select in_use.id from in_use))
   ),
   -- A batch waits for no locked row.
   target as materialized (
@@ -33,7 +56,8 @@ with
     from product
     where not $4
       and product.id = any(array(select due.id from due))
-      and (product.deleted_at < $2 or product.customer_id = (select gone.id from gone))
+      and ($5::uuid is null or product.deleted_by = $5)
+      and (product.deleted_at < $2 or $6 or product.customer_id = (select gone.id from gone))
     order by product.id
     for update skip locked
   ),
@@ -41,7 +65,7 @@ with
   detached as (
     delete from product_allocation
     where product_allocation.product_id = any(array(select target.id from target))
-      and product_allocation.live is null
+      and (product_allocation.live is null or $6)
     returning product_allocation.id
   ),
   erased as (
@@ -61,4 +85,5 @@ select
     )
     else (select count(*) from detached)
   end as "references!",
-  (select count(*) from in_use) as "in_use!"
+  (select count(*) from in_use) as "in_use!",
+  array(select wanted.holder from wanted where wanted.holder is not null) as "holders!"

@@ -1,5 +1,12 @@
--- erase_restorations: erases the records of old restores. There are few, so there is no index for it.
+-- erase_restorations: erases records of restores, but for those about a customer under legal hold.
 --
--- $1 made before
+-- $1 restorations
 delete from restoration
-where restoration.restored_at < $1
+where restoration.id = any($1)
+  and not exists (
+    select
+    from legal_hold
+    where legal_hold.customer_id in (restoration.customer_id, restoration.requester_id)
+      and legal_hold.released_at is null
+  )
+returning restoration.id

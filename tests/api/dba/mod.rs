@@ -1,12 +1,15 @@
-//! The database as DBAs meet it: schema, roles, statements, migrations, restore, purge, verify, history and events.
+//! The database as DBAs meet it: schema, roles, statements, migrations, restore, purge, legal holds, verify, history and events.
 
 mod encoding;
 mod guards;
 mod history;
+mod holds;
+mod ledger;
 pub mod live;
 pub mod maintenance;
 mod newer_build;
 mod old_server;
+mod operators;
 mod planted;
 mod publication;
 mod purge_one;

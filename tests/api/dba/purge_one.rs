@@ -2,13 +2,18 @@
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
+use time::OffsetDateTime;
+use time::macros::datetime;
 use uuid::Uuid;
 
-use crate::dba::maintenance::{present, rows, run, told};
+use crate::dba::maintenance::{maintenance_sql, present, rows, run, told};
 use crate::support::TestService;
 use crate::support::database::MAINTENANCE;
-use crate::support::resources::{every_resource, word};
+use crate::support::resources::{every_resource, statement, word};
+
+/// Later than any deletion.
+const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
 #[tokio::test]
 async fn a_deleted_row_is_erased_by_its_id_and_the_purge_is_recorded() {
@@ -101,6 +106,28 @@ async fn a_restored_operation_leads_to_no_row() {
     run(database, &["purge", "--operation", &first]).await.refused(&["no row is left that operation"]);
 
     assert_eq!(rows(&database.pool, "zone").await, 1);
+}
+
+/// A row that was restored and deleted again since the purge looked for it belongs to another operation.
+#[tokio::test]
+async fn the_statement_that_erases_compares_the_operation_once_more() {
+    for resource in every_resource() {
+        let service = TestService::start().await;
+        let (pool, family) = (&service.database.pool, service.world.family().await);
+        let customer = family.in_scope(resource);
+        let row = service.world.row(resource, customer).await;
+        let operation = service.delete_one(family.requester, customer, resource, row).await.assert_deleted();
+        let sql = maintenance_sql(&statement("erase", resource));
+        let erased_of = async |operation: Uuid| {
+            let erase = sqlx::query(AssertSqlSafe(sql.clone())).bind([row]).bind(EVER).bind(None::<Uuid>).bind(false);
+            let batch = erase.bind(operation).bind(false).fetch_one(pool).await.unwrap();
+            (batch.get::<i64, _>("due!"), batch.get::<Vec<Uuid>, _>("erased!"))
+        };
+
+        assert_eq!(erased_of(Uuid::now_v7()).await, (0, vec![]));
+        assert_eq!(present(pool, resource, &[row]).await, [row]);
+        assert_eq!(erased_of(operation).await, (1, vec![row]));
+    }
 }
 
 #[rstest]

@@ -41,6 +41,12 @@ impl TestDatabase {
         TestDatabase::create(&format!("template template0 {options}")).await
     }
 
+    /// A copy of another database to which nobody is connected.
+    pub async fn copy_of(other: &TestDatabase) -> TestDatabase {
+        other.pool.close().await;
+        TestDatabase::create(&format!("template {} strategy wal_log", other.name)).await
+    }
+
     async fn create(from: &str) -> TestDatabase {
         let name = format!("customer_deletion_test_{}", Uuid::now_v7().simple());
         // One at a time: a template that is being copied cannot be copied.
@@ -51,6 +57,13 @@ impl TestDatabase {
         drop(copying);
 
         TestDatabase::named(name, true)
+    }
+
+    /// Replaces a pool that was closed.
+    pub fn with_a_new_pool(mut self) -> TestDatabase {
+        let fresh = TestDatabase::named(self.name.clone(), false);
+        self.pool = fresh.pool.clone();
+        self
     }
 
     /// The same database with a pool of its own: a pool ends with the runtime of its test.

@@ -28,7 +28,7 @@ pub struct Said {
     pub err: String,
 }
 
-fn maintenance(database: &TestDatabase, arguments: &[&str]) -> Command {
+pub fn maintenance(database: &TestDatabase, arguments: &[&str]) -> Command {
     let mut command = command(arguments);
     command.env("DATABASE_URL", as_maintenance(&database.url));
     command
@@ -124,4 +124,10 @@ pub async fn present(pool: &PgPool, resource: Resource, ids: &[Uuid]) -> Vec<Uui
 /// How many rows a table has.
 pub async fn rows(pool: &PgPool, table: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(pool).await.unwrap()
+}
+
+/// A statement of the commands.
+pub fn maintenance_sql(name: &str) -> String {
+    let path = format!("{}/src/maintenance/sql/{name}.sql", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

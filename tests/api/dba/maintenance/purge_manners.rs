@@ -177,7 +177,7 @@ async fn a_range_of_blocks_is_read_and_not_the_table() {
 #[tokio::test]
 async fn operations_and_rows_are_found_through_indexes() {
     let database = TestDatabase::migrated().await;
-    let erase = ("uuid[], timestamptz, uuid, boolean", "'{}', now(), null, false");
+    let erase = ("uuid[], timestamptz, uuid, boolean, uuid, boolean", "'{}', now(), null, false, null, false");
     for (sql, (types, values)) in [
         (
             include_str!("../../../../src/maintenance/sql/page_of_operations.sql"),

@@ -22,12 +22,25 @@ const SELECT: Columns = &[
     ("zone", &["id", "customer_id", "name", "deleted_at", "deleted_by"]),
     ("product", &["id", "customer_id", "deleted_at", "deleted_by"]),
     ("product_allocation", &["id", "product_id", "customer_id", "customer_live", "live"]),
-    ("operation_queue", &["operation_id", "requester_id", "customer_id"]),
+    ("operation_queue", &["*"]),
     ("purge", &["*"]),
     ("erasure", &["*"]),
+    ("legal_hold", &["*"]),
     (
         "operation",
-        &["id", "requester_id", "customer_id", "resource", "target_ids", "deleted_rows", "status", "created_at"],
+        &[
+            "id",
+            "requester_id",
+            "customer_id",
+            "resource",
+            "target_ids",
+            "failed_ids",
+            "deleted_rows",
+            "status",
+            "error_code",
+            "created_at",
+            "completed_at",
+        ],
     ),
     (
         "restoration",
@@ -55,6 +68,7 @@ const UPDATE: Columns = &[
     ("sell_plan", &["held"]),
     ("purge", &["erased", "ended_at"]),
     ("erasure", &["erased_rows"]),
+    ("legal_hold", &["released_at"]),
 ];
 
 /// The database says who restores and who purges, and when.
@@ -62,6 +76,9 @@ const INSERT: Columns = &[
     ("restoration", &["id", "operation_id", "requester_id", "customer_id", "resource", "restored_ids"]),
     ("purge", &["id", "kind", "rows_before", "operations_before", "subject_ids"]),
     ("erasure", &["operation_id", "purge_id", "erased_rows"]),
+    ("legal_hold", &["id", "customer_id", "reason"]),
+    ("operation", &["id", "requester_id", "customer_id", "resource", "target_ids", "status", "idempotency_key"]),
+    ("operation_queue", &["operation_id", "requester_id", "customer_id", "turn"]),
 ];
 
 const DELETE: &[&str] = &[

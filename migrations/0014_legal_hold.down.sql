@@ -1,0 +1,24 @@
+-- Holds would be forgotten. Release them first, or keep this migration.
+lock table legal_hold in access exclusive mode;
+
+do $$
+begin
+  if exists (select from legal_hold where legal_hold.released_at is null) then
+    raise exception 'customers are under legal hold' using hint = 'Release the holds first.';
+  end if;
+end
+$$;
+
+drop trigger customer_is_not_on_hold on customer;
+drop trigger contact_is_not_on_hold on contact;
+drop trigger address_is_not_on_hold on address;
+drop trigger subscriber_is_not_on_hold on subscriber;
+drop trigger sell_plan_is_not_on_hold on sell_plan;
+drop trigger external_params_is_not_on_hold on external_params;
+drop trigger zone_is_not_on_hold on zone;
+drop trigger product_is_not_on_hold on product;
+drop trigger product_allocation_is_not_on_hold on product_allocation;
+drop function row_is_not_on_hold();
+drop table legal_hold;
+drop function legal_hold_is_kept();
+delete from schema_version where version = 14;

@@ -1,0 +1,199 @@
+//! `hold`, `release`, `holds`: customers whose rows must not be erased.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use sqlx::{Connection, PgConnection};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{MaintenanceError, session, written};
+use crate::output::say;
+use crate::sqlstate;
+
+/// The longest wait for the batches of a purge that have begun.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// `legal_hold` has a constraint for it.
+const LONGEST_REASON: usize = 1000;
+
+#[derive(clap::Args)]
+pub struct Place {
+    /// The customer whose rows must not be erased. The rows of its sub-customers are not held.
+    #[arg(long, value_name = "ID")]
+    customer: Uuid,
+
+    /// Why, such as the number of a case. Without personal data: holds are never erased.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    reason: String,
+}
+
+#[derive(clap::Args)]
+pub struct Release {
+    /// The customer to release.
+    #[arg(long, value_name = "ID")]
+    customer: Uuid,
+
+    /// The hold to release, if the customer has several.
+    #[arg(long, value_name = "ID")]
+    hold: Option<Uuid>,
+}
+
+#[derive(clap::Args)]
+pub struct List {
+    /// Lists only the holds of this customer.
+    #[arg(long, value_name = "ID")]
+    customer: Option<Uuid>,
+
+    /// Lists released holds too.
+    #[arg(long)]
+    all: bool,
+
+    /// Prints the list as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A hold, in force or released.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    pub id: Uuid,
+    pub customer_id: Uuid,
+    reason: String,
+    placed_by: String,
+    #[serde(with = "time::serde::rfc3339")]
+    placed_at: OffsetDateTime,
+    released_by: Option<String>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    released_at: Option<OffsetDateTime>,
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Hold { id, customer_id, reason, placed_by, .. } = self;
+        match (&self.released_by, self.released_at) {
+            (Some(released_by), Some(released_at)) => {
+                write!(formatter, "customer {customer_id} was under legal hold {id} from {}", written(self.placed_at))?;
+                write!(formatter, " by {placed_by} to {} by {released_by}: {reason}", written(released_at))
+            }
+            _ => {
+                write!(formatter, "customer {customer_id} is under legal hold {id} since {}", written(self.placed_at))?;
+                write!(formatter, " by {placed_by}: {reason}")
+            }
+        }
+    }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_one_line = !text.chars().any(char::is_control);
+    match text.chars().count() {
+        1..=LONGEST_REASON if is_one_line => Ok(text.to_owned()),
+        _ => Err(format!("must be one line of 1 to {LONGEST_REASON} characters")),
+    }
+}
+
+/// Places a hold. When it returns, no purge erases a row of the customer.
+pub async fn place(arguments: Place) -> Result<(), MaintenanceError> {
+    let mut session = session::open("customer-deletion hold", LOCK_TIMEOUT).await?;
+    let placed = try_to_place(&mut session, &arguments).await.map_err(|error| match error {
+        error if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
+            let problem = "no hold is placed: a purge is erasing rows for longer than 5 s; try again";
+            MaintenanceError::Refused(problem.to_owned())
+        }
+        error => error.into(),
+    });
+    let customer = arguments.customer;
+    match placed? {
+        Some(id) => say(&format!("customer {customer} is under legal hold {id}")),
+        None => return Err(MaintenanceError::Refused(format!("no hold is placed: no customer has the id {customer}"))),
+    }
+    Ok(())
+}
+
+/// Takes the lock first. So a customer that a purge erases meanwhile is not put under hold.
+async fn try_to_place(session: &mut PgConnection, arguments: &Place) -> Result<Option<Uuid>, sqlx::Error> {
+    let mut tx = session.begin().await?;
+    sqlx::query_file!("src/maintenance/sql/take_hold_lock.sql").fetch_one(&mut *tx).await?;
+    let placed = sqlx::query_file_scalar!(
+        "src/maintenance/sql/place_hold.sql",
+        Uuid::now_v7(),
+        arguments.customer,
+        arguments.reason
+    );
+    let placed = placed.fetch_optional(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(placed)
+}
+
+/// Releases the only hold of a customer, or the one that is named.
+pub async fn release(arguments: Release) -> Result<(), MaintenanceError> {
+    let mut session = session::open("customer-deletion release", LOCK_TIMEOUT).await?;
+    let holds = list(&mut session, Some(arguments.customer), false).await?;
+    let hold = chosen(&holds, &arguments)?;
+    let released = sqlx::query_file!("src/maintenance/sql/release_hold.sql", hold.id).execute(&mut session).await?;
+    if released.rows_affected() == 0 {
+        return Err(nothing_is_released("somebody else released it a moment ago"));
+    }
+    say(&format!("customer {} is released from the hold {}", hold.customer_id, hold.id));
+    for other in holds.iter().filter(|other| other.id != hold.id) {
+        say(&other.to_string());
+    }
+    Ok(())
+}
+
+fn chosen<'a>(holds: &'a [Hold], arguments: &Release) -> Result<&'a Hold, MaintenanceError> {
+    let customer = arguments.customer;
+    match (arguments.hold, holds) {
+        (_, []) => Err(nothing_is_released(&format!("customer {customer} is under no legal hold"))),
+        (None, [hold]) => Ok(hold),
+        (None, several) => {
+            let lines: String = several.iter().map(|hold| format!("\n  {hold}")).collect();
+            Err(nothing_is_released(&format!("the customer has several holds; name one with --hold:{lines}")))
+        }
+        (Some(id), several) => several
+            .iter()
+            .find(|hold| hold.id == id)
+            .ok_or_else(|| nothing_is_released(&format!("customer {customer} is not under the hold {id}"))),
+    }
+}
+
+fn nothing_is_released(problem: &str) -> MaintenanceError {
+    MaintenanceError::Refused(format!("nothing is released: {problem}"))
+}
+
+/// Prints the holds on standard output.
+pub async fn holds(arguments: List) -> Result<(), MaintenanceError> {
+    let mut session = session::open("customer-deletion holds", LOCK_TIMEOUT).await?;
+    let holds = list(&mut session, arguments.customer, arguments.all).await?;
+    match arguments.json {
+        true => say(&serde_json::json!(holds).to_string()),
+        false if holds.is_empty() => say("no legal hold"),
+        false => holds.iter().for_each(|hold| say(&hold.to_string())),
+    }
+    Ok(())
+}
+
+/// The holds of a customer or of all, the oldest first.
+pub async fn list(
+    connection: &mut PgConnection,
+    customer: Option<Uuid>,
+    released_too: bool,
+) -> Result<Vec<Hold>, sqlx::Error> {
+    sqlx::query_file_as!(Hold, "src/maintenance/sql/list_holds.sql", customer, released_too).fetch_all(connection).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_line() {
+        assert_eq!(reason(" case 12/34 ").as_deref(), Ok("case 12/34"));
+        for text in ["", "  ", "two\nlines", &"x".repeat(LONGEST_REASON + 1)] {
+            assert!(reason(text).is_err(), "{text}");
+        }
+    }
+}

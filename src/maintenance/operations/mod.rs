@@ -1,0 +1,114 @@
+//! `operations`: lists and shows operations, and retries one that ended as an internal error.
+
+mod retry;
+mod shown;
+mod statements;
+
+use std::time::Duration;
+
+use clap::{ArgGroup, ValueEnum};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use self::shown::Listed;
+use self::statements::Filter;
+use super::{MaintenanceError, session};
+use crate::operation::Status;
+use crate::output::say;
+
+/// The longest wait for a lock.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The number of operations that a statement searches.
+const PAGE: i64 = 5_000;
+
+#[derive(clap::Args)]
+#[command(group = ArgGroup::new("one"))]
+pub struct Arguments {
+    /// Lists only the operations of this requester.
+    #[arg(long, value_name = "ID", conflicts_with = "one")]
+    requester: Option<Uuid>,
+
+    /// Lists only the operations about this customer.
+    #[arg(long, value_name = "ID", conflicts_with = "one")]
+    customer: Option<Uuid>,
+
+    /// Lists only the operations with this status.
+    #[arg(long, value_name = "STATUS", value_enum, ignore_case = true, conflicts_with = "one")]
+    status: Option<Status>,
+
+    /// The largest number of operations in the list. The newest come first.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "one")]
+    limit: u32,
+
+    /// Shows this operation with its ids.
+    #[arg(long, value_name = "ID", group = "one")]
+    id: Option<Uuid>,
+
+    /// Retries this operation, which ended as INTERNAL_ERROR: a new operation with the same ids joins the queue.
+    #[arg(long, value_name = "ID", group = "one")]
+    retry: Option<Uuid>,
+
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ValueEnum for Status {
+    fn value_variants<'a>() -> &'a [Status] {
+        &Status::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(self.name()))
+    }
+}
+
+/// Prints the operations on standard output.
+pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
+    let mut session = session::open("customer-deletion operations", LOCK_TIMEOUT).await?;
+    if let Some(id) = arguments.id {
+        return show(&mut session, id, arguments.json).await;
+    }
+    if let Some(id) = arguments.retry {
+        let retried = retry::retry(&mut session, id).await?;
+        match arguments.json {
+            true => say(&serde_json::json!({"operation": id, "retriedAs": retried}).to_string()),
+            false => say(&format!("operation {id} is retried as operation {retried}, which waits in the queue")),
+        }
+        return Ok(());
+    }
+    let filter = Filter { requester: arguments.requester, customer: arguments.customer, status: arguments.status };
+    let operations = list(&mut session, filter, arguments.limit as usize).await?;
+    match arguments.json {
+        true => say(&serde_json::json!(operations).to_string()),
+        false if operations.is_empty() => say("no operation"),
+        false => operations.iter().for_each(|operation| say(&operation.to_string())),
+    }
+    Ok(())
+}
+
+async fn show(session: &mut PgConnection, id: Uuid, as_json: bool) -> Result<(), MaintenanceError> {
+    let Some(operation) = statements::find(session, id).await? else {
+        let problem = format!("no operation has the id {id}; old operations are purged");
+        return Err(MaintenanceError::Refused(problem));
+    };
+    match as_json {
+        true => say(&serde_json::json!(operation).to_string()),
+        false => say(&operation.to_string()),
+    }
+    Ok(())
+}
+
+/// Searches from the newest operation to the oldest, in short statements: there is no index for most filters.
+async fn list(session: &mut PgConnection, filter: Filter, limit: usize) -> Result<Vec<Listed>, sqlx::Error> {
+    let (mut operations, mut before) = (Vec::new(), Uuid::max());
+    while operations.len() < limit
+        && let Some(from) = statements::search_end(session, before, PAGE).await?
+    {
+        operations.extend(statements::search(session, from..before, filter).await?);
+        before = from;
+    }
+    operations.truncate(limit);
+    Ok(operations)
+}

@@ -1,0 +1,51 @@
+//! Retries an operation that ended as an internal error.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::shown::Shown;
+use super::statements;
+use crate::config::Settings;
+use crate::maintenance::MaintenanceError;
+use crate::operation::{Deletion, Status, Stored, TargetIds};
+use crate::queue::{Enqueued, enqueue};
+use crate::resource::Resource;
+
+/// Puts a new operation with the same ids into the queue, and returns its id. The old one stays as it is.
+pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, MaintenanceError> {
+    let Some(failed) = statements::find(session, id).await? else {
+        return Err(nothing_is_retried(&format!("no operation has the id {id}")));
+    };
+    let deletion = deletion(failed).map_err(|problem| nothing_is_retried(&problem))?;
+    if let Some(twin) = statements::waiting_twin(session, id).await? {
+        return Err(nothing_is_retried(&format!("operation {twin} waits already, and asks for the same")));
+    }
+    let most_waiting = Settings::load()?.queue.max_waiting;
+    match enqueue(session, &deletion, i64::from(most_waiting)).await? {
+        Enqueued::Accepted => Ok(deletion.operation_id),
+        Enqueued::Full | Enqueued::Taken => {
+            let problem = format!("{most_waiting} operations of its requester wait already (QUEUE__MAX_WAITING)");
+            Err(nothing_is_retried(&problem))
+        }
+    }
+}
+
+/// The same call once more, without its key: an operation that ended so has lost it.
+fn deletion(failed: Shown) -> Result<Deletion, String> {
+    let Shown { id, requester_id, customer_id, .. } = failed;
+    match failed.status.clone().into() {
+        Stored::Known(Status::InternalError) => {}
+        Stored::<Status>::Known(_) | Stored::Unknown(_) => {
+            return Err(format!("the status of operation {id} is {}, and not INTERNAL_ERROR", failed.status));
+        }
+    }
+    let Ok(resource) = failed.resource.parse::<Resource>() else {
+        return Err(format!("this build does not know the resource {}; run the newer build", failed.resource));
+    };
+    let Some(targets) = TargetIds::new(failed.target_ids) else { return Err(format!("operation {id} has no ids")) };
+    Ok(Deletion { operation_id: Uuid::now_v7(), requester_id, customer_id, resource, targets, idempotency_key: None })
+}
+
+fn nothing_is_retried(problem: &str) -> MaintenanceError {
+    MaintenanceError::Refused(format!("nothing is retried: {problem}"))
+}

@@ -1,0 +1,104 @@
+//! Operations as they are printed.
+
+use std::fmt;
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::maintenance::written;
+
+/// An operation in a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listed {
+    pub id: Uuid,
+    pub requester_id: Uuid,
+    pub customer_id: Uuid,
+    pub resource: String,
+    pub status: String,
+    pub error_code: Option<String>,
+    /// The number of ids.
+    pub ids: i32,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub completed_at: Option<OffsetDateTime>,
+    /// The attempts so far, while it waits.
+    pub attempts: Option<i32>,
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Listed { id, requester_id, customer_id, resource, ids, .. } = self;
+        let outcome = outcome(&self.status, self.error_code.as_deref());
+        write!(formatter, "{id} {outcome}, {ids} {resource} of customer {customer_id}, ")?;
+        write!(formatter, "asked for by {requester_id} at {}", written(self.created_at))
+    }
+}
+
+/// All of an operation but its key.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Shown {
+    pub id: Uuid,
+    pub requester_id: Uuid,
+    pub customer_id: Uuid,
+    pub resource: String,
+    pub status: String,
+    pub error_code: Option<String>,
+    pub target_ids: Vec<Uuid>,
+    pub failed_ids: Vec<Uuid>,
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub completed_at: Option<OffsetDateTime>,
+    /// The attempts so far, while it waits.
+    pub attempts: Option<i32>,
+    /// The time from which it can be attempted, while it waits.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub free_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub restored_at: Option<OffsetDateTime>,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "operation {}", self.id)?;
+        let times = [
+            ("asked for at", Some(self.created_at)),
+            ("ended at", self.completed_at),
+            ("can start at", self.free_at),
+            ("restored at", self.restored_at),
+        ];
+        let lines = [
+            ("status", Some(outcome(&self.status, self.error_code.as_deref()))),
+            ("resource", Some(self.resource.clone())),
+            ("customer", Some(self.customer_id.to_string())),
+            ("requester", Some(self.requester_id.to_string())),
+            ("attempts", self.attempts.map(|attempts| attempts.to_string())),
+        ];
+        let times = times.map(|(name, time)| (name, time.map(written)));
+        for (name, value) in lines.into_iter().chain(times) {
+            if let Some(value) = value {
+                write!(formatter, "\n  {name:<13}{value}")?;
+            }
+        }
+        for (name, ids) in [("ids", &self.target_ids), ("refused ids", &self.failed_ids)] {
+            if !ids.is_empty() {
+                write!(formatter, "\n  {name:<13}{}", ids.len())?;
+            }
+            for id in ids {
+                write!(formatter, "\n    {id}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn outcome(status: &str, code: Option<&str>) -> String {
+    match code {
+        Some(code) => format!("{status} {code}"),
+        None => status.to_owned(),
+    }
+}

@@ -1,0 +1,49 @@
+//! One function for each statement of `operations`.
+
+use std::ops::Range;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::shown::{Listed, Shown};
+use crate::operation::Status;
+
+/// The operations to list; `None` for any.
+#[derive(Clone, Copy, Debug)]
+pub struct Filter {
+    pub requester: Option<Uuid>,
+    pub customer: Option<Uuid>,
+    pub status: Option<Status>,
+}
+
+/// The oldest of the next `count` operations before an id. `None` if there is none.
+pub async fn search_end(connection: &mut PgConnection, before: Uuid, count: i64) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/maintenance/sql/search_end.sql", before, count).fetch_optional(connection).await
+}
+
+/// The operations with ids in this range that match, the newest first.
+pub async fn search(
+    connection: &mut PgConnection,
+    Range { start, end }: Range<Uuid>,
+    filter: Filter,
+) -> Result<Vec<Listed>, sqlx::Error> {
+    let sql = sqlx::query_file_as!(
+        Listed,
+        "src/maintenance/sql/search_operations.sql",
+        start,
+        end,
+        filter.requester,
+        filter.customer,
+        filter.status.map(Status::name),
+    );
+    sql.fetch_all(connection).await
+}
+
+pub async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Option<Shown>, sqlx::Error> {
+    sqlx::query_file_as!(Shown, "src/maintenance/sql/show_operation.sql", id).fetch_optional(connection).await
+}
+
+/// An operation that waits and asks for the same as this one.
+pub async fn waiting_twin(connection: &mut PgConnection, id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_file_scalar!("src/maintenance/sql/waiting_twin.sql", id).fetch_optional(connection).await
+}

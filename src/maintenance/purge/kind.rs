@@ -1,0 +1,81 @@
+//! The kinds of rows and records that a purge erases.
+
+use serde::{Deserialize, Serialize};
+
+use crate::closed_set::closed_set;
+use crate::resource::Resource;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
+pub enum Kind {
+    Of(Resource),
+    Beside(Belonging),
+    Customer,
+    Operation,
+    Restoration,
+}
+
+closed_set! {
+    /// The rows that a customer has besides its resources. They are erased with it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Belonging {
+        Allocation,
+        Subscriber,
+        SellPlan,
+    }
+}
+
+impl Belonging {
+    pub fn word(self) -> &'static str {
+        match self {
+            Belonging::Allocation => "allocation",
+            Belonging::Subscriber => "subscriber",
+            Belonging::SellPlan => "sell-plan",
+        }
+    }
+}
+
+impl Kind {
+    fn all() -> impl Iterator<Item = Kind> {
+        let rows = Resource::ALL.into_iter().map(Kind::Of);
+        let belongings = Belonging::ALL.into_iter().map(Kind::Beside);
+        rows.chain(belongings).chain([Kind::Customer, Kind::Operation, Kind::Restoration])
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Of(resource) => resource.word(),
+            Kind::Beside(belonging) => belonging.word(),
+            Kind::Customer => "customer",
+            Kind::Operation => "operation",
+            Kind::Restoration => "restoration",
+        }
+    }
+}
+
+impl From<Kind> for &'static str {
+    fn from(kind: Kind) -> &'static str {
+        kind.word()
+    }
+}
+
+impl TryFrom<String> for Kind {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Kind, String> {
+        Kind::all().find(|kind| kind.word() == word).ok_or_else(|| format!("`{word}` is not a kind of rows"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_of_one_kind() {
+        for kind in Kind::all() {
+            assert_eq!(Kind::try_from(kind.word().to_owned()), Ok(kind));
+        }
+        assert!(Kind::try_from("everything".to_owned()).is_err());
+    }
+}

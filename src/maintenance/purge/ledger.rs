@@ -1,0 +1,129 @@
+//! The ledger of purges: a file with the ids of everything that they erased. It outlives the database, and `replay` erases the
+//! ids again after a restore from backup.
+//!
+//! A batch is a line, which is on the disk before its transaction is committed. A second line says that it was. So the ledger
+//! never lacks a batch that was committed. A batch without its second line may have been committed or not.
+
+mod lines;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sqlx::{Postgres, Transaction};
+use uuid::Uuid;
+
+pub use self::lines::{Check, Fate, Lines};
+use super::kind::Kind;
+use super::{refusals, statements};
+use crate::maintenance::MaintenanceError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error("the ledger {} cannot be used: {error}", path.display())]
+    File { path: PathBuf, error: io::Error },
+    #[error("the ledger {} is written by another process", .0.display())]
+    InUse(PathBuf),
+    #[error("the ledger {} is damaged: line {line}: {problem}", path.display())]
+    Malformed { path: PathBuf, line: u64, problem: String },
+}
+
+/// One line.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    Batch(Batch),
+    End(End),
+}
+
+/// The rows of a transaction that is about to be committed.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    pub purge: Uuid,
+    /// The first batch of a purge is 1.
+    pub batch: u64,
+    /// For `pg_xact_status`, on the server that purged.
+    pub xid: String,
+    pub kind: Kind,
+    pub ids: Vec<Uuid>,
+}
+
+/// The end of a transaction.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    pub purge: Uuid,
+    pub batch: u64,
+    pub committed: bool,
+}
+
+/// A ledger that is open for one purge.
+pub struct Ledger {
+    path: PathBuf,
+    file: File,
+    batches: u64,
+}
+
+impl Ledger {
+    /// Opens the file, or creates it. A cut last line is removed: its transaction was not committed, or its batch has no end.
+    pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
+        let failed = |error| LedgerError::File { path: path.to_owned(), error };
+        let mut options = OpenOptions::new();
+        let file = options.read(true).append(true).create(true).mode(0o600).open(path).map_err(failed)?;
+        file.try_lock().map_err(|error| match error {
+            std::fs::TryLockError::WouldBlock => LedgerError::InUse(path.to_owned()),
+            std::fs::TryLockError::Error(error) => failed(error),
+        })?;
+        let check = Check::of(path)?;
+        file.set_len(check.length).and_then(|()| file.sync_all()).map_err(failed)?;
+        sync_folder(path).map_err(failed)?;
+        Ok(Ledger { path: path.to_owned(), file, batches: 0 })
+    }
+
+    fn begin(&mut self, purge: Uuid, xid: String, kind: Kind, ids: &[Uuid]) -> Result<(), LedgerError> {
+        self.batches += 1;
+        self.write(&Line::Batch(Batch { purge, batch: self.batches, xid, kind, ids: ids.to_vec() }))
+    }
+
+    fn end(&mut self, purge: Uuid, committed: bool) -> Result<(), LedgerError> {
+        self.write(&Line::End(End { purge, batch: self.batches, committed }))
+    }
+
+    fn write(&mut self, line: &Line) -> Result<(), LedgerError> {
+        let text = format!("{}\n", serde_json::json!(line));
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
+        written.map_err(|error| LedgerError::File { path: self.path.clone(), error })
+    }
+}
+
+/// Otherwise a new file may be gone after a crash of the machine.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Commits the transaction of a batch. With a ledger, its ids are written there before.
+pub async fn commit(
+    mut tx: Transaction<'_, Postgres>,
+    ledger: Option<&mut Ledger>,
+    purge: Uuid,
+    kind: Kind,
+    ids: &[Uuid],
+) -> Result<(), MaintenanceError> {
+    let Some(ledger) = ledger.filter(|_| !ids.is_empty()) else { return Ok(tx.commit().await?) };
+    let xid = statements::transaction_id(&mut tx).await?;
+    ledger.begin(purge, xid, kind, ids)?;
+    match tx.commit().await {
+        Ok(()) => Ok(ledger.end(purge, true)?),
+        Err(error) => {
+            // Any other error does not tell whether the transaction was committed.
+            if refusals::is_about_a_row(&error) {
+                ledger.end(purge, false)?;
+            }
+            Err(error.into())
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `--replay`: erases what the ledger says that earlier purges erased, in a database that was restored from a backup.
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::eraser::Eraser;
+use super::kind::Kind;
+use super::ledger::{Batch, Check, Fate, Line, Lines};
+use super::of_customer::{EVER, reasons};
+use super::record::Request;
+use super::rows::Rows;
+use super::statements::{self, Due, Owner};
+use crate::maintenance::MaintenanceError;
+
+/// Erases the rows of all batches that were committed, live ones too. Of a batch that may have been committed or not, it erases
+/// the deleted rows, which were due anyway, and names the batch if live rows are left.
+pub async fn replay(eraser: &mut Eraser, path: &Path) -> Result<(), MaintenanceError> {
+    // Nothing is erased by a ledger that is damaged further down.
+    let check = Check::of(path).map_err(|error| MaintenanceError::Refused(format!("nothing is erased: {error}")))?;
+    eraser.begin(Request { kind: "replay", ..Request::default() }).await?;
+    let (mut lines, mut undecided) = (Lines::open(path)?, Vec::new());
+    while let Some(line) = lines.read()? {
+        let Line::Batch(batch) = line else { continue };
+        match check.fate(&batch) {
+            Fate::Committed => erase_again(eraser, &batch, true).await.map(|_| ())?,
+            Fate::Aborted => {}
+            Fate::Unknown => undecided.extend(erase_undecided(eraser, &batch).await?),
+        }
+    }
+    let reasons: Vec<String> = reasons(eraser, 0).into_iter().chain(undecided).collect();
+    if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
+}
+
+/// Returns the number of live rows that are left.
+async fn erase_again(eraser: &mut Eraser, batch: &Batch, live_too: bool) -> Result<usize, MaintenanceError> {
+    let mut live_left = 0;
+    for ids in batch.ids.chunks(eraser.pace.batch_size) {
+        let present = statements::present(&mut eraser.session, batch.kind, ids).await?;
+        let (left, due): (Vec<_>, Vec<_>) = present.into_iter().partition(|row| row.live && !live_too);
+        live_left += left.len();
+        let due = match batch.kind {
+            // Its statement counts the rows on hold.
+            Kind::Of(_) => due,
+            _ => {
+                let (held, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|row| row.holder.is_some());
+                let holders: Vec<Uuid> = held.iter().filter_map(|row| row.holder).collect();
+                eraser.tally.add_on_hold(&holders);
+                due
+            }
+        };
+        let due: Vec<Uuid> = due.iter().map(|row| row.id).collect();
+        eraser.erase(rows(batch.kind, live_too), &due).await?;
+    }
+    Ok(live_left)
+}
+
+async fn erase_undecided(eraser: &mut Eraser, batch: &Batch) -> Result<Option<String>, MaintenanceError> {
+    let live_left = erase_again(eraser, batch, false).await?;
+    let Batch { purge, batch: number, xid, kind, .. } = batch;
+    let word = kind.word();
+    Ok((live_left > 0).then(|| {
+        format!(
+            "the ledger does not say whether batch {number} of purge {purge} was committed, and {live_left} of its {word} rows \
+             are live: they stay; `select pg_xact_status('{xid}')` on the server of that purge tells"
+        )
+    }))
+}
+
+fn rows(kind: Kind, live_too: bool) -> Rows {
+    match kind {
+        Kind::Of(resource) => Rows::Of(resource, Due { live_too, ..Due::before(EVER) }),
+        Kind::Beside(belonging) => Rows::Beside(belonging, Owner { customer: None, live_too }),
+        Kind::Customer => Rows::Customer { live_too },
+        Kind::Operation => Rows::Operations { before: EVER },
+        Kind::Restoration => Rows::Restorations,
+    }
+}

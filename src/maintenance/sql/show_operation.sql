@@ -1,0 +1,21 @@
+-- show_operation: all that is known of an operation, but for its idempotency key.
+--
+-- $1 operation
+select
+  operation.id,
+  operation.requester_id,
+  operation.customer_id,
+  operation.resource::text as "resource!",
+  operation.status,
+  operation.error_code,
+  operation.target_ids,
+  operation.failed_ids,
+  operation.created_at,
+  operation.completed_at,
+  operation_queue.attempts as "attempts?",
+  operation_queue.free_at as "free_at?",
+  restoration.restored_at as "restored_at?"
+from operation
+left join operation_queue on operation_queue.operation_id = operation.id
+left join restoration on restoration.operation_id = operation.id
+where operation.id = $1

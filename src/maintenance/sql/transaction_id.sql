@@ -1,0 +1,2 @@
+-- transaction_id: the id of this transaction.
+select pg_current_xact_id()::text as "id!"

@@ -1,0 +1,133 @@
+//! `operations`: the calls, for operators who have a shell and no token.
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use serde_json::Value;
+use sqlx::AssertSqlSafe;
+use uuid::Uuid;
+
+use crate::concurrency::queued::{accept, ended};
+use crate::dba::maintenance::{rows, run};
+use crate::support::{TestDatabase, TestService};
+
+/// Makes an operation that waits look as if its attempts had failed.
+async fn give_up(database: &TestDatabase, operation: Uuid) {
+    let sql = format!(
+        "delete from operation_queue where operation_id = '{operation}';
+         update operation set status = 'INTERNAL_ERROR', error_code = 'GLOBAL_1001', idempotency_key = null,
+           completed_at = now()
+         where id = '{operation}'"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
+}
+
+fn ids(listed: &str) -> Vec<Uuid> {
+    let listed: Value = serde_json::from_str(listed).unwrap();
+    listed.as_array().unwrap().iter().map(|operation| operation["id"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn operations_are_listed_newest_first_by_requester_customer_and_status() {
+    let service = TestService::start_with(|settings| settings.queue.workers = 0).await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let (requester, customer, contact) = (family.requester, family.sub_customer, Resource::Contact);
+    assert_eq!(run(database, &["operations"]).await.done(), "no operation\n");
+    let row = service.world.contact(customer).await;
+    let deleted = service.delete_one(requester, customer, contact, row).await.assert_deleted();
+    let unknown = Uuid::now_v7();
+    let refused = service.delete_one(requester, requester, Resource::Zone, unknown).await.request_id();
+    let waiting = accept(&service, requester, customer, contact, &[unknown]).await;
+    let others = service.delete_one(family.parent, family.parent, Resource::Zone, unknown).await.request_id();
+
+    let list = async |arguments: &[&str]| {
+        ids(&run(database, &[&["operations", "--json"][..], arguments].concat()).await.done())
+    };
+    assert_eq!(list(&[]).await, [others, waiting, refused, deleted]);
+    assert_eq!(list(&["--limit", "2"]).await, [others, waiting]);
+    assert_eq!(list(&["--requester", &requester.to_string()]).await, [waiting, refused, deleted]);
+    assert_eq!(list(&["--customer", &customer.to_string()]).await, [waiting, deleted]);
+    assert_eq!(list(&["--status", "failure"]).await, [others, refused]);
+    assert_eq!(list(&["--status", "OPEN", "--customer", &family.parent.to_string()]).await, Vec::<Uuid>::new());
+    let said =
+        run(database, &["operations", "--status", "FAILURE", "--requester", &requester.to_string()]).await.done();
+    let line = format!("{refused} FAILURE CUSTOMER_1030, 1 zone of customer {requester}, asked for by {requester} at ");
+    assert!(said.starts_with(&line) && said.lines().count() == 1, "{said}");
+}
+
+#[tokio::test]
+async fn an_operation_is_shown_with_its_ids() {
+    let service = TestService::start_with(|settings| settings.queue.workers = 0).await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let (requester, zone) = (family.requester, service.world.zone(family.requester).await);
+    let unknown = Uuid::now_v7();
+    let refused = service.delete_list(requester, requester, Resource::Zone, &[zone, unknown]).await.request_id();
+    let waiting = accept(&service, requester, requester, Resource::Zone, &[zone]).await;
+
+    let shown = run(database, &["operations", "--id", &refused.to_string(), "--json"]).await.done();
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["targetIds"], serde_json::json!([zone, unknown]));
+    assert_eq!((&shown["failedIds"], &shown["errorCode"]), (&serde_json::json!([unknown]), &"CUSTOMER_1030".into()));
+    assert_eq!((&shown["attempts"], &shown["freeAt"]), (&Value::Null, &Value::Null));
+    let shown = run(database, &["operations", "--id", &waiting.to_string()]).await.done();
+    for part in ["status       OPEN\n", "attempts     0\n", "can start at ", &format!("ids          1\n    {zone}")] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    run(database, &["operations", "--id", &unknown.to_string()]).await.refused(&["no operation has the id"]);
+}
+
+#[tokio::test]
+async fn an_internal_error_is_retried_as_a_new_operation() {
+    let service = TestService::start_with(|settings| settings.queue.workers = 0).await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let (requester, customer, contact) = (family.requester, family.sub_customer, Resource::Contact);
+    let contacts = service.world.rows(contact, customer, 2).await;
+    let failed = accept(&service, requester, customer, contact, &contacts).await;
+    give_up(database, failed).await;
+    let id = failed.to_string();
+
+    let said = run(database, &["operations", "--retry", &id]).await.done();
+    let retried: Uuid = said.split_once("as operation ").unwrap().1.split_once(',').unwrap().0.parse().unwrap();
+    assert_eq!(said, format!("operation {failed} is retried as operation {retried}, which waits in the queue\n"));
+    // Not twice at the same time.
+    let reason = format!("nothing is retried: operation {retried} waits already");
+    run(database, &["operations", "--retry", &id]).await.refused(&[&reason]);
+    assert_eq!((rows(&database.pool, "operation").await, rows(&database.pool, "operation_queue").await), (2, 1));
+
+    let worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    assert_eq!(ended(&worker, requester, retried).await["status"], "SUCCESS");
+    assert_eq!(service.world.deleted(contact, &contacts).await, contacts);
+    run(database, &["verify"]).await.done();
+}
+
+#[tokio::test]
+async fn only_an_internal_error_is_retried_and_only_if_the_queue_has_room() {
+    let service = TestService::start_with(|settings| settings.queue.workers = 0).await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let (requester, zone, unknown) = (family.requester, Resource::Zone, Uuid::now_v7());
+    let refused = service.delete_one(requester, requester, zone, unknown).await.request_id().to_string();
+    let waiting = accept(&service, requester, requester, zone, &[unknown]).await;
+
+    let retry = async |id: &str| run(database, &["operations", "--retry", id]).await;
+    retry(&refused).await.refused(&["is FAILURE, and not INTERNAL_ERROR"]);
+    retry(&waiting.to_string()).await.refused(&["is OPEN, and not INTERNAL_ERROR"]);
+    retry(&unknown.to_string()).await.refused(&["nothing is retried: no operation has the id"]);
+    give_up(database, waiting).await;
+    for _ in 0..2 {
+        accept(&service, requester, requester, zone, &[Uuid::now_v7()]).await;
+    }
+    let mut command = crate::dba::maintenance::maintenance(database, &["operations", "--retry", &waiting.to_string()]);
+    command.env("CUSTOMER_DELETION__QUEUE__MAX_WAITING", "2");
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("2 operations of its requester wait already (QUEUE__MAX_WAITING)"), "{said}");
+    assert_eq!((rows(&database.pool, "operation").await, rows(&database.pool, "operation_queue").await), (4, 2));
+}
+
+#[rstest]
+#[case::an_unknown_status(&["operations", "--status", "LOST"])]
+#[case::two_at_once(&["operations", "--id", "3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098", "--retry", "3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098"])]
+#[case::a_filter_beside_an_id(&["operations", "--id", "3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098", "--status", "OPEN"])]
+#[tokio::test]
+async fn a_mistyped_command_is_status_2(#[case] arguments: &[&str]) {
+    assert_eq!(run(&TestDatabase::migrated().await, arguments).await.status, Some(2));
+}
