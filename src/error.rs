@@ -136,11 +136,11 @@ pub enum Error {
     #[error("the requester exceeds its rate; it may send the next call in {0:?}")]
     TooManyRequests(Duration),
 
-    /// Try again after this long, or without `respond-async`: the requester has too many operations waiting.
+    /// Try again after this long: the requester has too many operations waiting.
     #[error("the requester has QUEUE__MAX_WAITING operations waiting")]
     TooManyWaiting(Duration),
 
-    /// Try again: the database is away, slow, or out of connections.
+    /// Try again: the database is unreachable, slow, or out of connections.
     #[error("unavailable: {0}")]
     Unavailable(String),
 

@@ -37,7 +37,7 @@ impl Goals {
         }
         for service in cells.iter().filter(|cell| cell.contender == Contender::Service) {
             if let Some(lean) = cell(Contender::Lean, service.clients) {
-                let name = format!("{ids} ids, {} connections: p99 to lean's", service.clients);
+                let name = format!("{ids} ids, {} connections: p99 ÷ lean's", service.clients);
                 self.add(&name, "at most 1.50", service.p99() / lean.p99());
             }
         }

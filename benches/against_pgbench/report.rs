@@ -22,7 +22,7 @@ pub fn comparison(ids_per_call: u64, worlds: &[World], cells: &[Cell]) {
             lean.median(|turn| turn.share_of_fetching) * 100.0
         );
         println!(
-            "| | connections | ratio | middle half | to lean on as many | to its statement | calls/s | p50 ms | p99 ms | p99 to lean's \
+            "| | connections | ratio | middle half | to lean, same connections | to its statement | calls/s | p50 ms | p99 ms | p99 ÷ lean's \
              | CPU of the program, s per 1,000 | of PostgreSQL | of the load generator | WAL bytes a call | program's RSS, MB |"
         );
         println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");

@@ -57,7 +57,7 @@ pub struct Arguments {
 
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    #[error("cannot restart without the environment variables that begin with PG: {0}")]
+    #[error("cannot unset the environment variables that begin with PG: {0}; unset them, and start the demo again")]
     Shell(#[source] io::Error),
     #[error("neither XDG_DATA_HOME nor HOME is set; choose a folder with --data-dir")]
     NoDataFolder,

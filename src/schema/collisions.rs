@@ -1,4 +1,4 @@
-//! Objects of other software with the names of objects that migrations would create.
+//! Refuses migrations that would create an object whose name other software already uses.
 
 use sqlx::PgConnection;
 use sqlx::migrate::Migration;

@@ -39,7 +39,9 @@ pub enum SchemaError {
     Database(#[from] sqlx::Error),
     #[error(transparent)]
     TooOld(#[from] TooOld),
-    #[error("the schema is newer than this build: migration {0} is unknown to it, and names a newer build")]
+    #[error(
+        "the schema is newer than this build: migration {0} is unknown to it, and names a newer build; use that build"
+    )]
     Newer(i64),
     #[error("migrations were left out although newer ones were applied: {0:?}; run their files by hand")]
     LeftOut(Vec<i64>),
@@ -52,14 +54,18 @@ pub enum SchemaError {
     OtherSchema { found_in: String, schema: String },
     #[error(
         "the schema {schema} already has objects that migrations would create: {objects}; they belong to other \
-         software, or a file that was run by hand has failed in the middle; nothing was changed"
+         software, or to a migration that was run by hand and failed in the middle; nothing was changed; docs/dba.md \
+         tells how to use a schema of its own"
     )]
     Collision { schema: String, objects: String },
-    #[error("another run of the migrations did not end in {0:?}")]
+    #[error("another run of the migrations did not end in {0:?}; run `migrate` again when it has ended")]
     AnotherRun(Duration),
-    #[error("migration {0} did not get its locks in {1:?}, and nothing of it remains")]
+    #[error(
+        "migration {0} did not get its locks in {1:?}, and changed nothing; end the sessions that it \
+         waited for, and run `migrate` again"
+    )]
     Locked(i64, Duration),
-    #[error("migration {0} failed, and nothing of it remains: {1}")]
+    #[error("migration {0} failed, and changed nothing: {1}")]
     Migration(i64, sqlx::Error),
     #[error(
         "migration {version} failed: {error}; it left the index {index} half-built, which the next run drops and \
@@ -78,7 +84,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(i64, i64), SchemaErr
 /// Brings a schema up to date.
 pub struct Runner<'a> {
     pub migrator: &'a Migrator,
-    /// How long a migration that meets locks is tried again.
+    /// How long a migration that does not get its locks is retried.
     pub patience: Duration,
     /// Receives one line for each thing that the run waits for.
     pub tell: &'a (dyn Fn(&str) + Sync),

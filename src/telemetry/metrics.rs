@@ -41,7 +41,7 @@ const RUN_DURATION: &str = "customer_deletion_queue_run_duration_seconds";
 const READY: &str = "customer_deletion_ready";
 const BUILD_INFO: &str = "customer_deletion_build_info";
 
-/// From the duration of one statement on an idle machine to that of the longest call, in seconds.
+/// In seconds: from the duration of a statement on an idle machine to the duration of the longest call.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
 /// The same for accepted operations, in seconds.
@@ -79,7 +79,7 @@ pub fn start(retried: &[&'static str]) {
     }
 }
 
-/// The page for Prometheus.
+/// The metrics in the text format of Prometheus.
 pub fn page() -> String {
     EXPORTER.process.collect();
     EXPORTER.handle.render()
@@ -101,7 +101,7 @@ fn describe() {
     describe_gauge!(IN_FLIGHT, "Calls under /api/ in flight.");
     describe_counter!(
         REJECTED,
-        "Calls refused by a limit, before any work: in_flight, large_bodies, long_validations (503), rate, waiting (429)."
+        "Calls rejected by a limit, before any work: in_flight, large_bodies, long_validations (503), rate, waiting (429)."
     );
     describe_counter!(DELETED_ROWS, "Rows that were deleted.");
     describe_counter!(OPERATIONS, "Operations by their final status, without replays.");
@@ -214,7 +214,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The limit that refused a call.
+/// The limit that rejected a call.
 #[derive(Clone, Copy)]
 pub enum Limit {
     /// Too many calls in flight.

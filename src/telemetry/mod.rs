@@ -17,7 +17,7 @@ use self::traces::Traces;
 use self::traces::environment::Variables;
 use crate::config::{Log, LogFormat, SettingsError};
 
-/// The line of a call or an operation that ended. It is an error if the service failed.
+/// Logs that a call or an operation ended: as an error if the service failed, else as information.
 macro_rules! end_line {
     ($failed:expr, $($fields:tt)+) => {
         if $failed { tracing::error!($($fields)+) } else { tracing::info!($($fields)+) }

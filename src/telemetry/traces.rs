@@ -66,7 +66,7 @@ impl Traces {
             .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET))
     }
 
-    /// Sends the last spans. It does not wait long for a collector that is away.
+    /// Sends the last spans. It does not wait long for an unreachable collector.
     pub async fn end(self) {
         // The exporter blocks its thread.
         let ended = tokio::task::spawn_blocking(move || self.provider.shutdown()).await;

@@ -1,4 +1,4 @@
-//! The document in OpenAPI 3.0, for gateways and generators that read nothing newer.
+//! Converts the document to OpenAPI 3.0, for gateways and generators that read nothing newer.
 
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! The claims of a token. Its signature is verified before.
+//! The claims of a token whose signature has been verified.
 
 use std::fmt;
 use std::time::Duration;
@@ -61,11 +61,7 @@ impl Claims {
     pub fn check_required(&self, required: &RequiredClaim) -> Result<(), String> {
         let found = texts(&required.claim, self.find(&required.claim))?;
         let has_value = found.iter().any(|value| required.values.iter().any(|wanted| wanted == value));
-        if has_value {
-            Ok(())
-        } else {
-            Err(format!("the claim `{}` has another value than is required", required.claim))
-        }
+        if has_value { Ok(()) } else { Err(format!("the claim `{}` does not have a required value", required.claim)) }
     }
 
     /// Looks in each of the claims. A claim is a string with spaces between the scopes (RFC 9068), or a list.
@@ -111,7 +107,7 @@ fn texts<'a>(name: &str, value: Option<&'a Value>) -> Result<Vec<&'a str>, Strin
         Some(Value::Array(values)) => values.iter().map(Value::as_str).collect(),
         other => return text(name, other).map(|text| vec![text]),
     };
-    list.ok_or_else(|| format!("the claim `{name}` is a list of other values than strings"))
+    list.ok_or_else(|| format!("the claim `{name}` is a list with a value that is not a string"))
 }
 
 struct Unambiguous(Value);

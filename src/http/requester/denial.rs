@@ -1,4 +1,4 @@
-//! Why a call has no requester.
+//! The answer to a call whose requester is unknown: 401, or 503 while there are no keys.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Checks an Ed25519 public key (RFC 8032). The library that verifies signatures does not.
+//! Checks an Ed25519 public key (RFC 8032). The library that verifies signatures does not check it.
 
 use num_bigint::BigUint;
 

@@ -33,7 +33,7 @@ impl Verifier {
         let is_for_this_service = !source.audiences.is_empty() || !source.required_claims.is_empty();
         if source.issuer.is_none() || !is_for_this_service {
             tracing::warn!(
-                "no issuer is set, or neither an audience nor a required claim: tokens for other services are accepted"
+                "tokens for other services are accepted: set REQUESTER__JWT__ISSUER, and AUDIENCE or REQUIRED_CLAIMS"
             );
         }
         Ok(Verifier { keyring, source })

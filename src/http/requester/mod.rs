@@ -43,7 +43,11 @@ impl Identification {
         Ok(match source {
             RequesterSource::Header { name, trusted_peers } => {
                 if let Some(everybody) = trusted_peers.iter().find(|network| network.prefix_len() == 0) {
-                    tracing::warn!(network = %everybody, "every peer is trusted: whoever reaches the service can be any requester");
+                    tracing::warn!(
+                        network = %everybody,
+                        "every peer is trusted, so anybody who reaches the service can be any requester: \
+                         set REQUESTER__HEADER__TRUSTED_PEERS to the networks of the gateway"
+                    );
                 }
                 Identification::Header { name, trusted_peers }
             }

@@ -77,7 +77,7 @@ fn one_of_the_audiences_is_meant() {
         (json!({"aud": "billing,deletion"}), other),
         (json!({"aud": "crm"}), other),
         (json!({"aud": []}), other),
-        (json!({"aud": ["deletion", 7]}), Err("the claim `aud` is a list of other values than strings")),
+        (json!({"aud": ["deletion", 7]}), Err("the claim `aud` is a list with a value that is not a string")),
         (json!({"aud": null}), Err("the claim `aud` is not a string")),
         (json!({}), Err("the claim `aud` is missing")),
     ] {
@@ -88,7 +88,7 @@ fn one_of_the_audiences_is_meant() {
 #[test]
 fn a_required_claim_has_one_of_its_values() {
     let required = RequiredClaim { claim: "client.id".to_owned(), values: texts(&["a", "b"]) };
-    let other = Err("the claim `client.id` has another value than is required");
+    let other = Err("the claim `client.id` does not have a required value");
     for (value, expected) in [
         (json!({"client.id": "a"}), Ok(())),
         (json!({"client": {"id": "b"}}), Ok(())),
