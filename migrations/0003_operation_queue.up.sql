@@ -13,7 +13,7 @@ create table operation_queue (
   operation_id uuid primary key,
   requester_id uuid not null,
   customer_id uuid not null,
-  turn bigint not null check (turn >= 0),
+  rank bigint not null check (rank >= 0),
   attempts integer not null default 0,
   lease_id uuid,
   free_at timestamptz not null default now(),
@@ -26,19 +26,19 @@ with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, fi
 -- The order of the queue. The condition is true of every row. It keeps the index from statements
 -- about one operation. While the queue is empty, the planner would read all of it instead of using
 -- the primary key, and a session keeps that plan while the queue grows.
-create index operation_queue_turn on operation_queue (turn, operation_id) where turn >= 0;
+create index operation_queue_rank on operation_queue (rank, operation_id) where rank >= 0;
 
 -- Finds the last operation of a requester. The next one is placed after it.
-create index operation_queue_requester on operation_queue (requester_id, turn);
+create index operation_queue_requester on operation_queue (requester_id, rank);
 
-comment on table operation_queue is 'Operations that wait to be done, or are being done.';
+comment on table operation_queue is 'Accepted operations that have not ended.';
 comment on column operation_queue.operation_id is 'The operation, whose status is OPEN.';
 comment on column operation_queue.requester_id is 'The requester of the operation.';
 comment on column operation_queue.customer_id is 'The customer of the operation.';
-comment on column operation_queue.turn is 'The rank in the queue: the lowest is next. A requester''s operations have one after the other, so that requesters take turns.';
-comment on column operation_queue.attempts is 'How often a worker began to do it.';
+comment on column operation_queue.rank is 'The lowest rank is next. The operations of a requester have rising ranks, so that requesters alternate.';
+comment on column operation_queue.attempts is 'The number of attempts that began.';
 comment on column operation_queue.lease_id is 'The last attempt: only its transaction may end the operation.';
-comment on column operation_queue.free_at is 'When it may be taken: the end of a lease, or of a pause after an attempt that failed.';
-comment on column operation_queue.created_at is 'Since when it waits.';
+comment on column operation_queue.free_at is 'The time from which a worker may claim it: the end of a lease, or of a pause after a failed attempt.';
+comment on column operation_queue.created_at is 'The time when it was accepted.';
 
 insert into schema_version (version, oldest_build) values (3, 12);

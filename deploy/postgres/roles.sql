@@ -192,8 +192,8 @@ grant insert (
 grant update (status, error_code, failed_ids, deleted_rows, idempotency_key, completed_at) on operation
   to customer_deletion_service;
 grant select, delete on operation_queue to customer_deletion_service;
-grant insert (operation_id, requester_id, customer_id, turn) on operation_queue to customer_deletion_service;
-grant update (turn, attempts, lease_id, free_at) on operation_queue to customer_deletion_service;
+grant insert (operation_id, requester_id, customer_id, rank) on operation_queue to customer_deletion_service;
+grant update (rank, attempts, lease_id, free_at) on operation_queue to customer_deletion_service;
 
 -- The maintenance: `restore` undoes a deletion, `purge` erases rows for good. Neither reads the data in the rows.
 grant select on schema_version to customer_deletion_maintenance;

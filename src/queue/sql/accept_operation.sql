@@ -1,7 +1,7 @@
 -- accept_operation: records a call as open and puts it into the queue, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)  $6 idempotency key or null
--- $7 how many operations of a requester may wait
+-- $7 the most waiting operations of a requester
 with
   waiting as materialized (
     select count(*) as operations
@@ -12,22 +12,22 @@ with
       limit $7
     ) as own
   ),
-  -- One turn after the requester's last, and after the lowest that could be begun now: so requesters take turns, however many
-  -- operations each has waiting. Nobody joins the lowest turn itself, or those that come would keep a longer queue waiting for ever.
-  -- Where nothing in front could be begun, because it is being done or waits after an attempt that failed, after the lowest of all.
-  place as materialized (
+  -- The rank after the requester's last operation, and after the lowest rank that could start now. So requesters alternate,
+  -- however many operations each has. No operation gets the lowest rank itself, or new ones would keep a longer queue waiting
+  -- for ever. If none in front could start, because it runs or pauses after a failed attempt, the rank after the lowest of all.
+  next_rank as materialized (
     select greatest(
-      (select max(operation_queue.turn) + 1 from operation_queue where operation_queue.requester_id = $2),
+      (select max(operation_queue.rank) + 1 from operation_queue where operation_queue.requester_id = $2),
       coalesce(
         (
-          select lowest.turn + 1
+          select lowest.rank + 1
           from (
-            select operation_queue.turn, operation_queue.lease_id, operation_queue.free_at
+            select operation_queue.rank, operation_queue.lease_id, operation_queue.free_at
             from operation_queue
             -- Always true, and the condition of the index.
-            where operation_queue.turn >= 0
-            order by operation_queue.turn, operation_queue.operation_id
-            -- More than are begun at once. A condition in here, or more of them, would make the planner sort all that wait.
+            where operation_queue.rank >= 0
+            order by operation_queue.rank, operation_queue.operation_id
+            -- More than start at once. A condition in here, or more rows, would make the planner sort the whole queue.
             limit 64
           ) as lowest
           where lowest.lease_id is null
@@ -35,17 +35,17 @@ with
           limit 1
         ),
         (
-          select operation_queue.turn + 1
+          select operation_queue.rank + 1
           from operation_queue
-          where operation_queue.turn >= 0
-          order by operation_queue.turn, operation_queue.operation_id
+          where operation_queue.rank >= 0
+          order by operation_queue.rank, operation_queue.operation_id
           limit 1
         ),
         0
       )
-    ) as turn
+    ) as rank
   ),
-  -- Nothing is recorded where the id or the key is taken already.
+  -- Nothing is recorded if the id or the key is taken.
   recorded as (
     insert into operation (id, requester_id, customer_id, resource, target_ids, status, idempotency_key)
     select $1, $2, $3, $4::text::resource, $5, 'OPEN', $6
@@ -55,10 +55,10 @@ with
     returning operation.id
   ),
   queued as (
-    insert into operation_queue (operation_id, requester_id, customer_id, turn)
-    select recorded.id, $2, $3, place.turn
+    insert into operation_queue (operation_id, requester_id, customer_id, rank)
+    select recorded.id, $2, $3, next_rank.rank
     from recorded
-    cross join place
+    cross join next_rank
     returning operation_queue.operation_id
   )
 select

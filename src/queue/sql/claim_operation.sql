@@ -1,17 +1,17 @@
--- claim_operation: leases the operation whose turn it is to this attempt.
+-- claim_operation: leases the operation with the lowest rank to this attempt.
 --
 -- $1 attempt  $2 seconds of the lease  $3 resources that this build knows
 with
-  -- What others are doing is locked, and passed over.
+  -- A row that another worker has locked is passed over.
   next as materialized (
     select operation_queue.operation_id
     from operation_queue
     where operation_queue.free_at <= now()
       -- Always true, and the condition of the index.
-      and operation_queue.turn >= 0
-      -- One look-up for each row: as a join, it could be planned as a pass over all operations.
+      and operation_queue.rank >= 0
+      -- One look-up for each row. As a join, it could be planned as a scan of all operations.
       and (select operation.resource::text from operation where operation.id = operation_queue.operation_id) = any($3)
-    order by operation_queue.turn, operation_queue.operation_id
+    order by operation_queue.rank, operation_queue.operation_id
     limit 1
     for update skip locked
   ),

@@ -1,6 +1,6 @@
--- end_operation: ends an open operation and takes it out of the queue.
+-- end_operation: ends an open operation and removes it from the queue.
 --
--- $1 operation  $2 customer  $3 status  $4 code or null  $5 the ids that caused it  $6 rows that were deleted
+-- $1 operation  $2 customer  $3 status  $4 code or null  $5 ids that caused it  $6 number of deleted rows
 with
   ended as (
     update operation

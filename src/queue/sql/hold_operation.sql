@@ -2,12 +2,12 @@
 --
 -- $1 operation  $2 attempt  $3 milliseconds that a statement may take  $4 milliseconds that it may wait for a lock
 --
--- Nobody takes a row that is held, so from here on the lease may run out. No row: it had run out before, and another attempt
--- has the operation, or has ended it.
+-- No worker takes a locked row, so from here on the lease may expire. If no row is returned, it had expired before, and another
+-- attempt has the operation, or has ended it.
 select
   set_config('statement_timeout', $3, true) as statement_timeout,
   set_config('lock_timeout', $4, true) as lock_timeout,
-  -- Where the one who waits for a statement is gone, PostgreSQL ends it within this time, and the row is free again.
+  -- If the client of a statement is gone, PostgreSQL ends the statement within this time, and the row is free again.
   set_config('client_connection_check_interval', '1s', true) as client_connection_check_interval
 from operation_queue
 where operation_queue.operation_id = $1

@@ -1,9 +1,9 @@
--- measure_queue: how many operations wait or are being done, and since when the oldest.
+-- measure_queue: the number of accepted operations that have not ended, and the age of the oldest.
 select
   (select count(*) from operation_queue) as "depth!",
   coalesce(
     (
-      -- By their ids, which begin with the time of the call.
+      -- The ids begin with the time of the call.
       select extract(epoch from clock_timestamp() - operation_queue.created_at)
       from operation_queue
       order by operation_queue.operation_id

@@ -1,4 +1,4 @@
--- watch_operation: whether a transaction holds an operation that waits.
+-- watch_operation: whether a transaction holds an operation of the queue.
 --
 -- $1 operation
 with

@@ -112,18 +112,18 @@ impl Planted {
     "open operation that is not queued (operation): 1"
 )]
 #[case::queued_for_nothing(
-    "insert into operation_queue (operation_id, requester_id, customer_id, turn)
+    "insert into operation_queue (operation_id, requester_id, customer_id, rank)
      values (gen_random_uuid(), CUSTOMER, BELOW, 0)",
     "queued without an operation (queue): 1"
 )]
 #[case::queued_although_it_ended(
-    "insert into operation_queue (operation_id, requester_id, customer_id, turn) values (OPERATION, CUSTOMER, BELOW, 0)",
+    "insert into operation_queue (operation_id, requester_id, customer_id, rank) values (OPERATION, CUSTOMER, BELOW, 0)",
     "ended operation that is queued (operation): 1"
 )]
 #[case::queued_for_another(
     "insert into operation (id, requester_id, customer_id, resource, target_ids, status)
      values (CUSTOMER, CUSTOMER, BELOW, 'contact', array[FIRST]::uuid[], 'OPEN');
-     insert into operation_queue (operation_id, requester_id, customer_id, turn) values (CUSTOMER, BELOW, BELOW, 0)",
+     insert into operation_queue (operation_id, requester_id, customer_id, rank) values (CUSTOMER, BELOW, BELOW, 0)",
     "queued for another requester or customer (operation): 1"
 )]
 #[case::deleted_and_allocated(

@@ -38,7 +38,7 @@ async fn a_requester_with_many_operations_does_not_hold_up_anothers_first() {
     assert_eq!(places, [2, 4, 6], "the other's operations are done after those of the busy one");
 }
 
-/// One that comes later is not behind everything that came before it, and not before those whose turn it is.
+/// One that comes later is not behind everything that came before it, and not before those with the lowest rank.
 #[tokio::test]
 async fn a_requester_that_comes_late_is_next_but_one() {
     let service = TestService::start().await;
@@ -50,14 +50,14 @@ async fn a_requester_that_comes_late_is_next_but_one() {
         last = accept(&service, busy, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
     }
     // As after eight that are done.
-    sqlx::query("delete from operation_queue where turn < 8").execute(pool).await.unwrap();
+    sqlx::query("delete from operation_queue where rank < 8").execute(pool).await.unwrap();
     accept(&service, other, busy, Resource::Contact, &[Uuid::now_v7()]).await;
-    let turn: i64 = sqlx::query_scalar("select turn from operation_queue where requester_id = $1")
+    let rank: i64 = sqlx::query_scalar("select rank from operation_queue where requester_id = $1")
         .bind(other)
         .fetch_one(pool)
         .await
         .unwrap();
-    assert_eq!(turn, 9);
+    assert_eq!(rank, 9);
 
     let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
     ended(&service, busy, last).await;
@@ -80,10 +80,10 @@ async fn a_requester_that_comes_after_a_round_of_failures_is_next_but_one() {
         accept(&service, busy, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
     }
     let turn_of = async |requester: Uuid| -> i64 {
-        let sql = "select max(turn) from operation_queue where requester_id = $1";
+        let sql = "select max(rank) from operation_queue where requester_id = $1";
         sqlx::query_scalar(sql).bind(requester).fetch_one(pool).await.unwrap()
     };
-    let failed = "update operation_queue set attempts = 1, turn = turn + 100, free_at = now()";
+    let failed = "update operation_queue set attempts = 1, rank = rank + 100, free_at = now()";
     sqlx::raw_sql(failed).execute(pool).await.unwrap();
     accept(&service, other, busy, Resource::Contact, &[Uuid::now_v7()]).await;
     assert_eq!(turn_of(other).await, 101);

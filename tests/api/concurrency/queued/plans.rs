@@ -7,11 +7,11 @@ use sqlx::{AssertSqlSafe, Row};
 use crate::support::TestDatabase;
 
 const FULL: &str = "
-    insert into operation_queue (operation_id, requester_id, customer_id, turn)
+    insert into operation_queue (operation_id, requester_id, customer_id, rank)
     select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), number from generate_series(1, 20000) as number";
 
 #[rstest]
-#[case::claim(include_str!("../../../../src/queue/sql/claim_operation.sql"), "uuid, float8, text[]", "operation_queue_turn")]
+#[case::claim(include_str!("../../../../src/queue/sql/claim_operation.sql"), "uuid, float8, text[]", "operation_queue_rank")]
 #[case::accept(
     include_str!("../../../../src/queue/sql/accept_operation.sql"),
     "uuid, uuid, uuid, text, uuid[], text, bigint",
@@ -49,7 +49,7 @@ async fn they_go_through_their_index_and_sort_nothing(#[case] sql: &str, #[case]
         let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
         let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
         assert!(plan.iter().any(|line| line.contains(index)), "{before}: {plan:#?}");
-        let wrong = "operation_queue_turn on operation_queue";
+        let wrong = "operation_queue_rank on operation_queue";
         let reads_all = |line: &String| {
             line.contains("Sort")
                 || line.contains("Seq Scan on operation_queue")

@@ -94,7 +94,7 @@ async fn an_operation_that_waits_before_its_next_attempt_lets_others_go_first() 
     assert_eq!(ended(&service, family.requester, first).await["status"], "SUCCESS");
 }
 
-/// An attempt costs a turn: what cannot be done is not in front of others' operations again and again.
+/// An operation moves back after each attempt, so one that fails is not in front of others' operations again and again.
 #[tokio::test]
 async fn operations_that_cannot_be_done_do_not_hold_up_those_of_others() {
     let service = TestService::start().await;

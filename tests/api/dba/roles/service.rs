@@ -33,7 +33,7 @@ const UPDATE: Columns = &[
     ("subscriber", &["held"]),
     ("sell_plan", &["held"]),
     ("operation", &["status", "error_code", "failed_ids", "deleted_rows", "idempotency_key", "completed_at"]),
-    ("operation_queue", &["turn", "attempts", "lease_id", "free_at"]),
+    ("operation_queue", &["rank", "attempts", "lease_id", "free_at"]),
 ];
 
 /// What it records.
@@ -54,7 +54,7 @@ const INSERT: Columns = &[
             "completed_at",
         ],
     ),
-    ("operation_queue", &["operation_id", "requester_id", "customer_id", "turn"]),
+    ("operation_queue", &["operation_id", "requester_id", "customer_id", "rank"]),
 ];
 
 /// What it takes away: what has ended leaves the queue.
