@@ -1,4 +1,4 @@
--- check_schema: the migrations that the schema has had, whether this server takes writes, and how this session is set.
+-- check_schema: the applied migrations, whether this server takes writes, and settings of this session.
 --
 -- $1 names of settings
 select
@@ -9,7 +9,7 @@ select
     order by schema_version.version
   ) as "oldest_builds!: Vec<Option<i64>>",
   current_setting('transaction_read_only') = 'off' as "writable!",
-  -- In the unit that each is kept in, and not in the one that it is shown in.
+  -- In the unit in which PostgreSQL stores each, and not in the one in which it shows it.
   array(
     select pg_settings.setting
     from unnest($1::text[]) with ordinality as wanted (name, position)

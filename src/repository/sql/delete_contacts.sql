@@ -1,11 +1,11 @@
 -- delete_contacts: deletes contacts of a sub-customer and records the operation, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 contacts (ascending, each once)  $5 idempotency key or null
--- $6 whether the operation is already recorded as open: then the caller ends it, in the same transaction
+-- $6 whether the operation is recorded as open already; then the caller ends it in the same transaction
 with recursive
-  -- From the customer up to the requester, one customer at a time. Each is locked as it is reached, until this transaction
-  -- ends: whoever wants to re-parent or delete one of them waits. The walk goes on from the locked version of the row, so a
-  -- customer that was moved or deleted just before does not count.
+  -- The walk from the customer up to the requester. It locks each customer as it reaches it, until this transaction ends. A
+  -- re-parenting or a deletion of one of them waits. The walk continues from the locked version of the row, so a customer that
+  -- was moved or deleted just before does not count.
   path (id, parent_id, depth) as (
     select null::uuid, $3::uuid, -1
     union all
@@ -23,8 +23,8 @@ with recursive
     where path.depth < 1
   ),
   -- One pass checks, locks and updates the rows. It waits for no row before the customers are locked. The index gives the rows
-  -- in the order of their ids, so that calls over the same rows wait for each other instead of deadlocking: the settings of the
-  -- session leave the planner no other way.
+  -- in the order of their ids, so that calls about the same rows wait for each other and never deadlock. The settings of the
+  -- session switch off every other plan.
   deleted as (
     update contact
     set deleted_at = now(), deleted_by = $1
@@ -37,7 +37,7 @@ with recursive
     select count(*) as rows
     from deleted
   ),
-  -- The table's own check compares deleted_rows with the number of ids. So a list of which some rows could not be deleted is an
+  -- The check of the table compares deleted_rows with the number of ids. So a list with rows that could not be deleted is an
   -- error, which rolls back the others.
   recorded as (
     insert into operation (

@@ -1,10 +1,10 @@
 -- delete_external_params: deletes external params of the requester and records the operation, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 instances (ascending, each once)  $5 idempotency key or null
--- $6 whether the operation is already recorded as open: then the caller ends it, in the same transaction
+-- $6 whether the operation is recorded as open already; then the caller ends it in the same transaction
 with
-  -- At depth 0 the customer is the requester, and there is no path to walk. It is locked until this transaction ends: whoever
-  -- wants to delete it waits.
+  -- At depth 0 the customer is the requester, so there is no path to walk. It is locked until this transaction ends, and a
+  -- deletion of it waits.
   scope as materialized (
     select customer.id
     from customer
@@ -13,8 +13,8 @@ with
       and customer.deleted_at is null
     for key share
   ),
-  -- The entities that the instances are set on, as far as they are the customer's own. They are locked like the customer, and
-  -- before any instance: an entity that is moved or deleted meanwhile does not count.
+  -- The entities that the instances are set on and that are the customer's own. They are locked like the customer, and before
+  -- any instance, so an entity that is moved or deleted meanwhile does not count.
   found as materialized (
     select external_params.sub_customer_id, external_params.subscriber_id, external_params.sell_plan_id
     from external_params
@@ -52,8 +52,8 @@ with
     for share
   ),
   -- One pass checks, locks and updates the rows. It waits for no row before the entities are locked. The index gives the rows
-  -- in the order of their ids, so that calls over the same rows wait for each other instead of deadlocking: the settings of the
-  -- session leave the planner no other way.
+  -- in the order of their ids, so that calls about the same rows wait for each other and never deadlock. The settings of the
+  -- session switch off every other plan.
   deleted as (
     update external_params
     set deleted_at = now(), deleted_by = $1
@@ -76,7 +76,7 @@ with
     select count(*) as rows
     from deleted
   ),
-  -- The table's own check compares deleted_rows with the number of ids. So a list of which some rows could not be deleted is an
+  -- The check of the table compares deleted_rows with the number of ids. So a list with rows that could not be deleted is an
   -- error, which rolls back the others.
   recorded as (
     insert into operation (

@@ -1,5 +1,5 @@
--- find_operation: the requester's operation with an id. It is asked for again and again while an operation is open, so that
--- the ids, which may be many, stay where they are.
+-- find_operation: the requester's operation with an id. Callers poll it while an operation is open, so it does not read the
+-- ids, which may be many.
 --
 -- $1 requester  $2 operation  $3 whether the ids that caused a refusal are asked for: the first 1,000
 select

@@ -2,8 +2,8 @@
 --
 -- $1 requester  $2 customer  $3 addresses
 with recursive
-  -- From the customer up to the requester, or to the root where the requester is not on the way. All that is deeper than
-  -- a sub-customer counts as 2, so that the walk also ends where a circle does.
+  -- The walk from the customer up to the requester, or to the root if the requester is not on the way. Depth 2 stands for 2 and
+  -- more, so that the walk ends even in a circle.
   path (id, parent_id, depth) as (
     select customer.id, customer.parent_id, 0
     from customer

@@ -1,8 +1,8 @@
--- list_operations: a page of the requester's operations, newest first, and how many there are.
+-- list_operations: a page of the requester's operations, newest first, and their number.
 --
--- $1 requester  $2 status or null for all  $3 resource or null for all  $4 how many  $5 after how many  $6 the farthest that is looked
+-- $1 requester  $2 status or null for all  $3 resource or null for all  $4 size  $5 offset  $6 the most that are counted
 --
--- Every limit is a parameter: a planner that does not know it takes it for a small part, and reads an index in its order.
+-- Every limit is a parameter. A planner that does not know it assumes a small part, and reads an index in its order.
 with recursive
   -- The statuses that the requester's operations have, found by one look-up each. A newer build may have stored one that
   -- this build does not know. The last step finds null.

@@ -1,4 +1,4 @@
--- record_failure: records a call that deleted nothing. Does nothing where the id or the key is taken already.
+-- record_failure: records a call that deleted nothing. Does nothing if the id or the key is taken.
 --
 -- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)  $6 status  $7 code
 -- $8 the ids that caused it  $9 idempotency key or null

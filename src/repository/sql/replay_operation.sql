@@ -1,8 +1,8 @@
--- replay_operation: how the operation ended that has a call's id, or else its idempotency key, and whether it was the same call.
+-- replay_operation: the operation with a call's id, or else with its idempotency key, and whether it was the same call.
 --
 -- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)  $6 idempotency key or null
 with
-  -- Two look-ups: with "or", they would be one only by a bitmap of two indexes, which the settings of the session leave out.
+  -- Two look-ups, because "or" needs a bitmap of two indexes, which the settings of the session switch off.
   by_id as materialized (
     select operation.id
     from operation

@@ -1,13 +1,13 @@
--- share_zones: deletes zones of requesters for several calls and records their operations; each call has all of its own deleted or none.
+-- share_zones: deletes zones of requesters for several calls and records their operations: of each call all or none.
 --
 -- $1 operations  $2 requesters  $3 customers  $4 zones of all calls (each once, ascending within a call)
--- $5, $6 the first and last position of a call's own among them
+-- $5, $6 the first and last position of the ids of each call
 --
--- It waits for nobody. A row that another transaction holds is skipped, and a call that does not get all that it needs is left
--- as it was. The result names the calls that are done.
+-- It waits for no row lock. A row that another transaction has locked is skipped, and a call that cannot lock all its rows is left
+-- unchanged. The result has the recorded operations.
 with
-  -- A lock that cannot be skipped ends the statement soon: of a customer whose name and then parent one open transaction has
-  -- changed, for example.
+  -- Some locks cannot be skipped, for example that of a customer whose name and then parent one open transaction has changed.
+  -- They end the statement soon.
   patience as materialized (
     select set_config('lock_timeout', '50ms', true)
   ),
@@ -26,10 +26,10 @@ with
     ) as customer
     where exists (select from patience)
   ),
-  -- The calls that got the lock of every row, after those of their customers. "offset 0" keeps each sub-select one step of the
-  -- plan, which takes its locks once.
+  -- The calls that have locked every row, after their customers. "offset 0" keeps each sub-select one step of the plan, which
+  -- takes its locks once.
   complete as materialized (
-    select scope.operation_id, scope.requester_id, scope.customer_id, scope.ids, locked.places
+    select scope.operation_id, scope.requester_id, scope.customer_id, scope.ids, locked.ctids
     from scope
     cross join lateral (
       select array(
@@ -38,24 +38,24 @@ with
         where zone.id = any (scope.ids)
           and (zone.customer_id = scope.customer_id and zone.deleted_at is null) is true
         for no key update skip locked
-      ) as places
+      ) as ctids
       offset 0
     ) as locked
-    where cardinality(locked.places) = cardinality(scope.ids)
+    where cardinality(locked.ctids) = cardinality(scope.ids)
   ),
-  -- By their places, which nobody can change any more. A row that was changed between the start of this statement and its lock
-  -- is not found there: then all the calls are rolled back, and go on alone.
+  -- The rows are found by their ctid, which no other transaction can change while they are locked. A row that was changed between
+  -- the start of this statement and its lock is not found: then all the calls are rolled back, and run alone.
   deleted as (
     update zone
     set deleted_at = now(), deleted_by = target.operation_id
-    from (select complete.operation_id, unnest(complete.places) as place from complete) as target
-    where zone.ctid = target.place
+    from (select complete.operation_id, unnest(complete.ctids) as row_ctid from complete) as target
+    where zone.ctid = target.row_ctid
     returning zone.id
   ),
   counted as materialized (
     select (select count(*) from deleted) = (select sum(cardinality(complete.ids)) from complete) as is_whole
   ),
-  -- The table's own check compares deleted_rows with the number of ids: an operation of 0 rows is an error.
+  -- The check of the table compares deleted_rows with the number of ids, so an operation of 0 rows is an error.
   recorded as (
     insert into operation (id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at)
     select
