@@ -1,4 +1,4 @@
-//! A fresh copy of the world with the program that deletes from it, and at the end the check of what was deleted.
+//! A fresh copy of the world, and the program that deletes from it. At the end, the deleted rows are checked.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::load::{self, Request};
 use crate::program::Program;
 use crate::world::{Leaves, Slice, Stock, World};
 
-/// What opens every connection of a pool and prepares its statements, before anything is measured.
+/// Enough calls to open every connection of a pool and to prepare its statements. They are not measured.
 const WARM_UP_CALLS: u64 = 128;
 const WARM_UP_CONNECTIONS: usize = 32;
 
@@ -18,7 +18,7 @@ const WARM_UP: &str = include_str!("warm_up.sql");
 pub struct Arena<'a> {
     pub cluster: &'a Cluster,
     pub client: Client,
-    /// The service on its own tables, the usual way on the lean ones.
+    /// The service, with its own tables, or the usual way, with the lean ones.
     pub program: Program,
     stock: Stock,
     deleted: Vec<Slice>,
@@ -61,7 +61,7 @@ impl<'a> Arena<'a> {
             "create trigger warm_up after insert on {record} for each statement execute function bench.touch_more()"
         ))?;
         let mut sessions = -1;
-        // Until no call has come to a session that was not warm.
+        // Ends once no call was served by a cold session.
         loop {
             self.send_warm_up()?;
             let known = self.client.number("select count(*) from bench.session")?;
@@ -72,7 +72,7 @@ impl<'a> Arena<'a> {
             sessions = known;
         }
         self.client.run(&format!("drop trigger warm_up on {record}"))?;
-        // Plans were made for a table with a trigger.
+        // The cached plans are for a table with a trigger, so they are made again.
         self.send_warm_up()
     }
 
@@ -84,7 +84,7 @@ impl<'a> Arena<'a> {
         Ok(())
     }
 
-    /// Fresh rows for so many calls; none when there are not enough left.
+    /// Reserves fresh rows for so many calls. Returns `None` if not enough are left.
     pub fn take(&mut self, leaves: Leaves, ids_per_call: u64, calls: u64) -> Option<Slice> {
         self.stock.take(leaves, ids_per_call, calls)
     }
@@ -108,12 +108,12 @@ impl<'a> Arena<'a> {
         Ok(rows.into_iter().map(|(requester, customer, ids)| Call { requester, customer, ids }).collect())
     }
 
-    /// The calls of a slice as they are sent.
+    /// The requests of a slice.
     pub fn deletions(&mut self, slice: &Slice) -> Result<Vec<Request>, AnyError> {
         Ok(self.calls(slice)?.iter().map(|call| call.request("")).collect())
     }
 
-    /// Ends the program and looks at what is deleted.
+    /// Ends the program, and checks which rows are deleted.
     pub fn close(mut self) -> Result<(), AnyError> {
         let began = Instant::now();
         self.program.stop()?;
@@ -137,7 +137,7 @@ impl<'a> Arena<'a> {
                 return Err(format!("{name}: there are {found}, and must be {expected}").into());
             }
         }
-        eprintln!("what is deleted was checked, in {:.1} s", began.elapsed().as_secs_f64());
+        eprintln!("the deleted rows were checked in {:.1} s", began.elapsed().as_secs_f64());
         Ok(())
     }
 }
@@ -153,7 +153,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// As it is sent, with more lines in its head.
+    /// The request, with these lines added to its head.
     pub fn request(&self, more_headers: &str) -> Request {
         load::deletion(&self.requester, &self.customer, &self.ids, more_headers)
     }

@@ -1,4 +1,4 @@
-//! A connection to PostgreSQL for code that does not run beside anything else.
+//! A blocking connection to PostgreSQL.
 
 use std::str::FromStr;
 
@@ -16,19 +16,18 @@ pub struct Client {
 impl Client {
     pub fn connect(url: &str) -> Result<Client, AnyError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        // Compiling long statements costs more than it saves them.
+        // JIT compilation of the long statements takes longer than it saves.
         let options = PgConnectOptions::from_str(url)?.options([("jit", "off")]).disable_statement_logging();
         let connection = runtime.block_on(options.connect())?;
         Ok(Client { connection, runtime })
     }
 
-    /// Runs statements that answer nothing.
+    /// Runs statements that return no rows.
     pub fn run(&mut self, sql: &str) -> Result<(), AnyError> {
         self.runtime.block_on(sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut self.connection))?;
         Ok(())
     }
 
-    /// The rows of a statement.
     pub fn rows<T>(&mut self, sql: &str) -> Result<Vec<T>, AnyError>
     where
         T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -37,7 +36,7 @@ impl Client {
         Ok(self.runtime.block_on(rows)?)
     }
 
-    /// The number that a statement answers.
+    /// For a statement that returns one number.
     pub fn number(&mut self, sql: &str) -> Result<i64, AnyError> {
         let number = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut self.connection);
         Ok(self.runtime.block_on(number)?)

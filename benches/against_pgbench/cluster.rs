@@ -18,11 +18,11 @@ use crate::world::World;
 /// The database that the programs work in: a copy of the world.
 pub const COPY: &str = "bench";
 
-/// A world that is not whole yet.
+/// The name of a world while it is being loaded.
 const UNFINISHED: &str = "unfinished";
 
-/// A server as it is set up for such a load, and nothing that happens in the middle of a turn: no checkpoint, whose pages the
-/// next writers would have to log whole again, and no autovacuum. What is durable by default stays so.
+/// Usual settings for such a load, but without checkpoints and autovacuum, which would disturb a turn: after a checkpoint, the
+/// first change of each page logs the whole page. The defaults for durability stay.
 const SETTINGS: [(&str, &str); 6] = [
     ("checkpoint_timeout", "1d"),
     ("max_wal_size", "16GB"),
@@ -32,7 +32,7 @@ const SETTINGS: [(&str, &str); 6] = [
     ("jit", "off"),
 ];
 
-/// The largest share of the machine's memory that PostgreSQL keeps data in, and the most.
+/// `shared_buffers` is the machine's memory divided by this, up to a maximum.
 const SHARE_OF_MEMORY: u64 = 4;
 const MOST_BUFFERS_MB: u64 = 8192;
 
@@ -55,7 +55,7 @@ impl Cluster {
         }
         client.run(&format!("alter system set shared_buffers = '{}MB'", buffers_mb()?))?;
         drop(client);
-        // Some of these are read at the start only.
+        // Some settings are read only when the server starts.
         drop(postgres);
         let postgres = PrivatePostgres::start(folder, Durability::Durable)?;
 
@@ -83,7 +83,7 @@ impl Cluster {
         Client::connect(&self.url(database))
     }
 
-    /// A file of the benchmark's own.
+    /// A file in the benchmark's folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -149,9 +149,8 @@ impl Cluster {
             "select pg_prewarm(oid::regclass) from pg_class
              where relkind in ('r', 'i', 't') and relnamespace = 'public'::regnamespace",
         )?;
-        // The first change of a page since the last checkpoint logs the whole page. Freezing changes every page of the tables,
-        // and indexes that deletions write to are made anew, so that the turns find them as they are most of the time under such
-        // a load, and the first turn not another table than the last.
+        // The first change of a page since the last checkpoint logs the whole page. Freezing changes every page of the tables, and
+        // reindexing writes the indexes anew. So the first turn has the same cost as the last, as under a steady load.
         client.run("vacuum (freeze)")?;
         client.run(&format!("reindex table {}", self.tables.record))?;
         client.run(&world.age_sql())

@@ -4,7 +4,7 @@ use crate::growth::REFUSAL;
 use crate::measure::{Cell, Contender};
 use crate::report::{self, Kind};
 
-/// Rows of the table, of the first world. What was not measured has none.
+/// The rows of the table, for the first world. A figure that was not measured has no row.
 #[derive(Default)]
 pub struct Goals(Vec<String>);
 

@@ -1,6 +1,6 @@
-//! How the cost of a call grows with its ids, what other calls than deletions cost, and the start of the service.
+//! Measures how the cost of a call grows with its ids, the cost of other calls than deletions, and the start of the service.
 //!
-//! With the size of the table and the depth of the tree it is compared by runs with other `--contacts` and `--depth`.
+//! To compare sizes of the table and depths of the tree, run it with other values of `--contacts` and `--depth`.
 
 use std::thread;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use crate::world::Leaves;
 
 const STARTS: usize = 5;
 
-/// How long a service is left alone before its memory is looked at.
+/// The time for which a service is idle before its memory is measured.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The beginning of the names of refusals.
+/// The prefix of the names of refusals.
 pub const REFUSAL: &str = "refusal";
 
-/// How many ids the calls have, where that is not what is measured.
+/// The ids of a call, unless their number is what is measured.
 const IDS: u64 = 10;
 
 /// Longer lists, of which some ids are refused.
@@ -42,7 +42,7 @@ const NOT_YOURS: Expected = Expected { status: 404, contains: "AUTH_1010" };
 const NO_CUSTOMER: Expected = Expected { status: 404, contains: "CUSTOMER_1002" };
 const REPLAYED: Expected = Expected { status: 200, contains: "idempotency-replayed: true" };
 
-/// Starts the service a few times: how soon it is ready, and how much memory it takes.
+/// Starts the service a few times, and measures how soon it is ready and how much memory it takes.
 pub fn start_up(bench: &mut Bench) -> Result<(), AnyError> {
     let url = bench.cluster().url(COPY);
     let log = bench.cluster().file("start.log");
@@ -112,7 +112,7 @@ fn round_of_kinds(bench: &mut Bench, options: &Options, connections: usize) -> R
     Ok(kinds)
 }
 
-/// Calls that each have something wrong with them; the next call lends its parts for that.
+/// Sends calls that are refused. Their wrong parts are those of the next call.
 fn refusal(
     bench: &mut Bench,
     (ids, calls): (u64, u64),
@@ -148,7 +148,7 @@ fn of_another_requester(call: &Call, next: &Call) -> Call {
     Call { requester: next.requester.clone(), ..call.clone() }
 }
 
-/// Calls that are sent a second time under their idempotency keys, and the status of the operations, asked for in both ways.
+/// Sends calls a second time under their idempotency keys, and then both status calls about their operations.
 fn repeated(bench: &mut Bench, calls: u64, connections: usize) -> Result<(Turn, Turn, Turn), AnyError> {
     let slice = bench.take(Leaves::WithFew, IDS, calls)?;
     let arena = bench.arena()?;

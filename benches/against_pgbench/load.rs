@@ -1,7 +1,7 @@
-//! Sends calls over HTTP on a few connections, and takes the time of each.
+//! Sends calls over HTTP on a few connections, and measures how long each takes.
 //!
-//! It shares the machine with what it measures, so it is lean: one thread, requests that are made before the clock starts, and of
-//! an answer no more is read than its length and whether it is the expected one.
+//! It shares the machine with the measured service, so it does little. It has one thread, and the requests are made before the
+//! clock starts. Of an answer, it checks only the length and whether it is the expected one.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -21,7 +21,7 @@ use crate::samples::{Sample, Samples};
 /// No call takes this long, however busy the machine.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What every answer of a run must be.
+/// The answer that every call of a run must get.
 #[derive(Clone, Copy)]
 pub struct Expected {
     pub status: u16,
@@ -29,7 +29,7 @@ pub struct Expected {
     pub contains: &'static str,
 }
 
-/// A deletion that went through.
+/// A successful deletion.
 pub const DELETED: Expected = Expected { status: 200, contains: "{\"errorCode\":\"\"," };
 
 /// A call, ready to be sent.
@@ -46,7 +46,7 @@ pub fn deletion(requester: &str, customer: &str, ids: &[String], more_headers: &
     .into_bytes()
 }
 
-/// The call that asks for a status; the path says in which of its forms.
+/// A status call. There are two, with different paths.
 pub fn status(path: &str, requester: &str) -> Request {
     format!("GET {path} HTTP/1.1\r\nHost: bench\r\nX-Requester-Id: {requester}\r\n\r\n").into_bytes()
 }
@@ -58,7 +58,7 @@ pub fn send(
     connections: usize,
     expected: Expected,
 ) -> Result<Samples, AnyError> {
-    // A thread of its own, so that its processor time can be told from that of everything else here.
+    // It has a thread of its own, so that its processor time can be measured separately.
     let send = move || send_all(address, requests, connections, expected).map_err(|error| error.to_string());
     thread::spawn(send).join().map_err(|_| "the load generator panicked")?.map_err(AnyError::from)
 }

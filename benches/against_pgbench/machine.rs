@@ -1,4 +1,4 @@
-//! What the figures were taken on.
+//! Describes the machine on which the figures were measured.
 
 use std::fs;
 use std::process::Command;
@@ -37,7 +37,7 @@ fn field(file: &str, name: &str) -> String {
     line.map_or("unknown", |(_, value)| value.trim()).to_owned()
 }
 
-/// Of the source, and whether it was changed since.
+/// The commit of the source, and whether there are uncommitted changes.
 fn revision() -> Option<String> {
     let mut git = Command::new("git");
     git.args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--abbrev=10"]);

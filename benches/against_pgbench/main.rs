@@ -1,9 +1,9 @@
-//! Measures the service against PostgreSQL itself: pgbench with the leanest deletion on the leanest tables is 1.00.
+//! Measures the service against PostgreSQL itself. The speed of pgbench with the leanest deletion on the leanest tables is 1.00.
 //!
 //! One run starts two private PostgreSQL servers, one with the lean tables and one with the service's, and loads the same rows into
 //! both. Then programs delete contacts in turn: pgbench with the statement of each, the service over HTTP, and "the usual
-//! way", a service with a statement for every step on the lean tables. The run prints tables for docs/speed.md. It fails if an
-//! answer was no success or if other rows were deleted than were asked for.
+//! way", a service with a statement for every step on the lean tables. The run prints tables for docs/speed.md. It fails if
+//! a call failed, or if the deleted rows are not exactly the requested ones.
 
 mod arena;
 mod client;
@@ -63,7 +63,7 @@ fn measure_all(options: &Options) -> Result<(), AnyError> {
     let began = Instant::now();
     let worlds = options.worlds()?;
     let placed: Vec<_> = worlds.iter().flat_map(|world| tables::ALL.map(|tables| (world, tables))).collect();
-    // A server for each: a checkpoint in one makes the next writers log whole pages, and a copy of a world takes checkpoints.
+    // One server for each kind of tables. To copy a world takes checkpoints, after which writers log whole pages again.
     let start = |(world, tables): &(&World, &'static Tables)| {
         Cluster::start(&options.data_dir.join(format!("{}_{}", world.name(), tables.name)), tables)
     };
@@ -97,9 +97,9 @@ fn measure_all(options: &Options) -> Result<(), AnyError> {
     for cluster in clusters {
         cluster.end(options.keep)?;
     }
-    // Where nothing is kept in it.
+    // It fails if the folder is not empty.
     let _ = fs::remove_dir(&options.data_dir);
-    println!("\nEvery answer was as it must be, and exactly the rows that were asked for are deleted.");
+    println!("\nEvery answer was the expected one, and exactly the requested rows are deleted.");
     println!("The run took {:.0} s.", began.elapsed().as_secs_f64());
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Turns: one program, one number of connections, one number of ids a call, fresh rows. They alternate, and repeat.
+//! Runs the turns. In a turn, one program deletes fresh rows, on one number of connections, with one number of ids a call. The
+//! programs take turns in every round.
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -14,15 +15,14 @@ use crate::tables;
 use crate::turn::{Turn, Used};
 use crate::world::{Leaves, Slice, World};
 
-/// Calls that every client makes in a turn, at least, beside those that prepare the statements of pgbench.
+/// The fewest calls of a client in a turn, besides those that prepare the statements of pgbench.
 const FEWEST_CALLS_A_CLIENT: u64 = 4;
 
-/// By how many calls a second the length of the first turns is chosen: fewer for many ids. The turns that count go by what those have shown.
+/// The assumed calls per second of the first round, whose figures are not used. Later rounds take the measured rate.
 fn guessed_rate(ids_per_call: u64) -> f64 {
     50_000.0 / (20 + ids_per_call) as f64
 }
 
-/// Who deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contender {
     /// pgbench with the lean statement on the lean tables: 1.00.
@@ -39,7 +39,7 @@ impl Contender {
         matches!(self, Contender::Lean | Contender::OwnStatement)
     }
 
-    /// The place of its tables among all.
+    /// The index of its tables.
     fn tables(self) -> usize {
         match self {
             Contender::Lean | Contender::UsualWay => 0,
@@ -50,7 +50,7 @@ impl Contender {
 
 /// All turns of one program with one number of clients in one world.
 pub struct Cell {
-    /// The place of the world.
+    /// The index of the world.
     pub world: usize,
     pub contender: Contender,
     pub clients: usize,
@@ -81,7 +81,7 @@ impl<'a> Bench<'a> {
         self.arena.as_mut().ok_or_else(|| "the arena could not be made anew".into())
     }
 
-    /// Fresh rows, and a fresh copy of the world where the old one has not enough of them left.
+    /// Reserves fresh rows. Replaces the copy of the world by a fresh one if too few are left.
     pub fn take(&mut self, leaves: Leaves, ids_per_call: u64, calls: u64) -> Result<Slice, AnyError> {
         if let Some(slice) = self.arena()?.take(leaves, ids_per_call, calls) {
             return Ok(slice);
@@ -129,7 +129,7 @@ impl<'a> Bench<'a> {
         Ok(Turn::new(&used, &samples))
     }
 
-    /// Lets a turn happen, and looks at what it uses up.
+    /// Runs a turn, and measures what it uses.
     fn watch<T>(&mut self, turn: impl FnOnce(&mut Arena) -> Result<T, AnyError>) -> Result<(Used, T), AnyError> {
         let arena = self.arena()?;
         let before = Used::read(arena)?;
@@ -139,9 +139,9 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// Lets every program have its turns with calls of so many ids in every world. Each world has a bench for each kind of tables.
+/// Runs the turns of every program in every world, with calls of so many ids. Each world has a bench for each kind of tables.
 pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> Result<Vec<Cell>, AnyError> {
-    // Turns are of one length in all worlds, and as long as the smallest can bear.
+    // Turns have one length in all worlds: as long as the smallest world has rows for.
     let most = benches.iter().map(|bench| most_calls(bench.world(), ids_per_call)).min().unwrap_or_default();
     let mut cells = cells(options, benches.len() / tables::ALL.len());
     cells.retain(|cell| {
@@ -152,7 +152,7 @@ pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> R
         enough
     });
     let mut rates = vec![guessed_rate(ids_per_call); cells.len()];
-    // The first round finds out how many calls the turns of the others must have.
+    // The first round measures how many calls a turn of the other rounds needs.
     for round in 0..=options.rounds {
         eprintln!("{ids_per_call} ids a call, round {round} of {}", options.rounds);
         for place in order(cells.len(), round) {
@@ -170,7 +170,8 @@ pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> R
     Ok(cells)
 }
 
-/// Another one in every round, and the same ones in every run: nobody is always the one who comes after a certain other.
+/// A shuffled order, another one in each round, so that no program always follows the same other one. Every run has the same
+/// orders.
 fn order(cells: usize, round: u32) -> Vec<usize> {
     let mut places: Vec<usize> = (0..cells).collect();
     places.sort_by_cached_key(|place| {
@@ -181,7 +182,7 @@ fn order(cells: usize, round: u32) -> Vec<usize> {
     places
 }
 
-/// Who has turns with how many clients.
+/// Each program with each number of its clients, in each world.
 fn cells(options: &Options, worlds: usize) -> Vec<Cell> {
     let mut cells = Vec::new();
     for world in 0..worlds {
@@ -200,7 +201,7 @@ fn cells(options: &Options, worlds: usize) -> Vec<Cell> {
     cells
 }
 
-/// As many calls as are wanted, as there are rows for, and as give every client of pgbench the same number.
+/// The wanted number of calls, limited by the rows. With pgbench, it is a multiple of the clients.
 fn calls(cell: &Cell, ids_per_call: u64, wanted: f64, most: u64) -> u64 {
     let clients = cell.clients as u64;
     let warm_up = if cell.contender.is_pgbench() { clients * script::calls_a_fetch(ids_per_call) } else { 0 };

@@ -1,4 +1,4 @@
-//! What is measured, from the command line.
+//! The command line.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub enum Part {
 #[derive(Parser)]
 #[command(bin_name = "cargo bench --bench against_pgbench --")]
 pub struct Options {
-    /// Contacts in the table. With several sizes, or depths, the programs have their turns with all of them in every round.
+    /// Contacts in the table. With several sizes or depths, every round measures all of them.
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2000000")]
     contacts: Vec<u64>,
 
@@ -41,31 +41,31 @@ pub struct Options {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "4,8,16,32")]
     pub clients: Vec<usize>,
 
-    /// How often each program has its turn.
+    /// Rounds: the turns of each program.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
 
-    /// How long a turn takes, about.
+    /// The approximate length of a turn, in seconds.
     #[arg(long, default_value_t = 2.0)]
     pub seconds: f64,
 
-    /// Measures only one part: the programs against each other, or what each kind of call costs the service.
+    /// Measures only one part: the comparison of the programs, or the cost of each kind of call of the service.
     #[arg(long)]
     only: Option<Part>,
 
-    /// A small world and short turns: whether it all works, and no figures worth reading.
+    /// Uses a small world and short turns. Shows whether everything works; the figures mean nothing.
     #[arg(long)]
     quick: bool,
 
-    /// Leaves the data for a later run, which then need not load them.
+    /// Keeps the loaded data for the next run.
     #[arg(long)]
     pub keep: bool,
 
-    /// Where the private PostgreSQL and its data are, in a folder for each world.
+    /// The folder of the private PostgreSQL servers and their data.
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_TARGET_TMPDIR"), "/against_pgbench"))]
     pub data_dir: PathBuf,
 
-    /// What `cargo bench` passes.
+    /// Passed by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
 }

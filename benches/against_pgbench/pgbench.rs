@@ -1,9 +1,9 @@
 //! Runs of pgbench: what PostgreSQL can do on this machine.
 //!
-//! A pool's sessions are old: their statements are planned, and the pages of the shared memory are known to their processes.
-//! pgbench's are new in every turn, and would spend up to a third of their time on that. So each of them first reads the tables
-//! and makes a few calls, and then waits for all the others. There the turn begins. It ends when all wait again: to end a process
-//! that has touched so much memory takes as long as many calls.
+//! The sessions of a pool are old: their statements are planned, and their processes have mapped the pages of the shared memory.
+//! pgbench's sessions are new in every turn, and would spend up to a third of their time on that. So each of them first reads the
+//! tables, makes a few calls, and waits for all the others. Then the turn begins. It ends when all wait again, before the sessions
+//! end: to end a process that has mapped so much memory takes as long as many calls.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,21 +24,21 @@ use crate::script::{BEGIN, DEFINITIONS, END, Script, calls_a_fetch};
 use crate::tables::Tables;
 use crate::world::Slice;
 
-/// What the service sets in its sessions. The limits are there, because they cost something, but they are longer: pgbench gives
-/// up at the first statement that is ended, and on 64 connections a statement of 1,000 ids takes its time.
+/// The settings of the service's sessions. The timeouts are set, because they cost time, but they are longer: pgbench stops at the
+/// first statement that fails, and on 64 connections a statement of 1,000 ids is slow.
 const SESSION: &str = "-c statement_timeout=30000 -c lock_timeout=20000 -c idle_in_transaction_session_timeout=30000 \
     -c tcp_user_timeout=2500 -c default_transaction_isolation=read\\ committed";
 
-/// The least that a session needs for the lean statement.
+/// The one setting that the lean statement needs.
 const LEAN_SESSION: &str = "-c plan_cache_mode=force_generic_plan";
 
-/// Threads of pgbench, which hardly do anything.
+/// Threads of pgbench. They are nearly idle.
 const THREADS: usize = 2;
 
-/// How long the clients may take until they all wait for one of them.
+/// The longest time until all clients wait for one of the locks.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
-/// How often it is looked whether they do.
+/// The interval at which that is checked.
 const POLL: Duration = Duration::from_millis(50);
 
 /// A running pgbench.
@@ -89,7 +89,7 @@ impl Pgbench {
         Ok(pgbench)
     }
 
-    /// Lets the clients go, until they have made all their calls.
+    /// Starts the turn, and returns when every client has made its calls.
     pub fn run(&mut self, arena: &mut Arena) -> Result<(), AnyError> {
         arena.client.run(&format!("select pg_advisory_unlock({BEGIN})"))?;
         self.until_all_wait(arena, END)
@@ -112,7 +112,7 @@ impl Pgbench {
         Ok(())
     }
 
-    /// Lets it end, and reads what it wrote down.
+    /// Lets it end, and reads its logs.
     pub fn end(self, arena: &mut Arena) -> Result<Samples, AnyError> {
         arena.client.run(&format!("select pg_advisory_unlock({END})"))?;
         let output = self.process.wait_with_output()?;
@@ -126,12 +126,12 @@ impl Pgbench {
     }
 }
 
-/// Transactions of a client, up to the last of its calls.
+/// The number of transactions of a client, up to its last call.
 fn transactions(calls: u64, fetch: u64) -> u64 {
     LEAD_IN + calls + calls.div_ceil(fetch)
 }
 
-/// Transactions of a client that are no calls: reading the tables, and waiting.
+/// Transactions of a client before its first call: one reads the tables, one waits.
 const LEAD_IN: u64 = 2;
 
 /// Waiting at the end.
@@ -147,7 +147,7 @@ fn session(tables: &Tables) -> String {
     }
 }
 
-/// What pgbench wrote down: a line for each transaction, with its end and how long it took.
+/// The logs of pgbench: one line for each transaction, with its end and its duration.
 struct Log {
     samples: Vec<Sample>,
     fetching: Duration,
@@ -169,7 +169,7 @@ impl Log {
             if *transaction > transactions {
                 continue;
             }
-            // Up to here it warmed up: the lead-in, and one fetch with its calls.
+            // The lead-in, and the first fetch with its calls, are the warm-up.
             let Some(place) = transaction.checked_sub(LEAD_IN + fetch + 2) else { continue };
             if place.is_multiple_of(fetch + 1) {
                 log.fetching += took;
@@ -182,7 +182,7 @@ impl Log {
     }
 }
 
-/// The client, how long it took, and when it ended, of "client transaction µs script seconds µs".
+/// Client, duration and end, from a line "client transaction µs script seconds µs".
 fn parse(line: &str) -> Option<(usize, Duration, Duration)> {
     let fields: Vec<u64> = line.split(' ').map_while(|field| field.parse().ok()).collect();
     let [client, _, took, _, seconds, microseconds, ..] = fields[..] else { return None };

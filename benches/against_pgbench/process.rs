@@ -1,4 +1,4 @@
-//! What Linux tells of processes: processor time and memory.
+//! Processor time and memory of processes, from /proc.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::AnyError;
 /// The unit of the times in /proc, on every Linux.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// Where the fields of /proc/…/stat are, counted from the one after the name.
+/// Indexes of fields in /proc/…/stat, counted from the field after the name.
 const PARENT: usize = 1;
 const USER_TIME: usize = 11;
 const SYSTEM_TIME: usize = 12;
@@ -58,7 +58,7 @@ pub fn memory(process: u32) -> Result<f64, AnyError> {
     Ok(kilobytes / 1024.0)
 }
 
-/// Ends with a clear message where all this is not to be had.
+/// Fails with a clear message if there is no such /proc.
 pub fn require_linux() -> Result<(), AnyError> {
     if Path::new("/proc/thread-self/schedstat").exists() {
         return Ok(());
@@ -66,13 +66,13 @@ pub fn require_linux() -> Result<(), AnyError> {
     Err("processor time and memory are read from /proc, as Linux has it".into())
 }
 
-/// The numbers of /proc/…/stat. Those that are not numbers, or below zero, are 0.
+/// The fields of /proc/…/stat. A field that is negative or not a number is 0.
 struct Stat(Vec<u64>);
 
 impl Stat {
     fn read(process: u32) -> Option<Stat> {
         let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // The name before it may have blanks and brackets of its own.
+        // The name before them may contain spaces and parentheses.
         let (_, fields) = text.rsplit_once(')')?;
         Some(Stat(fields.split_ascii_whitespace().map(|field| field.parse().unwrap_or(0)).collect()))
     }

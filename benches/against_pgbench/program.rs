@@ -19,9 +19,9 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A running service. Killed when this is dropped, and when this process ends, however it ends.
 pub struct Program {
-    /// Where calls go.
+    /// For calls.
     pub address: SocketAddr,
-    /// How long it took from the start until it was ready.
+    /// The time from its start until it was ready.
     pub ready_after: Duration,
     child: Child,
     guard: Child,
@@ -37,7 +37,7 @@ impl Program {
             .arg("serve")
             .env_clear()
             .env("DATABASE_URL", database)
-            // As pgbench does.
+            // pgbench logs in as the owner too.
             .env("CUSTOMER_DELETION__DATABASE__ALLOW_OWNER", "true")
             .env("CUSTOMER_DELETION__HTTP__HOST", address.ip().to_string())
             .env("CUSTOMER_DELETION__HTTP__PORT", address.port().to_string())
@@ -49,7 +49,7 @@ impl Program {
         Program::start(command, address, || is_ready(management, "/health/ready"))
     }
 
-    /// This program as the other service.
+    /// The usual way, which is this program with other arguments.
     pub fn usual_way(database: &str) -> Result<Program, AnyError> {
         let address = free_address()?;
         let mut command = Command::new(env::current_exe()?);
@@ -105,7 +105,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // It has nothing to end any more.
+        // The guarded program has ended.
         let _ = self.guard.kill();
         let _ = self.guard.wait();
     }

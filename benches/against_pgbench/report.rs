@@ -6,7 +6,7 @@ use crate::measure::{Cell, Contender};
 use crate::turn::Turn;
 use crate::world::World;
 
-/// Prints what the programs did with calls of so many ids. In each world, lean at its best number of clients is 1.00.
+/// Prints the figures of all programs for calls of so many ids. In each world, lean at its best number of clients is 1.00.
 pub fn comparison(ids_per_call: u64, worlds: &[World], cells: &[Cell]) {
     println!("\n### {ids_per_call} ids a call");
     for (place, world) in worlds.iter().enumerate() {
@@ -76,7 +76,7 @@ fn name(contender: Contender) -> &'static str {
     }
 }
 
-/// The kind of a call that goes through.
+/// The name of a successful deletion.
 pub const DELETION: &str = "deletion";
 
 /// One kind of call in the table of the costs.
@@ -88,7 +88,7 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// What it costs, in deletions of as many ids that go through on as many connections.
+    /// The cost, relative to a successful deletion of as many ids on as many connections.
     pub fn cost_to_success(&self, kinds: &[Kind]) -> Option<f64> {
         let is_success = |kind: &&Kind| {
             kind.name == DELETION && kind.ids_per_call == self.ids_per_call && kind.connections == self.connections
@@ -102,7 +102,7 @@ impl Kind {
     }
 }
 
-/// Prints what each kind of call costs, in calls with ten ids that go through on as many connections.
+/// Prints the cost of each kind of call, relative to `measure`.
 pub fn costs(kinds: &[Kind], measure: &Kind) {
     println!("\n### What each kind of call costs\n");
     println!(
@@ -139,7 +139,7 @@ impl Cell {
         median(self.turns.iter().map(value).collect())
     }
 
-    /// Over all calls: what is counted in ticks of the clock says little about a short turn.
+    /// The mean over all calls. Processor time is counted in ticks, which are too coarse for one short turn.
     pub fn mean(&self, value: impl Fn(&Turn) -> f64) -> f64 {
         let calls: f64 = self.turns.iter().map(|turn| turn.calls).sum();
         self.turns.iter().map(|turn| value(turn) * turn.calls).sum::<f64>() / calls
@@ -154,7 +154,7 @@ impl Cell {
         self.median(|turn| milliseconds(turn.p99))
     }
 
-    /// To the other's turn of the same round: the machine may be slower in another.
+    /// The ratio to the other's turn in each round. The machine may be slower in one round than in another.
     pub fn ratios(&self, other: &Cell) -> Vec<f64> {
         let pairs = self.turns.iter().zip(&other.turns);
         pairs.map(|(turn, other)| turn.calls_a_second / other.calls_a_second).collect()
@@ -165,7 +165,7 @@ pub fn median(values: Vec<f64>) -> f64 {
     quantile(values, 0.5)
 }
 
-/// Between which values the middle half of them lies.
+/// The range of the middle half of the values.
 fn middle_half(values: Vec<f64>) -> String {
     format!("{:.2} to {:.2}", quantile(values.clone(), 0.25), quantile(values, 0.75))
 }

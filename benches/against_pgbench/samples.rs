@@ -1,12 +1,12 @@
-//! The calls of a turn, and what they say about throughput and latency.
+//! The calls of a turn, with their throughput and latency.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The part of a turn that is not counted, in which the clients get out of step with each other.
+/// The first third of a turn is not counted. In it, the clients get out of step with each other.
 const UNCOUNTED_PART: u32 = 3;
 
-/// One call, by the clock of its turn.
+/// One call. Times are counted from the start of its turn.
 pub struct Sample {
     pub client: usize,
     pub begin: Duration,
@@ -40,8 +40,8 @@ impl Samples {
         (at(50), at(99))
     }
 
-    /// From the end of the uncounted part until the first client has made its last call: nobody is measured alone while the
-    /// others have ended. In a turn that is too short for that, until the last client has.
+    /// From the end of the uncounted part until the first client has made its last call, so that all clients are busy in it. In a
+    /// turn that is too short for that, until the last client has made its last call.
     fn counted_span(&self) -> (Duration, Duration) {
         let mut last_calls: BTreeMap<usize, Duration> = BTreeMap::new();
         for call in &self.samples {

@@ -3,11 +3,11 @@
 //! The statement is read from its file, and only its parameters get other names: `-M prepared` sends them as parameters again.
 //! pgbench can compute numbers but no lists of ids, and a statement that hashed them itself would spend more on that than on the
 //! deletion. So the parameters of all calls are put into a table before the clock starts, and each client fetches those of its next
-//! calls in one look-up of a row. That look-up is a transaction of its own in pgbench's log; its share of the time is printed, and
-//! is not taken off.
+//! calls in one look-up of a row. That look-up is a transaction of its own in pgbench's log. Its share of the time is printed, and
+//! is not subtracted.
 //!
-//! pgbench sends text, and a parameter once for each place where it stands. So the list of ids is read once, in an expression
-//! before all others; a long list is found there by its number, and what is sent is that.
+//! pgbench sends text, and sends a parameter again each time that the statement mentions it. So the first expression of the
+//! statement reads the list of ids, and the others refer to it. For a long list only its number is sent, by which the list is found.
 
 use std::fmt::Write;
 
@@ -31,7 +31,7 @@ select bench.touch(0, 1000000000000);
 end;
 ";
 
-/// How many calls a client fetches at once. Each of them is a prepared statement of its own.
+/// The number of calls that a client fetches at once. Each is a prepared statement of its own.
 pub fn calls_a_fetch(ids_per_call: u64) -> u64 {
     match ids_per_call {
         0..=LONGEST_TEXT => 10,
@@ -47,7 +47,7 @@ struct Parameter {
     cast: &'static str,
 }
 
-/// Where the statement's comment names the parameter: `$2 requester`.
+/// `word` names the parameter in the comment of the statement, as in `$2 requester`.
 fn parameter(word: &str) -> Option<Parameter> {
     let (name, value, cast) = match word {
         // The ids of operations begin with the time, like those that the service makes.
@@ -64,8 +64,8 @@ fn parameter(word: &str) -> Option<Parameter> {
     Some(Parameter { name, value, cast })
 }
 
-/// What is put for a parameter that is the same in every call. pgbench cannot send a null, and the planner would leave out what
-/// the service's plan has if the value were written into the statement.
+/// The expression for a parameter that is the same in every call. pgbench cannot send a null. With a literal, the planner would
+/// simplify the plan, and it would not be the service's.
 fn constant(word: &str) -> Option<&'static str> {
     match word {
         "idempotency" => Some("nullif(:no_key::text, 'none')"),
@@ -75,7 +75,7 @@ fn constant(word: &str) -> Option<&'static str> {
     }
 }
 
-/// The values of the variables that stand for constants.
+/// The variables of pgbench for these constants.
 pub const DEFINITIONS: [&str; 2] = ["--define=no_key=none", "--define=recorded=false"];
 
 /// Calls, the script that makes them, and the table that they are fetched from.
@@ -87,11 +87,11 @@ pub struct Script {
 }
 
 impl Script {
-    /// Reads what the parameters are from the comment at the head of the statement.
+    /// Reads the names of the parameters from the comment at the head of the statement.
     pub fn new(tables: &Tables, ids_per_call: u64) -> Result<Script, AnyError> {
         let (comment, statement): (Vec<&str>, Vec<&str>) =
             tables.statement.lines().partition(|line| line.trim_start().starts_with("--"));
-        // pgbench would take a name behind a colon for a variable in a comment as well.
+        // pgbench would also replace a name after a colon in a comment.
         let mut statement = statement.join("\n");
         let mut parameters = Vec::new();
         for number in 1.. {
@@ -121,7 +121,7 @@ impl Script {
         Ok(Script { ids_per_call, statement: format!("{head} wanted as materialized ({list}),{rest}"), parameters })
     }
 
-    /// Puts the calls of the slice where the clients find them.
+    /// Fills the tables from which the clients fetch the calls of the slice.
     pub fn prepare(&self, client: &mut Client, slice: &Slice, clients: usize) -> Result<(), AnyError> {
         client.run(
             "drop table if exists bench.list, bench.fetch;
@@ -178,7 +178,7 @@ impl Script {
     }
 }
 
-/// Waits until the benchmark gives the lock back.
+/// Waits until the benchmark releases the lock.
 fn wait_for(barrier: u32) -> String {
     format!(
         "set lock_timeout = 0;\nset statement_timeout = 0;\n\

@@ -15,7 +15,7 @@ pub struct Tables {
     /// Count the calls that are recorded as successful, and as refused.
     pub successes: &'static str,
     pub refusals: &'static str,
-    /// Must count nothing. The table `asked` has the calls that must have succeeded.
+    /// Must count 0 calls. The table `asked` has the calls that must have succeeded.
     pub faults: &'static str,
 }
 

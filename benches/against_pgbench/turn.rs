@@ -1,4 +1,4 @@
-//! What a turn has shown: throughput, latency and what it used up.
+//! The figures of a turn: throughput, latency, processor time, WAL and memory.
 
 use std::time::Duration;
 
@@ -42,12 +42,12 @@ impl Turn {
     }
 }
 
-/// What has been used up so far.
+/// Counters since the start of the processes. A turn is the difference of two readings.
 pub struct Used {
     program_cpu: f64,
     postgres_cpu: f64,
     wal: f64,
-    /// Not used up, but taken now.
+    /// Not a counter: the memory at the time of reading.
     memory: f64,
 }
 

@@ -1,6 +1,6 @@
-//! "The usual way": the same deletion as most would write it, with a statement for every step inside a transaction, on the lean
-//! tables, with the defaults of the same libraries. It answers like the service does, and leaves out what the service adds: no
-//! logs, no metrics, no limits, no idempotency keys, no record of a refusal.
+//! "The usual way": the deletion as most would write it, with a statement for every step inside a transaction. It uses the lean
+//! tables, and the same libraries with their defaults. It answers as the service does, but has no logs, no metrics, no limits, no
+//! idempotency keys and no record of a refusal.
 
 use std::env;
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::AnyError;
 
-/// What makes this program that service: this, the address to listen on, the URL of the database.
+/// The first argument that starts this service. The address and the URL of the database follow it.
 pub const COMMAND: &str = "usual-way";
 
 pub fn serve() -> Result<(), AnyError> {

@@ -1,4 +1,4 @@
-//! The customers and contacts that are loaded, and which of them a run uses up.
+//! The customers and contacts that are loaded, and the parts of them that runs use.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
@@ -16,13 +16,13 @@ pub const FEW: u64 = 20;
 /// Contacts of a customer for calls of more ids.
 pub const MANY: u64 = 1000;
 
-/// Leaves for each requester, at least: enough requesters that calls in flight are of different ones.
+/// The fewest leaves of a requester. It leaves enough requesters for the calls in flight to be of different ones.
 const LEAVES_A_REQUESTER: u64 = 8;
 
 /// One in so many of the leaves with few contacts is a sub-customer of the large requester.
 const LEAVES_FOR_EACH_OF_LARGE: u64 = 5;
 
-/// Among so many live contacts there is one that was deleted before: about three of them on each page.
+/// Live contacts for each one that was deleted before. Each page has about three of the deleted ones.
 const LIVE_FOR_EACH_DELETED: u64 = 16;
 
 const SQL: &str = include_str!("world.sql");
@@ -55,12 +55,12 @@ impl World {
         Ok(World { customers, contacts, depth, requesters, leaves_with_few, leaves })
     }
 
-    /// Tells it from other worlds.
+    /// Unique among worlds.
     pub fn name(&self) -> String {
         format!("world_{}_{}_{}", self.customers, self.contacts, self.depth)
     }
 
-    /// The database that it is kept in. Another schema, or other contents, make another name.
+    /// The name of its database. It changes with the schema and the contents.
     pub fn database(&self, tables: &Tables) -> String {
         let mut contents = DefaultHasher::new();
         self.sql(tables).hash(&mut contents);
@@ -95,10 +95,10 @@ impl World {
         self.contacts / LIVE_FOR_EACH_DELETED
     }
 
-    /// What deletes them in a copy.
+    /// Deletes these contacts in a copy.
     ///
-    /// The first deletion on a page finds room; every later one tidies up after those before. The turns find pages of the
-    /// second kind, as they are in a table that is in use, and the first turn no other ones than the last.
+    /// The first deletion on a page finds free space. Every later one first prunes the page. With these deletions, the first turn
+    /// already finds pages that need pruning, as in a table that is in use.
     pub fn age_sql(&self) -> String {
         let last = self.contacts + self.deleted() - 1;
         format!(
@@ -133,7 +133,7 @@ impl World {
     }
 }
 
-/// Which leaves a run uses up.
+/// The leaves whose contacts a run deletes.
 #[derive(Clone, Copy)]
 pub enum Leaves {
     WithFew,

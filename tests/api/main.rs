@@ -1,15 +1,15 @@
 //! The service as its users meet it: the real server on a port of its own, a real PostgreSQL, calls over HTTP.
 
-/// What the tests share: servers, databases, services, customers.
+/// Shared by the tests: servers, databases, services, customers.
 mod support;
 
-/// Calls that meet: on the same rows, in shared statements, and in the queue.
+/// Concurrent calls: on the same rows, in shared statements, and in the queue.
 mod concurrency;
-/// What a caller sends and is answered: the documented calls, refusals, records and pages.
+/// The contract with callers: the documented calls, answers, refusals, records and pages.
 mod contract;
 /// The database as DBAs meet it: schema, roles, statements, migrations, restore, purge, history and events.
 mod dba;
-/// What breaks around the service and inside it: nothing is lost, and it serves again.
+/// Faults around the service and inside it: nothing is lost, and it serves again.
 mod faults;
 /// The service as operators run it: start, health, logs, metrics, traces, outages, replicas and poolers.
 mod operating;

@@ -11,16 +11,16 @@ use uuid::Uuid;
 
 use super::postgres;
 
-/// What a DBA runs after every migration.
+/// A DBA runs this after every migration.
 pub const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
 
 /// A database with the schema and nothing in it. Gone when its owner is dropped.
 pub struct TestDatabase {
     name: String,
     is_owner: bool,
-    /// As a superuser. The service gets [`as_service`] of it.
+    /// The URL for a superuser. The service gets [`as_service`] of it.
     pub url: String,
-    /// For what the test itself does: other services, DBAs, a look at the rows.
+    /// For the test itself, which acts as other services or as a DBA, and reads rows.
     pub pool: PgPool,
 }
 
@@ -34,7 +34,7 @@ impl TestDatabase {
         TestDatabase::empty_with("").await
     }
 
-    /// With these options of `create database`.
+    /// `options` are those of `create database`.
     pub async fn empty_with(options: &str) -> TestDatabase {
         // The migrated template is not needed, but the roles are made with it.
         template().await;
@@ -80,7 +80,7 @@ impl TestDatabase {
 }
 
 impl TestDatabase {
-    /// What a DBA does after a migration.
+    /// Runs roles.sql, as a DBA does after a migration.
     pub async fn grant(&self) {
         grant(&server().database(&self.name)).await;
     }
@@ -134,8 +134,7 @@ async fn template() -> &'static str {
     NAME.get().unwrap()
 }
 
-/// Takes migrations back, the newest first, as a DBA does with psql. The one with this version
-/// stays.
+/// Reverts migrations, the newest first, down to this version, as a DBA does with psql. The migration of this version stays.
 pub async fn take_back(connection: &mut PgConnection, version: i64) {
     let later = schema::MIGRATOR.iter().rev().filter(|migration| migration.version > version);
     for migration in later.filter(|migration| migration.migration_type.is_down_migration()) {
@@ -186,14 +185,14 @@ fn instead_of_administrator(url: &str, member: &str) -> String {
     if role == server().get_username() { format!("postgres://{member}:{member}@{rest}") } else { url.to_owned() }
 }
 
-/// Of all the migrations and of the roles, so that another schema is another template.
+/// A hash of all migrations and of roles.sql, so that a changed schema gets another template.
 fn checksum() -> u64 {
     let migrations = schema::MIGRATOR.iter().flat_map(|migration| migration.checksum.iter());
     let bytes = migrations.chain(ROLES.as_bytes());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// A session of one's own.
+/// A session outside every pool.
 pub async fn connect(url: &str) -> PgConnection {
     options(url).connect().await.unwrap()
 }
@@ -202,7 +201,7 @@ fn server() -> PgConnectOptions {
     options(postgres::url())
 }
 
-/// As the service reads the URL.
+/// Parses the URL as the service does.
 fn options(url: &str) -> PgConnectOptions {
     let environment = Environment::of_this_process();
     let settings = config::Database { url: Some(url.into()), environment, ..config::Database::default() };

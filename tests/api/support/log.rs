@@ -1,4 +1,4 @@
-//! The log of the services under test. Every line of the whole run is looked at.
+//! Checks every line that the services under test log, in the whole run.
 
 use std::io::{self, Write};
 use std::sync::{LazyLock, Mutex};
@@ -8,13 +8,13 @@ use customer_deletion::telemetry;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What a line must never have in it: parts of the rows that the tests write, of bodies, and of tokens.
+/// Texts that no line may contain: parts of rows that the tests write, of bodies, and of tokens.
 const NEVER: [&str; 8] =
     ["a@example.com", "+49151", "\"Bern\"", "A subscriber", "\"id\":[", "\\\"id\\\"", "eyJ", "Bearer "];
 
 static OFFENCES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// Looks at everything that services in this process log from now on.
+/// Checks everything that services in this process log from now on.
 pub fn watch() {
     static WATCHED: LazyLock<()> = LazyLock::new(|| {
         let settings = Log {
@@ -26,14 +26,14 @@ pub fn watch() {
     LazyLock::force(&WATCHED);
 }
 
-/// Looks at one line of a log.
+/// Checks one line of a log.
 pub fn look_at(line: &str) {
     if offends(line) {
         OFFENCES.lock().unwrap().push(line.to_owned());
     }
 }
 
-/// Fails when any service has logged something that it must not, whichever test it belongs to.
+/// Fails if any service has logged a forbidden text, in whichever test.
 pub fn assert_clean() {
     let offences = OFFENCES.lock().unwrap();
     assert!(offences.is_empty(), "the log has what it must not have: {offences:#?}");

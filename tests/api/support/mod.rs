@@ -1,4 +1,4 @@
-//! What the tests share: a PostgreSQL, a database and a service for each test, and a small tree of customers.
+//! Shared by the tests: a PostgreSQL, a database and a service for each test, and a small tree of customers.
 
 pub mod audit;
 pub mod database;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use reqwest::Client;
 use uuid::Uuid;
 
-/// A new connection for each call. One client for all, because making one reads every certificate of the machine.
+/// Opens a new connection for each call. All calls share one client, because creating one reads every certificate of the machine.
 pub fn client() -> Client {
     static CLIENT: LazyLock<Client> = LazyLock::new(|| {
         let client = Client::builder().pool_max_idle_per_host(0).no_proxy().timeout(Duration::from_secs(20));

@@ -29,7 +29,7 @@ pub fn url() -> &'static str {
     &SERVER.get_or_init(start).url
 }
 
-/// Whether the server is the tests' own, with all that they need. Others may lack what PostgreSQL only ships beside itself.
+/// Whether the server is the container. Other servers may lack the extensions of PostgreSQL's contrib package.
 pub fn is_complete() -> bool {
     url();
     matches!(SERVER.get(), Some(TestPostgres { _server: Server::Container { .. }, .. }))
@@ -43,7 +43,7 @@ fn start() -> TestPostgres {
     } else {
         (private(), "a private PostgreSQL server")
     };
-    // Written past the test harness, which would keep it to itself.
+    // Written to the file descriptor, because the test harness captures the usual output.
     let _ = writeln!(std::io::stderr(), "\nthe tests run against {name}");
     postgres
 }
@@ -54,8 +54,7 @@ pub fn docker_answers() -> bool {
     docker.status().is_ok_and(|status| status.success())
 }
 
-/// A server that forgets everything when it stops does not have to wait for the disk, nor to write to one: a database is a few
-/// hundred files, which every test makes and removes.
+/// The data are in memory, and nothing waits for a disk: a database is a few hundred files, which every test creates and removes.
 const SETTINGS: [&str; 7] = [
     "fsync=off",
     "synchronous_commit=off",
@@ -67,7 +66,7 @@ const SETTINGS: [&str; 7] = [
 ];
 
 fn in_a_container() -> TestPostgres {
-    // A thread of its own, because the test that comes here first is inside a runtime already.
+    // In a thread of its own, because the first test to get here already runs inside a runtime.
     let started = std::thread::spawn(|| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let started = runtime.block_on(async {
@@ -84,7 +83,7 @@ fn in_a_container() -> TestPostgres {
             let url = format!("postgres://postgres@{host}:{port}/postgres");
             (container, url)
         });
-        // The container's handle goes on needing it.
+        // The handle of the container still needs the runtime.
         std::mem::forget(runtime);
         started
     });
@@ -93,7 +92,7 @@ fn in_a_container() -> TestPostgres {
     TestPostgres { url, _server: Server::Container { _container: Box::new(container), _watchdog: watchdog } }
 }
 
-/// What a static holds is never dropped. A process that reads from a pipe of this one sees it end, however it ends.
+/// Statics are never dropped, so a watching process cleans up. It sees the end of this process by the end of a pipe.
 pub fn remove_with_this_process(container: &str) -> Option<Child> {
     Command::new("sh")
         .args(["-c", "read -r _; exec docker rm --force --volumes \"$0\"", container])

@@ -10,12 +10,12 @@ use super::client;
 use super::database::as_service;
 use super::service::send;
 
-/// Waits that are no reason for a 503 on a machine that has much to do, as those of a service in this process are. For tests whose
-/// calls must succeed, and that test no wait.
+/// Waits that are long enough for a busy machine, like those of a service in this process. For tests whose calls must succeed, and
+/// that test no wait.
 pub const PATIENT: [(&str, &str); 2] =
     [("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "4000"), ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "11000")];
 
-/// The built binary, or that of `TEST_BINARY`, with nothing of this process's settings.
+/// The built binary, or that of `TEST_BINARY`, without the settings of this process.
 pub fn command(arguments: &[&str]) -> Command {
     let built = || env!("CARGO_BIN_EXE_customer-deletion").into();
     let mut command = Command::new(std::env::var_os("TEST_BINARY").unwrap_or_else(built));
@@ -42,18 +42,18 @@ impl Process {
         Process::serve_with(database_url, &[])
     }
 
-    /// With waits that a busy machine does not use up.
+    /// Starts with waits that are long enough for a busy machine.
     pub fn serve_patiently(database_url: &str) -> Process {
         Process::serve_with(database_url, &PATIENT)
     }
 
-    /// With variables of its environment beside those of the tests. It works as the service's role, also where the URL names the
+    /// Adds variables to the environment of the tests. The service logs in as its own role, even if the URL names the
     /// administrator.
     pub fn serve_with(database_url: &str, environment: &[(&str, &str)]) -> Process {
         Process::serve_as(&as_service(database_url), environment)
     }
 
-    /// As the very role of the URL.
+    /// Logs in as the role of the URL, whichever it is.
     pub fn serve_as(database_url: &str, environment: &[(&str, &str)]) -> Process {
         let mut child = command(&["serve"])
             .env("DATABASE_URL", database_url)
@@ -103,17 +103,17 @@ impl Process {
         lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
     }
 
-    /// For a process that logs more than there is memory.
+    /// For a process whose log would not fit into memory.
     pub fn forget_log(&self) {
         self.log.lock().unwrap().clear();
     }
 
-    /// What it has written beside its log, such as the message of a panic.
+    /// Its standard error, such as the message of a panic.
     pub fn complaints(&self) -> Vec<String> {
         self.complaints.lock().unwrap().clone()
     }
 
-    /// How many calls it works on, as its metrics tell.
+    /// The calls in flight, from its metrics.
     pub async fn in_flight(&self) -> f64 {
         let page = send(client().get(format!("http://{}/metrics", self.management_address))).await.text;
         let line = page.lines().find_map(|line| line.strip_prefix("customer_deletion_requests_in_flight "));
@@ -124,7 +124,7 @@ impl Process {
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
     }
 
-    /// The exit status, which must come soon.
+    /// Waits for its end, which must come soon.
     pub async fn exit_code(&mut self) -> Option<i32> {
         let began = Instant::now();
         loop {
@@ -136,7 +136,7 @@ impl Process {
         }
     }
 
-    /// SIGTERM, and what becomes of it.
+    /// Sends SIGTERM, and waits for the exit status.
     pub async fn terminate(&mut self) -> Option<i32> {
         self.send_sigterm();
         self.exit_code().await

@@ -1,4 +1,4 @@
-//! A network between the service and its database, that breaks when it is told to.
+//! A proxy between the service and its database that simulates network faults.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -8,21 +8,21 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the network does, for connections old and new.
+/// The behaviour of the network, for open and new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Weather {
     /// Everything goes through.
     Fair = 0,
-    /// Nothing goes through, and nobody is told.
+    /// Nothing goes through, and no connection is closed.
     Frozen = 1,
-    /// Connections are cut, and new ones too.
+    /// Connections are closed, and new ones are closed at once.
     Cut = 2,
-    /// Connections are cut, and new ones refused: nobody listens.
+    /// Connections are closed, and new ones are refused: nobody listens.
     Away = 3,
 }
 
-/// How often it is looked whether something has changed.
+/// The interval at which the proxy checks for a change.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Forwards to the database. Ends with the runtime of its test.
@@ -36,7 +36,7 @@ struct State {
     /// `host:port`, for new connections.
     target: Mutex<String>,
     weather: AtomicU8,
-    /// Whether anybody is to listen for new connections, and whether nobody does.
+    /// Whether the proxy should listen for new connections, and whether it has stopped listening.
     shut: AtomicBool,
     nobody_listens: AtomicBool,
     delay_ms: AtomicU64,
@@ -48,7 +48,7 @@ struct State {
 }
 
 impl Proxy {
-    /// In front of the server of a database URL.
+    /// Starts a proxy in front of the server of a database URL.
     pub async fn in_front_of(url: &str) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -57,17 +57,17 @@ impl Proxy {
         Proxy { address, state }
     }
 
-    /// The connections that are open now never carry anything again, and nobody is told. New ones do.
+    /// Silences the connections that are open now: they carry nothing any more, and are not closed. New ones work.
     pub fn abandon_connections(&self) {
         self.state.abandoned.store(self.state.connections.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// Both ends of the connections that are open now are told that the other one reset them. New ones are as ever.
+    /// Resets the connections that are open now, at both ends. New ones work.
     pub fn reset_connections(&self) {
         self.state.reset.store(self.state.connections.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// Everything that goes through takes so much longer, each way.
+    /// Delays everything by so much, each way.
     pub fn slow_down(&self, delay: Duration) {
         self.state.delay_ms.store(delay.as_millis() as u64, Ordering::SeqCst);
     }
@@ -87,8 +87,8 @@ impl Proxy {
         self.state.weather.store(weather as u8, Ordering::SeqCst);
     }
 
-    /// The same as with [`Weather::Away`], but connections are cut only when nobody listens any more: whoever connects again at once
-    /// is refused, as by a server that is not there, and not cut off by one that is about to go.
+    /// Like [`Weather::Away`], but connections are closed only after the proxy has stopped listening. So a client that connects again
+    /// at once is refused, and not accepted and then closed.
     pub async fn go_away(&self) {
         self.state.shut.store(true, Ordering::SeqCst);
         until(|| self.state.nobody_listens.load(Ordering::SeqCst)).await;
@@ -128,7 +128,7 @@ async fn listen(mut listener: TcpListener, address: SocketAddr, state: Arc<State
     }
 }
 
-/// What one connection sees of the weather.
+/// The state of the network for one connection.
 struct Sky {
     state: Arc<State>,
     number: u64,
@@ -155,7 +155,7 @@ impl Sky {
         until(|| self.number <= self.state.reset.load(Ordering::SeqCst)).await;
     }
 
-    /// As long as the network takes now: what is under way is there at once when it becomes fast again.
+    /// Waits for the present delay. If the delay ends, data on the way arrive at once.
     async fn until_carried(&self) {
         let sent = Instant::now();
         until(|| sent.elapsed() >= Duration::from_millis(self.state.delay_ms.load(Ordering::SeqCst))).await;
@@ -177,7 +177,7 @@ async fn forward(mut client: TcpStream, sky: Sky) {
         () = sky.until_reset() => true,
     };
     if was_reset {
-        // Closed so, a connection says that it is reset.
+        // With a linger time of 0, closing sends a reset.
         let _ = (client.set_zero_linger(), server.set_zero_linger());
     }
 }

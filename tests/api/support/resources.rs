@@ -1,5 +1,5 @@
-//! The resources as the contract has them, once more, as literals. A new resource gets its row here: the tests about a property
-//! go through the resources that have it.
+//! The resources of the contract, repeated as literals. A new resource needs a row here: a test about a property runs for every
+//! resource that has it.
 
 use customer_deletion::resource::Resource;
 
@@ -10,11 +10,11 @@ pub struct Contract {
     /// The word in URLs and operations.
     pub word: &'static str,
     pub table: &'static str,
-    /// As in the names of statements: `delete_contacts`.
+    /// The word in the names of statements, as in `delete_contacts`.
     pub plural: &'static str,
     /// The depth of the customer in the URL.
     pub depth: u32,
-    /// Whether a list of ids can be deleted. Else the id is in the URL.
+    /// Whether a list of ids can be deleted. Otherwise the id is in the URL.
     pub takes_list: bool,
     pub can_be_restored: bool,
     /// Whether waiting calls can share a statement.
@@ -99,7 +99,7 @@ pub fn contract(resource: Resource) -> Contract {
     }
 }
 
-/// Every resource. The output of a failed test ends with the resource that it was at.
+/// Every resource. The output of a failed test ends with the resource for which it failed.
 pub fn every_resource() -> impl Iterator<Item = Resource> {
     Resource::ALL.into_iter().inspect(|resource| println!("{resource:?}"))
 }
@@ -128,7 +128,7 @@ pub fn sql(verb: &str, resource: Resource) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// So many ids as a list may have: as many as wanted, or one.
+/// As many ids as are wanted if the resource takes a list, else one.
 pub fn most(wanted: usize, resource: Resource) -> usize {
     if contract(resource).takes_list { wanted } else { 1 }
 }

@@ -32,7 +32,7 @@ pub struct TestService {
     client: Client,
     /// Kept, because dropping the last one stops the server.
     _running: Arc<Running>,
-    // After the service, which it outlives.
+    // Dropped after the service.
     pub database: Arc<TestDatabase>,
 }
 
@@ -42,7 +42,7 @@ struct Running {
     management_address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    // Last, so that the database outlives the service.
+    // Dropped last, because the service needs the database.
     database: Arc<TestDatabase>,
 }
 
@@ -51,13 +51,13 @@ impl TestService {
         TestService::start_with(|_| {}).await
     }
 
-    /// With settings changed from those of the tests.
+    /// Starts with changes to the settings of the tests.
     pub async fn start_with(change: impl FnOnce(&mut Settings)) -> TestService {
         let database = TestDatabase::migrated().await;
         TestService::start_on(database, change).await
     }
 
-    /// It works as the service's role, unless the settings name another than the administrator.
+    /// The service logs in as its own role if the settings name the administrator.
     pub async fn start_on(database: TestDatabase, change: impl FnOnce(&mut Settings)) -> TestService {
         TestService::start_at(Arc::new(database), change).await
     }
@@ -167,7 +167,7 @@ impl Running {
         settings.http.drain_seconds = 5;
         settings.management.host = settings.http.host;
         settings.management.port = 0;
-        // A test that has operations done says so; the others need no session for that.
+        // Tests of accepted operations set a worker. The others need no session for one.
         settings.queue.workers = 0;
         settings.requester.source = Some("header".to_owned());
         settings.requester.header.trusted_peers = "127.0.0.0/8".to_owned();
@@ -199,18 +199,18 @@ impl Drop for Running {
     }
 }
 
-/// Waits that are no reason for a 503 on a machine that has much to do. Tests of the waits themselves have the defaults.
+/// Waits that are long enough for a busy machine. Tests of the waits themselves use the defaults.
 pub fn patient() -> Database {
     Database { deadline: Duration::from_secs(11), ..Database::default() }
 }
 
-/// Gives a service the waits that it has when nobody sets them.
+/// Sets the default waits.
 pub fn impatient(settings: &mut Settings) {
     let url = settings.database.url.take();
     settings.database = Database { url, ..Database::default() };
 }
 
-/// Sends a deletion of a contact whose row somebody holds, and resets the connection once it waits for it.
+/// Sends a deletion of a contact whose row is locked, and resets the connection once the call waits for the lock.
 pub async fn hang_up_while_waiting(address: SocketAddr, family: Family, contact: Uuid, pool: &PgPool) {
     let client = send_deletion(address, family, contact).await;
     until_somebody_waits(pool).await;
@@ -293,7 +293,7 @@ pub async fn send(request: RequestBuilder) -> Answer {
         assert_eq!(headers.get("Cache-Control").map(|value| value.as_bytes()), Some(&b"no-store"[..]), "{headers:?}");
     }
     let answer = Answer { status, headers, text: response.text().await.expect("the answer comes whole") };
-    // A task of its own closes the connection, once it has its turn. A service that ends while one is open takes a second.
+    // Another task closes the connection later. A service that ends while a connection is open takes a second.
     for _ in 0..TURNS_UNTIL_CLOSED {
         tokio::task::yield_now().await;
     }
@@ -314,7 +314,7 @@ impl Answer {
         self.header("Request-Id").expect("every answer has a Request-Id").parse().expect("the Request-Id is a UUID")
     }
 
-    /// Status, body and headers, but for the time and for an id that is the call's own: what two calls can have in common.
+    /// Status, body and headers, without the time and the call's own id. For comparing two answers.
     pub fn but_for_its_id(&self) -> (u16, String, BTreeMap<&str, &str>) {
         let mut headers: BTreeMap<&str, &str> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
@@ -327,7 +327,7 @@ impl Answer {
         (self.status, text, headers)
     }
 
-    /// Asserts the documented success, to the letter, and gives its requestId.
+    /// Asserts the documented success, to the letter. Returns its requestId.
     #[track_caller]
     pub fn assert_deleted(&self) -> Uuid {
         assert_eq!(self.status, 200, "{}", self.text);
@@ -339,7 +339,7 @@ impl Answer {
         id
     }
 
-    /// Asserts the documented failure, to the letter, and gives its requestId.
+    /// Asserts the documented failure, to the letter. Returns its requestId.
     #[track_caller]
     pub fn assert_failed(&self, status: u16, code: &str, message: &str) -> Uuid {
         let expected = serde_json::to_string(message).unwrap();
@@ -348,7 +348,7 @@ impl Answer {
         self.request_id()
     }
 
-    /// Asserts an envelope with this code, whose message has this part.
+    /// Asserts an envelope with this code. Its message must contain the text.
     #[track_caller]
     pub fn assert_malformed(&self, status: u16, code: &str, part_of_message: &str) {
         let json = self.json();

@@ -1,15 +1,15 @@
-//! How long this machine stood still while a test measured how long something took.
+//! Measures how long this machine stood still while a test measured a duration.
 
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
-/// How long the watch sleeps at a time.
+/// The length of one sleep of the watch.
 const NAP: Duration = Duration::from_millis(10);
 
-/// What takes so long on a machine that stands still may have met the pause on its way there and on its way back.
+/// A call can meet a stall twice: on its way to the service, and on its way back.
 const MEETINGS: u32 = 2;
 
-/// Sleeps again and again, and notes how much longer than asked for that took. Ends when it is dropped.
+/// Sleeps again and again, and notes by how much a sleep took too long. Ends when it is dropped.
 pub struct StallWatch {
     started: Instant,
     naps: Arc<Mutex<Naps>>,
@@ -24,12 +24,12 @@ impl StallWatch {
         StallWatch { started, naps }
     }
 
-    /// What a limit may be exceeded by because the machine stood still since the start: next to nothing on a quiet one.
+    /// The time by which a limit may be exceeded because the machine stood still. Near 0 on a quiet machine.
     pub fn allowance(&self) -> Duration {
         MEETINGS * locked(&self.naps).greatest_overshoot(Instant::now())
     }
 
-    /// How long it is since the start, without what the machine may have stood still. For upper limits only.
+    /// The time since the start, less the time for which the machine may have stood still. For upper limits only.
     pub fn took(&self) -> Duration {
         let elapsed = self.started.elapsed();
         elapsed.saturating_sub(self.allowance())
@@ -63,7 +63,7 @@ impl Naps {
         self.fell_asleep = now;
     }
 
-    /// With that of the nap that is not over yet, for who wakes sooner than the watch after a stall.
+    /// Includes the present sleep, because after a stall the test may wake before the watch.
     fn greatest_overshoot(&self, now: Instant) -> Duration {
         self.greatest.max(now.saturating_duration_since(self.fell_asleep).saturating_sub(NAP))
     }

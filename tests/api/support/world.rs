@@ -1,4 +1,4 @@
-//! Customers and what they manage, written straight into the tables, as other services do.
+//! Customers and their rows, written straight into the tables, as other services do.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use super::resources::{contract, table};
 
-/// The tables of one test's database, or what a test has in those that it shares with others.
+/// The tables of a test's own database, or the test's own rows in a shared database.
 #[derive(Clone)]
 pub struct World {
     pool: PgPool,
-    /// The customers made here, if there are others.
+    /// The customers of this test. `None` if the database has no others.
     customers: Option<Arc<Mutex<Vec<Uuid>>>>,
 }
 
@@ -136,7 +136,7 @@ impl World {
         id
     }
 
-    /// What another service would run, with one id as its parameter.
+    /// Runs a statement of another service. Its parameter is the id.
     pub async fn execute(&self, sql: &'static str, id: Uuid) {
         sqlx::query(sql).bind(id).execute(&self.pool).await.unwrap();
     }
@@ -146,19 +146,19 @@ impl World {
         self.execute("update customer set deleted_at = now() where id = $1", id).await;
     }
 
-    /// Those of the ids that no live row of the resource has.
+    /// Returns those of the ids whose rows are deleted.
     pub async fn deleted(&self, resource: Resource, ids: &[Uuid]) -> Vec<Uuid> {
         let table = table(resource);
         let sql = format!("select id from {table} where id = any($1) and deleted_at is not null order by id");
         sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(&self.pool).await.unwrap()
     }
 
-    /// The customers that this test may look at; all of them if null.
+    /// The customers that this test may read. Null stands for all.
     fn own_customers(&self) -> Option<Vec<Uuid>> {
         self.customers.as_ref().map(|customers| customers.lock().unwrap().clone())
     }
 
-    /// Everything that a refusal must leave as it is, in one value: every table that knows of deletion.
+    /// A hash of every table with soft deletion. A refusal must not change it.
     pub async fn fingerprint(&self) -> String {
         let tables: Vec<String> = sqlx::query_scalar(
             "select distinct pg_tables.tablename::text
@@ -183,7 +183,6 @@ impl World {
         fingerprint.unwrap_or_default()
     }
 
-    /// How many operations are recorded.
     pub async fn operations(&self) -> i64 {
         let sql = "select count(*) from operation
             where $1::uuid[] is null or requester_id = any($1) or customer_id = any($1)";
