@@ -137,7 +137,7 @@ pub enum Error {
     TooManyRequests(Duration),
 
     /// Try again after this long: the requester has too many operations waiting.
-    #[error("the requester has QUEUE__MAX_WAITING operations waiting")]
+    #[error("the requester has as many operations waiting as CUSTOMER_DELETION__QUEUE__MAX_WAITING allows")]
     TooManyWaiting(Duration),
 
     /// Try again: the database is unreachable, slow, or out of connections.

@@ -40,7 +40,7 @@ pub async fn load(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
 
 struct Call {
     about: &'static str,
-    /// Also that of a second call.
+    /// The expected status, and that of the same call sent again.
     answer: &'static str,
     command: String,
 }

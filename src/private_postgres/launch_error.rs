@@ -1,4 +1,4 @@
-//! Why a private server does not start, and what to do about it.
+//! The reasons for which a private server does not start. Each message says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};

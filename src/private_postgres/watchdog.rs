@@ -11,7 +11,7 @@ use super::program;
 /// Stops the server when its input ends, and deletes the folder that is its argument.
 const SCRIPT: &str = include_str!("watchdog.sh");
 
-/// For the script to end after the server.
+/// The longest time for the script to end after the server.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct Watchdog {

@@ -33,7 +33,8 @@ impl Verifier {
         let is_for_this_service = !source.audiences.is_empty() || !source.required_claims.is_empty();
         if source.issuer.is_none() || !is_for_this_service {
             tracing::warn!(
-                "tokens for other services are accepted: set REQUESTER__JWT__ISSUER, and AUDIENCE or REQUIRED_CLAIMS"
+                "tokens for other services are accepted: set CUSTOMER_DELETION__REQUESTER__JWT__ISSUER, and __AUDIENCE or \
+                 __REQUIRED_CLAIMS"
             );
         }
         Ok(Verifier { keyring, source })

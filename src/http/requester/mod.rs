@@ -46,7 +46,7 @@ impl Identification {
                     tracing::warn!(
                         network = %everybody,
                         "every peer is trusted, so anybody who reaches the service can be any requester: \
-                         set REQUESTER__HEADER__TRUSTED_PEERS to the networks of the gateway"
+                         set CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS to the networks of the gateway"
                     );
                 }
                 Identification::Header { name, trusted_peers }
