@@ -243,7 +243,7 @@ grant select, insert (id, customer_id, reason), update (released_at) on legal_ho
 grant select (error_code, failed_ids, completed_at) on operation to customer_deletion_maintenance;
 grant insert (id, requester_id, customer_id, resource, target_ids, status, idempotency_key) on operation
   to customer_deletion_maintenance;
-grant select, insert (operation_id, requester_id, customer_id, turn) on operation_queue to customer_deletion_maintenance;
+grant select, insert (operation_id, requester_id, customer_id, rank) on operation_queue to customer_deletion_maintenance;
 
 -- `verify` reads what has to agree with the rest.
 grant select (customer_live) on product_allocation to customer_deletion_maintenance;

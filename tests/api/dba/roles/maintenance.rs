@@ -78,7 +78,7 @@ const INSERT: Columns = &[
     ("erasure", &["operation_id", "purge_id", "erased_rows"]),
     ("legal_hold", &["id", "customer_id", "reason"]),
     ("operation", &["id", "requester_id", "customer_id", "resource", "target_ids", "status", "idempotency_key"]),
-    ("operation_queue", &["operation_id", "requester_id", "customer_id", "turn"]),
+    ("operation_queue", &["operation_id", "requester_id", "customer_id", "rank"]),
 ];
 
 const DELETE: &[&str] = &[
