@@ -4,12 +4,13 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_web::dev;
 use actix_web::web::Data;
-use actix_web::{HttpServer, dev};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{AllowedHosts, AllowedOrigins, Settings, SettingsError};
+use crate::http::connections::{self, HEAD_TIMEOUT, Port};
 use crate::http::{
     self, Admission, Capacity, Connections, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
     WATCH_INTERVAL,
@@ -18,8 +19,11 @@ use crate::queue::{Consumer, Workers};
 use crate::repository::{RETRIED, Repository};
 use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
 
-/// The longest time in which the head of a request may arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest time that a connection of the management port may be idle.
+const MANAGEMENT_KEEP_ALIVE: Duration = Duration::from_secs(5);
+
+/// The largest number of connections of the management port.
+const MANAGEMENT_CONNECTIONS: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -186,23 +190,16 @@ fn serve_calls(
     listener: TcpListener,
     settings: &Settings,
 ) -> io::Result<dev::Server> {
-    let server = HttpServer::new(move || http::app(service.clone()))
-        .on_connect(move |stream, data| {
-            http::framing::connected(data);
-            connections.connected(stream, data);
-        })
-        .disable_signals()
-        .keep_alive(settings.http.keep_alive)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .shutdown_timeout(settings.http.drain_seconds)
-        // One thread serves thousands of calls a second. More threads mostly wake each other.
-        .workers(1)
-        .max_connections(settings.http.max_connections);
-    Ok(server.listen(listener)?.run())
+    let port = Port {
+        keep_alive: settings.http.keep_alive,
+        drain_seconds: settings.http.drain_seconds,
+        max_connections: settings.http.max_connections,
+    };
+    let on_connect = move |stream: &_, data: &mut _| connections.connected(stream, data);
+    connections::serve(listener, port, move || http::app(service.clone()), on_connect)
 }
 
 fn serve_management(listener: TcpListener, health: Data<Health>) -> io::Result<dev::Server> {
-    let server =
-        HttpServer::new(move || http::management_app(health.clone())).disable_signals().workers(1).shutdown_timeout(1);
-    Ok(server.listen(listener)?.run())
+    let port = Port { keep_alive: MANAGEMENT_KEEP_ALIVE, drain_seconds: 1, max_connections: MANAGEMENT_CONNECTIONS };
+    connections::serve(listener, port, move || http::management_app(health.clone()), |_, _| {})
 }

@@ -1,7 +1,6 @@
 //! Connections on which nothing is asked. The library closes one that is quiet, but waits for ever for the rest of a second
 //! head, and for a client to take its answer; a watch closes those.
 
-use std::any::Any;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, Weak};
@@ -29,8 +28,7 @@ pub struct AtWork(Arc<Connection>);
 
 impl Connections {
     /// To be done with every new connection.
-    pub fn connected(&self, stream: &dyn Any, data: &mut Extensions) {
-        let Some(stream) = stream.downcast_ref::<rt::net::TcpStream>() else { return };
+    pub fn connected(&self, stream: &rt::net::TcpStream, data: &mut Extensions) {
         // This connection is not watched if no descriptor is left. The limit of connections prevents that.
         let Ok(copy) = stream.as_fd().try_clone_to_owned() else { return };
         let connection =

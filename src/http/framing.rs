@@ -2,13 +2,13 @@
 //! on its connection is executed. actix itself refuses two lengths, a length with chunks, transfer codings other than
 //! `chunked`, and malformed sizes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BoxBody, EitherBody, MessageBody};
-use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::uri::Authority;
@@ -18,17 +18,9 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpResponse};
 use futures_util::{FutureExt, Stream, StreamExt};
 
+use super::connections::Gate;
 use super::response;
 use crate::error::Error;
-
-/// Whether the last call of a connection has come. actix would still execute calls that it has received already.
-#[derive(Default)]
-struct Ended(Cell<bool>);
-
-/// Call this for every new connection.
-pub fn connected(data: &mut Extensions) {
-    data.insert(Ended::default());
-}
 
 /// Lets a call through that is unambiguous.
 pub async fn guard(
@@ -51,7 +43,8 @@ pub async fn guard(
     // actix decodes the chunks that came with the head only now.
     tokio::task::yield_now().await;
     let body = Rc::new(RefCell::new(request.take_payload()));
-    request.set_payload(Payload::Stream { payload: Box::pin(Shared(Rc::clone(&body))) });
+    let gate = request.conn_data::<Rc<Gate>>().cloned();
+    request.set_payload(Payload::Stream { payload: Box::pin(Shared { body: Rc::clone(&body), gate }) });
     let mut response = next.call(request).await?.map_into_boxed_body();
     if is_malformed(&body) {
         response = ServiceResponse::from_err(
@@ -76,7 +69,7 @@ fn is_malformed(body: &RefCell<Payload>) -> bool {
 }
 
 fn unambiguous(request: &ServiceRequest) -> Result<(), Error> {
-    if request.conn_data::<Ended>().is_some_and(|ended| ended.0.get()) {
+    if request.conn_data::<Rc<Gate>>().is_some_and(|gate| gate.has_ended()) {
         return Err(Error::bad_request("the call before this one ended the connection"));
     }
     let headers = request.headers();
@@ -109,8 +102,8 @@ fn host_and_port(authority: &Authority) -> (String, u16) {
 }
 
 fn end_connection(request: &ServiceRequest) {
-    if let Some(ended) = request.conn_data::<Ended>() {
-        ended.0.set(true);
+    if let Some(gate) = request.conn_data::<Rc<Gate>>() {
+        gate.end();
     }
 }
 
@@ -119,13 +112,20 @@ fn close<B>(response: &mut ServiceResponse<B>) {
 }
 
 /// A body that the middleware and the handler share.
-struct Shared(Rc<RefCell<Payload>>);
+struct Shared {
+    body: Rc<RefCell<Payload>>,
+    gate: Option<Rc<Gate>>,
+}
 
 impl Stream for Shared {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut *self.0.borrow_mut()).poll_next(context)
+        let polled = Pin::new(&mut *self.body.borrow_mut()).poll_next(context);
+        if let (Poll::Pending, Some(gate)) = (&polled, &self.gate) {
+            gate.wants_chunks(context.waker());
+        }
+        polled
     }
 }
 

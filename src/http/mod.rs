@@ -1,6 +1,7 @@
 //! URLs, bodies, identity, limits, the envelope and health. Knows actix, and no SQL.
 //!
-//! A call meets these in this order, each of which may answer it:
+//! [`connections`] accepts connections, and gives the HTTP library one request of each at a time. A call meets these in this
+//! order, each of which may answer it:
 //!
 //! 1. [`response`] gives it a `Request-Id`.
 //! 2. [`report`] logs, traces and counts its end.
@@ -18,11 +19,12 @@
 mod admission;
 mod call;
 mod connection;
+pub mod connections;
 mod cors;
 mod delete;
 mod docs;
 mod envelope;
-pub mod framing;
+mod framing;
 mod health;
 pub mod host;
 mod listing;

@@ -1,5 +1,7 @@
 //! The headers of every response: its `Request-Id`, and what caches and browsers may do with it.
 
+use std::rc::Rc;
+
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -8,19 +10,21 @@ use actix_web::{HttpMessage, HttpResponse};
 use uuid::Uuid;
 
 use super::call::RequestId;
+use super::connections::{AnswerBody, Answering, Gate};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
-/// Gives the call its id, and completes the headers of the response.
+/// Gives the call its id, and completes the headers of the response. The connection's next call comes after its body.
 pub async fn complete(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + Unpin>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let id = RequestId(Uuid::now_v7());
     request.extensions_mut().insert(id);
+    let answering = Answering(request.conn_data::<Rc<Gate>>().cloned());
     let mut response = next.call(request).await?;
     complete_headers(response.headers_mut(), id);
-    Ok(response)
+    Ok(response.map_body(|_, body| AnswerBody { body, _answering: answering }))
 }
 
 /// Keeps a `Request-Id` that a handler has set: it names a recorded operation.

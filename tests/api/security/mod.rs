@@ -1,5 +1,6 @@
 //! Calls that must change nothing: hostile bytes, tokens, hosts and pages, and other customers' rows.
 
+mod attacks;
 mod cors;
 mod hosts;
 mod identity;

@@ -53,9 +53,28 @@ impl Process {
         Process::serve_as(&as_service(database_url), environment)
     }
 
+    /// With at most so many bytes of memory, and so many descriptors.
+    pub fn serve_within(
+        database_url: &str,
+        memory: usize,
+        descriptors: usize,
+        environment: &[(&str, &str)],
+    ) -> Process {
+        let binary = command(&["serve"]);
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit -d {} && ulimit -n {descriptors} && exec \"$@\"", memory >> 10));
+        limited.arg("sh").arg(binary.get_program()).args(binary.get_args());
+        limited.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        Process::start(&mut limited, &as_service(database_url), environment)
+    }
+
     /// Logs in as the role of the URL, whichever it is.
     pub fn serve_as(database_url: &str, environment: &[(&str, &str)]) -> Process {
-        let mut child = command(&["serve"])
+        Process::start(&mut command(&["serve"]), database_url, environment)
+    }
+
+    fn start(command: &mut Command, database_url: &str, environment: &[(&str, &str)]) -> Process {
+        let mut child = command
             .env("DATABASE_URL", database_url)
             .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")
             .env("CUSTOMER_DELETION__HTTP__PORT", "0")
@@ -111,6 +130,13 @@ impl Process {
     /// Its standard error, such as the message of a panic.
     pub fn complaints(&self) -> Vec<String> {
         self.complaints.lock().unwrap().clone()
+    }
+
+    /// A number of `/proc/…/status`, such as `VmHWM:` in KiB.
+    pub fn status(&self, field: &str) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the process runs");
+        let value = status.lines().find_map(|line| line.strip_prefix(field)).expect("Linux tells it");
+        value.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// The calls in flight, from its metrics.

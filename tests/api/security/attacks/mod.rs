@@ -1,0 +1,98 @@
+//! A few callers who try to take the service from all others, in the memory and with the descriptors of a small container.
+//!
+//! Beside each attack a requester calls as usual, and the liveness probe asks. Both must hardly notice.
+
+mod pipelines;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use crate::support::process::Process;
+use crate::support::service::{Answer, collection};
+use crate::support::world::Family;
+use crate::support::{TestDatabase, World, body, client};
+
+/// The limit of `deploy/kubernetes/deployment.yaml`.
+const MEMORY: usize = 256 << 20;
+
+const DESCRIPTORS: usize = 1024;
+
+/// The longest that the probe of `deploy/kubernetes/deployment.yaml` waits.
+const PROBE: Duration = Duration::from_secs(3);
+
+/// The pause of the usual requester after each call.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A service in a process of its own, with little memory and few descriptors.
+struct Target {
+    process: Process,
+    world: World,
+    usual: Family,
+    _database: TestDatabase,
+}
+
+impl Target {
+    async fn start() -> Target {
+        Target::start_with(&[]).await
+    }
+
+    async fn start_with(environment: &[(&str, &str)]) -> Target {
+        let database = TestDatabase::migrated().await;
+        let world = World::new(database.pool.clone());
+        let usual = world.family().await;
+        let process = Process::serve_within(&database.url, MEMORY, DESCRIPTORS, environment);
+        let target = Target { process, world, usual, _database: database };
+        assert_eq!(target.usual_call().await, 200);
+        target
+    }
+
+    /// Connects, and sends these bytes. What the service does not take stays with the client.
+    async fn connect(address: SocketAddr, bytes: &[u8]) -> Option<TcpStream> {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        let _ = tokio::time::timeout(Duration::from_millis(200), stream.write_all(bytes)).await;
+        Some(stream)
+    }
+
+    /// A whole deletion, on a connection of its own. 0 if there is no answer.
+    async fn usual_call(&self) -> u16 {
+        let contact = self.world.contact(self.usual.sub_customer).await;
+        let url = format!("http://{}{}", self.process.address, collection(self.usual.sub_customer, Resource::Contact));
+        let call = client().delete(url).header("X-Requester-Id", self.usual.requester.to_string());
+        call.body(body(&[contact])).send().await.map_or(0, |answer| answer.status().as_u16())
+    }
+
+    async fn probe(&self) -> u16 {
+        let url = format!("http://{}/health/live", self.process.management_address);
+        client().get(url).timeout(PROBE).send().await.map_or(0, |answer| answer.status().as_u16())
+    }
+
+    /// Calls as usual for so long. Fails if more than one call in a hundred does, or if the probe or the memory does.
+    async fn assert_serves(&self, long: Duration) {
+        let began = Instant::now();
+        let (mut calls, mut failed) = (0, Vec::new());
+        while began.elapsed() < long {
+            let (status, alive) = tokio::join!(self.usual_call(), self.probe());
+            assert_eq!(alive, 200, "after {:?}, {calls} calls: {failed:?}", began.elapsed());
+            calls += 1;
+            if status != 200 {
+                failed.push(status);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        assert!(failed.len() * 100 <= calls, "of {calls} calls these failed: {failed:?}");
+        assert!(calls > 10, "only {calls} calls");
+        let most = self.process.status("VmHWM:") << 10;
+        assert!(most < MEMORY, "{most} bytes of memory");
+    }
+
+    /// A call of another requester, whose body comes as it may.
+    fn head(&self, requester: Uuid, lines: &str) -> String {
+        let path = collection(self.usual.sub_customer, Resource::Contact);
+        format!("DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {requester}\r\n{lines}\r\n")
+    }
+}
