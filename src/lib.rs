@@ -5,7 +5,7 @@
 //! [`eligibility`] finds the rule that refuses it, using the tables of the API documents: [`resource`] and [`error`]. A call with
 //! `Prefer: respond-async` is recorded in the [`queue`], whose worker runs it later.
 //!
-//! Around these, [`config`] reads the settings, [`telemetry`] has logs, metrics and traces, [`server`] listens, [`schema`] migrates,
+//! Around these, [`config`] reads the settings, [`limits`] fits them into the container, [`telemetry`] has logs, metrics and traces, [`server`] listens, [`schema`] migrates,
 //! [`maintenance`] restores, purges and verifies, and [`demo`] runs the service on a [`private_postgres`].
 
 mod backoff;
@@ -19,6 +19,7 @@ pub mod healthcheck;
 pub mod http;
 #[cfg(test)]
 mod import_circles;
+pub mod limits;
 pub mod maintenance;
 pub mod operation;
 mod output;

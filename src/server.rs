@@ -10,20 +10,17 @@ use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{AllowedHosts, AllowedOrigins, Settings, SettingsError};
-use crate::http::connections::{self, HEAD_TIMEOUT, Port};
+use crate::http::connections::{self, Connections, HEAD_TIMEOUT, WATCH_INTERVAL, Waits};
 use crate::http::{
-    self, Admission, Capacity, Connections, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
-    WATCH_INTERVAL,
+    self, Admission, Capacity, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
 };
+use crate::limits::{self, MANAGEMENT_CONNECTIONS};
 use crate::queue::{Consumer, Workers};
 use crate::repository::{RETRIED, Repository};
-use crate::telemetry::metrics::{self, UPKEEP_INTERVAL};
+use crate::telemetry::metrics::{self, Port, UPKEEP_INTERVAL};
 
 /// The longest time that a connection of the management port may be idle.
 const MANAGEMENT_KEEP_ALIVE: Duration = Duration::from_secs(5);
-
-/// The largest number of connections of the management port.
-const MANAGEMENT_CONNECTIONS: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -40,6 +37,7 @@ pub struct Server {
     identification: Identification,
     allowed_hosts: Option<AllowedHosts>,
     allowed_origins: AllowedOrigins,
+    max_connections: usize,
     calls: TcpListener,
     management: TcpListener,
 }
@@ -52,9 +50,19 @@ impl Server {
         http::host::warn_of_rebinding(&source, allowed_hosts.as_ref());
         let identification = Identification::new(source)?;
         let allowed_origins = settings.allowed_origins()?;
+        let max_connections = limits::connections(&settings)?;
         let calls = listen(SocketAddr::new(settings.http.host, settings.http.port))?;
         let management = listen(SocketAddr::new(settings.management.host, settings.management.port))?;
-        Ok(Server { settings, database, identification, allowed_hosts, allowed_origins, calls, management })
+        Ok(Server {
+            settings,
+            database,
+            identification,
+            allowed_hosts,
+            allowed_origins,
+            max_connections,
+            calls,
+            management,
+        })
     }
 
     /// The listener for calls.
@@ -79,7 +87,8 @@ impl Server {
         let consumer = Consumer::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
         metrics::start(&RETRIED);
         let admission = Admission::new(capacity(&self.settings));
-        let connections = Connections::default();
+        let connections = Connections::new(Port::Calls, self.max_connections);
+        let management_connections = Connections::new(Port::Management, MANAGEMENT_CONNECTIONS);
         let limits = Limits::from(&self.settings);
         let service = Service {
             repository: repository.clone(),
@@ -95,6 +104,7 @@ impl Server {
         let upkeep = Upkeep {
             admission,
             connections: connections.clone(),
+            management_connections: management_connections.clone(),
             health: health.clone(),
             repository: repository.clone(),
         };
@@ -102,7 +112,7 @@ impl Server {
         let _refreshing = AbortOnDropHandle::new(tokio::spawn(self.identification.keep_fresh()));
         let drain_seconds = self.settings.http.drain_seconds;
 
-        let management = serve_management(self.management, health.clone())?;
+        let management = serve_management(self.management, management_connections, health.clone())?;
         let calls = serve_calls(service, connections, self.calls, &self.settings)?;
         let (management_handle, calls_handle) = (management.handle(), calls.handle());
         let management = tokio::spawn(management);
@@ -144,6 +154,7 @@ fn capacity(settings: &Settings) -> Capacity {
 struct Upkeep {
     admission: Admission,
     connections: Connections,
+    management_connections: Connections,
     health: Data<Health>,
     repository: Repository,
 }
@@ -161,7 +172,10 @@ impl Upkeep {
         loop {
             tokio::select! {
                 _ = requesters.tick() => self.admission.forget_idle_requesters(),
-                _ = connections.tick() => self.connections.close_idle(keep_alive + HEAD_TIMEOUT),
+                _ = connections.tick() => {
+                    self.connections.close_idle(keep_alive + HEAD_TIMEOUT);
+                    self.management_connections.close_idle(MANAGEMENT_KEEP_ALIVE + HEAD_TIMEOUT);
+                }
             }
         }
     }
@@ -190,16 +204,15 @@ fn serve_calls(
     listener: TcpListener,
     settings: &Settings,
 ) -> io::Result<dev::Server> {
-    let port = Port {
-        keep_alive: settings.http.keep_alive,
-        drain_seconds: settings.http.drain_seconds,
-        max_connections: settings.http.max_connections,
-    };
-    let on_connect = move |stream: &_, data: &mut _| connections.connected(stream, data);
-    connections::serve(listener, port, move || http::app(service.clone()), on_connect)
+    let waits = Waits { keep_alive: settings.http.keep_alive, drain_seconds: settings.http.drain_seconds };
+    connections::serve(listener, connections, waits, move || http::app(service.clone()))
 }
 
-fn serve_management(listener: TcpListener, health: Data<Health>) -> io::Result<dev::Server> {
-    let port = Port { keep_alive: MANAGEMENT_KEEP_ALIVE, drain_seconds: 1, max_connections: MANAGEMENT_CONNECTIONS };
-    connections::serve(listener, port, move || http::management_app(health.clone()), |_, _| {})
+fn serve_management(
+    listener: TcpListener,
+    connections: Connections,
+    health: Data<Health>,
+) -> io::Result<dev::Server> {
+    let waits = Waits { keep_alive: MANAGEMENT_KEEP_ALIVE, drain_seconds: 1 };
+    connections::serve(listener, connections, waits, move || http::management_app(health.clone()))
 }

@@ -20,7 +20,7 @@ pub struct Http {
     #[serde(rename = "keep_alive_ms", deserialize_with = "milliseconds")]
     pub keep_alive: Duration,
     pub max_in_flight: usize,
-    pub max_connections: usize,
+    pub max_connections: Option<usize>,
     pub drain_seconds: u64,
 }
 

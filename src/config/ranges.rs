@@ -37,7 +37,7 @@ impl Settings {
             ("http.body_timeout_ms", http.body_timeout.as_millis(), 1..=20_000),
             ("http.keep_alive_ms", http.keep_alive.as_millis(), 1..=86_400_000),
             ("http.max_in_flight", http.max_in_flight as u128, 1..=100_000),
-            ("http.max_connections", http.max_connections as u128, 1..=1_000_000),
+            ("http.max_connections", http.max_connections.unwrap_or(1) as u128, 1..=1_000_000),
             ("http.drain_seconds", http.drain_seconds.into(), 1..=3600),
             ("requester.jwt.refresh_seconds", self.requester.jwt.refresh_seconds.into(), 1..=86_400),
             ("deletion.max_ids", self.deletion.max_ids as u128, 1..=1_000_000),

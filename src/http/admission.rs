@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::call::Requester;
+use super::connections::Connection;
 use super::response;
 use crate::error::Error;
 use crate::telemetry::metrics::{self, InFlight, Limit};
@@ -117,6 +118,9 @@ pub async fn admit(
         let error = Error::Unavailable("too many calls are in flight".to_owned());
         return Ok(response::refuse(request, HttpResponse::from_error(error)));
     };
+    if let Some(connection) = request.conn_data::<Arc<Connection>>() {
+        connection.work();
+    }
     request.extensions_mut().insert(permit);
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }

@@ -18,7 +18,6 @@
 
 mod admission;
 mod call;
-mod connection;
 pub mod connections;
 mod cors;
 mod delete;
@@ -49,7 +48,6 @@ use crate::repository::Repository;
 use crate::telemetry::metrics;
 
 pub use self::admission::{Admission, Capacity, FORGET_INTERVAL};
-pub use self::connection::{Connections, WATCH_INTERVAL};
 pub use self::docs::Document;
 pub use self::health::Health;
 pub use self::request::Limits;

@@ -19,6 +19,8 @@ const DEFECTS: &str = "customer_deletion_defects_total";
 const REQUESTS_ABANDONED: &str = "customer_deletion_requests_abandoned_total";
 const IN_FLIGHT: &str = "customer_deletion_requests_in_flight";
 const REJECTED: &str = "customer_deletion_rejected_total";
+const OPEN_CONNECTIONS: &str = "customer_deletion_connections";
+const CONNECTION_LIMIT_REACHED: &str = "customer_deletion_connection_limit_reached_total";
 const DELETED_ROWS: &str = "customer_deletion_deleted_rows_total";
 const OPERATIONS: &str = "customer_deletion_operations_total";
 const REPLAYS: &str = "customer_deletion_replays_total";
@@ -103,6 +105,11 @@ fn describe() {
         REJECTED,
         "Calls rejected by a limit, before any work: in_flight, large_bodies, long_validations (503), rate, waiting (429)."
     );
+    describe_gauge!(OPEN_CONNECTIONS, "Connections of clients that are open, by port.");
+    describe_counter!(
+        CONNECTION_LIMIT_REACHED,
+        "Connections that came at the limit, so that one that waited for its client was closed, by port."
+    );
     describe_counter!(DELETED_ROWS, "Rows that were deleted.");
     describe_counter!(OPERATIONS, "Operations by their final status, without replays.");
     describe_counter!(REPLAYS, "Calls that got a recorded answer for their idempotency key.");
@@ -158,6 +165,10 @@ fn start_at_zero() {
     }
     for limit in [Limit::InFlight, Limit::Rate, Limit::Waiting, Limit::LargeBodies, Limit::LongValidations] {
         counter!(REJECTED, "limit" => limit.name()).absolute(0);
+    }
+    for port in [Port::Calls, Port::Management] {
+        counter!(CONNECTION_LIMIT_REACHED, "port" => port.name()).absolute(0);
+        gauge!(OPEN_CONNECTIONS, "port" => port.name()).set(0);
     }
     for outcome in ["success", "failure"] {
         counter!(JWKS_REFRESHES, "outcome" => outcome).absolute(0);
@@ -243,6 +254,31 @@ impl Limit {
 
 pub fn rejected(limit: Limit) {
     counter!(REJECTED, "limit" => limit.name()).increment(1);
+}
+
+/// The two ports that clients connect to.
+#[derive(Clone, Copy)]
+pub enum Port {
+    Calls,
+    Management,
+}
+
+impl Port {
+    const fn name(self) -> &'static str {
+        match self {
+            Port::Calls => "calls",
+            Port::Management => "management",
+        }
+    }
+}
+
+pub fn open_connections(port: Port, open: usize) {
+    gauge!(OPEN_CONNECTIONS, "port" => port.name()).set(open as f64);
+}
+
+/// A connection came when there were as many as there may be.
+pub fn connection_limit_reached(port: Port) {
+    counter!(CONNECTION_LIMIT_REACHED, "port" => port.name()).increment(1);
 }
 
 /// An operation ended, and deleted so many rows.

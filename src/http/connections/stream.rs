@@ -3,30 +3,33 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::gate::Gate;
+use super::open::{Connection, Opened};
 
 /// A stream whose gate gives the library one request at a time.
 pub struct Stream {
     tcp: TcpStream,
     gate: Rc<Gate>,
+    opened: Opened,
 }
 
 impl Stream {
-    pub fn new(tcp: TcpStream) -> Stream {
-        Stream { tcp, gate: Rc::default() }
+    pub fn new(tcp: TcpStream, opened: Opened) -> Stream {
+        Stream { tcp, gate: Rc::default(), opened }
     }
 
     pub fn gate(&self) -> &Rc<Gate> {
         &self.gate
     }
 
-    pub fn tcp(&self) -> &TcpStream {
-        &self.tcp
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.opened.connection
     }
 }
 

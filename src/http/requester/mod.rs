@@ -25,6 +25,7 @@ use ipnet::IpNet;
 use self::denial::Denial;
 use self::jwt::Verifier;
 use super::call::{Notes, Requester};
+use super::connections::Connection;
 use super::response;
 use crate::config::{RequesterSource, SettingsError};
 
@@ -92,6 +93,9 @@ pub async fn identify(
         Ok(requester) => {
             if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
                 notes.requester_id.set(Some(requester.0));
+            }
+            if let Some(connection) = request.conn_data::<Arc<Connection>>() {
+                connection.identified();
             }
             request.extensions_mut().insert(requester);
             next.call(request).await.map(ServiceResponse::map_into_left_body)

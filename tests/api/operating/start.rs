@@ -7,12 +7,15 @@ use customer_deletion::resource::Resource;
 use customer_deletion::schema;
 use rstest::rstest;
 
-use crate::support::process::{Process, command, output};
+use crate::support::process::{Process, command, limited, output};
 use crate::support::service::{collection, hang_up_while_waiting};
 use crate::support::{StallWatch, TestDatabase, World, body, client};
 
 fn serve() -> Command {
-    let mut serve = command(&["serve"]);
+    with_settings(command(&["serve"]))
+}
+
+fn with_settings(mut serve: Command) -> Command {
     serve
         .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
         .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
@@ -48,6 +51,16 @@ fn a_bad_or_missing_setting_stops_the_start_and_is_named(#[case] setting: &str, 
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.starts_with(&format!("customer-deletion: {setting}: ")), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
+fn more_connections_than_descriptors_stop_the_start() {
+    let mut serve = with_settings(limited("ulimit -n 1024"));
+    let output = output(serve.env("CUSTOMER_DELETION__HTTP__MAX_CONNECTIONS", "1000"));
+    let message = String::from_utf8(output.stderr).unwrap();
+    let expected = "customer-deletion: CUSTOMER_DELETION__HTTP__MAX_CONNECTIONS: must be at most 855, and is 1000: the \
+                    process may have 1024 descriptors (`ulimit -n`)\n";
+    assert_eq!((output.status.code(), message.as_str()), (Some(1), expected));
 }
 
 #[tokio::test]

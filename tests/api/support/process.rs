@@ -23,6 +23,16 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// `serve` after these commands of a shell.
+pub fn limited(commands: &str) -> Command {
+    let binary = command(&["serve"]);
+    let mut limited = Command::new("sh");
+    limited.arg("-c").arg(format!("{commands} && exec \"$@\"")).arg("sh");
+    limited.arg(binary.get_program()).args(binary.get_args());
+    limited.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    limited
+}
+
 pub fn output(command: &mut Command) -> Output {
     command.output().expect("the binary runs")
 }
@@ -60,12 +70,8 @@ impl Process {
         descriptors: usize,
         environment: &[(&str, &str)],
     ) -> Process {
-        let binary = command(&["serve"]);
-        let mut limited = Command::new("sh");
-        limited.arg("-c").arg(format!("ulimit -d {} && ulimit -n {descriptors} && exec \"$@\"", memory >> 10));
-        limited.arg("sh").arg(binary.get_program()).args(binary.get_args());
-        limited.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        Process::start(&mut limited, &as_service(database_url), environment)
+        let limits = format!("ulimit -d {} && ulimit -n {descriptors}", memory >> 10);
+        Process::start(&mut limited(&limits), &as_service(database_url), environment)
     }
 
     /// Logs in as the role of the URL, whichever it is.

@@ -2,6 +2,7 @@
 //!
 //! Beside each attack a requester calls as usual, and the liveness probe asks. Both must hardly notice.
 
+mod connections;
 mod pipelines;
 
 use std::net::SocketAddr;

@@ -1,0 +1,19 @@
+//! The descriptors that the process may have open.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// For listeners, event queues, logs, key files, fetches of keys, traces, and connections that are being closed.
+const OTHERS: u64 = 96;
+
+/// Raises the limit of this process to what it may be at most, and returns it.
+pub fn raise() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let current = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    current.unwrap_or(u64::MAX)
+}
+
+/// The connections that fit beside this many others of the process.
+pub fn free(limit: u64, used: usize) -> usize {
+    usize::try_from(limit.saturating_sub(OTHERS)).unwrap_or(usize::MAX).saturating_sub(used)
+}
