@@ -136,6 +136,11 @@ pub enum Error {
     #[error("the requester exceeds its rate; it may send the next call in {0:?}")]
     TooManyRequests(Duration),
 
+    /// Try again once fewer calls of the requester are in progress: it has the largest part that one may have. The text is for
+    /// the log.
+    #[error("the requester has the largest part that it may have: {0}")]
+    OverShare(&'static str),
+
     /// Try again after this long: the requester has too many operations waiting.
     #[error("the requester has as many operations waiting as CUSTOMER_DELETION__QUEUE__MAX_WAITING allows")]
     TooManyWaiting(Duration),
@@ -161,7 +166,7 @@ impl Error {
             Error::Malformed(code, _) | Error::Refused(code) => Ok(*code),
             Error::RefusedByNewerBuild(name) => Err(name),
             Error::Unauthenticated(_) => Ok(Code::UNAUTHORIZED),
-            Error::TooManyRequests(_) | Error::TooManyWaiting(_) => Ok(Code::TOO_MANY_REQUESTS),
+            Error::TooManyRequests(_) | Error::OverShare(_) | Error::TooManyWaiting(_) => Ok(Code::TOO_MANY_REQUESTS),
             Error::Unavailable(_) | Error::Defect(_) => Ok(Code::GLOBAL_1001),
         }
     }
@@ -185,6 +190,7 @@ impl Error {
             | Error::Refused(_)
             | Error::RefusedByNewerBuild(_)
             | Error::TooManyRequests(_)
+            | Error::OverShare(_)
             | Error::Unavailable(_)
             | Error::Defect(_) => self.code().map_or(UNKNOWN_CODE, Code::message),
         }

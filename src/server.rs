@@ -11,10 +11,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{AllowedHosts, AllowedOrigins, Settings, SettingsError};
 use crate::http::connections::{self, Connections, HEAD_TIMEOUT, WATCH_INTERVAL, Waits};
-use crate::http::{
-    self, Admission, Capacity, Document, FORGET_INTERVAL, Health, Identification, Limits, Service,
-};
-use crate::limits::{self, MANAGEMENT_CONNECTIONS};
+use crate::http::{self, Admission, Capacity, Document, FORGET_INTERVAL, Health, Identification, Limits, Service};
+use crate::limits::{self, Budget, MANAGEMENT_CONNECTIONS, Memory};
 use crate::queue::{Consumer, Workers};
 use crate::repository::{RETRIED, Repository};
 use crate::telemetry::metrics::{self, Port, UPKEEP_INTERVAL};
@@ -38,6 +36,7 @@ pub struct Server {
     allowed_hosts: Option<AllowedHosts>,
     allowed_origins: AllowedOrigins,
     max_connections: usize,
+    memory: Memory,
     calls: TcpListener,
     management: TcpListener,
 }
@@ -50,7 +49,7 @@ impl Server {
         http::host::warn_of_rebinding(&source, allowed_hosts.as_ref());
         let identification = Identification::new(source)?;
         let allowed_origins = settings.allowed_origins()?;
-        let max_connections = limits::connections(&settings)?;
+        let (max_connections, memory) = limits::fit(&settings)?;
         let calls = listen(SocketAddr::new(settings.http.host, settings.http.port))?;
         let management = listen(SocketAddr::new(settings.management.host, settings.management.port))?;
         Ok(Server {
@@ -60,6 +59,7 @@ impl Server {
             allowed_hosts,
             allowed_origins,
             max_connections,
+            memory,
             calls,
             management,
         })
@@ -86,8 +86,9 @@ impl Server {
         let repository = Repository::new(&self.settings.database, &self.settings.queue, self.database.clone());
         let consumer = Consumer::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
         metrics::start(&RETRIED);
-        let admission = Admission::new(capacity(&self.settings));
+        let admission = Admission::new(capacity(&self.settings, self.memory));
         let connections = Connections::new(Port::Calls, self.max_connections);
+        let heads = Budget::new(self.memory.heads);
         let management_connections = Connections::new(Port::Management, MANAGEMENT_CONNECTIONS);
         let limits = Limits::from(&self.settings);
         let service = Service {
@@ -112,8 +113,8 @@ impl Server {
         let _refreshing = AbortOnDropHandle::new(tokio::spawn(self.identification.keep_fresh()));
         let drain_seconds = self.settings.http.drain_seconds;
 
-        let management = serve_management(self.management, management_connections, health.clone())?;
-        let calls = serve_calls(service, connections, self.calls, &self.settings)?;
+        let management = serve_management(self.management, management_connections, heads.clone(), health.clone())?;
+        let calls = serve_calls(service, connections, heads, self.calls, &self.settings)?;
         let (management_handle, calls_handle) = (management.handle(), calls.handle());
         let management = tokio::spawn(management);
         let calls = tokio::spawn(calls);
@@ -144,10 +145,10 @@ fn local_address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound listener has an address")
 }
 
-fn capacity(settings: &Settings) -> Capacity {
+fn capacity(settings: &Settings, memory: Memory) -> Capacity {
     let rate = settings.requester.rate_per_second;
     let burst = settings.requester.rate_burst.or(rate);
-    Capacity { max_in_flight: settings.http.max_in_flight, rate: rate.zip(burst) }
+    Capacity { max_in_flight: settings.http.max_in_flight, memory, rate: rate.zip(burst) }
 }
 
 /// The periodic work.
@@ -201,18 +202,20 @@ impl Upkeep {
 fn serve_calls(
     service: Service,
     connections: Connections,
+    heads: Budget,
     listener: TcpListener,
     settings: &Settings,
 ) -> io::Result<dev::Server> {
     let waits = Waits { keep_alive: settings.http.keep_alive, drain_seconds: settings.http.drain_seconds };
-    connections::serve(listener, connections, waits, move || http::app(service.clone()))
+    connections::serve(listener, connections, heads, waits, move || http::app(service.clone()))
 }
 
 fn serve_management(
     listener: TcpListener,
     connections: Connections,
+    heads: Budget,
     health: Data<Health>,
 ) -> io::Result<dev::Server> {
     let waits = Waits { keep_alive: MANAGEMENT_KEEP_ALIVE, drain_seconds: 1 };
-    connections::serve(listener, connections, waits, move || http::management_app(health.clone()))
+    connections::serve(listener, connections, heads, waits, move || http::management_app(health.clone()))
 }

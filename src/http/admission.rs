@@ -1,126 +1,201 @@
-//! Limits the calls in flight, and the rate of each requester.
+//! Limits the calls in flight, the memory of bodies and answers, and the rate of each requester.
 //!
-//! A call over a limit is refused at once. In a queue, calls would wait for others whose clients gave up long ago.
+//! A call over a limit is refused at once. In a queue, calls would wait for others whose clients gave up long ago. Of everything
+//! that is limited, one requester has only a part, so that it cannot keep others out.
 
+use std::future::{Ready, ready};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::body::{BodySize, EitherBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpResponse, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::call::Requester;
 use super::connections::Connection;
-use super::response;
+use super::response::{self, Holding};
+use super::shares::{NoneLeft, Share, Shares};
 use crate::error::Error;
+use crate::limits::{Budget, LARGE_BODIES, Memory};
 use crate::telemetry::metrics::{self, InFlight, Limit};
 
 /// How often the rate limiter forgets idle requesters.
 pub const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A list counts as a call for each so many of its ids that it begins.
+const IDS_OF_A_CALL: usize = 100;
+
+/// Each takes a session for as long as many ordinary calls.
+const LONG_VALIDATIONS: usize = 2;
+
+/// A smaller answer takes nothing of the memory for answers.
+const SMALL_ANSWER: u64 = 16 * 1024;
+
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
     pub max_in_flight: usize,
+    pub memory: Memory,
     /// The calls per second of one requester, and the size of a burst. `None` for no limit.
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
 }
 
 /// The right of a call to be in flight. It is held until the work has ended, even if the client hangs up before.
-#[derive(Clone)]
 pub struct Permit {
-    _held: Arc<(OwnedSemaphorePermit, InFlight)>,
+    _share: Share,
+    _in_flight: InFlight,
 }
-
-/// The number of large bodies that may be in memory at once. Only calls with `Prefer: respond-async` may send them.
-const LARGE_BODIES: usize = 4;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Admission {
-    in_flight: Arc<Semaphore>,
-    large_bodies: Arc<Semaphore>,
-    /// Each takes a session for as long as many ordinary calls.
-    long_validations: Arc<Semaphore>,
-    rate: Option<Arc<DefaultKeyedRateLimiter<Uuid>>>,
+    in_flight: Shares,
+    /// Only calls with `Prefer: respond-async` may send large bodies.
+    large_bodies: Shares,
+    long_validations: Shares,
+    /// In bytes.
+    bodies: Shares,
+    answers: Budget,
+    rate: Option<Rate>,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+struct Rate {
+    limiter: Arc<DefaultKeyedRateLimiter<Uuid>>,
+    burst: NonZeroU32,
 }
 
 impl Admission {
     pub fn new(capacity: Capacity) -> Admission {
         let rate = capacity.rate.map(|(rate, burst)| {
             let quota = Quota::per_second(rate).allow_burst(burst);
-            Arc::new(RateLimiter::dashmap(quota))
+            Rate { limiter: Arc::new(RateLimiter::dashmap(quota)), burst }
         });
-        let in_flight = Arc::new(Semaphore::new(capacity.max_in_flight));
         Admission {
-            in_flight,
-            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES)),
-            long_validations: Arc::new(Semaphore::new(1)),
+            in_flight: Shares::new(capacity.max_in_flight, two_thirds(capacity.max_in_flight)),
+            large_bodies: Shares::new(LARGE_BODIES, LARGE_BODIES / 2),
+            long_validations: Shares::new(LONG_VALIDATIONS, LONG_VALIDATIONS / 2),
+            bodies: Shares::new(capacity.memory.bodies, capacity.memory.bodies / 2),
+            answers: Budget::new(capacity.memory.answers),
             rate,
         }
     }
 
     /// Forgets requesters whose whole burst is available again.
     pub fn forget_idle_requesters(&self) {
-        if let Some(rate) = &self.rate {
-            rate.retain_recent();
-            rate.shrink_to_fit();
+        if let Some(Rate { limiter, .. }) = &self.rate {
+            limiter.retain_recent();
+            limiter.shrink_to_fit();
         }
     }
 
-    /// Returns `None` if every permit is taken.
-    fn in_flight_permit(&self) -> Option<Permit> {
-        let permit = Arc::clone(&self.in_flight).try_acquire_owned().ok()?;
-        Some(Permit { _held: Arc::new((permit, InFlight::begin())) })
+    /// For a call whose body has come.
+    pub fn permit(&self, request: &HttpRequest, requester: Requester) -> Result<Permit, Error> {
+        let share = self.in_flight.take(requester.0, 1);
+        let share = share.map_err(refused(Limit::InFlight, "too many calls are in flight"))?;
+        if let Some(connection) = request.conn_data::<Arc<Connection>>() {
+            connection.work();
+        }
+        Ok(Permit { _share: share, _in_flight: InFlight::begin() })
     }
 
-    pub fn large_body_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.large_bodies).try_acquire_owned().map_err(|_| {
-            metrics::rejected(Limit::LargeBodies);
-            Error::Unavailable("too many large bodies are being read".to_owned())
-        })
+    pub fn large_body_permit(&self, requester: Requester) -> Result<Share, Error> {
+        let share = self.large_bodies.take(requester.0, 1);
+        share.map_err(refused(Limit::LargeBodies, "too many large bodies are being read"))
     }
 
     /// For the validation of a list that is longer than a call may send that waits for its outcome.
-    pub fn long_validation_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        Arc::clone(&self.long_validations).try_acquire_owned().map_err(|_| {
-            metrics::rejected(Limit::LongValidations);
-            Error::Unavailable("another long list is being validated".to_owned())
-        })
+    pub fn long_validation_permit(&self, requester: Requester) -> Result<Share, Error> {
+        let share = self.long_validations.take(requester.0, 1);
+        share.map_err(refused(Limit::LongValidations, "too many long lists are being validated"))
     }
 
-    fn within_rate(&self, requester: Requester) -> Result<(), Error> {
+    /// Takes more bytes for a body.
+    pub fn take_memory(&self, requester: Requester, taken: &mut Option<Share>, bytes: usize) -> Result<(), Error> {
+        let more = match taken {
+            Some(share) => share.grow(bytes),
+            None => self.bodies.take(requester.0, bytes).map(|share| *taken = Some(share)),
+        };
+        more.map_err(refused(Limit::Memory, "too many bodies are in memory"))
+    }
+
+    /// Takes the memory of a large answer until it is sent.
+    pub fn hold_answer(&self, answer: HttpResponse) -> Result<HttpResponse, Error> {
+        let BodySize::Sized(size @ SMALL_ANSWER..) = answer.body().size() else { return Ok(answer) };
+        // The library copies the answer before it sends it.
+        let Some(taken) = usize::try_from(2 * size).ok().and_then(|bytes| self.answers.take(bytes)) else {
+            metrics::rejected(Limit::Memory);
+            return Err(Error::Unavailable("too many large answers are in memory".to_owned()));
+        };
+        Ok(answer.map_body(|_, body| Holding { body, _held: taken }).map_into_boxed_body())
+    }
+
+    /// Counts a list, whose call is counted already. The longest list costs no more than a whole burst, so that it can be sent.
+    pub fn count_ids(&self, requester: Requester, ids: usize) -> Result<(), Error> {
         let Some(rate) = &self.rate else { return Ok(()) };
-        rate.check_key(&requester.0).map_err(|not_until| {
+        let more = u32::try_from(ids.saturating_sub(1) / IDS_OF_A_CALL).unwrap_or(u32::MAX).min(rate.burst.get() - 1);
+        NonZeroU32::new(more).map_or(Ok(()), |calls| rate.count(requester, calls))
+    }
+}
+
+impl Rate {
+    fn count(&self, requester: Requester, calls: NonZeroU32) -> Result<(), Error> {
+        // A burst has as many calls as are ever counted at once.
+        self.limiter.check_key_n(&requester.0, calls).unwrap_or(Ok(())).map_err(|not_until| {
             metrics::rejected(Limit::Rate);
             Error::TooManyRequests(not_until.wait_time_from(DefaultClock::default().now()))
         })
     }
 }
 
-/// Gives the call a permit, or answers 429 or 503.
+/// For a call whose body does not matter.
+impl FromRequest for Permit {
+    type Error = Error;
+    type Future = Ready<Result<Permit, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let requester = request.extensions().get::<Requester>().copied();
+        let admission = request.app_data::<web::Data<Admission>>();
+        let (Some(requester), Some(admission)) = (requester, admission) else {
+            return ready(Err(Error::Defect("the route does not find out the requester".to_owned())));
+        };
+        ready(admission.permit(request, requester))
+    }
+}
+
+/// At least one.
+fn two_thirds(of: usize) -> usize {
+    (of * 2).div_ceil(3)
+}
+
+fn refused(limit: Limit, reason: &'static str) -> impl FnOnce(NoneLeft) -> Error {
+    move |none_left| match none_left {
+        NoneLeft::ForAnybody => {
+            metrics::rejected(limit);
+            Error::Unavailable(reason.to_owned())
+        }
+        NoneLeft::ForThisRequester => {
+            metrics::rejected(Limit::Share);
+            Error::OverShare(reason)
+        }
+    }
+}
+
+/// Answers 429 if the requester calls more often than it may.
 pub async fn admit(
     admission: web::Data<Admission>,
     requester: web::ReqData<Requester>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    if let Err(error) = admission.within_rate(*requester) {
+    let counted = admission.rate.as_ref().map_or(Ok(()), |rate| rate.count(*requester, NonZeroU32::MIN));
+    if let Err(error) = counted {
         return Ok(response::refuse(request, HttpResponse::from_error(error)));
     }
-    let Some(permit) = admission.in_flight_permit() else {
-        metrics::rejected(Limit::InFlight);
-        let error = Error::Unavailable("too many calls are in flight".to_owned());
-        return Ok(response::refuse(request, HttpResponse::from_error(error)));
-    };
-    if let Some(connection) = request.conn_data::<Arc<Connection>>() {
-        connection.work();
-    }
-    request.extensions_mut().insert(permit);
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }

@@ -2,22 +2,22 @@
 
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
-use actix_web::web::{Data, Path, Payload, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::admission::{Admission, Permit};
 use super::call::{DeletionFields, Notes, RequestId, Requester};
 use super::envelope;
 use super::request::Limits;
-use super::request::body::LargeBody;
+use super::request::body::{BodyPermits, Incoming, Room};
 use super::request::id::path_id;
 use super::request::prefer::{self, Preference};
 use super::request::target_ids::target_ids;
 use super::request::{idempotency_key, validate_only};
 use super::response::{REQUEST_ID, id_value};
+use super::shares::Share;
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, IdempotencyKey, Outcome, Stored, TargetIds};
 use crate::repository::Repository;
@@ -39,23 +39,23 @@ pub struct InPath {
 /// The handler of all three routes.
 pub async fn delete(
     (repository, admission, limits): (Data<Repository>, Data<Admission>, Data<Limits>),
-    (requester, request_id, in_flight): (ReqData<Requester>, ReqData<RequestId>, ReqData<Permit>),
+    (requester, request_id): (ReqData<Requester>, ReqData<RequestId>),
     request: HttpRequest,
     path: Path<InPath>,
-    payload: Payload,
+    incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
     Notes::of(&request, |notes| notes.route.set(Some(route(&path, request.method()))));
     let head = Head::parse(&request, &path)?;
     Notes::of(&request, |notes| notes.validate_only.set(head.validate_only));
-    let mut large_body = LargeBody::new(&admission, limits.awaited.max_bytes);
+    let mut room = Room::new(&admission, *requester, limits.awaited.max_bytes);
     let limits_of_body = limits.of(head.preference);
-    let targets =
-        target_ids(head.resource, head.id, request.headers(), payload, limits_of_body, &mut large_body).await?;
+    let targets = target_ids(head.resource, head.id, request.headers(), incoming, limits_of_body, &mut room).await?;
+    admission.count_ids(*requester, targets.count())?;
     let is_long_validation = head.validate_only && targets.count() > limits.awaited.max_ids;
     let permits = Permits {
-        _in_flight: in_flight.into_inner(),
-        _large_body: large_body.into_permit(),
-        _long_validation: is_long_validation.then(|| admission.long_validation_permit()).transpose()?,
+        _body: room.into_permits(),
+        _long_validation: is_long_validation.then(|| admission.long_validation_permit(*requester)).transpose()?,
+        _in_flight: admission.permit(&request, *requester)?,
     };
     let preference = head.preference;
     let validate_only = head.validate_only;
@@ -107,9 +107,9 @@ impl Head {
 
 /// The permits of a deletion. The repository holds them until its work has ended.
 struct Permits {
+    _body: BodyPermits,
+    _long_validation: Option<Share>,
     _in_flight: Permit,
-    _large_body: Option<OwnedSemaphorePermit>,
-    _long_validation: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Serialize)]

@@ -97,6 +97,7 @@ impl ResponseError for Error {
             | Error::Refused(_)
             | Error::RefusedByNewerBuild(_)
             | Error::TooManyRequests(_)
+            | Error::OverShare(_)
             | Error::TooManyWaiting(_)
             | Error::Unavailable(_) => self.code().map_or(StatusCode::CONFLICT, Code::status),
         }
@@ -105,7 +106,7 @@ impl ResponseError for Error {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         match self {
-            Error::Unavailable(_) => {
+            Error::Unavailable(_) | Error::OverShare(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             // Rounded up to whole seconds.

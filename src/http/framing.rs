@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use actix_web::body::{BodySize, BoxBody, EitherBody, MessageBody};
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderValue};
@@ -19,7 +19,7 @@ use actix_web::{HttpMessage, HttpResponse};
 use futures_util::{FutureExt, Stream, StreamExt};
 
 use super::connections::Gate;
-use super::response;
+use super::response::{self, Holding};
 use crate::error::Error;
 
 /// Lets a call through that is unambiguous.
@@ -53,8 +53,8 @@ pub async fn guard(
         );
     }
     close(&mut response);
-    Ok(response
-        .map_body(|_, answer| EitherBody::right(BoxBody::new(Holding { answer: Box::pin(answer), _body: body }))))
+    // When the body is dropped, actix reads all of its chunks, however many, before it closes the connection.
+    Ok(response.map_body(|_, answer| EitherBody::right(BoxBody::new(Holding { body: answer, _held: body }))))
 }
 
 /// Whether the received chunks that the handler did not read are malformed.
@@ -123,27 +123,8 @@ impl Stream for Shared {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = Pin::new(&mut *self.body.borrow_mut()).poll_next(context);
         if let (Poll::Pending, Some(gate)) = (&polled, &self.gate) {
-            gate.wants_chunks(context.waker());
+            gate.read();
         }
         polled
-    }
-}
-
-/// A response that keeps the request's body until it is sent. When the body is dropped, actix reads all of its chunks, however
-/// many, before it closes the connection.
-struct Holding<B> {
-    answer: Pin<Box<B>>,
-    _body: Rc<RefCell<Payload>>,
-}
-
-impl<B: MessageBody> MessageBody for Holding<B> {
-    type Error = B::Error;
-
-    fn size(&self) -> BodySize {
-        self.answer.size()
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
-        self.answer.as_mut().poll_next(context)
     }
 }

@@ -1,14 +1,14 @@
 //! The list of the requester's operations.
 
-use actix_web::web::{Data, Payload, Query, ReqData};
+use actix_web::web::{Data, Query, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::admission::Permit;
+use super::admission::{Admission, Permit};
 use super::call::Requester;
 use super::envelope;
 use super::envelope::Pageable;
 use super::operations::OperationContent;
-use super::request::body::beside_body;
+use super::request::body::{Incoming, beside_body};
 use crate::error::Error;
 use crate::operation::{Listing, Status};
 use crate::repository::Repository;
@@ -24,10 +24,10 @@ pub const LAST_PAGE: u32 = Listing::FARTHEST - 1;
 
 /// `GET /api/v3/global/call`
 pub async fn list(
-    repository: Data<Repository>,
+    (repository, admission): (Data<Repository>, Data<Admission>),
     request: HttpRequest,
-    (requester, permit): (ReqData<Requester>, ReqData<Permit>),
-    body: Payload,
+    (requester, permit): (ReqData<Requester>, Permit),
+    incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
     let query = ListQuery::parse(request.query_string())?;
     let listing = Listing {
@@ -38,10 +38,10 @@ pub async fn list(
         // The last page must not go beyond the operations that are counted.
         size: query.size.min(Listing::FARTHEST - query.offset()),
     };
-    let listed = repository.list_operations(listing, permit.into_inner());
-    let listed = beside_body(body, listed).await?;
+    let listed = repository.list_operations(listing, permit);
+    let listed = beside_body(incoming, listed).await?;
     let operations: Vec<_> = listed.operations.into_iter().map(OperationContent::from).collect();
-    Ok(envelope::page(operations, Pageable::new(query.page, query.size, listed.total)))
+    admission.hold_answer(envelope::page(operations, Pageable::new(query.page, query.size, listed.total)))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@
 //! 5. The router finds the route. Everything below `/api` continues:
 //! 6. [`cors`] answers preflights, which have no identity.
 //! 7. [`requester`] finds the requester, or answers 401.
-//! 8. [`admission`] checks the requester's rate and takes a permit, or answers 429 or 503.
-//! 9. The handler: [`delete`], [`operations`] or [`listing`]. It parses the [`request`], calls the repository, and fills in
-//!    the [`envelope`].
+//! 8. [`admission`] checks the requester's rate, or answers 429.
+//! 9. The handler: [`delete`], [`operations`] or [`listing`]. It parses the [`request`], takes a permit, calls the repository,
+//!    and fills in the [`envelope`].
 //!
 //! In the code below the order is reversed, because actix calls the last `wrap` first.
 
@@ -34,6 +34,7 @@ mod request;
 mod requester;
 mod response;
 mod routing;
+mod shares;
 mod span;
 
 use actix_web::body::MessageBody;

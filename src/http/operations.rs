@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path, Payload, ReqData};
+use actix_web::web::{Data, Path, ReqData};
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::admission::Permit;
+use super::admission::{Admission, Permit};
 use super::call::Requester;
 use super::envelope;
-use super::request::{body, id};
+use super::request::body::{Incoming, beside_body};
+use super::request::id;
 use crate::error::{Code, Error, UNKNOWN_CODE};
 use crate::operation::{Details, Operation, Status, Stored};
 use crate::repository::Repository;
@@ -28,12 +29,12 @@ struct StatusContent {
 /// `GET /api/v2/global/call/{requestId}`
 pub async fn status(
     repository: Data<Repository>,
-    call: (ReqData<Requester>, ReqData<Permit>),
+    call: (ReqData<Requester>, Permit),
     request_id: Path<String>,
-    body: Payload,
+    incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
     let found = find(&repository, call, &request_id, false);
-    let Details { operation, .. } = body::beside_body(body, found).await?;
+    let Details { operation, .. } = beside_body(incoming, found).await?;
     Ok(envelope::success(StatusContent { status: operation.status.into_word(Status::name) }))
 }
 
@@ -84,23 +85,23 @@ struct DetailsContent {
 
 /// `GET /api/v3/global/call/{requestId}`
 pub async fn details(
-    repository: Data<Repository>,
-    call: (ReqData<Requester>, ReqData<Permit>),
+    (repository, admission): (Data<Repository>, Data<Admission>),
+    call: (ReqData<Requester>, Permit),
     request_id: Path<String>,
-    body: Payload,
+    incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
     let found = find(&repository, call, &request_id, true);
-    let Details { operation, failed_ids } = body::beside_body(body, found).await?;
-    Ok(envelope::success(DetailsContent { operation: operation.into(), failed_ids }))
+    let Details { operation, failed_ids } = beside_body(incoming, found).await?;
+    admission.hold_answer(envelope::success(DetailsContent { operation: operation.into(), failed_ids }))
 }
 
 async fn find(
     repository: &Repository,
-    (requester, permit): (ReqData<Requester>, ReqData<Permit>),
+    (requester, permit): (ReqData<Requester>, Permit),
     request_id: &str,
     with_failed_ids: bool,
 ) -> Result<Details, Error> {
     let operation_id = id::path_id("requestId", request_id)?;
-    let found = repository.find_operation(requester.0, operation_id, with_failed_ids, permit.into_inner()).await?;
+    let found = repository.find_operation(requester.0, operation_id, with_failed_ids, permit).await?;
     found.ok_or(Error::Refused(Code::GLOBAL_1003))
 }

@@ -157,6 +157,7 @@ fn is_logged(error: &Error) -> bool {
     match error {
         Error::Unauthenticated(_)
         | Error::TooManyRequests(_)
+        | Error::OverShare(_)
         | Error::TooManyWaiting(_)
         | Error::Unavailable(_)
         | Error::Defect(_) => true,

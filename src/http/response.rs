@@ -1,16 +1,19 @@
 //! The headers of every response: its `Request-Id`, and what caches and browsers may do with it.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::{BodySize, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpResponse};
 use uuid::Uuid;
 
 use super::call::RequestId;
-use super::connections::{AnswerBody, Answering, Gate};
+use super::connections::{Answering, Gate};
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -24,7 +27,7 @@ pub async fn complete(
     let answering = Answering(request.conn_data::<Rc<Gate>>().cloned());
     let mut response = next.call(request).await?;
     complete_headers(response.headers_mut(), id);
-    Ok(response.map_body(|_, body| AnswerBody { body, _answering: answering }))
+    Ok(response.map_body(|_, body| Holding { body, _held: answering }))
 }
 
 /// Keeps a `Request-Id` that a handler has set: it names a recorded operation.
@@ -44,6 +47,24 @@ fn complete_headers(headers: &mut HeaderMap, id: RequestId) {
 pub fn refuse<B>(request: ServiceRequest, response: HttpResponse) -> ServiceResponse<EitherBody<B>> {
     let (request, _) = request.into_parts();
     ServiceResponse::new(request, response).map_into_right_body()
+}
+
+/// The body of a response, and what must live until all of it is sent.
+pub struct Holding<B, T> {
+    pub body: B,
+    pub _held: T,
+}
+
+impl<B: MessageBody + Unpin, T: Unpin> MessageBody for Holding<B, T> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
 }
 
 pub fn id_value(id: Uuid) -> HeaderValue {

@@ -1,7 +1,12 @@
-//! What the process may use: the descriptors that its container allows.
+//! What the process may use: the descriptors and the memory that its container allows.
 
+mod budget;
+mod container;
 pub mod descriptors;
+mod memory;
 
+pub use self::budget::{Budget, Taken};
+pub use self::memory::{COST_OF_BODY, LARGE_BODIES, Memory};
 use crate::config::{Settings, SettingsError};
 
 /// The largest number of connections for calls, if there is no setting and no lower limit.
@@ -10,24 +15,33 @@ const MOST_CONNECTIONS: usize = 1024;
 /// The largest number of connections of the management port.
 pub const MANAGEMENT_CONNECTIONS: usize = 64;
 
-/// Raises the limit of descriptors, and returns the largest number of connections for calls.
+/// Raises the limit of descriptors. Returns the largest number of connections for calls, and the memory that these may use.
 ///
 /// # Errors
 ///
-/// The descriptors do not suffice for the connections that are set.
-pub fn connections(settings: &Settings) -> Result<usize, SettingsError> {
+/// The connections or the bodies that are set do not fit into the container.
+pub fn fit(settings: &Settings) -> Result<(usize, Memory), SettingsError> {
+    let container = container::memory();
+    let memory = Memory::new(settings, container)?;
     let others = MANAGEMENT_CONNECTIONS + settings.database.max_connections as usize + settings.queue.workers;
-    allowed_connections(settings.http.max_connections, descriptors::raise(), others)
+    let descriptors = descriptors::raise();
+    let mut limits = vec![(
+        descriptors::free(descriptors, others),
+        format!("the process may have {descriptors} descriptors (`ulimit -n`)"),
+    )];
+    if let Some(bytes) = container {
+        limits.push((memory.connections(bytes), format!("the container has {bytes} bytes of memory")));
+    }
+    let (most, reason) = limits.into_iter().min().expect("there is one");
+    Ok((connections(settings.http.max_connections, most, &reason)?, memory))
 }
 
-fn allowed_connections(set: Option<usize>, limit: u64, others: usize) -> Result<usize, SettingsError> {
-    let free = descriptors::free(limit, others);
-    let wanted = set.unwrap_or(MOST_CONNECTIONS.min(free));
-    if wanted <= free && wanted > 0 {
+fn connections(set: Option<usize>, most: usize, reason: &str) -> Result<usize, SettingsError> {
+    let wanted = set.unwrap_or(MOST_CONNECTIONS.min(most));
+    if (1..=most).contains(&wanted) {
         return Ok(wanted);
     }
-    let problem =
-        format!("must be at most {free}, and is {wanted}: the process may have {limit} descriptors (`ulimit -n`)");
+    let problem = format!("must be at most {most}, and is {wanted}: {reason}");
     Err(SettingsError::new("http.max_connections", problem))
 }
 
@@ -36,15 +50,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_fit_into_the_descriptors() {
-        assert_eq!(allowed_connections(None, 1 << 20, 73), Ok(1024));
-        assert_eq!(allowed_connections(None, 1024, 73), Ok(855));
-        assert_eq!(allowed_connections(Some(855), 1024, 73), Ok(855));
+    fn connections_fit_into_the_container() {
+        assert_eq!(descriptors::free(1024, 73), 855);
+        assert_eq!(connections(None, 1 << 20, ""), Ok(1024));
+        assert_eq!(connections(None, 855, ""), Ok(855));
+        assert_eq!(connections(Some(855), 855, ""), Ok(855));
         assert_eq!(
-            allowed_connections(Some(856), 1024, 73).unwrap_err().to_string(),
-            "CUSTOMER_DELETION__HTTP__MAX_CONNECTIONS: must be at most 855, and is 856: the process may have 1024 \
-             descriptors (`ulimit -n`)"
+            connections(Some(856), 855, "because").unwrap_err().to_string(),
+            "CUSTOMER_DELETION__HTTP__MAX_CONNECTIONS: must be at most 855, and is 856: because"
         );
-        assert!(allowed_connections(None, 128, 73).is_err());
+        assert!(connections(None, 0, "").is_err());
     }
 }

@@ -10,6 +10,7 @@ use metrics::{Label, counter, describe_counter, describe_gauge, describe_histogr
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
 
+use crate::closed_set::closed_set;
 use crate::operation::Status;
 use crate::resource::Resource;
 
@@ -103,7 +104,7 @@ fn describe() {
     describe_gauge!(IN_FLIGHT, "Calls under /api/ in flight.");
     describe_counter!(
         REJECTED,
-        "Calls rejected by a limit, before any work: in_flight, large_bodies, long_validations (503), rate, waiting (429)."
+        "Calls rejected by a limit, before any work: in_flight, large_bodies, long_validations, memory (503), rate, share, waiting (429)."
     );
     describe_gauge!(OPEN_CONNECTIONS, "Connections of clients that are open, by port.");
     describe_counter!(
@@ -163,7 +164,7 @@ fn start_at_zero() {
             counter!(OPERATIONS, "resource" => resource, "status" => status.name()).absolute(0);
         }
     }
-    for limit in [Limit::InFlight, Limit::Rate, Limit::Waiting, Limit::LargeBodies, Limit::LongValidations] {
+    for limit in Limit::ALL {
         counter!(REJECTED, "limit" => limit.name()).absolute(0);
     }
     for port in [Port::Calls, Port::Management] {
@@ -225,19 +226,25 @@ impl Drop for InFlight {
     }
 }
 
-/// The limit that rejected a call.
-#[derive(Clone, Copy)]
-pub enum Limit {
-    /// Too many calls in flight.
-    InFlight,
-    /// Too many calls of one requester.
-    Rate,
-    /// Too many waiting operations of one requester.
-    Waiting,
-    /// Too many large bodies.
-    LargeBodies,
-    /// Too many long lists in validation.
-    LongValidations,
+closed_set! {
+    /// The limit that rejected a call.
+    #[derive(Clone, Copy)]
+    pub enum Limit {
+        /// Too many calls in flight.
+        InFlight,
+        /// Too many calls of one requester.
+        Rate,
+        /// Too many waiting operations of one requester.
+        Waiting,
+        /// Too many large bodies.
+        LargeBodies,
+        /// Too many long lists in validation.
+        LongValidations,
+        /// Too many bytes of heads, bodies or answers in memory.
+        Memory,
+        /// One requester has the largest part of a limit that it may have.
+        Share,
+    }
 }
 
 impl Limit {
@@ -248,6 +255,8 @@ impl Limit {
             Limit::Waiting => "waiting",
             Limit::LargeBodies => "large_bodies",
             Limit::LongValidations => "long_validations",
+            Limit::Memory => "memory",
+            Limit::Share => "share",
         }
     }
 }

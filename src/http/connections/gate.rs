@@ -1,26 +1,32 @@
 //! Gives the HTTP library one request of a connection at a time.
 //!
 //! The library would decode every request that it has received, and queue them all. So the bytes of the next one are held back
-//! until the answer of the one before is on its way.
+//! until the answer of the one before is on its way. It would also read a body before anybody asks for it. So a long body is
+//! given in pieces, each when the one before was read.
 
 use std::cell::{Cell, RefCell};
-use std::pin::Pin;
+use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-
-use actix_web::body::{BodySize, MessageBody};
-use actix_web::web::Bytes;
+use std::task::Waker;
 
 use super::head::{Body, Head};
+use crate::limits::{Budget, Taken};
+use crate::telemetry::metrics::{self, Limit};
 
-/// The bytes of a chunked body that are given at once. Only the library can tell where such a body ends, so bytes behind its end
-/// can be among them.
+/// The bytes of a body that are given at once.
+const PIECE: usize = 16 * 1024;
+
+/// The same of a chunked body. Only the library can tell where it ends, so bytes behind its end can be among them.
 const CHUNKED_PIECE: usize = 512;
 
+/// A head up to this length takes nothing of the budget. Each further piece takes as much.
+const SMALL_HEAD: usize = 8 * 1024;
+
 /// The gate of one connection.
-#[derive(Default)]
 pub struct Gate {
     state: RefCell<State>,
+    /// For large heads.
+    heads: Budget,
     /// Whether the last call of the connection has come.
     is_last: Cell<bool>,
 }
@@ -30,14 +36,23 @@ struct State {
     phase: Phase,
     /// Received, and not given to the library yet.
     held: Vec<u8>,
+    /// Wakes the task that waits until bytes that are held may be given.
+    waker: Option<Waker>,
+    /// What the head takes of the budget.
+    head: Option<Taken>,
 }
 
 enum Phase {
     Head(Head),
-    /// So many bytes of the body are still to come.
-    Body(u64),
-    /// So many bytes of a chunked body may be given.
-    Chunks(usize),
+    /// So many bytes of the body are still to come, and so many of these may be given now.
+    Body {
+        left: u64,
+        allowed: usize,
+    },
+    /// The same of a chunked body, whose length is unknown.
+    Chunks {
+        allowed: usize,
+    },
     /// The whole request was given, and has no complete answer yet.
     Answering,
     /// The answer is complete, and may not be sent yet.
@@ -53,18 +68,32 @@ impl Default for Phase {
 }
 
 impl Gate {
+    pub fn new(heads: Budget) -> Gate {
+        Gate { state: RefCell::default(), heads, is_last: Cell::new(false) }
+    }
+
     /// Takes bytes that were received. Returns how many of them may be given to the library; the others are held back.
-    pub fn receive(&self, bytes: &[u8]) -> usize {
+    ///
+    /// # Errors
+    ///
+    /// The head is large, and too many large heads are in memory.
+    pub fn receive(&self, bytes: &[u8], waker: &Waker) -> io::Result<usize> {
         let mut state = self.state.borrow_mut();
         let given = state.phase.give(bytes);
-        if !matches!(state.phase, Phase::Closing) {
+        if !matches!(state.phase, Phase::Closing) && given < bytes.len() {
             state.held.extend_from_slice(&bytes[given..]);
+            state.waker = Some(waker.clone());
         }
-        given
+        state.charge(&self.heads)?;
+        Ok(given)
     }
 
     /// Gives at most `most` of the bytes that are held back, as far as they may be given.
-    pub fn release(&self, most: usize, give: impl FnOnce(&[u8])) -> usize {
+    ///
+    /// # Errors
+    ///
+    /// Like [`Gate::receive`].
+    pub fn release(&self, most: usize, waker: &Waker, give: impl FnOnce(&[u8])) -> io::Result<usize> {
         let state = &mut *self.state.borrow_mut();
         let length = state.held.len().min(most);
         let given = state.phase.give(&state.held[..length]);
@@ -72,8 +101,11 @@ impl Gate {
         state.held.drain(..given);
         if state.held.is_empty() {
             state.held = Vec::new();
+        } else {
+            state.waker = Some(waker.clone());
         }
-        given
+        state.charge(&self.heads)?;
+        Ok(given)
     }
 
     /// No later call of the connection may be executed. The library may have received one with the last.
@@ -94,37 +126,60 @@ impl Gate {
     }
 
     /// Everything that the library had to send is sent.
-    pub fn sent(&self, waker: &Waker) {
+    pub fn sent(&self) {
         let mut state = self.state.borrow_mut();
         if matches!(state.phase, Phase::Answered) {
             state.phase = Phase::default();
-            if !state.held.is_empty() {
-                waker.wake_by_ref();
-            }
+            state.wake();
         }
     }
 
-    /// The reader of a chunked body waits for more.
-    pub fn wants_chunks(&self, waker: &Waker) {
+    /// The reader of the body has read what was given.
+    pub fn read(&self) {
         let mut state = self.state.borrow_mut();
-        if let Phase::Chunks(allowed) = &mut state.phase {
-            *allowed = CHUNKED_PIECE;
-            if !state.held.is_empty() {
-                waker.wake_by_ref();
-            }
+        match &mut state.phase {
+            Phase::Body { allowed, .. } => *allowed = PIECE,
+            Phase::Chunks { allowed } => *allowed = CHUNKED_PIECE,
+            Phase::Head(_) | Phase::Answering | Phase::Answered | Phase::Closing => return,
         }
+        state.wake();
     }
 
     fn answered(&self) {
         let mut state = self.state.borrow_mut();
+        state.head = None;
         state.phase = match std::mem::take(&mut state.phase) {
             Phase::Answering => Phase::Answered,
-            Phase::Body(_) | Phase::Chunks(_) => {
+            Phase::Body { .. } | Phase::Chunks { .. } => {
                 state.held = Vec::new();
                 Phase::Closing
             }
             phase @ (Phase::Head(_) | Phase::Answered | Phase::Closing) => phase,
         };
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Takes the memory of a large head.
+    fn charge(&mut self, heads: &Budget) -> io::Result<()> {
+        let Phase::Head(head) = &self.phase else { return Ok(()) };
+        while head.length() > SMALL_HEAD + self.head.as_ref().map_or(0, Taken::bytes) {
+            let Some(taken) = heads.take(SMALL_HEAD) else {
+                metrics::rejected(Limit::Memory);
+                return Err(io::Error::other("too many large heads are being received"));
+            };
+            match &mut self.head {
+                Some(head) => head.add(taken),
+                None => self.head = Some(taken),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -142,20 +197,23 @@ impl Phase {
                         length
                     }
                 },
-                Phase::Body(left) => {
-                    let length = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                Phase::Body { left, allowed } if *allowed > 0 => {
+                    let length = rest.len().min(*allowed).min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= length as u64;
+                    *allowed -= length;
                     if *left == 0 {
                         *self = Phase::Answering;
                     }
                     length
                 }
-                Phase::Chunks(allowed) if *allowed > 0 => {
+                Phase::Chunks { allowed } if *allowed > 0 => {
                     let length = rest.len().min(*allowed);
                     *allowed -= length;
                     length
                 }
-                Phase::Chunks(_) | Phase::Answering | Phase::Answered | Phase::Closing => return given,
+                Phase::Body { .. } | Phase::Chunks { .. } | Phase::Answering | Phase::Answered | Phase::Closing => {
+                    return given;
+                }
             };
         }
         given
@@ -164,8 +222,8 @@ impl Phase {
     fn after_head(body: Body) -> Phase {
         match body {
             Body::Length(0) => Phase::Answering,
-            Body::Length(length) => Phase::Body(length),
-            Body::Chunks => Phase::Chunks(CHUNKED_PIECE),
+            Body::Length(left) => Phase::Body { left, allowed: PIECE },
+            Body::Chunks => Phase::Chunks { allowed: CHUNKED_PIECE },
         }
     }
 }
@@ -181,87 +239,93 @@ impl Drop for Answering {
     }
 }
 
-/// The body of an answer. The library drops it once all of it is in the library's buffer.
-pub struct AnswerBody<B> {
-    pub body: B,
-    pub _answering: Answering,
-}
-
-impl<B: MessageBody + Unpin> MessageBody for AnswerBody<B> {
-    type Error = B::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
-        Pin::new(&mut self.body).poll_next(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
+    fn gate() -> Gate {
+        Gate::new(Budget::new(1 << 20))
+    }
+
+    fn receive(gate: &Gate, bytes: &[u8]) -> usize {
+        gate.receive(bytes, Waker::noop()).unwrap()
+    }
+
     /// What the library gets of the bytes that are held back.
     fn released(gate: &Gate) -> Vec<u8> {
         let mut bytes = Vec::new();
-        gate.release(usize::MAX, |part| bytes.extend_from_slice(part));
+        gate.release(usize::MAX, Waker::noop(), |part| bytes.extend_from_slice(part)).unwrap();
         bytes
     }
 
     fn answer(gate: &Gate) {
         gate.answered();
-        gate.sent(Waker::noop());
+        gate.sent();
     }
 
     #[test]
     fn the_next_request_is_given_once_the_answer_is_sent() {
-        let gate = Gate::default();
-        assert_eq!(gate.receive(&GET.repeat(3)), GET.len());
+        let gate = gate();
+        assert_eq!(receive(&gate, &GET.repeat(3)), GET.len());
         for _ in 0..2 {
             assert_eq!(released(&gate), b"");
             gate.answered();
             assert_eq!(released(&gate), b"", "the answer is not sent yet");
-            gate.sent(Waker::noop());
+            gate.sent();
             assert_eq!(released(&gate), GET);
         }
         assert!(!gate.holds_bytes());
         answer(&gate);
-        assert_eq!(gate.receive(GET), GET.len());
+        assert_eq!(receive(&gate, GET), GET.len());
     }
 
     #[test]
     fn a_body_is_given_with_its_head() {
-        let gate = Gate::default();
+        let gate = gate();
         let request = b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n12345";
-        assert_eq!(gate.receive(&[request, GET].concat()), request.len());
+        assert_eq!(receive(&gate, &[request, GET].concat()), request.len());
         answer(&gate);
         assert_eq!(released(&gate), GET);
     }
 
     #[test]
-    fn a_chunked_body_is_given_as_it_is_read() {
-        let gate = Gate::default();
-        let head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(gate.receive(&[head, &b"x".repeat(5000)[..]].concat()), head.len() + CHUNKED_PIECE);
-        assert_eq!(released(&gate), b"");
-        for _ in 0..2 {
-            gate.wants_chunks(Waker::noop());
-            assert_eq!(released(&gate), b"x".repeat(CHUNKED_PIECE));
+    fn a_long_body_is_given_as_it_is_read() {
+        for (line, piece) in [("Content-Length: 99999", PIECE), ("Transfer-Encoding: chunked", CHUNKED_PIECE)] {
+            let gate = gate();
+            let head = format!("POST / HTTP/1.1\r\n{line}\r\n\r\n");
+            let received = [head.as_bytes(), &b"x".repeat(3 * PIECE)].concat();
+            assert_eq!(receive(&gate, &received), head.len() + piece);
+            assert_eq!(released(&gate), b"");
+            for _ in 0..2 {
+                gate.read();
+                assert_eq!(released(&gate), b"x".repeat(piece));
+            }
         }
     }
 
     #[test]
     fn nothing_is_given_after_an_answer_that_came_before_the_end_of_the_body() {
         for head in ["Content-Length: 9", "Transfer-Encoding: chunked"] {
-            let gate = Gate::default();
-            gate.receive(format!("POST / HTTP/1.1\r\n{head}\r\n\r\n1").as_bytes());
+            let gate = gate();
+            receive(&gate, format!("POST / HTTP/1.1\r\n{head}\r\n\r\n1").as_bytes());
             answer(&gate);
-            assert_eq!(gate.receive(GET), 0);
+            assert_eq!(receive(&gate, GET), 0);
             assert!(!gate.holds_bytes());
         }
+    }
+
+    #[test]
+    fn large_heads_are_bounded_together_and_small_ones_are_not() {
+        let heads = Budget::new(2 * SMALL_HEAD);
+        let line = [b"A: ", &b"x".repeat(SMALL_HEAD - 5)[..], b"\r\n"].concat();
+        let gates: Vec<_> = (0..5).map(|_| Gate::new(heads.clone())).collect();
+        let sends = |index: usize, bytes: &[u8]| gates[index].receive(bytes, Waker::noop()).is_ok();
+        assert!((0..5).all(|index| sends(index, &line)));
+        assert_eq!([0, 1, 2].map(|index| sends(index, &line)), [true, true, false]);
+        assert!(sends(0, b"\r\n") && !sends(3, &line), "the head is in memory until it is answered");
+        answer(&gates[0]);
+        assert!(sends(4, &line));
     }
 }

@@ -20,17 +20,20 @@ pub struct Head {
     /// Whether the request line has begun. Empty lines may come before it.
     has_begun: bool,
     body: Body,
+    /// The number of bytes so far.
+    length: usize,
 }
 
 impl Default for Head {
     fn default() -> Head {
-        Head { line: Vec::new(), has_begun: false, body: Body::Length(0) }
+        Head { line: Vec::new(), has_begun: false, body: Body::Length(0), length: 0 }
     }
 }
 
 impl Head {
     /// Reads the next bytes. Returns how many of them belong to the head if it ends in them.
     pub fn read(&mut self, bytes: &[u8]) -> Option<(usize, Body)> {
+        self.length += bytes.len();
         let mut begin = 0;
         while let Some(length) = bytes[begin..].iter().position(|byte| *byte == b'\n') {
             let end = begin + length;
@@ -48,6 +51,11 @@ impl Head {
         }
         self.keep(&bytes[begin..]);
         None
+    }
+
+    /// The number of bytes that were read. Some of them may belong to the body, once the head has ended.
+    pub fn length(&self) -> usize {
+        self.length
     }
 
     fn keep(&mut self, part: &[u8]) {

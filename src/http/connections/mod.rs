@@ -19,9 +19,10 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error};
 use futures_util::future::Abortable;
 
-pub use self::gate::{AnswerBody, Answering, Gate};
+pub use self::gate::{Answering, Gate};
 pub use self::open::{Connection, Connections, WATCH_INTERVAL};
 use self::stream::Stream;
+use crate::limits::Budget;
 
 /// The longest time in which the head of a request may arrive.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -31,6 +32,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The connections that may be accepted before others are closed for them.
 const ACCEPTED_BEFORE: usize = 16;
+
+/// The threads that parse large bodies.
+const PARSERS: usize = 4;
 
 /// The waits of a port.
 #[derive(Clone, Copy)]
@@ -43,27 +47,24 @@ pub struct Waits {
 pub fn serve<T, B>(
     listener: TcpListener,
     connections: Connections,
+    heads: Budget,
     waits: Waits,
     app: impl Fn() -> App<T> + Clone + Send + 'static,
 ) -> io::Result<Server>
 where
-    T: ServiceFactory<
-            ServiceRequest,
-            Config = (),
-            Response = ServiceResponse<B>,
-            Error = Error,
-            InitError = (),
-        > + 'static,
+    T: ServiceFactory<ServiceRequest, Config = (), Response = ServiceResponse<B>, Error = Error, InitError = ()>
+        + 'static,
     B: MessageBody + 'static,
 {
     let server = Server::build()
         .disable_signals()
         .workers(1)
+        .worker_max_blocking_threads(PARSERS)
         .shutdown_timeout(waits.drain_seconds)
         .max_concurrent_connections(connections.limit() + ACCEPTED_BEFORE);
     let draining = server.graceful_shutdown_signal();
     let server = server.listen("connections", listener, move || {
-        let (draining, connections) = (draining.clone(), connections.clone());
+        let (draining, connections, heads) = (draining.clone(), connections.clone(), heads.clone());
         let app = app().into_factory().map_err(|error: Error| error.error_response());
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
@@ -81,7 +82,7 @@ where
         apply_fn_factory(http, move |stream: TcpStream, http: &_| {
             let peer = stream.peer_addr().ok();
             let serving = connections.open(peer.map(|peer| peer.ip())).map(|(opened, closing)| {
-                let stream = Stream::new(stream, opened);
+                let stream = Stream::new(stream, Rc::new(Gate::new(heads.clone())), opened);
                 Abortable::new(http.call((stream, Protocol::Http1, peer)), closing)
             });
             async move {

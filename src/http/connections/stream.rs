@@ -20,8 +20,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub fn new(tcp: TcpStream, opened: Opened) -> Stream {
-        Stream { tcp, gate: Rc::default(), opened }
+    pub fn new(tcp: TcpStream, gate: Rc<Gate>, opened: Opened) -> Stream {
+        Stream { tcp, gate, opened }
     }
 
     pub fn gate(&self) -> &Rc<Gate> {
@@ -43,7 +43,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         if self.gate.holds_bytes() {
             let gate = Rc::clone(&self.gate);
-            let given = gate.release(buffer.remaining(), |bytes| buffer.put_slice(bytes));
+            let given = gate.release(buffer.remaining(), context.waker(), |bytes| buffer.put_slice(bytes))?;
             return if given > 0 { Poll::Ready(Ok(())) } else { Poll::Pending };
         }
         loop {
@@ -53,7 +53,7 @@ impl AsyncRead for Stream {
             if received.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let given = self.gate.receive(received);
+            let given = self.gate.receive(received, context.waker())?;
             buffer.set_filled(before + given);
             if given > 0 {
                 return Poll::Ready(Ok(()));
@@ -84,7 +84,7 @@ impl AsyncWrite for Stream {
 
     /// The library flushes once its buffer is empty.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.gate.sent(context.waker());
+        self.gate.sent();
         Pin::new(&mut self.tcp).poll_flush(context)
     }
 

@@ -1,9 +1,13 @@
 //! Reads the body of a call.
 
+use std::future::{Ready, ready};
+use std::rc::Rc;
+
+use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap};
-use actix_web::web::{self, Bytes, BytesMut, Payload};
+use actix_web::web::{self, Bytes, BytesMut};
+use actix_web::{FromRequest, HttpRequest, dev};
 use futures_util::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::id_list::parse_body;
@@ -11,19 +15,50 @@ use super::limits::BodyLimits;
 use super::media_type;
 use crate::error::{Code, Error};
 use crate::http::admission::Admission;
+use crate::http::call::Requester;
+use crate::http::connections::Gate;
+use crate::http::shares::Share;
+use crate::limits::COST_OF_BODY;
 use crate::operation::TargetIds;
 
 /// A larger body is parsed on another thread. 1,000 ids are 40 kB, and take a few hundred microseconds.
 const MAX_PARSED_HERE: usize = 64 * 1024;
 
+/// A smaller body takes nothing of the memory for bodies. Each further piece takes as much.
+const PIECE: usize = 16 * 1024;
+
+/// The body of a call. The connection gives the next piece once the one before was read.
+pub struct Incoming {
+    payload: dev::Payload,
+    gate: Option<Rc<Gate>>,
+}
+
+impl FromRequest for Incoming {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Incoming, actix_web::Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        ready(Ok(Incoming { payload: payload.take(), gate: request.conn_data::<Rc<Gate>>().cloned() }))
+    }
+}
+
+impl Incoming {
+    async fn next(&mut self) -> Option<Result<Bytes, PayloadError>> {
+        if let Some(gate) = &self.gate {
+            gate.read();
+        }
+        self.payload.next().await
+    }
+}
+
 /// Returns `None` if the body or its list is empty.
 pub async fn ids_of_body(
     headers: &HeaderMap,
-    payload: Payload,
+    incoming: Incoming,
     limits: BodyLimits,
-    large_body: &mut LargeBody<'_>,
+    room: &mut Room<'_>,
 ) -> Result<Option<TargetIds>, Error> {
-    let body = match timeout(limits.timeout, read_body(headers, payload, limits.max_bytes, large_body)).await {
+    let body = match timeout(limits.timeout, read_body(headers, incoming, limits.max_bytes, room)).await {
         Ok(body) => body?,
         Err(_) => {
             return Err(Error::bad_request(format!("the body did not come to its end in {:?}", limits.timeout)));
@@ -43,22 +78,22 @@ pub async fn ids_of_body(
 
 async fn read_body(
     headers: &HeaderMap,
-    mut payload: Payload,
+    mut incoming: Incoming,
     max_bytes: usize,
-    large_body: &mut LargeBody<'_>,
+    room: &mut Room<'_>,
 ) -> Result<Bytes, Error> {
     let declared = declared_length(headers).unwrap_or_default();
     if declared > max_bytes {
         return Err(too_large(max_bytes));
     }
-    large_body.allow(declared)?;
+    room.declare(declared)?;
     let mut body = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
+    while let Some(chunk) = incoming.next().await {
         let chunk = chunk.map_err(|_| unreadable())?;
         if body.len() + chunk.len() > max_bytes {
             return Err(too_large(max_bytes));
         }
-        large_body.allow(body.len() + chunk.len())?;
+        room.take(body.len() + chunk.len())?;
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
@@ -70,9 +105,9 @@ pub fn too_large(max_bytes: usize) -> Error {
 
 /// Reads the body, which is not needed, while `work` runs. A malformed body ends the work: actix closes the connection then, and
 /// sends only a response that is ready.
-pub async fn beside_body<T>(mut payload: Payload, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub async fn beside_body<T>(mut incoming: Incoming, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let malformed = async {
-        while let Some(chunk) = payload.next().await {
+        while let Some(chunk) = incoming.next().await {
             if chunk.is_err() {
                 return;
             }
@@ -90,28 +125,45 @@ fn unreadable() -> Error {
     Error::bad_request("the body is truncated or malformed")
 }
 
-/// Takes a permit when a body gets longer than `free_bytes`.
-pub struct LargeBody<'a> {
+/// The room that a body takes in memory. A small one takes none.
+pub struct Room<'a> {
     admission: &'a Admission,
-    free_bytes: usize,
-    permit: Option<OwnedSemaphorePermit>,
+    requester: Requester,
+    /// A longer body needs a permit.
+    large_from: usize,
+    taken: BodyPermits,
 }
 
-impl<'a> LargeBody<'a> {
-    pub fn new(admission: &'a Admission, free_bytes: usize) -> LargeBody<'a> {
-        LargeBody { admission, free_bytes, permit: None }
+/// They are held until the work has ended.
+#[derive(Default)]
+pub struct BodyPermits {
+    large: Option<Share>,
+    memory: Option<Share>,
+}
+
+impl<'a> Room<'a> {
+    pub fn new(admission: &'a Admission, requester: Requester, large_from: usize) -> Room<'a> {
+        Room { admission, requester, large_from, taken: BodyPermits::default() }
     }
 
-    fn allow(&mut self, bytes: usize) -> Result<(), Error> {
-        if bytes > self.free_bytes && self.permit.is_none() {
-            self.permit = Some(self.admission.large_body_permit()?);
+    fn declare(&mut self, bytes: usize) -> Result<(), Error> {
+        if bytes > self.large_from && self.taken.large.is_none() {
+            self.taken.large = Some(self.admission.large_body_permit(self.requester)?);
         }
         Ok(())
     }
 
-    /// The permit is held until the work has ended.
-    pub fn into_permit(self) -> Option<OwnedSemaphorePermit> {
-        self.permit
+    fn take(&mut self, bytes: usize) -> Result<(), Error> {
+        self.declare(bytes)?;
+        let memory = &mut self.taken.memory;
+        while bytes > PIECE + memory.as_ref().map_or(0, Share::units) / COST_OF_BODY {
+            self.admission.take_memory(self.requester, memory, PIECE * COST_OF_BODY)?;
+        }
+        Ok(())
+    }
+
+    pub fn into_permits(self) -> BodyPermits {
+        self.taken
     }
 }
 

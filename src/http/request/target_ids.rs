@@ -1,10 +1,9 @@
 //! The ids that a call deletes: one in the path, or a list in the body.
 
 use actix_web::http::header::HeaderMap;
-use actix_web::web::Payload;
 use uuid::Uuid;
 
-use super::body::{self, LargeBody};
+use super::body::{self, Incoming, Room};
 use super::limits::BodyLimits;
 use crate::error::Error;
 use crate::operation::TargetIds;
@@ -14,11 +13,11 @@ pub async fn target_ids(
     resource: Resource,
     in_path: Option<Uuid>,
     headers: &HeaderMap,
-    payload: Payload,
+    incoming: Incoming,
     limits: BodyLimits,
-    large_body: &mut LargeBody<'_>,
+    room: &mut Room<'_>,
 ) -> Result<TargetIds, Error> {
-    let in_body = body::ids_of_body(headers, payload, limits, large_body).await?;
+    let in_body = body::ids_of_body(headers, incoming, limits, room).await?;
     if in_path.is_none() && !resource.rules().takes_list {
         return Err(Error::bad_request(format!(
             "a {word} is deleted alone, by its id in the path: DELETE …/{word}/{{id}}",

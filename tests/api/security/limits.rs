@@ -11,7 +11,9 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use crate::support::process::Process;
-use crate::support::service::{Answer, collection, hang_up_while_waiting, send};
+use crate::support::service::{
+    Answer, collection, hang_up_while_waiting, send, send_deletion, until_so_many_wait, until_somebody_waits,
+};
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestDatabase, TestService, World, body, client};
 
@@ -84,42 +86,66 @@ async fn send_head(address: SocketAddr, head: &str) -> TcpStream {
 async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
     let family = service.world.family().await;
-    // A body that does not come to its end holds the only place.
-    let head = head_of_a_deletion(family, 9);
-    let mut slow = until_full(&service, family, &head).await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let holding = hold(&service, contact).await;
+    let mut slow = send_deletion(service.address, family, contact).await;
+    until_somebody_waits(&service.database.pool).await;
 
     let watch = StallWatch::start();
-    let answer = service.status(family.requester, Uuid::now_v7()).await;
+    let answer = service.status(family.parent, Uuid::now_v7()).await;
     let took = watch.took();
     answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     assert_eq!(answer.header("Retry-After"), Some("1"));
     assert!(took < Duration::from_secs(2), "it was made to wait: {took:?}");
     assert_eq!(service.management("/health/ready").await.status, 200, "health is not held up");
-    a_body_that_comes_after_the_answer_is_no_request(service.address, &head).await;
+    let mine = service.status(family.requester, Uuid::now_v7()).await;
+    mine.assert_malformed(429, "TOO_MANY_REQUESTS", "Retry-After");
+    assert_eq!(mine.header("Retry-After"), Some("1"));
 
-    // The place is free again once the body is there.
-    slow.write_all(b"{\"id\": 1}").await.unwrap();
+    holding.rollback().await.unwrap();
     let mut answer = [0; 12];
     slow.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 400");
-    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 404);
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    until_there_is_a_place(&service, family).await;
 }
 
-/// A call that has the only place. It may come when the look for it is there, and is turned away then; so it is sent again.
-async fn until_full(service: &TestService, family: Family, head: &str) -> TcpStream {
+async fn hold(service: &TestService, contact: Uuid) -> sqlx::Transaction<'_, sqlx::Postgres> {
+    let mut holding = service.database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+    holding
+}
+
+async fn until_there_is_a_place(service: &TestService, family: Family) {
     let began = Instant::now();
-    loop {
-        let slow = send_head(service.address, head).await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if service.status(family.requester, Uuid::now_v7()).await.status == 503 {
-            return slow;
-        }
-        assert!(began.elapsed() < Duration::from_secs(20), "there is a place left");
+    while service.status(family.parent, Uuid::now_v7()).await.status == 503 {
+        assert!(began.elapsed() < Duration::from_secs(5), "the place is lost");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
-async fn a_body_that_comes_after_the_answer_is_no_request(address: SocketAddr, head: &str) {
-    let mut client = send_head(address, head).await;
+#[tokio::test]
+async fn one_requester_has_at_most_two_thirds_of_the_places() {
+    let service = TestService::start_with(|settings| settings.http.max_in_flight = 3).await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    let holding = hold(&service, contact).await;
+    let calls = [(), ()].map(|()| send_deletion(service.address, family, contact));
+    let calls = futures_util::future::join_all(calls).await;
+    until_so_many_wait(&service.database.pool, 2).await;
+
+    let answer = service.status(family.requester, Uuid::now_v7()).await;
+    answer.assert_malformed(429, "TOO_MANY_REQUESTS", "Retry-After");
+    assert_eq!(service.status(family.parent, Uuid::now_v7()).await.status, 404, "another requester");
+    holding.rollback().await.unwrap();
+    drop(calls);
+}
+
+#[tokio::test]
+async fn a_body_that_comes_after_the_answer_is_no_request() {
+    let service = TestService::shared().await;
+    let family = service.world.family().await;
+    let head = head_of_a_deletion(family, 9).replace("X-Requester-Id", "X-Nobody");
+    let mut client = send_head(service.address, &head).await;
     client.readable().await.unwrap();
     // The connection may be closed already.
     let _ = client.write_all(b"GET / HTTP/1.1\r\n\r\n").await;
@@ -127,23 +153,20 @@ async fn a_body_that_comes_after_the_answer_is_no_request(address: SocketAddr, h
     let _ = client.read_to_end(&mut answer).await;
     let answer = String::from_utf8(answer).unwrap();
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("connection: close"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close"), "{answer}");
 }
 
-/// A client that goes away gives its place back as well.
 #[tokio::test]
-async fn a_client_that_hangs_up_gives_its_place_back() {
+async fn a_call_whose_body_has_not_come_has_no_place() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
     let family = service.world.family().await;
-    let head = head_of_a_deletion(family, 9);
-    let slow = until_full(&service, family, &head).await;
-    slow.set_zero_linger().unwrap();
-    drop(slow);
-    let began = Instant::now();
-    while service.status(family.requester, Uuid::now_v7()).await.status == 503 {
-        assert!(began.elapsed() < Duration::from_secs(5), "the place is lost");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let mut slow = send_head(service.address, &head_of_a_deletion(family, 9)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 404);
+    slow.write_all(b"{\"id\": 1}").await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 400");
 }
 
 /// Resets after the call has begun would otherwise make the queue that the limit is there to forbid.
@@ -152,17 +175,12 @@ async fn work_for_a_client_that_hung_up_holds_its_place() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
-    let mut holding = service.database.pool.begin().await.unwrap();
-    sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+    let holding = hold(&service, contact).await;
     hang_up_while_waiting(service.address, family, contact, &service.database.pool).await;
 
-    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 503);
+    assert_eq!(service.status(family.parent, Uuid::now_v7()).await.status, 503);
     holding.rollback().await.unwrap();
-    let began = Instant::now();
-    while service.status(family.requester, Uuid::now_v7()).await.status == 503 {
-        assert!(began.elapsed() < Duration::from_secs(5), "the place is lost");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_there_is_a_place(&service, family).await;
 }
 
 async fn service_with_short_idle_time() -> TestService {
@@ -221,6 +239,42 @@ async fn a_call_at_work_is_not_idle() {
     let mut answer = [0; 12];
     slow.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
+/// A list of 1,000 ids counts as ten calls.
+#[tokio::test]
+async fn the_ids_of_a_list_count_towards_the_rate() {
+    let service = TestService::start_with(|settings| {
+        settings.requester.rate_per_second = NonZeroU32::new(1);
+        settings.requester.rate_burst = NonZeroU32::new(60);
+    })
+    .await;
+    let family = service.world.family().await;
+    let ids: Vec<Uuid> = (0..1000).map(|_| Uuid::now_v7()).collect();
+    let delete = |count: usize| {
+        let ids = &ids[..count];
+        service.delete_list(family.requester, family.sub_customer, Resource::Contact, ids)
+    };
+    for _ in 0..6 {
+        delete(1000).await.assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");
+    }
+    let before = service.world.operations().await;
+    delete(1000).await.assert_malformed(429, "TOO_MANY_REQUESTS", "Retry-After");
+    assert_eq!(service.world.operations().await, before);
+}
+
+#[tokio::test]
+async fn a_list_that_counts_more_than_a_burst_can_be_sent() {
+    let service = TestService::start_with(|settings| {
+        settings.requester.rate_per_second = NonZeroU32::new(1);
+        settings.requester.rate_burst = NonZeroU32::new(2);
+    })
+    .await;
+    let family = service.world.family().await;
+    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 1000).await;
+    let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &contacts).await;
+    answer.assert_deleted();
+    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 429);
 }
 
 /// The clients have threads of their own, so that they measure the service and not each other.

@@ -66,12 +66,14 @@ async fn large_bodies_have_few_places_and_small_ones_need_none() {
     let service = TestService::start_with(|settings| settings.http.body_timeout = Duration::from_secs(30)).await;
     let family = service.world.family().await;
     let mut slow = Vec::new();
-    for _ in 0..PLACES {
+    // One requester has at most half of the places.
+    let requesters = [family.requester, family.parent];
+    for index in 0..PLACES {
         let mut connection = TcpStream::connect(service.address).await.unwrap();
         let head = format!(
             "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nPrefer: respond-async\r\nContent-Length: 8000000\r\n\r\n{{",
             collection(family.sub_customer, Resource::Contact),
-            family.requester
+            requesters[index % 2]
         );
         connection.write_all(head.as_bytes()).await.unwrap();
         slow.push(connection);
@@ -82,7 +84,7 @@ async fn large_bodies_have_few_places_and_small_ones_need_none() {
     );
     assert_accepted(&send(chunked).await);
     let ids: Vec<Uuid> = (0..30_000).map(|_| Uuid::now_v7()).collect();
-    let large = || call(&service, family.requester, family.sub_customer, Resource::Contact, &ids);
+    let large = || call(&service, family.sibling, family.sub_customer, Resource::Contact, &ids);
     let began = Instant::now();
     let refused = loop {
         let answer = send(large()).await;
@@ -93,6 +95,8 @@ async fn large_bodies_have_few_places_and_small_ones_need_none() {
     };
     refused.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     assert!(refused.header("Retry-After").is_some());
+    let more = send(call(&service, family.requester, family.sub_customer, Resource::Contact, &ids)).await;
+    more.assert_malformed(429, "TOO_MANY_REQUESTS", "Retry-After");
     let small = call(&service, family.requester, family.sub_customer, Resource::Contact, &ids[..1000]);
     assert_accepted(&send(small).await);
 

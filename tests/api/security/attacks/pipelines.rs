@@ -31,8 +31,7 @@ async fn requests_behind_a_chunked_call_take_no_memory() {
     let head = target.head(target.usual.parent, "Transfer-Encoding: chunked\r\n");
     let requests = "GET / HTTP/1.1\r\nHost: test\r\n\r\n".repeat(REQUESTS);
     let bytes = format!("{head}0\r\n\r\n{requests}");
-    let attackers =
-        join_all((0..CONNECTIONS).map(|_| Target::connect(target.process.address, bytes.as_bytes()))).await;
+    let attackers = join_all((0..CONNECTIONS).map(|_| Target::connect(target.process.address, bytes.as_bytes()))).await;
     target.assert_serves(Duration::from_secs(2)).await;
     drop(attackers);
 }

@@ -1,0 +1,125 @@
+//! Divides a number of units among requesters, so that one requester never has all of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use uuid::Uuid;
+
+/// Units that calls take and give back. Cheap to clone.
+#[derive(Clone)]
+pub struct Shares(Arc<Units>);
+
+struct Units {
+    all: usize,
+    of_one: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Default)]
+struct Taken {
+    all: usize,
+    /// Those of each requester that has some.
+    of: HashMap<Uuid, usize>,
+}
+
+/// The reason for which no units are left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoneLeft {
+    ForAnybody,
+    ForThisRequester,
+}
+
+/// Units of a requester. They are given back when this is dropped.
+pub struct Share {
+    shares: Shares,
+    requester: Uuid,
+    units: usize,
+}
+
+impl Shares {
+    /// One requester has at most `of_one` of all units.
+    pub fn new(all: usize, of_one: usize) -> Shares {
+        Shares(Arc::new(Units { all, of_one, taken: Mutex::default() }))
+    }
+
+    /// The largest number of units of one requester.
+    pub fn of_one(&self) -> usize {
+        self.0.of_one
+    }
+
+    pub fn take(&self, requester: Uuid, units: usize) -> Result<Share, NoneLeft> {
+        let mut share = Share { shares: self.clone(), requester, units: 0 };
+        share.grow(units)?;
+        Ok(share)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.taken.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl Share {
+    /// Takes more units.
+    pub fn grow(&mut self, units: usize) -> Result<(), NoneLeft> {
+        let mut taken = self.shares.taken();
+        let of_requester = taken.of.get(&self.requester).copied().unwrap_or(0) + units;
+        if of_requester > self.shares.of_one() {
+            return Err(NoneLeft::ForThisRequester);
+        }
+        if taken.all + units > self.shares.0.all {
+            return Err(NoneLeft::ForAnybody);
+        }
+        taken.all += units;
+        taken.of.insert(self.requester, of_requester);
+        self.units += units;
+        Ok(())
+    }
+
+    pub fn units(&self) -> usize {
+        self.units
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.shares.taken();
+        taken.all -= self.units;
+        if let Some(of_requester) = taken.of.get_mut(&self.requester) {
+            *of_requester -= self.units;
+            if *of_requester == 0 {
+                taken.of.remove(&self.requester);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_requester_never_has_all() {
+        let shares = Shares::new(3, 2);
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let first = shares.take(one, 1).ok().unwrap();
+        let second = shares.take(one, 1).ok().unwrap();
+        assert_eq!(shares.take(one, 1).err(), Some(NoneLeft::ForThisRequester));
+        let third = shares.take(other, 1).ok().unwrap();
+        assert_eq!(shares.take(other, 1).err(), Some(NoneLeft::ForAnybody));
+        drop(first);
+        assert!(shares.take(other, 1).is_ok());
+        drop((second, third));
+        assert!(shares.taken().of.is_empty() && shares.taken().all == 0);
+    }
+
+    #[test]
+    fn a_share_that_cannot_grow_keeps_what_it_has() {
+        let shares = Shares::new(10, 8);
+        let mut share = shares.take(Uuid::nil(), 5).ok().unwrap();
+        assert_eq!(share.grow(4), Err(NoneLeft::ForThisRequester));
+        assert_eq!((share.units(), shares.taken().all), (5, 5));
+        assert_eq!(share.grow(3), Ok(()));
+        drop(share);
+        assert_eq!(shares.taken().all, 0);
+    }
+}
