@@ -25,6 +25,7 @@ pub use self::database::schema_gate::check_schema;
 pub use self::database::session_settings::PLANNING;
 
 use self::database::Database;
+use self::database::commits::CommitProof;
 use self::database::schema_gate::SchemaGate;
 use self::rollbacks::Rollbacks;
 use self::sharing::Sharing;
@@ -47,6 +48,7 @@ pub struct Repository {
     sharing: Option<Sharing>,
     rollbacks: Rollbacks,
     pub(crate) schema_gate: Arc<SchemaGate>,
+    commit_proof: Arc<CommitProof>,
     /// The most waiting operations of a requester.
     pub(crate) max_waiting: i64,
     /// Wakes a worker when an operation is accepted.
@@ -65,6 +67,7 @@ impl Repository {
             database,
             rollbacks: Rollbacks::default(),
             schema_gate: Arc::new(SchemaGate::new(settings)),
+            commit_proof: Arc::default(),
             max_waiting: i64::from(queue.max_waiting),
             accepted: Arc::default(),
             tasks,
@@ -102,8 +105,14 @@ impl Repository {
 
     /// Fails if a deletion could not be done now.
     pub async fn check(&self) -> Result<(), Error> {
-        let (gate, upkeep) = (Arc::clone(&self.schema_gate), self.upkeep.clone());
-        self.tasks.run(async move { gate.verify(&upkeep, upkeep.deadline()).await }).await
+        let (gate, proof, upkeep) =
+            (Arc::clone(&self.schema_gate), Arc::clone(&self.commit_proof), self.upkeep.clone());
+        self.tasks
+            .run(async move {
+                gate.verify(&upkeep, upkeep.deadline()).await?;
+                proof.renew(&upkeep).await
+            })
+            .await
     }
 
     /// Puts the state of the connections into the metrics.

@@ -27,6 +27,7 @@ const OPERATIONS: &str = "customer_deletion_operations_total";
 const REPLAYS: &str = "customer_deletion_replays_total";
 const CONNECTIONS: &str = "customer_deletion_database_connections";
 const CONNECTIONS_MAX: &str = "customer_deletion_database_connections_max";
+const COMMITS_WAITING: &str = "customer_deletion_commits_waiting";
 const WAIT: &str = "customer_deletion_database_wait_seconds";
 const WAIT_TIMEOUTS: &str = "customer_deletion_database_wait_timeouts_total";
 const SHARED_STATEMENTS: &str = "customer_deletion_shared_statements_total";
@@ -118,6 +119,7 @@ fn describe() {
         CONNECTIONS,
         "Connections to PostgreSQL that are open for calls; each worker of the queue has one more."
     );
+    describe_gauge!(COMMITS_WAITING, "Sessions that were given up while their commit waits for a synchronous standby.");
     describe_gauge!(CONNECTIONS_MAX, "The largest number of connections to PostgreSQL for calls.");
     describe_histogram!(WAIT, "Wait of calls for a connection.");
     describe_counter!(WAIT_TIMEOUTS, "Calls that got no connection in time.");
@@ -300,6 +302,11 @@ pub fn operation_ended(resource: Resource, status: Status, rows: usize) {
 
 pub fn replayed(resource: Resource) {
     counter!(REPLAYS, "resource" => resource.word()).increment(1);
+}
+
+/// The sessions that were given up while their commit waits for a synchronous standby.
+pub fn commits_waiting(count: usize) {
+    gauge!(COMMITS_WAITING).set(count as f64);
 }
 
 /// The state of the pool.

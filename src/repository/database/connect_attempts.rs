@@ -27,6 +27,11 @@ impl ConnectAttempts {
         result
     }
 
+    /// Records that an attempt failed for another reason.
+    pub fn fail(&self, reason: String) {
+        *self.last_failure() = Some(Failure { at: Instant::now(), reason });
+    }
+
     /// Why the last attempt failed. Returns `None` if it succeeded, or failed before that time.
     pub fn failure_since(&self, time: Instant) -> Option<String> {
         self.last_failure().as_ref().filter(|failure| failure.at >= time).map(|failure| failure.reason.clone())

@@ -1,5 +1,6 @@
 //! PostgreSQL: a deadline and retries around every piece of work.
 
+pub mod commits;
 mod connect_attempts;
 pub mod failure;
 pub mod observed;
@@ -132,6 +133,12 @@ impl Database {
             Ok(_) | Err(_) => session.release(),
         }
         Ok(result?)
+    }
+
+    /// Counts the sessions that were given up while their commit waits for a synchronous standby.
+    pub async fn waiting_commits(&self, deadline: Instant) -> Result<usize, Error> {
+        let backends = self.sessions.backends();
+        self.run(deadline, backends, |connection, backends| Box::pin(backends.waiting(connection))).await
     }
 
     /// Discards every connection that is open now, because its server takes no writes.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, PgConnection, Row};
 
 use crate::config::{self, SessionSettings};
 use crate::schema;
@@ -103,6 +103,14 @@ impl Opener {
             schema::lift_transaction_timeout(&mut session).await?;
         }
         Ok(session)
+    }
+
+    /// The process of a session. Returns `None` behind a pooler, and for a server that is too old to be asked anything.
+    pub async fn process_id(&self, session: &mut PgConnection) -> Result<Option<i32>, sqlx::Error> {
+        if self.session_settings == SessionSettings::Given || schema::require_version(session).is_err() {
+            return Ok(None);
+        }
+        sqlx::raw_sql("select pg_backend_pid()").fetch_one(session).await?.try_get(0).map(Some)
     }
 }
 

@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::commits::{self, Backends, Open};
 use super::connect_attempts::{ConnectAttempts, reason};
 use super::failure::is_not_there_yet;
 use super::session_settings::Opener;
@@ -36,6 +37,7 @@ pub struct Sessions {
     pool: Pool<Maker>,
     invalidated: LastTime,
     connect_attempts: ConnectAttempts,
+    backends: Backends,
     acquire_timeout: Duration,
     /// Whether waits for a session are in the metrics.
     counts_waits: bool,
@@ -58,10 +60,13 @@ impl Sessions {
     /// Connects when the first session is acquired.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Sessions {
         let (invalidated, connect_attempts) = (LastTime::default(), ConnectAttempts::default());
+        let backends = Backends::default();
         let maker = Maker {
             opener: Opener::new(settings, options),
             invalidated: invalidated.clone(),
             connect_attempts: connect_attempts.clone(),
+            backends: backends.clone(),
+            max_connections: settings.max_connections as usize,
         };
         let pool = Pool::builder(maker)
             .max_size(settings.max_connections as usize)
@@ -73,6 +78,7 @@ impl Sessions {
             pool,
             invalidated,
             connect_attempts,
+            backends,
             acquire_timeout: settings.acquire_timeout(),
             counts_waits: true,
         }
@@ -112,9 +118,14 @@ impl Sessions {
         self.invalidated.is_now();
     }
 
+    pub fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
     /// Puts the state of the sessions into the metrics.
     pub fn count(&self) {
         let status = self.pool.status();
+        metrics::commits_waiting(self.backends.last_waiting());
         metrics::connections(status.size - status.available, status.available, status.max_size);
     }
 
@@ -124,7 +135,7 @@ impl Sessions {
         self.pool.close();
         for session in idle {
             // A session that does not answer is closed anyway.
-            let _ = timeout(PING_TIMEOUT, session.close()).await;
+            let _ = timeout(PING_TIMEOUT, session.connection.close()).await;
         }
     }
 }
@@ -135,7 +146,7 @@ pub struct Acquired(Option<Object<Maker>>);
 
 impl Acquired {
     pub fn connection(&mut self) -> &mut PgConnection {
-        self.0.as_mut().expect("an acquired session is there until it is released")
+        &mut self.0.as_mut().expect("an acquired session is there until it is released").connection
     }
 
     pub fn release(mut self) {
@@ -146,9 +157,15 @@ impl Acquired {
 impl Drop for Acquired {
     fn drop(&mut self) {
         if let Some(session) = self.0.take() {
-            drop(Object::take(session));
+            Object::take(session).open.abandon();
         }
     }
+}
+
+/// A session of the pool.
+pub struct Session {
+    connection: PgConnection,
+    open: Open,
 }
 
 /// Opens sessions, and checks them before they are reused.
@@ -156,26 +173,46 @@ struct Maker {
     opener: Opener,
     invalidated: LastTime,
     connect_attempts: ConnectAttempts,
+    backends: Backends,
+    max_connections: usize,
+}
+
+impl Maker {
+    /// Opens a session. Returns `None` if there is no room for it, because commits of other sessions wait.
+    async fn open(&self) -> Result<Option<Session>, sqlx::Error> {
+        let Some(_turn) = self.backends.turn() else { return Ok(None) };
+        let mut connection = self.connect_attempts.watch(self.opener.open()).await?;
+        let open = self.backends.opened(self.opener.process_id(&mut connection).await?);
+        let waiting = self.backends.waiting(&mut connection).await?;
+        if waiting + self.backends.open() > self.max_connections {
+            self.connect_attempts.fail(commits::reason(waiting));
+            let _ = timeout(PING_TIMEOUT, connection.close()).await;
+            return Ok(None);
+        }
+        Ok(Some(Session { connection, open }))
+    }
 }
 
 impl Manager for Maker {
-    type Type = PgConnection;
+    type Type = Session;
     type Error = sqlx::Error;
 
-    /// Retries while a server is restarting. The caller's timeout ends it.
-    async fn create(&self) -> Result<PgConnection, sqlx::Error> {
+    /// Retries while a server is restarting, or there is no room. The caller's timeout ends it.
+    async fn create(&self) -> Result<Session, sqlx::Error> {
         let mut failures = 0;
         loop {
             // Boxed: otherwise each call has room for it in its task, and few calls open a session.
-            match Box::pin(self.connect_attempts.watch(self.opener.open())).await {
+            match Box::pin(self.open()).await {
+                Ok(Some(session)) => return Ok(session),
+                Ok(None) => failures += 1,
                 Err(error) if is_not_there_yet(&error) => failures += 1,
-                result => return result,
+                Err(error) => return Err(error),
             }
             sleep(BACKOFF.pause_after(failures)).await;
         }
     }
 
-    async fn recycle(&self, session: &mut PgConnection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+    async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         let age = metrics.age();
         // The server of an older session may be gone, or be a replica by now. Only a new session tells.
         if age > LIFETIME || self.invalidated.is_within(age) {
@@ -184,7 +221,7 @@ impl Manager for Maker {
         if metrics.last_used() < PING_AFTER {
             return Ok(());
         }
-        match timeout(PING_TIMEOUT, session.ping()).await {
+        match timeout(PING_TIMEOUT, session.connection.ping()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => {
                 self.invalidated.is_now();

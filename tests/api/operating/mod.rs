@@ -1,5 +1,6 @@
 //! The service as operators run it: start, health, logs, metrics, traces, outages, replicas and poolers.
 
+mod commits;
 mod connection;
 mod demo;
 mod growing;

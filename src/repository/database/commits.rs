@@ -1,0 +1,166 @@
+//! Commits that wait for a synchronous standby.
+//!
+//! PostgreSQL has no time limit for this wait. While the standby is away, the session of a call stays in its commit after the
+//! call was given up. It is not cancelled: that would end the wait and not the commit, and show a deletion that a failover
+//! loses. So such a session counts as one of the pool until its commit ends.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
+use tokio::time::Instant;
+
+use super::Database;
+use super::observed::observed;
+use crate::error::Error;
+
+/// A commit that ended proves for this time that commits end.
+const PROVEN_FOR: Duration = Duration::from_secs(10);
+
+/// The backends of a pool. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Backends(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    open: AtomicUsize,
+    /// The process ids of the sessions that were closed in the middle of a statement.
+    abandoned: Mutex<Vec<i32>>,
+    /// The abandoned sessions whose commit waited when this was last asked.
+    waiting: AtomicUsize,
+    opening: AsyncMutex<()>,
+}
+
+/// Counts a session as open until it is dropped.
+pub struct Open {
+    backends: Backends,
+    /// `None` behind a pooler, where a session has no process of its own.
+    pid: Option<i32>,
+}
+
+/// The right to open a session.
+pub struct Turn<'a>(#[allow(dead_code, reason = "it is held")] Option<AsyncMutexGuard<'a, ()>>);
+
+impl Backends {
+    /// Returns `None` if another session is being opened and commits wait: each of them may be one too many.
+    pub fn turn(&self) -> Option<Turn<'_>> {
+        if self.last_waiting() == 0 {
+            return Some(Turn(None));
+        }
+        self.0.opening.try_lock().ok().map(|guard| Turn(Some(guard)))
+    }
+
+    pub fn opened(&self, pid: Option<i32>) -> Open {
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        Open { backends: self.clone(), pid }
+    }
+
+    /// The sessions that are open.
+    pub fn open(&self) -> usize {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// Counts the abandoned sessions whose commit waits, and forgets the others. Asks nothing if there is none.
+    pub async fn waiting(&self, session: &mut PgConnection) -> Result<usize, sqlx::Error> {
+        let asked = self.abandoned().clone();
+        if !asked.is_empty() {
+            let statement = sqlx::query_file_scalar!("src/repository/sql/waiting_commits.sql", &asked);
+            let waiting = observed("waiting_commits", statement.fetch_all(session)).await?;
+            self.abandoned().retain(|pid| waiting.contains(pid) || !asked.contains(pid));
+            self.0.waiting.store(waiting.len(), Ordering::Relaxed);
+        }
+        Ok(self.last_waiting())
+    }
+
+    pub fn last_waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    fn abandoned(&self) -> MutexGuard<'_, Vec<i32>> {
+        self.0.abandoned.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl Open {
+    /// The session is closed in the middle of a statement.
+    pub fn abandon(&self) {
+        self.backends.abandoned().extend(self.pid);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.backends.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The reason for which no session is opened, and the service is not ready.
+pub fn reason(waiting: usize) -> String {
+    let commits = if waiting == 1 { "1 commit waits".to_owned() } else { format!("{waiting} commits wait") };
+    format!("{commits} for a synchronous standby that does not answer (synchronous_standby_names)")
+}
+
+/// The proof that commits end.
+#[derive(Default)]
+pub struct CommitProof(Mutex<Option<Instant>>);
+
+impl CommitProof {
+    /// Commits a message to the WAL, unless that was done a moment ago.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] if this commit, or that of a call that was given up, does not end.
+    pub async fn renew(&self, database: &Database) -> Result<(), Error> {
+        let deadline = database.deadline();
+        // Another message would wait as well, in a session more.
+        if let waiting @ 1.. = database.waiting_commits(deadline).await? {
+            *self.last() = None;
+            return Err(Error::Unavailable(reason(waiting)));
+        }
+        if self.last().is_some_and(|last| last.elapsed() < PROVEN_FOR) {
+            return Ok(());
+        }
+        database.run(deadline, &(), |connection, ()| Box::pin(commit_message(connection))).await?;
+        *self.last() = Some(Instant::now());
+        Ok(())
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+async fn commit_message(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query_file!("src/repository/sql/prove_commit.sql");
+    observed("prove_commit", statement.fetch_one(connection)).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_session_at_a_time_is_opened_while_commits_wait() {
+        let backends = Backends::default();
+        let turns = [backends.turn(), backends.turn()];
+        assert!(turns.iter().all(Option::is_some));
+        backends.0.waiting.store(1, Ordering::Relaxed);
+        let turn = backends.turn();
+        assert!(turn.is_some() && backends.turn().is_none());
+        drop(turn);
+        assert!(backends.turn().is_some());
+    }
+
+    #[test]
+    fn a_session_is_counted_until_it_is_dropped() {
+        let backends = Backends::default();
+        let (of_process, behind_pooler) = (backends.opened(Some(7)), backends.opened(None));
+        of_process.abandon();
+        behind_pooler.abandon();
+        assert_eq!((backends.open(), backends.abandoned().clone()), (2, vec![7]));
+        drop(of_process);
+        assert_eq!(backends.open(), 1);
+    }
+}

@@ -1,0 +1,149 @@
+//! A synchronous standby that is away: no commit ends, and PostgreSQL has no time limit for that.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use customer_deletion::private_postgres::{Durability, PrivatePostgres};
+use customer_deletion::resource::Resource;
+use customer_deletion::schema;
+use futures_util::future::join_all;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use uuid::Uuid;
+
+use crate::support::audit::assert_agreement;
+use crate::support::database::{SERVICE, grant};
+use crate::support::process::Process;
+use crate::support::service::{Answer, collection, send};
+use crate::support::world::Family;
+use crate::support::{World, body, client};
+
+const CONNECTIONS: i64 = 8;
+
+/// A server of its own, because the setting is that of all databases.
+struct Server {
+    postgres: Option<PrivatePostgres>,
+    folder: PathBuf,
+    pool: PgPool,
+}
+
+impl Server {
+    async fn start() -> Server {
+        let folder = std::env::temp_dir().join(format!("customer-deletion-standby-{}", Uuid::now_v7()));
+        let path = folder.clone();
+        let starting = tokio::task::spawn_blocking(move || PrivatePostgres::start(&path, Durability::Durable));
+        let postgres = starting.await.unwrap().unwrap_or_else(|error| panic!("{error}"));
+        let options = postgres.url("postgres").parse().unwrap();
+        schema::migrate(&options).await.unwrap();
+        grant(&options).await;
+        // What the test itself writes waits for no standby.
+        let options = options.options([("synchronous_commit", "local")]);
+        let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(options);
+        Server { postgres: Some(postgres), folder, pool }
+    }
+
+    fn url(&self) -> String {
+        let url = self.postgres.as_ref().unwrap().url("postgres");
+        let after_role = url.split_once('@').unwrap().1;
+        format!("postgres://{SERVICE}:{SERVICE}@{after_role}")
+    }
+
+    async fn wait_for_standby(&self, name: &str) {
+        let sql = format!("alter system set synchronous_standby_names = '{name}'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&self.pool).await.unwrap();
+        sqlx::raw_sql("select pg_reload_conf()").execute(&self.pool).await.unwrap();
+    }
+
+    async fn backends(&self) -> i64 {
+        let sql = "select count(*) from pg_stat_activity where usename = $1";
+        sqlx::query_scalar(sql).bind(SERVICE).fetch_one(&self.pool).await.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.postgres.take());
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+async fn delete(process: &Process, family: Family, contact: Uuid) -> Answer {
+    let path = collection(family.sub_customer, Resource::Contact);
+    let call = client().delete(format!("http://{}{path}", process.address));
+    send(call.header("X-Requester-Id", family.requester.to_string()).body(body(&[contact]))).await
+}
+
+async fn readiness(process: &Process) -> Answer {
+    send(client().get(format!("http://{}/health/ready", process.management_address))).await
+}
+
+/// Asks until the service is ready, or is not.
+async fn until_ready_is(process: &Process, status: u16) -> Answer {
+    let began = Instant::now();
+    loop {
+        let answer = readiness(process).await;
+        if answer.status == status {
+            return answer;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", answer.text);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_whose_commit_waits_are_part_of_the_pool() {
+    let server = Server::start().await;
+    let world = World::new(server.pool.clone());
+    let family = world.family().await;
+    let contacts = world.rows(Resource::Contact, family.sub_customer, 160).await;
+    let connections = CONNECTIONS.to_string();
+    let settings = [
+        ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", connections.as_str()),
+        ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "1000"),
+        ("CUSTOMER_DELETION__QUEUE__WORKERS", "0"),
+    ];
+    let process = Process::serve_as(&server.url(), &settings);
+    until_ready_is(&process, 200).await;
+
+    server.wait_for_standby("away").await;
+    for calls in contacts.chunks(32) {
+        let answers = join_all(calls.iter().map(|contact| delete(&process, family, *contact))).await;
+        for answer in answers {
+            answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+        }
+        // One may be asking whether there is room.
+        let backends = server.backends().await;
+        assert!(backends <= CONNECTIONS + 1, "{backends}");
+    }
+    let down = until_ready_is(&process, 503).await;
+    assert!(down.text.contains("for a synchronous standby that does not answer"), "{}", down.text);
+
+    server.wait_for_standby("").await;
+    until_ready_is(&process, 200).await;
+    let last = world.contact(family.sub_customer).await;
+    delete(&process, family, last).await.assert_deleted();
+    assert_agreement(&server.pool).await;
+}
+
+/// Without a call, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_proves_a_commit_of_its_own() {
+    let server = Server::start().await;
+    let settings = [("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "1000"), ("CUSTOMER_DELETION__QUEUE__WORKERS", "0")];
+    let process = Process::serve_as(&server.url(), &settings);
+    until_ready_is(&process, 200).await;
+
+    server.wait_for_standby("away").await;
+    until_ready_is(&process, 503).await;
+    for _ in 0..20 {
+        let down = readiness(&process).await;
+        assert!(down.status == 503 && down.text.contains("1 commit waits for a synchronous standby"), "{}", down.text);
+    }
+    // Its own commit is the only one that waits.
+    let waiting = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'";
+    let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&server.pool).await.unwrap();
+    assert_eq!(waiting, 1);
+
+    server.wait_for_standby("").await;
+    until_ready_is(&process, 200).await;
+}
