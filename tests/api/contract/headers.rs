@@ -24,7 +24,7 @@ fn assert_is_not_stored(answer: &Answer, status: u16) {
 
 #[tokio::test]
 async fn no_success_is_stored() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let contacts = service.world.rows(Resource::Contact, family.sub_customer, 3).await;
     let path = collection(family.sub_customer, Resource::Contact);

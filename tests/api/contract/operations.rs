@@ -14,7 +14,7 @@ use crate::support::service::send;
 #[tokio::test]
 async fn a_success_can_be_asked_for_in_both_versions() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let row = service.world.row(resource, customer).await;
@@ -44,7 +44,7 @@ async fn a_success_can_be_asked_for_in_both_versions() {
 
 #[tokio::test]
 async fn a_refusal_tells_in_version_3_which_ids_caused_it() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let own = service.world.contact(family.sub_customer).await;
     let unknown = Uuid::from_u128(7);
@@ -63,7 +63,7 @@ async fn a_refusal_tells_in_version_3_which_ids_caused_it() {
 
 #[tokio::test]
 async fn only_the_requester_may_ask() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
     let id =
@@ -81,7 +81,7 @@ async fn only_the_requester_may_ask() {
 
 #[tokio::test]
 async fn a_malformed_request_id_is_a_bad_request() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     for version in ["v2", "v3"] {
         for id in ["nonsense", "0", "%20", "ff74dca68e7f4b85a42b13860913b370"] {
             let path = format!("/api/{version}/global/call/{id}");

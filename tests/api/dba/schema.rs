@@ -91,7 +91,7 @@ async fn a_writer_may_have_any_search_path() {
 #[tokio::test]
 async fn a_deletion_is_final_but_for_the_restore_of_its_operation() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let database = &service.database;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
@@ -276,7 +276,7 @@ const OPERATION: &str = "operation_is_valid";
 
 #[tokio::test]
 async fn an_operation_ends_once() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     service.delete_one(family.requester, family.requester, Resource::Zone, Uuid::now_v7()).await;
 

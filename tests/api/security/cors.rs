@@ -51,7 +51,7 @@ fn assert_readable(answer: &Answer, origin: &str) {
 
 #[tokio::test]
 async fn no_origin_is_allowed_unless_it_is_set() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let requester = Uuid::now_v7();
 
     let answer = send(preflight(&service, "/api/v3/global/call", ORIGIN, "GET")).await;

@@ -11,7 +11,7 @@ const UNAUTHORIZED: (u16, &str, &str) = (401, "UNAUTHORIZED", "The call is not a
 
 #[tokio::test]
 async fn everything_under_api_asks_for_identity_first() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let customer = Uuid::now_v7();
 
     for (method, path) in [
@@ -34,7 +34,7 @@ async fn everything_under_api_asks_for_identity_first() {
 
 #[tokio::test]
 async fn a_requester_header_that_is_doubled_or_malformed_is_refused() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let path = format!("/api/v2/global/call/{}", Uuid::now_v7());
     let id = Uuid::now_v7().to_string();
 
@@ -73,7 +73,7 @@ async fn the_name_of_the_header_is_a_setting() {
 
 #[tokio::test]
 async fn an_unknown_route_is_not_found_and_another_method_not_allowed() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let requester = Uuid::now_v7();
     let customer = Uuid::now_v7();
 

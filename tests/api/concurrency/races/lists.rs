@@ -13,7 +13,7 @@ use crate::support::{TestDatabase, TestService, World};
 async fn two_deletions_of_one_id_have_one_winner() {
     for resource in every_resource() {
         let code = contract(resource).unknown.0;
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
 
         for _ in 0..15 {

@@ -16,8 +16,8 @@ fn under_key(service: &TestService, family: Family, resource: Resource, ids: &[U
 
 #[tokio::test]
 async fn a_key_stays_free_until_the_call_itself_and_then_the_recorded_answer_comes_again() {
+    let service = TestService::start().await;
     for resource in every_resource() {
-        let service = TestService::start().await;
         let family = service.world.family().await;
         let rows = service.world.rows(resource, family.in_scope(resource), 2).await;
 

@@ -11,8 +11,8 @@ use crate::support::{TestService, body};
 
 #[tokio::test]
 async fn a_success_is_answered_alike_by_every_url() {
+    let service = TestService::start().await;
     for resource in every_resource() {
-        let service = TestService::start().await;
         let family = service.world.family().await;
         let (requester, customer) = (family.requester, family.in_scope(resource));
         let path = collection(customer, resource);
@@ -36,10 +36,10 @@ async fn a_success_is_answered_alike_by_every_url() {
 
 #[tokio::test]
 async fn every_refusal_of_customer_and_ids_is_answered_alike() {
+    let service = TestService::start().await;
     for resource in every_resource() {
         let not_yours = contract(resource).not_yours.0;
         let unknown = contract(resource).unknown.0;
-        let service = TestService::start().await;
         let world = &service.world;
         let family = world.family().await;
         let (requester, customer) = (family.requester, family.in_scope(resource));
@@ -79,10 +79,10 @@ async fn every_refusal_of_customer_and_ids_is_answered_alike() {
 
 #[tokio::test]
 async fn a_mixed_list_is_answered_alike() {
+    let service = TestService::start().await;
     for resource in every_list() {
         let unknown = contract(resource).unknown.0;
         let not_yours = contract(resource).not_yours.0;
-        let service = TestService::start().await;
         let family = service.world.family().await;
         let (requester, customer) = (family.requester, family.in_scope(resource));
         let own = service.world.rows(resource, customer, 3).await;
@@ -155,8 +155,8 @@ async fn a_product_that_is_allocated_is_refused_alike_until_it_is_not() {
 
 #[tokio::test]
 async fn what_is_only_validated_is_no_operation() {
+    let service = TestService::start().await;
     for resource in every_resource() {
-        let service = TestService::start().await;
         let family = service.world.family().await;
         let (requester, customer) = (family.requester, family.in_scope(resource));
         let row = service.world.row(resource, customer).await;

@@ -15,8 +15,8 @@ use crate::support::{TestDatabase, TestService, body};
 
 #[tokio::test]
 async fn a_call_that_is_wrong_in_itself_is_answered_alike() {
+    let service = TestService::start().await;
     for resource in every_resource() {
-        let service = TestService::start().await;
         let family = service.world.family().await;
         let row = service.world.row(resource, family.in_scope(resource)).await;
         let list = collection(family.in_scope(resource), resource);
@@ -81,8 +81,8 @@ async fn a_database_without_a_schema_is_answered_alike() {
 
 #[tokio::test]
 async fn another_word_than_true_or_false_is_a_bad_request_that_names_it() {
+    let service = TestService::start().await;
     for resource in every_resource() {
-        let service = TestService::start().await;
         let family = service.world.family().await;
         let row = service.world.row(resource, family.in_scope(resource)).await;
         let path = collection(family.in_scope(resource), resource);

@@ -89,7 +89,7 @@ async fn a_foreign_customer_and_one_that_never_was_answer_alike() {
 #[case::details("/api/v3/global/call")]
 #[tokio::test]
 async fn a_foreign_operation_and_one_that_never_was_answer_alike(#[case] path: &str) {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let kin = Kin::of_a_new_customer(&service.world).await;
     let contact = service.world.contact(kin.customer).await;
     let answer = service.delete_one(kin.parent, kin.customer, Resource::Contact, contact).await;

@@ -146,7 +146,7 @@ fn sorted(ids: &[Uuid]) -> Vec<Uuid> {
 #[tokio::test]
 async fn only_the_documented_position_deletes_the_rows_of_a_customer() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         for position in Position::ALL {
             let mut cell = Cell::new(&service, resource, position).await;
             cell.kill_the_parent_if_it_must_be_dead().await;
@@ -166,7 +166,7 @@ async fn only_the_documented_position_deletes_the_rows_of_a_customer() {
 #[tokio::test]
 async fn a_foreign_id_at_any_place_deletes_nothing() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         for position in Position::ALL {
             let mut cell = Cell::new(&service, resource, position).await;
             let expected = of_a_mixed_list(resource, position);
@@ -194,7 +194,7 @@ async fn a_foreign_id_at_any_place_deletes_nothing() {
 /// Whose the row is and what it is set on both count: a customer's own row on what is not its own is as good as foreign.
 #[tokio::test]
 async fn external_params_on_a_foreign_entity_delete_nothing_from_any_position() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     for position in Position::ALL {
         let mut cell = Cell::new(&service, Resource::ExternalParams, position).await;
         let (world, kin) = (&cell.service.world, cell.kin);
