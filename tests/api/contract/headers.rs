@@ -50,7 +50,7 @@ async fn no_success_is_stored() {
 /// A cache may store a 404 and a 405 by default.
 #[tokio::test]
 async fn no_failure_is_stored() {
-    let service = TestService::start_with(|settings| settings.http.max_body_bytes = 100).await;
+    let service = TestService::beside_shared(|settings| settings.http.max_body_bytes = 100).await;
     let family = service.world.family().await;
     let path = collection(family.sub_customer, Resource::Contact);
     let call = |method: Method, path: &str| service.call(method, path, family.requester);

@@ -261,7 +261,7 @@ async fn the_shape_is_judged_before_the_customer() {
 
 #[tokio::test]
 async fn the_limits_are_settings() {
-    let service = TestService::start_with(|settings| {
+    let service = TestService::beside_shared(|settings| {
         settings.deletion.max_ids = 2;
         settings.http.max_body_bytes = 150;
     })
@@ -279,7 +279,7 @@ async fn the_limits_are_settings() {
 #[tokio::test]
 async fn a_body_that_stalls_is_given_up() {
     let service =
-        TestService::start_with(|settings| settings.http.body_timeout = std::time::Duration::from_millis(300)).await;
+        TestService::beside_shared(|settings| settings.http.body_timeout = std::time::Duration::from_millis(300)).await;
     let family = service.world.family().await;
     let path = collection(family.sub_customer, Resource::Contact);
     let stalled = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();

@@ -11,8 +11,11 @@ use crate::support::{TestDatabase, TestService, World};
 /// The name of the constraint, or else the SQLSTATE, that refuses the statement.
 async fn refusal(database: &TestDatabase, sql: &str, ids: &[Uuid]) -> String {
     let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |query, id| query.bind(*id));
-    let error = query.execute(&database.pool).await.expect_err(sql);
-    let error = error.as_database_error().unwrap_or_else(|| panic!("{sql}"));
+    rule(&query.execute(&database.pool).await.expect_err(sql))
+}
+
+fn rule(error: &sqlx::Error) -> String {
+    let error = error.as_database_error().unwrap_or_else(|| panic!("{error}"));
     error.constraint().map_or_else(|| error.code().unwrap().into_owned(), str::to_owned)
 }
 
@@ -145,8 +148,8 @@ async fn restore(database: &TestDatabase, table: &str, row: Uuid, operation: Uui
 #[case::sell_plan("sell_plan")]
 #[tokio::test]
 async fn what_other_services_delete_stays_deleted(#[case] table: &str) {
-    let database = TestDatabase::migrated().await;
-    let world = World::new(database.pool.clone());
+    let service = TestService::shared().await;
+    let world = &service.world;
     let customer = world.customer(None).await;
     let row = match table {
         "subscriber" => world.subscriber(customer).await,
@@ -154,11 +157,11 @@ async fn what_other_services_delete_stays_deleted(#[case] table: &str) {
         _ => customer,
     };
     let delete = format!("update {table} set deleted_at = now() where id = $1");
-    sqlx::query(AssertSqlSafe(delete)).bind(row).execute(&database.pool).await.unwrap();
+    sqlx::query(AssertSqlSafe(delete)).bind(row).execute(&service.database.pool).await.unwrap();
 
     for change in ["null", "now() + interval '1 day'"] {
         let sql = format!("update {table} set deleted_at = {change} where id = $1");
-        assert_eq!(refusal(&database, &sql, &[row]).await, "23001");
+        assert_eq!(refusal(&service.database, &sql, &[row]).await, "23001");
     }
 }
 
@@ -259,16 +262,21 @@ async fn an_allocation_dies_with_its_customer_and_cannot_pretend_otherwise() {
 #[case::a_key_too_long(OPERATION, "idempotency_key = repeat('k', 256)")]
 #[tokio::test]
 async fn an_operation_cannot_tell_what_cannot_be(#[case] constraint: &str, #[case] change: &str) {
-    let database = TestDatabase::migrated().await;
+    let service = TestService::shared().await;
+    let id = Uuid::now_v7();
+    let mut transaction = service.database.pool.begin().await.unwrap();
+    // Otherwise a trigger would refuse every change.
+    sqlx::raw_sql("set local session_replication_role = replica").execute(&mut *transaction).await.unwrap();
     let success = "insert into operation (
           id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at
         )
         values ($1, $1, $1, 'zone', array[$1], 'SUCCESS', 1, now())";
-    sqlx::query(success).bind(Uuid::now_v7()).execute(&database.pool).await.unwrap();
-    // Otherwise the trigger would refuse every change.
-    sqlx::raw_sql("alter table operation disable trigger operation_ends_once").execute(&database.pool).await.unwrap();
+    sqlx::query(success).bind(id).execute(&mut *transaction).await.unwrap();
 
-    assert_eq!(refusal(&database, &format!("update operation set {change}"), &[]).await, constraint);
+    let change = AssertSqlSafe(format!("update operation set {change} where id = $1"));
+    let refused = sqlx::query(change).bind(id).execute(&mut *transaction).await.expect_err("it is refused");
+
+    assert_eq!(rule(&refused), constraint);
 }
 
 /// The one check constraint of operations.
@@ -276,7 +284,7 @@ const OPERATION: &str = "operation_is_valid";
 
 #[tokio::test]
 async fn an_operation_ends_once() {
-    let service = TestService::shared().await;
+    let service = TestService::start().await;
     let family = service.world.family().await;
     service.delete_one(family.requester, family.requester, Resource::Zone, Uuid::now_v7()).await;
 
@@ -331,9 +339,9 @@ async fn an_operation_ends_once() {
 )]
 #[tokio::test]
 async fn a_wrong_row_is_refused(#[case] constraint: &str, #[case] sql: &str) {
-    let database = TestDatabase::migrated().await;
-    let customer = World::new(database.pool.clone()).customer(None).await;
-    assert_eq!(refusal(&database, sql, &[Uuid::now_v7(), customer]).await, constraint);
+    let service = TestService::shared().await;
+    let customer = service.world.customer(None).await;
+    assert_eq!(refusal(&service.database, sql, &[Uuid::now_v7(), customer]).await, constraint);
 }
 
 #[tokio::test]

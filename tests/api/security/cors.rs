@@ -14,7 +14,7 @@ use crate::support::{TestService, body};
 const ORIGIN: &str = "https://app.example.com";
 
 async fn service_that_allows(origins: &str) -> TestService {
-    TestService::start_with(|settings| settings.http.allowed_origins = origins.to_owned()).await
+    TestService::beside_shared(|settings| settings.http.allowed_origins = origins.to_owned()).await
 }
 
 fn preflight(service: &TestService, path: &str, origin: &str, method: &str) -> RequestBuilder {
@@ -153,7 +153,7 @@ async fn a_call_of_another_origin_is_served_and_hidden() {
 
 #[tokio::test]
 async fn preflights_are_no_calls_of_a_requester() {
-    let service = TestService::start_with(|settings| {
+    let service = TestService::beside_shared(|settings| {
         settings.http.allowed_origins = ORIGIN.to_owned();
         settings.requester.rate_per_second = NonZeroU32::new(1);
         settings.requester.rate_burst = NonZeroU32::new(1);
@@ -173,7 +173,7 @@ async fn preflights_are_no_calls_of_a_requester() {
 async fn with_tokens_every_origin_may_be_allowed() {
     let secret = std::env::temp_dir().join(format!("customer-deletion-secret-{}", Uuid::now_v7()));
     std::fs::write(&secret, "x".repeat(32)).unwrap();
-    let service = TestService::start_with(|settings| {
+    let service = TestService::beside_shared(|settings| {
         settings.http.allowed_origins = "*".to_owned();
         settings.requester.source = Some("jwt".to_owned());
         settings.requester.jwt.hmac_secret_file = Some(secret.to_str().unwrap().to_owned());

@@ -14,7 +14,8 @@ use crate::support::{TestDatabase, TestService};
 const SETTING: &str = "CUSTOMER_DELETION__HTTP__ALLOWED_HOSTS";
 
 async fn only_for_this_machine() -> TestService {
-    TestService::start_with(|settings| settings.http.allowed_hosts = Some(AllowedHosts::THIS_MACHINE.to_owned())).await
+    TestService::beside_shared(|settings| settings.http.allowed_hosts = Some(AllowedHosts::THIS_MACHINE.to_owned()))
+        .await
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ async fn a_requester_header_that_is_doubled_or_malformed_is_refused() {
 #[tokio::test]
 async fn a_peer_that_is_not_trusted_is_not_believed() {
     let service =
-        TestService::start_with(|settings| settings.requester.header.trusted_peers = "10.0.0.0/8".to_owned()).await;
+        TestService::beside_shared(|settings| settings.requester.header.trusted_peers = "10.0.0.0/8".to_owned()).await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
 
@@ -62,7 +62,7 @@ async fn a_peer_that_is_not_trusted_is_not_believed() {
 
 #[tokio::test]
 async fn the_name_of_the_header_is_a_setting() {
-    let service = TestService::start_with(|settings| settings.requester.header.name = "X-Customer".to_owned()).await;
+    let service = TestService::beside_shared(|settings| settings.requester.header.name = "X-Customer".to_owned()).await;
     let family = service.world.family().await;
     let path = format!("/api/v2/global/call/{}", Uuid::now_v7());
 

@@ -1,6 +1,6 @@
 //! A database for each test, copied from a migrated one.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use customer_deletion::config::{self, Environment};
 use customer_deletion::schema;
@@ -17,8 +17,9 @@ pub const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
 /// A database with the schema and nothing in it. Gone when its owner is dropped.
 pub struct TestDatabase {
     name: String,
-    is_owner: bool,
-    /// The URL for a superuser. The service gets [`as_service`] of it.
+    /// The owner, if it is another. The database lasts as long as its owner.
+    owner: Option<Arc<TestDatabase>>,
+    /// As a superuser. The service gets [`as_service`] of it.
     pub url: String,
     /// For the test itself, which acts as other services or as a DBA, and reads rows.
     pub pool: PgPool,
@@ -56,7 +57,7 @@ impl TestDatabase {
         execute(&mut administrator, format!("create database {name} {from}")).await;
         drop(copying);
 
-        TestDatabase::named(name, true)
+        TestDatabase::named(name, None)
     }
 
     /// Replaces a pool that was closed.
@@ -67,15 +68,20 @@ impl TestDatabase {
     }
 
     /// The same database with a pool of its own: a pool ends with the runtime of its test.
-    pub fn borrowed(&self) -> TestDatabase {
-        TestDatabase::named(self.name.clone(), false)
+    pub fn borrowed(self: &Arc<TestDatabase>) -> TestDatabase {
+        TestDatabase::named(self.name.clone(), Some(Arc::clone(self)))
     }
 
-    fn named(name: String, is_owner: bool) -> TestDatabase {
+    /// Whether other tests use it at the same time.
+    pub fn is_borrowed(&self) -> bool {
+        self.owner.is_some()
+    }
+
+    fn named(name: String, owner: Option<Arc<TestDatabase>>) -> TestDatabase {
         let options = server().database(&name);
         let url = options.to_url_lossy().to_string();
         let pool = PgPoolOptions::new().max_connections(20).connect_lazy_with(options);
-        TestDatabase { name, is_owner, url, pool }
+        TestDatabase { name, owner, url, pool }
     }
 }
 
@@ -88,7 +94,7 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if !self.is_owner {
+        if self.is_borrowed() {
             return;
         }
         let name = self.name.clone();

@@ -74,6 +74,11 @@ impl TestService {
         TestService::shared_with("default", |_| {}).await
     }
 
+    /// A service with other settings on the database of [`TestService::shared`].
+    pub async fn beside_shared(change: impl FnOnce(&mut Settings)) -> TestService {
+        TestService::beside(&TestService::shared().await, change).await
+    }
+
     /// The same for tests that need other settings: one service for each name.
     pub async fn shared_with(name: &str, change: impl FnOnce(&mut Settings)) -> TestService {
         static SHARED: Mutex<BTreeMap<String, Weak<Running>>> = Mutex::const_new(BTreeMap::new());
@@ -85,15 +90,17 @@ impl TestService {
         shared.insert(name.to_owned(), Arc::downgrade(&running));
         drop(shared);
         let database = Arc::new(running.database.borrowed());
-        TestService::of(running, World::among_others(database.pool.clone()), database)
+        TestService::of(running, database)
     }
 
     async fn start_at(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> TestService {
         let running = Running::start(Arc::clone(&database), change);
-        TestService::of(Arc::new(running), World::new(database.pool.clone()), database)
+        TestService::of(Arc::new(running), database)
     }
 
-    fn of(running: Arc<Running>, world: World, database: Arc<TestDatabase>) -> TestService {
+    fn of(running: Arc<Running>, database: Arc<TestDatabase>) -> TestService {
+        let pool = database.pool.clone();
+        let world = if database.is_borrowed() { World::among_others(pool) } else { World::new(pool) };
         let (address, management_address) = (running.address, running.management_address);
         TestService { world, address, management_address, client: client(), _running: running, database }
     }

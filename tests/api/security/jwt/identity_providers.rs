@@ -41,7 +41,7 @@ impl Example {
     async fn start(&self, keys: &TestFile) -> TestService {
         let mut requester = self.settings.requester.clone();
         requester.jwt.jwks_file = keys.setting();
-        TestService::start_with(|settings| settings.requester = requester).await
+        TestService::beside_shared(|settings| settings.requester = requester).await
     }
 
     /// Its token, as if it had been issued now, for this customer.

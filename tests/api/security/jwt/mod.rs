@@ -89,7 +89,7 @@ impl Drop for TestFile {
 
 /// A service that asks for tokens with everything that can be asked for.
 pub async fn start_with(change: impl FnOnce(&mut Settings)) -> TestService {
-    TestService::start_with(|settings| {
+    TestService::beside_shared(|settings| {
         ask_for_tokens(settings);
         change(settings);
     })
