@@ -19,7 +19,7 @@ pub struct TestDatabase {
     name: String,
     /// The owner, if it is another. The database lasts as long as its owner.
     owner: Option<Arc<TestDatabase>>,
-    /// As a superuser. The service gets [`as_service`] of it.
+    /// The URL for a superuser. The service gets [`as_service`] of it.
     pub url: String,
     /// For the test itself, which acts as other services or as a DBA, and reads rows.
     pub pool: PgPool,
@@ -62,8 +62,7 @@ impl TestDatabase {
 
     /// Replaces a pool that was closed.
     pub fn with_a_new_pool(mut self) -> TestDatabase {
-        let fresh = TestDatabase::named(self.name.clone(), false);
-        self.pool = fresh.pool.clone();
+        self.pool = pool_of(server().database(&self.name));
         self
     }
 
@@ -80,9 +79,12 @@ impl TestDatabase {
     fn named(name: String, owner: Option<Arc<TestDatabase>>) -> TestDatabase {
         let options = server().database(&name);
         let url = options.to_url_lossy().to_string();
-        let pool = PgPoolOptions::new().max_connections(20).connect_lazy_with(options);
-        TestDatabase { name, owner, url, pool }
+        TestDatabase { name, owner, url, pool: pool_of(options) }
     }
+}
+
+fn pool_of(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new().max_connections(20).connect_lazy_with(options)
 }
 
 impl TestDatabase {
