@@ -13,7 +13,6 @@ use crate::backoff::Backoff;
 use crate::error::Error;
 use crate::operation::{Deletion, Stored};
 use crate::repository::statements::find_operation;
-use crate::telemetry::metrics;
 
 /// The interval of the checks from another session whether the transaction of an attempt still exists.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
@@ -30,9 +29,6 @@ impl Consumer {
         } else {
             self.run(leased).await
         };
-        if let Ok(Some(end)) = &result {
-            count(leased, end);
-        }
         if let Err(Error::Defect(_)) = &result {
             self.repository.schema_gate.invalidate();
         }
@@ -54,9 +50,6 @@ impl Consumer {
             && self.has_ended(leased, requested).await?
         {
             end = Some(requested.clone());
-        }
-        if let Some(end) = &end {
-            count(leased, end);
         }
         Ok(end)
     }
@@ -126,8 +119,4 @@ impl Consumer {
         });
         Ok(found.await?.is_some_and(|details| details.operation.status == Stored::Known(end.status())))
     }
-}
-
-fn count(leased: &Leased, end: &End) {
-    metrics::operation_ended(leased.deletion.resource, end.status(), end.deleted_rows(&leased.deletion));
 }

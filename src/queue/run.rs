@@ -44,27 +44,19 @@ pub async fn in_transaction(
     work: Work,
 ) -> Result<Ran, WorkError> {
     let mut transaction = connection.begin().await?;
-    match hold_and_end(&mut transaction, leased, limits, work).await {
+    let result = hold_and_end(&mut transaction, leased, limits, work).await;
+    match &result {
         Ok(Ran::Ended(end)) => {
             // An attempt that gives up after its run does not need it.
             let _ = leased.requested_end.set(end.clone());
             transaction.commit().await?;
-            Ok(Ran::Ended(end))
         }
-        Ok(Ran::Dropped) => {
-            transaction.commit().await?;
-            Ok(Ran::Dropped)
-        }
-        Ok(nothing @ (Ran::Undecided | Ran::LeaseIsLost)) => {
-            // Not left to the next use of the connection, because until then the operation would be held.
-            transaction.rollback().await?;
-            Ok(nothing)
-        }
-        Err(error) => {
-            let _ = transaction.rollback().await;
-            Err(error)
-        }
+        Ok(Ran::Dropped) => transaction.commit().await?,
+        // Not left to the next use of the connection, because until then the operation would be held.
+        Ok(Ran::Undecided | Ran::LeaseIsLost) => transaction.rollback().await?,
+        Err(_) => drop(transaction.rollback().await),
     }
+    result
 }
 
 async fn hold_and_end(

@@ -46,15 +46,10 @@ impl Workers {
         Workers { consumer, tasks, stop, at_work }
     }
 
-    /// Lets no worker claim another operation.
-    pub fn stop(&self) {
-        self.stop.cancel();
-    }
-
-    /// Waits for the operations that are running. One that takes longer is interrupted and handed back: its transaction has no
-    /// effect, and another replica may claim it.
+    /// Lets no worker claim another operation, and waits for those that are running. One that takes longer is interrupted and
+    /// handed back: its transaction has no effect, and another replica may claim it.
     pub async fn end(mut self, patience: Duration) {
-        self.stop();
+        self.stop.cancel();
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(patience, ended).await.is_err() {
             tracing::warn!(?patience, "an operation takes longer, and is handed back to the queue");
@@ -180,9 +175,10 @@ fn trace(span: &Span, result: &Result<Option<End>, Error>) {
     }
 }
 
-/// The one line of an operation that ended.
+/// Reports an operation that ended: one line in the log, and the metrics.
 fn report(leased: &Leased, end: &End, took: Duration) {
     let deletion = &leased.deletion;
+    metrics::operation_ended(deletion.resource, end.status(), end.deleted_rows(deletion));
     if end.status() == Status::InternalError {
         metrics::given_up(deletion.resource);
     }

@@ -15,10 +15,10 @@ use crate::operation::Deletion;
 /// The longest list that is tried before it is inspected.
 const LONGEST_UNINSPECTED: usize = 100;
 
-/// How long the calls of a requester are inspected after a rollback.
+/// After a rollback, the calls of the requester are inspected for this long.
 const INSPECTED_FOR: Duration = Duration::from_secs(60);
 
-/// The most requesters that are remembered. One more, and those whose time is over are forgotten, or else all.
+/// The most requesters that are remembered. At one more, those whose time is over are forgotten, or else all.
 const MOST_REQUESTERS: usize = 10_000;
 
 /// The requesters with a list that was rolled back. Cheap to clone.
@@ -56,7 +56,7 @@ impl Rollbacks {
     }
 }
 
-/// Whether the rollback of the list would cost too much.
+/// Whether a rollback of the list would cost too much.
 fn is_long(deletion: &Deletion) -> bool {
     deletion.targets.count() > LONGEST_UNINSPECTED
 }

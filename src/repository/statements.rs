@@ -23,10 +23,10 @@ pub enum DeleteResult {
     InPart,
 }
 
-/// Who records the operation.
+/// The record of a successful deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// The statement does, as a success.
+    /// The statement makes it.
     IsMade,
     /// The operation is open already. The caller ends it in the same transaction.
     IsOpen,

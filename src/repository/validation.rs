@@ -22,7 +22,7 @@ impl Repository {
 
 /// Returns `None` while the call under the same key is open.
 ///
-/// A recorded outcome wins over the findings, but the key is looked up last. Only a purge, and an operation that is given up,
+/// A recorded outcome wins over the findings, but the key is looked up last. Only a purge, and an operation that ends as an internal error,
 /// free a key. So a key that is free now was free when the rows were read, and the answer is that of a deletion at one of
 /// these two moments.
 async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, WorkError> {

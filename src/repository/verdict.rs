@@ -7,7 +7,7 @@ use super::statements::{self, DeleteResult, Record, Recorded};
 use crate::eligibility::{Refusal, judge};
 use crate::operation::Deletion;
 
-/// How often a deletion is tried whose obstacles are gone whenever it is inspected.
+/// The most tries of a deletion that an inspection finds possible after each failed one.
 const MAX_TRIES: u32 = 3;
 
 pub enum Verdict {

@@ -1,4 +1,4 @@
-//! The database role that the service works as: neither more nor less than it needs.
+//! The database role of the service. It has the privileges that the service needs, and no more.
 
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
@@ -9,17 +9,17 @@ use super::session_settings::Opener;
 use crate::config::{self, SettingsError};
 use crate::schema;
 
-/// What the session's role may do.
+/// The session's role and its privileges.
 pub struct Role {
     name: String,
-    /// What the role may do and the service must not, like `the owner of the tables`.
+    /// A power that the service must not have, like `the owner of the tables`.
     power: Option<String>,
     /// Privileges that the service needs and the role lacks, like `insert on operation`.
     missing: Vec<String>,
 }
 
 impl Role {
-    /// Says no to a role that the service should not, or cannot, work as.
+    /// Refuses a role that has too many or too few privileges.
     pub fn judge(&self, allow_owner: bool) -> Result<(), String> {
         if !allow_owner {
             self.refuse_owner().map_err(|error| error.to_string())?;
@@ -46,11 +46,9 @@ pub async fn check_role(connection: &mut PgConnection) -> Result<Role, sqlx::Err
     observed("check_role", statement.fetch_one(connection)).await
 }
 
-/// Stops the start of a service whose server is too old, or which would work as a superuser or as
-/// the owner without leave.
+/// Stops the start if the server is too old, or if the role is a superuser or the owner and that is not allowed.
 ///
-/// A database that does not answer does not stop it: then the service is not ready until server and
-/// role are known.
+/// A database that does not answer does not stop the start. Then the service is not ready until server and role are known.
 pub async fn refuse_unsuitable(settings: &config::Database) -> Result<(), SettingsError> {
     let opener = Opener::new(settings, settings.connect_options()?);
     let asked = timeout(settings.deadline, async {

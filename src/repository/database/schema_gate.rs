@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::schema::{self, Applied, TooOld};
 
 pub struct SchemaGate {
-    session_settings: Vec<String>,
     required_settings: RequiredSettings,
     allow_owner: bool,
     cache: Cache,
@@ -22,10 +21,8 @@ pub struct SchemaGate {
 
 impl SchemaGate {
     pub fn new(settings: &config::Database) -> SchemaGate {
-        let required_settings = RequiredSettings::new(settings);
         SchemaGate {
-            session_settings: required_settings.names(),
-            required_settings,
+            required_settings: RequiredSettings::new(settings),
             allow_owner: settings.allow_owner,
             cache: Cache::default(),
         }
@@ -45,8 +42,9 @@ impl SchemaGate {
     /// session settings are not those of this service.
     pub async fn verify(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
         let begun = self.cache.begin();
-        let read =
-            database.run(deadline, &self.session_settings, |connection, names| Box::pin(read(connection, names)));
+        let read = database.run(deadline, &self.required_settings, |connection, settings| {
+            Box::pin(read(connection, settings.names()))
+        });
         let facts = match read.await {
             Ok(facts) => facts.map_err(|too_old| too_old.to_string()),
             Err(Error::Defect(error)) => Err(format!(
@@ -84,12 +82,12 @@ impl SchemaGate {
 /// Reads schema and role, if the server is new enough to be asked for them.
 async fn read(
     connection: &mut PgConnection,
-    settings: &[String],
+    settings: Vec<String>,
 ) -> Result<Result<(SchemaCheck, Role), TooOld>, sqlx::Error> {
     if let Err(too_old) = schema::require_version(connection) {
         return Ok(Err(too_old));
     }
-    Ok(Ok((check_schema(connection, settings).await?, role::check_role(connection).await?)))
+    Ok(Ok((check_schema(connection, &settings).await?, role::check_role(connection).await?)))
 }
 
 pub struct SchemaCheck {

@@ -1,4 +1,4 @@
-//! What a session of PostgreSQL must be set to, and whether it is.
+//! The settings that a session of PostgreSQL must have, and the check that it has them.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use sqlx::{ConnectOptions, PgConnection, Row};
 use crate::config::{self, SessionSettings};
 use crate::schema;
 
-/// How a session plans its statements.
+/// The planner's settings.
 pub const PLANNING: [(&str, &str); 6] = [
-    // Planning anew for each list of ids would cost a third of the throughput.
+    // A new plan for each list of ids would cost a third of the throughput.
     ("plan_cache_mode", "force_generic_plan"),
-    // A plan that is made while a table is new, and small, is kept while it grows.
+    // A plan that is made while a table is small is kept while it grows.
     ("enable_seqscan", "off"),
     // Rows are locked in the order in which the plan visits them. An index is read in the order of the ids, and a bitmap of it
     // in that of the table, where overlapping lists would deadlock.
@@ -24,8 +24,7 @@ pub const PLANNING: [(&str, &str); 6] = [
     ("max_parallel_workers_per_gather", "0"),
 ];
 
-/// A limit that only PostgreSQL 17 and newer have. Calls need none: each statement has a limit, and
-/// so has the time between two.
+/// A limit of PostgreSQL 17 and newer. Calls do not need it: each statement has a limit, and so has the time between two.
 const TRANSACTION_TIMEOUT: &str = "transaction_timeout";
 
 /// The settings of a session, which PostgreSQL applies whatever happens to this process. Times are
@@ -53,9 +52,8 @@ impl RequiredSettings {
         self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 
-    /// Compares with the values that a session has, in the order of the names; `None` where the
-    /// server does not know a setting. A pooler may have dropped what was sent, or the role may
-    /// lack what it was to be given.
+    /// Compares with the values of a session, in the order of the names. A value is `None` if the server does not know the
+    /// setting. A pooler may have dropped what was sent, or the role may lack its settings.
     pub fn check(&self, found: &[Option<String>]) -> Result<(), String> {
         let differs = |name, wanted, found: &Option<String>| match found {
             Some(found) => found != wanted,
@@ -87,8 +85,7 @@ impl Opener {
         let options = match settings.session_settings {
             SessionSettings::Sent => options
                 .options(RequiredSettings::new(settings).0.into_iter().filter(|(name, _)| *name != TRANSACTION_TIMEOUT))
-                // It is about the connection to PostgreSQL itself, and reads as 0 where that is
-                // none of TCP.
+                // It is not checked: it reads as 0 on a connection that is not TCP.
                 .options([("tcp_user_timeout", milliseconds(settings.deadline))]),
             // sqlx sends it for floats, which poolers may refuse. No query reads a float.
             SessionSettings::Given => options.extra_float_digits(None),
