@@ -1,7 +1,5 @@
 //! One function for each statement of `sql/`. Each is one round trip and, by itself, one transaction.
 
-use std::sync::Arc;
-
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -32,7 +30,7 @@ pub enum Record {
     IsOpen,
 }
 
-macro_rules! attempt {
+macro_rules! delete {
     ($file:literal, $connection:expr, $deletion:expr, $record:expr) => {
         observed(
             $file,
@@ -58,13 +56,13 @@ pub async fn delete(
     record: Record,
 ) -> Result<DeleteResult, sqlx::Error> {
     let row = match deletion.resource {
-        Resource::Contact => attempt!("src/repository/sql/delete_contacts.sql", connection, deletion, record),
-        Resource::Address => attempt!("src/repository/sql/delete_addresses.sql", connection, deletion, record),
+        Resource::Contact => delete!("src/repository/sql/delete_contacts.sql", connection, deletion, record),
+        Resource::Address => delete!("src/repository/sql/delete_addresses.sql", connection, deletion, record),
         Resource::ExternalParams => {
-            attempt!("src/repository/sql/delete_external_params.sql", connection, deletion, record)
+            delete!("src/repository/sql/delete_external_params.sql", connection, deletion, record)
         }
-        Resource::Zone => attempt!("src/repository/sql/delete_zones.sql", connection, deletion, record),
-        Resource::Product => attempt!("src/repository/sql/delete_products.sql", connection, deletion, record),
+        Resource::Zone => delete!("src/repository/sql/delete_zones.sql", connection, deletion, record),
+        Resource::Product => delete!("src/repository/sql/delete_products.sql", connection, deletion, record),
     };
     match row {
         Ok(0) => Ok(DeleteResult::NotEligible),
@@ -75,70 +73,6 @@ pub async fn delete(
         Err(error) if violates(&error, &["operation_pkey", "operation_idempotency_key"]) => Ok(DeleteResult::Replayed),
         Err(error) if was_taken_into_use(&error, deletion.resource) => Ok(DeleteResult::NotEligible),
         Err(error) => Err(error),
-    }
-}
-
-macro_rules! share {
-    ($file:literal, $connection:expr, $calls:expr) => {
-        observed(
-            $file,
-            sqlx::query_file_scalar!(
-                $file,
-                &$calls.operations,
-                &$calls.requesters,
-                &$calls.customers,
-                &$calls.targets,
-                &$calls.firsts,
-                &$calls.lasts,
-            )
-            .fetch_all($connection),
-        )
-        .await
-    };
-}
-
-/// Deletes every target of each call and records its success, or changes nothing of the call. Returns the recorded operations.
-/// The calls are about this resource, and have no key and no id in common.
-pub async fn share(
-    connection: &mut PgConnection,
-    resource: Resource,
-    deletions: &[Arc<Deletion>],
-) -> Result<Vec<Uuid>, sqlx::Error> {
-    let calls = Calls::new(deletions);
-    match resource {
-        Resource::Contact => share!("src/repository/sql/share_contacts.sql", connection, calls),
-        Resource::Address => share!("src/repository/sql/share_addresses.sql", connection, calls),
-        Resource::ExternalParams => share!("src/repository/sql/share_external_params.sql", connection, calls),
-        Resource::Zone => share!("src/repository/sql/share_zones.sql", connection, calls),
-        Resource::Product => Ok(Vec::new()),
-    }
-}
-
-/// Several calls, column by column.
-#[derive(Default)]
-struct Calls {
-    operations: Vec<Uuid>,
-    requesters: Vec<Uuid>,
-    customers: Vec<Uuid>,
-    /// The ids of the first call, then those of the second, and so on.
-    targets: Vec<Uuid>,
-    /// The positions of the first and the last target of each call, counted from 1.
-    firsts: Vec<i32>,
-    lasts: Vec<i32>,
-}
-
-impl Calls {
-    fn new(deletions: &[Arc<Deletion>]) -> Calls {
-        let mut calls = Calls::default();
-        for deletion in deletions {
-            calls.operations.push(deletion.operation_id);
-            calls.requesters.push(deletion.requester_id);
-            calls.customers.push(deletion.customer_id);
-            calls.firsts.push(calls.targets.len() as i32 + 1);
-            calls.targets.extend(deletion.targets.as_slice());
-            calls.lasts.push(calls.targets.len() as i32);
-        }
-        calls
     }
 }
 
@@ -285,10 +219,4 @@ pub async fn replay_operation(
         error_code: row.error_code.map(Stored::from),
         same_call: row.same_call,
     }))
-}
-
-/// Whether the server takes writes.
-pub async fn check_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let statement = sqlx::query_file_scalar!("src/repository/sql/check_writable.sql");
-    observed("check_writable", statement.fetch_one(connection)).await
 }

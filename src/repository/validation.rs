@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::Repository;
 use super::database::failure::WorkError;
+use super::database::observed::observed;
 use super::statements;
 use crate::eligibility::judge;
 use crate::error::{Code, Error};
@@ -27,7 +28,7 @@ impl Repository {
 /// these two moments.
 async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, WorkError> {
     // A replica may be behind.
-    if !statements::check_writable(connection).await? {
+    if !is_writable(connection).await? {
         return Err(WorkError::ReadOnly);
     }
     let findings = statements::inspect(connection, deletion).await?;
@@ -39,4 +40,9 @@ async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<
     }
     let refusal = judge(deletion.resource, findings);
     Ok(Some(Outcome::own(deletion, refusal.map(|refusal| refusal.code))))
+}
+
+async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let statement = sqlx::query_file_scalar!("src/repository/sql/check_writable.sql");
+    observed("check_writable", statement.fetch_one(connection)).await
 }

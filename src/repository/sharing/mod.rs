@@ -12,6 +12,7 @@
 //! still have time for that.
 
 mod schedule;
+mod statement;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -23,7 +24,6 @@ use uuid::Uuid;
 
 use self::schedule::{Schedule, Waiting};
 use super::database::Database;
-use super::statements;
 use super::tasks::Tasks;
 use crate::config;
 use crate::error::Error;
@@ -137,7 +137,7 @@ impl SessionTurn {
         let deletions: Vec<_> = calls.iter().map(|call| Arc::clone(&call.deletion)).collect();
         let deadline = Instant::now() + inner.longest_statement;
         let shared = inner.database.run_once(deadline, &deletions, move |connection, deletions| {
-            Box::pin(statements::share(connection, resource, deletions))
+            Box::pin(statement::share(connection, resource, deletions))
         });
         let deleted = shared.await.unwrap_or_else(|error| {
             tracing::warn!(%error, calls = deletions.len(), "calls that shared a statement go on alone");

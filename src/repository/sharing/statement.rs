@@ -1,0 +1,74 @@
+//! The statement for several calls (`sql/share_*.sql`).
+
+use std::sync::Arc;
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::operation::Deletion;
+use crate::repository::database::observed::observed;
+use crate::resource::Resource;
+
+macro_rules! share {
+    ($file:literal, $connection:expr, $calls:expr) => {
+        observed(
+            $file,
+            sqlx::query_file_scalar!(
+                $file,
+                &$calls.operations,
+                &$calls.requesters,
+                &$calls.customers,
+                &$calls.targets,
+                &$calls.firsts,
+                &$calls.lasts,
+            )
+            .fetch_all($connection),
+        )
+        .await
+    };
+}
+
+/// Deletes every target of each call and records its success, or changes nothing of the call. Returns the recorded operations.
+/// The calls are about this resource, and have no key and no id in common.
+pub async fn share(
+    connection: &mut PgConnection,
+    resource: Resource,
+    deletions: &[Arc<Deletion>],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let calls = Calls::new(deletions);
+    match resource {
+        Resource::Contact => share!("src/repository/sql/share_contacts.sql", connection, calls),
+        Resource::Address => share!("src/repository/sql/share_addresses.sql", connection, calls),
+        Resource::ExternalParams => share!("src/repository/sql/share_external_params.sql", connection, calls),
+        Resource::Zone => share!("src/repository/sql/share_zones.sql", connection, calls),
+        Resource::Product => Ok(Vec::new()),
+    }
+}
+
+/// Several calls, column by column.
+#[derive(Default)]
+struct Calls {
+    operations: Vec<Uuid>,
+    requesters: Vec<Uuid>,
+    customers: Vec<Uuid>,
+    /// The ids of the first call, then those of the second, and so on.
+    targets: Vec<Uuid>,
+    /// The positions of the first and the last target of each call, counted from 1.
+    firsts: Vec<i32>,
+    lasts: Vec<i32>,
+}
+
+impl Calls {
+    fn new(deletions: &[Arc<Deletion>]) -> Calls {
+        let mut calls = Calls::default();
+        for deletion in deletions {
+            calls.operations.push(deletion.operation_id);
+            calls.requesters.push(deletion.requester_id);
+            calls.customers.push(deletion.customer_id);
+            calls.firsts.push(calls.targets.len() as i32 + 1);
+            calls.targets.extend(deletion.targets.as_slice());
+            calls.lasts.push(calls.targets.len() as i32);
+        }
+        calls
+    }
+}
