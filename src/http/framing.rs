@@ -75,7 +75,7 @@ fn unambiguous(request: &ServiceRequest) -> Result<(), Error> {
     let headers = request.headers();
     // actix takes everything after such a head for its body.
     if headers.get_all(header::UPGRADE).any(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket")) {
-        return Err(Error::bad_request("there are no websockets here"));
+        return Err(Error::bad_request("this service does not support websockets"));
     }
     match headers.get(header::HOST) {
         Some(host) if !names_the_host(host, request.uri()) => {

@@ -23,7 +23,7 @@ pub async fn guard(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     if allowed.as_ref().as_ref().is_some_and(|hosts| !is_for_one_of(&request, hosts)) {
-        let error = Error::bad_request("Host is not a host of this service");
+        let error = Error::bad_request("the `Host` header does not name a host of this service");
         return Ok(response::refuse(request, HttpResponse::from_error(error)));
     }
     next.call(request).await.map(ServiceResponse::map_into_left_body)

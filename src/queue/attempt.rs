@@ -69,7 +69,7 @@ impl Consumer {
         match ran {
             Ran::Ended(end) => Ok(Some(end)),
             Ran::LeaseIsLost | Ran::Dropped => Ok(None),
-            Ran::Undecided => Err(Error::Unavailable("what the operation is about keeps changing".to_owned())),
+            Ran::Undecided => Err(Error::Unavailable("the rows of the operation keep changing".to_owned())),
         }
     }
 

@@ -78,7 +78,7 @@ where
     W: Future<Output = ()> + Send + 'static,
 {
     while let Err(panic) = AbortOnDropHandle::new(tokio::spawn(work())).await {
-        tracing::error!(%panic, "a worker broke off, and begins again");
+        tracing::error!(%panic, "a worker panicked, and is restarted");
         sleep(POLL_INTERVAL).await;
     }
 }
@@ -101,7 +101,7 @@ impl Worker {
         while !self.stop.is_cancelled() {
             let claimed = self.consumer.claim().await;
             let (begin, end) =
-                ("the queue cannot be asked, and accepted operations wait", "the queue can be asked again");
+                ("the queue cannot be read, and accepted operations wait", "the queue can be read again");
             outage.report(&claimed, begin, end);
             match claimed {
                 Ok(Some(leased)) if self.stop.is_cancelled() => hand_back(&self.consumer, &leased).await,

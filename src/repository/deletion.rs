@@ -47,7 +47,7 @@ impl Repository {
             Box::pin(delete_and_record(connection, deletion, rollbacks))
         });
         outcome.await?.ok_or_else(|| {
-            Error::Unavailable("what the call is about keeps changing, or is not decided yet".to_owned())
+            Error::Unavailable("the rows of the call keep changing, or a call under the same key is open".to_owned())
         })
     }
 

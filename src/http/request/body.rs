@@ -61,7 +61,7 @@ pub async fn ids_of_body(
     let body = match timeout(limits.timeout, read_body(headers, incoming, limits.max_bytes, room)).await {
         Ok(body) => body?,
         Err(_) => {
-            return Err(Error::bad_request(format!("the body did not come to its end in {:?}", limits.timeout)));
+            return Err(Error::bad_request(format!("the body did not arrive completely within {:?}", limits.timeout)));
         }
     };
     if body.is_empty() {

@@ -1,4 +1,4 @@
-//! The rows that the database does not let go: a foreign key of another service refers to them, or its trigger refuses.
+//! The rows that the database does not allow to be deleted: a foreign key of another service refers to them, or a trigger refuses.
 
 use sqlx::postgres::PgDatabaseError;
 

@@ -72,7 +72,7 @@ impl Tally {
         let headline = if only_counted { "would be erased for good:" } else { "erased for good:" };
         let lines = self.counts.iter().map(|(word, count)| format!("\n  {word:<16}{count:>12}"));
         let left = [
-            ("left for the next purge, because somebody holds them", self.held),
+            ("left for the next purge, because other sessions lock them", self.held),
             ("operations left, because only a newer build knows their resource or status", self.of_newer_builds),
         ];
         let in_use = self.in_use().map(|(reference, rows)| (reference.left, rows));

@@ -286,5 +286,5 @@ async fn a_body_that_stalls_is_given_up() {
 
     let call = service.call(Method::DELETE, &path, family.requester).body(reqwest::Body::wrap_stream(stalled));
 
-    malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", "did not come to its end");
+    malformed(&service, call).await.assert_malformed(400, "BAD_REQUEST", "did not arrive completely");
 }

@@ -27,7 +27,7 @@ async fn a_call_for_another_host_is_refused_and_changes_nothing() {
     for host in ["rebound.example.com", "rebound.example.com:8080", "localhost.example.com", "127.0.0.2", ""] {
         let call = service.list_call(family.requester, family.sub_customer, Resource::Contact, &[contact]);
         let answer = send(call.header("Host", host)).await;
-        answer.assert_malformed(400, "BAD_REQUEST", "Host is not a host of this service");
+        answer.assert_malformed(400, "BAD_REQUEST", "the `Host` header does not name a host of this service");
         let pages = ["/docs", "/openapi.json", "/no/such/route"].map(|path| service.anonymous(Method::GET, path));
         for page in pages {
             assert_eq!(send(page.header("Host", host)).await.status, 400, "{host}");

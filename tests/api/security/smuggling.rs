@@ -208,7 +208,7 @@ async fn a_websocket_is_refused_before_its_body_is_read(#[case] lines: &str) {
     let answers = target.send(&target.head(lines)).await;
 
     assert_eq!(statuses(&answers), ["400"], "{answers}");
-    assert!(answers.contains("there are no websockets here"), "{answers}");
+    assert!(answers.contains("this service does not support websockets"), "{answers}");
     target.assert_nothing_happened(&answers).await;
 }
 

@@ -115,7 +115,7 @@ async fn rows_that_somebody_holds_are_left_for_the_next_purge() {
     let said = run(&database, &["purge", "--older-than", "90d"]).await.done();
 
     assert_eq!(told(&said, "contact"), 2);
-    assert!(said.ends_with("left for the next purge, because somebody holds them: 1\n"), "{said}");
+    assert!(said.ends_with("left for the next purge, because other sessions lock them: 1\n"), "{said}");
     assert_eq!(present(&database.pool, Resource::Contact, &contacts).await, [contacts[1]]);
     holding.rollback().await.unwrap();
     let said = run(&database, &["purge", "--older-than", "90d"]).await.done();
@@ -140,7 +140,7 @@ async fn a_product_whose_allocation_somebody_holds_is_left_too() {
     let said = run(&database, &arguments).await.done();
 
     assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 0));
-    assert!(said.contains("because somebody holds them: 1"), "{said}");
+    assert!(said.contains("because other sessions lock them: 1"), "{said}");
     holding.rollback().await.unwrap();
     let said = run(&database, &arguments).await.done();
     assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 1));
