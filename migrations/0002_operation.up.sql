@@ -55,6 +55,7 @@ create table operation (
   status text not null,
   error_code text,
   failed_ids uuid[] not null default '{}',
+  failures jsonb,
   deleted_rows integer not null default 0,
   idempotency_key text,
   created_at timestamptz not null default now(),
@@ -147,7 +148,8 @@ comment on column operation.resource is 'The resource of the call.';
 comment on column operation.target_ids is 'The ids that were to be deleted, each once, in ascending order.';
 comment on column operation.status is 'OPEN (in progress), SUCCESS, FAILURE (refused) or INTERNAL_ERROR.';
 comment on column operation.error_code is 'The documented code of a failure.';
-comment on column operation.failed_ids is 'The ids that caused a refusal.';
+comment on column operation.failed_ids is 'The ids that the first failing rule refused.';
+comment on column operation.failures is 'The ids that any rule refused, each with its code, and the customers that have an allocated product. Null where no id was refused.';
 comment on column operation.deleted_rows is 'All of target_ids or none.';
 comment on column operation.idempotency_key is 'The Idempotency-Key of the call.';
 comment on column operation.created_at is 'When the statement that recorded it began.';

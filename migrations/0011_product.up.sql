@@ -105,8 +105,10 @@ create table product_allocation (
     foreign key (product_id, live) references product (id, live)
 );
 
--- The two foreign keys search here when a product or a customer is deleted.
-create index product_allocation_product_id_live_idx on product_allocation (product_id, live);
+-- The two foreign keys search here when a product or a customer is deleted. The first index also has
+-- the customers that have a product, in order.
+create index product_allocation_product_id_live_customer_id_idx
+  on product_allocation (product_id, live, customer_id);
 create index product_allocation_customer_id_idx on product_allocation (customer_id, customer_live);
 
 comment on table product_allocation is 'A product attached to a sub-customer; one may have the same product several times. Written by other services.';

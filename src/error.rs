@@ -33,6 +33,8 @@ closed_set! {
         UNSUPPORTED_MEDIA_TYPE,
         TOO_MANY_REQUESTS,
         IDEMPOTENCY_KEY_REUSED,
+        CANCELLED,
+        NOT_CANCELLABLE,
     }
 }
 
@@ -81,6 +83,10 @@ impl Code {
                 "The Idempotency-Key belongs to another call. Send a new call under a new key.",
                 S::UNPROCESSABLE_ENTITY,
             ),
+            Code::CANCELLED => ("CANCELLED", "The call was cancelled before it was executed.", S::CONFLICT),
+            Code::NOT_CANCELLABLE => {
+                ("NOT_CANCELLABLE", "The call is being executed or has ended, and cannot be cancelled.", S::CONFLICT)
+            }
         }
     }
 
@@ -179,6 +185,11 @@ impl Error {
         }
     }
 
+    /// The message of the code, whatever this failure adds to it.
+    pub fn title(&self) -> &'static str {
+        self.code().map_or(UNKNOWN_CODE, Code::message)
+    }
+
     /// The text of `errorMessage`.
     pub fn message(&self) -> &str {
         match self {
@@ -192,7 +203,7 @@ impl Error {
             | Error::TooManyRequests(_)
             | Error::OverShare(_)
             | Error::Unavailable(_)
-            | Error::Defect(_) => self.code().map_or(UNKNOWN_CODE, Code::message),
+            | Error::Defect(_) => self.title(),
         }
     }
 }

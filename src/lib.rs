@@ -17,6 +17,7 @@ pub mod eligibility;
 pub mod error;
 pub mod healthcheck;
 pub mod http;
+pub mod id_failure;
 #[cfg(test)]
 mod import_circles;
 pub mod limits;

@@ -7,7 +7,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::closed_set::closed_set;
+use crate::eligibility::Refusal;
 use crate::error::Code;
+use crate::id_failure::IdFailure;
 use crate::resource::Resource;
 
 /// A well-formed call, ready to be tried or queued.
@@ -159,8 +161,10 @@ pub struct Operation {
 #[derive(Clone, Debug)]
 pub struct Details {
     pub operation: Operation,
-    /// The ids that caused a refusal.
+    /// The ids that the first failing rule refused.
     pub failed_ids: Vec<Uuid>,
+    /// The ids that any rule refused.
+    pub failures: Vec<IdFailure>,
 }
 
 /// A page of a requester's operations, newest first.
@@ -196,6 +200,8 @@ pub struct Outcome {
     pub operation_id: Uuid,
     /// The code of the refusal. `None` if every row is deleted.
     pub refusal: Option<Stored<Code>>,
+    /// The ids that any rule refused.
+    pub failures: Vec<IdFailure>,
     /// Whether this is the recorded answer to an earlier call under the same idempotency key.
     pub replayed: bool,
 }
@@ -203,6 +209,12 @@ pub struct Outcome {
 impl Outcome {
     /// The outcome of the call's own operation.
     pub fn own(deletion: &Deletion, refusal: Option<Code>) -> Outcome {
-        Outcome { operation_id: deletion.operation_id, refusal: refusal.map(Stored::Known), replayed: false }
+        let (refusal, failures) = (refusal.map(Stored::Known), Vec::new());
+        Outcome { operation_id: deletion.operation_id, refusal, failures, replayed: false }
+    }
+
+    /// The outcome of the call's own operation, which a rule refuses.
+    pub fn refused(deletion: &Deletion, refusal: Refusal) -> Outcome {
+        Outcome { failures: refusal.failures, ..Outcome::own(deletion, Some(refusal.code)) }
     }
 }

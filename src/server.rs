@@ -124,6 +124,7 @@ impl Server {
         stop.await;
         tracing::info!(drain_seconds, "shutting down: waiting for calls in flight");
         health.start_draining();
+        repository.stop_waiting();
         // Operations and calls drain side by side, each within `drain_seconds`.
         let operations = tokio::spawn(workers.end(Duration::from_secs(drain_seconds)));
         calls_handle.stop(true).await;
@@ -148,7 +149,9 @@ fn local_address(listener: &TcpListener) -> SocketAddr {
 fn capacity(settings: &Settings, memory: Memory) -> Capacity {
     let rate = settings.requester.rate_per_second;
     let burst = settings.requester.rate_burst.or(rate);
-    Capacity { max_in_flight: settings.http.max_in_flight, memory, rate: rate.zip(burst) }
+    // They cost a connection, and nothing else.
+    let max_waiting = 4 * settings.http.max_in_flight;
+    Capacity { max_in_flight: settings.http.max_in_flight, memory, max_waiting, rate: rate.zip(burst) }
 }
 
 /// The periodic work.

@@ -169,7 +169,7 @@ grant select (id, customer_id, deleted_at) on contact, address, subscriber, sell
   to customer_deletion_service;
 grant select (id, customer_id, sub_customer_id, subscriber_id, sell_plan_id, deleted_at) on external_params
   to customer_deletion_service;
-grant select (product_id, live) on product_allocation to customer_deletion_service;
+grant select (product_id, customer_id, live) on product_allocation to customer_deletion_service;
 
 -- A shared statement updates rows at the places where it locked them.
 grant select (ctid) on contact, address, external_params, zone to customer_deletion_service;
@@ -185,11 +185,12 @@ grant update (held) on subscriber, sell_plan to customer_deletion_service;
 -- It records its calls. The database sets the time.
 grant select on operation to customer_deletion_service;
 grant insert (
-  id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, idempotency_key, completed_at
+  id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, failures, deleted_rows, idempotency_key,
+  completed_at
 ) on operation to customer_deletion_service;
 
 -- It executes accepted operations: it ends an open one, once, and maintains the queue.
-grant update (status, error_code, failed_ids, deleted_rows, idempotency_key, completed_at) on operation
+grant update (status, error_code, failed_ids, failures, deleted_rows, idempotency_key, completed_at) on operation
   to customer_deletion_service;
 grant select, delete on operation_queue to customer_deletion_service;
 grant insert (operation_id, requester_id, customer_id, rank) on operation_queue to customer_deletion_service;
@@ -252,7 +253,8 @@ grant select (id, requester_id, customer_id, resource, restored_ids) on restorat
 -- Support: the history, the calls without their keys, the queue, the restorations, and the names of the customers.
 grant select on deletion_history to customer_deletion_support;
 grant select (
-  id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, deleted_rows, created_at, completed_at
+  id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, failures, deleted_rows, created_at,
+  completed_at
 ) on operation to customer_deletion_support;
 grant select (id, parent_id, name, created_at, deleted_at) on customer to customer_deletion_support;
 grant select on operation_queue, restoration to customer_deletion_support;

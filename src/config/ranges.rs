@@ -71,7 +71,16 @@ impl Settings {
 
     /// The sum of all waits of a call after its head.
     fn longest_call(&self) -> Duration {
-        let wait_for_key = if self.requester.is_jwt() { WAIT_FOR_KEY } else { Duration::ZERO };
-        wait_for_key + self.http.body_timeout + self.database.deadline
+        self.wait_for_key() + self.http.body_timeout + self.database.deadline
+    }
+
+    /// The longest time that a call may wait for the end of an operation, with the body of the call. The work before and after it is
+    /// within the longest call, too.
+    pub fn longest_wait(&self) -> Duration {
+        LONGEST_CALL.saturating_sub(self.wait_for_key() + self.database.deadline)
+    }
+
+    fn wait_for_key(&self) -> Duration {
+        if self.requester.is_jwt() { WAIT_FOR_KEY } else { Duration::ZERO }
     }
 }

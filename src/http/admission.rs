@@ -40,6 +40,8 @@ const SMALL_ANSWER: u64 = 16 * 1024;
 pub struct Capacity {
     pub max_in_flight: usize,
     pub memory: Memory,
+    /// The calls that may wait for the end of an operation.
+    pub max_waiting: usize,
     /// The calls per second of one requester, and the size of a burst. `None` for no limit.
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
 }
@@ -57,6 +59,8 @@ pub struct Admission {
     /// Only calls with `Prefer: respond-async` may send large bodies.
     large_bodies: Shares,
     long_validations: Shares,
+    /// Callers that wait for the end of an operation are not in flight.
+    waiting: Shares,
     /// In bytes.
     bodies: Shares,
     answers: Budget,
@@ -80,6 +84,7 @@ impl Admission {
             in_flight: Shares::new(capacity.max_in_flight, two_thirds(capacity.max_in_flight)),
             large_bodies: Shares::new(LARGE_BODIES, LARGE_BODIES / 2),
             long_validations: Shares::new(LONG_VALIDATIONS, LONG_VALIDATIONS / 2),
+            waiting: Shares::new(capacity.max_waiting, two_thirds(capacity.max_waiting)),
             bodies: Shares::new(capacity.memory.bodies, capacity.memory.bodies / 2),
             answers: Budget::new(capacity.memory.answers),
             rate,
@@ -102,6 +107,11 @@ impl Admission {
             connection.work();
         }
         Ok(Permit { _share: share, _in_flight: InFlight::begin() })
+    }
+
+    /// The right to wait for the end of an operation. Returns `None` if none is left for the requester.
+    pub fn waiting_permit(&self, requester: Requester) -> Option<Share> {
+        self.waiting.take(requester.0, 1).ok()
     }
 
     pub fn large_body_permit(&self, requester: Requester) -> Result<Share, Error> {

@@ -1,5 +1,7 @@
 //! The handler of every deletion, behind three routes.
 
+use std::time::{Duration, Instant};
+
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 use actix_web::web::{Data, Path, ReqData};
@@ -18,7 +20,9 @@ use super::request::target_ids::target_ids;
 use super::request::{idempotency_key, validate_only};
 use super::response::{REQUEST_ID, id_value};
 use super::shares::Share;
+use super::waiting::{self, Waiting};
 use crate::error::{Code, Error};
+use crate::id_failure::IdFailure;
 use crate::operation::{Deletion, IdempotencyKey, Outcome, Stored, TargetIds};
 use crate::repository::Repository;
 use crate::resource::{Resource, UnknownResource};
@@ -45,7 +49,8 @@ pub async fn delete(
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
     Notes::of(&request, |notes| notes.route.set(Some(route(&path, request.method()))));
-    let head = Head::parse(&request, &path)?;
+    let began = Instant::now();
+    let head = Head::parse(&request, &path, limits.longest_wait)?;
     Notes::of(&request, |notes| notes.validate_only.set(head.validate_only));
     let mut room = Room::new(&admission, *requester, limits.awaited.max_bytes);
     let limits_of_body = limits.of(head.preference);
@@ -58,6 +63,8 @@ pub async fn delete(
         _in_flight: admission.permit(&request, *requester)?,
     };
     let preference = head.preference;
+    // The body may have come slowly.
+    let wait = head.wait.map(|wait| wait.min(limits.longest_wait.saturating_sub(began.elapsed())));
     let validate_only = head.validate_only;
     let deletion = head.into_deletion(request_id.0, requester.0, targets);
     Notes::of(&request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
@@ -65,8 +72,36 @@ pub async fn delete(
         // A validation tells the outcome at once, whatever the caller prefers.
         _ if validate_only => repository.validate(deletion, permits).await.map(response),
         Preference::Wait => repository.delete(deletion, permits).await.map(response),
-        Preference::RespondAsync => repository.accept(deletion, permits).await.map(accepted_response),
+        Preference::RespondAsync => {
+            let accepted = repository.accept(deletion, permits).await?;
+            match outcome_in_time((&repository, &admission), (&request, *requester), &accepted, wait).await? {
+                Some((outcome, longest)) => {
+                    let mut response = response(outcome);
+                    prefer::mark_wait(&mut response, longest);
+                    Ok(response)
+                }
+                None => Ok(accepted_response(accepted)),
+            }
+        }
     }
+}
+
+/// The outcome of an accepted call and the preferred wait, if the caller prefers to wait and the operation ends in time.
+async fn outcome_in_time(
+    service: (&Repository, &Admission),
+    call: Waiting<'_>,
+    accepted: &Outcome,
+    wait: Option<Duration>,
+) -> Result<Option<(Outcome, Duration)>, Error> {
+    let Some(longest) = wait.filter(|wait| accepted.refusal.is_none() && !wait.is_zero()) else { return Ok(None) };
+    let (operation_id, requester) = (accepted.operation_id, call.1);
+    let Some(permit) = waiting::until_ended(service, call, operation_id, longest).await else { return Ok(None) };
+    // It is accepted already. If it cannot be looked up, its status tells the outcome.
+    let Ok(Some(details)) = service.0.find_operation(requester.0, operation_id, true, permit).await else {
+        return Ok(None);
+    };
+    let outcome = waiting::outcome(details, accepted.replayed)?;
+    Ok(outcome.map(|outcome| (outcome, longest)))
 }
 
 fn route(path: &InPath, method: &Method) -> &'static str {
@@ -85,10 +120,11 @@ struct Head {
     idempotency_key: Option<IdempotencyKey>,
     validate_only: bool,
     preference: Preference,
+    wait: Option<Duration>,
 }
 
 impl Head {
-    fn parse(request: &HttpRequest, path: &InPath) -> Result<Head, Error> {
+    fn parse(request: &HttpRequest, path: &InPath, longest_wait: Duration) -> Result<Head, Error> {
         Ok(Head {
             resource: path.resource.parse().map_err(|error: UnknownResource| Error::Defect(error.to_string()))?,
             customer_id: path_id("customerId", &path.customer_id)?,
@@ -96,6 +132,7 @@ impl Head {
             idempotency_key: idempotency_key::parse(request.headers())?,
             validate_only: validate_only::is_asked(request.query_string())?,
             preference: prefer::preference(request.headers()),
+            wait: prefer::wait(request.headers(), longest_wait),
         })
     }
 
@@ -121,23 +158,26 @@ struct Deleted {
 fn response(outcome: Outcome) -> HttpResponse {
     let response = match &outcome.refusal {
         None => envelope::success(Deleted { request_id: outcome.operation_id }),
-        Some(code) => refuse(code),
+        Some(code) => refuse(code, &outcome.failures),
     };
     with_headers(response, &outcome)
 }
 
-fn refuse(code: &Stored<Code>) -> HttpResponse {
-    HttpResponse::from_error(match code {
+/// The envelope has no room for the failures; a problem has.
+fn refuse(code: &Stored<Code>, failures: &[IdFailure]) -> HttpResponse {
+    let mut response = HttpResponse::from_error(match code {
         Stored::Known(code) => Error::Refused(*code),
         Stored::Unknown(name) => Error::RefusedByNewerBuild(name.clone()),
-    })
+    });
+    response.extensions_mut().insert(failures.to_vec());
+    response
 }
 
 /// Nothing is deleted yet. The one possible refusal is a key that belongs to another call.
 fn accepted_response(outcome: Outcome) -> HttpResponse {
     let mut response = match &outcome.refusal {
         None => envelope::accepted(Deleted { request_id: outcome.operation_id }),
-        Some(code) => refuse(code),
+        Some(code) => refuse(code, &outcome.failures),
     };
     if outcome.refusal.is_none() {
         prefer::mark(&mut response, outcome.operation_id);

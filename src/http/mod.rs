@@ -3,7 +3,7 @@
 //! [`connections`] accepts connections, and gives the HTTP library one request of each at a time. A call meets these in this
 //! order, each of which may answer it:
 //!
-//! 1. [`response`] gives it a `Request-Id`.
+//! 1. [`response`] gives it a `Request-Id`, and makes its failure a [`problem`] if the caller prefers that.
 //! 2. [`report`] logs, traces and counts its end.
 //! 3. [`framing`] refuses a request that could be read as two.
 //! 4. [`host`] refuses a host that is not in the settings.
@@ -11,24 +11,28 @@
 //! 6. [`cors`] answers preflights, which have no identity.
 //! 7. [`requester`] finds the requester, or answers 401.
 //! 8. [`admission`] checks the requester's rate, or answers 429.
-//! 9. The handler: [`delete`], [`operations`] or [`listing`]. It parses the [`request`], takes a permit, calls the repository,
-//!    and fills in the [`envelope`].
+//! 9. The handler: [`delete`], [`operations`], [`cancel`] or [`listing`]. It parses the [`request`], takes a permit, calls the
+//!    repository, and fills in the [`envelope`].
 //!
 //! In the code below the order is reversed, because actix calls the last `wrap` first.
 
+mod accept;
 mod admission;
 mod call;
+mod cancel;
 pub mod connections;
 mod cors;
 mod delete;
 mod docs;
 mod envelope;
+mod failures;
 mod framing;
 mod health;
 pub mod host;
 mod listing;
 pub mod openapi;
 mod operations;
+mod problem;
 mod report;
 mod request;
 mod requester;
@@ -36,6 +40,7 @@ mod response;
 mod routing;
 mod shares;
 mod span;
+mod waiting;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -106,11 +111,12 @@ pub fn app(
 }
 
 /// The routes inside `/api`: path, methods and handler. The OpenAPI document describes all of them.
-fn api_routes() -> [(&'static str, &'static str, Route); 6] {
+fn api_routes() -> [(&'static str, &'static str, Route); 7] {
     [
         (delete::BATCH_DELETE, "POST", web::post().to(delete::delete)),
         (delete::DELETE_ONE, "DELETE", web::delete().to(delete::delete)),
         (delete::DELETE_LIST, "DELETE", web::delete().to(delete::delete)),
+        (cancel::CANCEL, "POST", web::post().to(cancel::cancel)),
         (operations::STATUS, GET, get().to(operations::status)),
         (operations::DETAILS, GET, get().to(operations::details)),
         (listing::LIST, GET, get().to(listing::list)),

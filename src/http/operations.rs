@@ -1,9 +1,10 @@
 //! The status of one operation.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ReqData};
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -11,8 +12,10 @@ use uuid::Uuid;
 use super::admission::{Admission, Permit};
 use super::call::Requester;
 use super::envelope;
+use super::failures::{self, FailureContent};
 use super::request::body::{Incoming, beside_body};
-use super::request::id;
+use super::request::{Limits, id, prefer};
+use super::waiting;
 use crate::error::{Code, Error, UNKNOWN_CODE};
 use crate::operation::{Details, Operation, Status, Stored};
 use crate::repository::Repository;
@@ -28,17 +31,18 @@ struct StatusContent {
 
 /// `GET /api/v2/global/call/{requestId}`
 pub async fn status(
-    repository: Data<Repository>,
+    service: (Data<Repository>, Data<Admission>, Data<Limits>),
     call: (ReqData<Requester>, Permit),
+    request: HttpRequest,
     request_id: Path<String>,
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
-    let found = find(&repository, call, &request_id, false);
-    let Details { operation, .. } = beside_body(incoming, found).await?;
-    Ok(envelope::success(StatusContent { status: operation.status.into_word(Status::name) }))
+    let found = beside_body(incoming, find(service, call, &request, &request_id, false)).await?;
+    let status = found.details.operation.status.clone().into_word(Status::name);
+    Ok(found.with_headers(envelope::success(StatusContent { status })))
 }
 
-/// An operation without its `failedIds`, which could make a page of a list very long.
+/// An operation without its `failedIds` and `failures`, which could make a page of a list very long.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationContent {
@@ -74,34 +78,73 @@ impl From<Operation> for OperationContent {
     }
 }
 
-/// `failed_ids` has at most 1,000 ids.
+/// `failed_ids` and `failures` have at most 1,000 elements.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DetailsContent {
     #[serde(flatten)]
     operation: OperationContent,
     failed_ids: Vec<Uuid>,
+    failures: Vec<FailureContent>,
 }
 
 /// `GET /api/v3/global/call/{requestId}`
 pub async fn details(
-    (repository, admission): (Data<Repository>, Data<Admission>),
+    service: (Data<Repository>, Data<Admission>, Data<Limits>),
     call: (ReqData<Requester>, Permit),
+    request: HttpRequest,
     request_id: Path<String>,
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
-    let found = find(&repository, call, &request_id, true);
-    let Details { operation, failed_ids } = beside_body(incoming, found).await?;
-    admission.hold_answer(envelope::success(DetailsContent { operation: operation.into(), failed_ids }))
+    let admission = service.1.clone();
+    let found = beside_body(incoming, find(service, call, &request, &request_id, true)).await?;
+    let response = details_content(found.details.clone());
+    admission.hold_answer(found.with_headers(response))
 }
 
+pub fn details_content(details: Details) -> HttpResponse {
+    let Details { operation, failed_ids, failures } = details;
+    let failures = failures::contents(failures);
+    envelope::success(DetailsContent { operation: operation.into(), failed_ids, failures })
+}
+
+struct Found {
+    details: Details,
+    /// The preference of the caller, if it was applied.
+    waited: Option<Duration>,
+}
+
+impl Found {
+    fn with_headers(&self, mut response: HttpResponse) -> HttpResponse {
+        waiting::suggest_retry(&mut response, &self.details.operation);
+        if let Some(longest) = self.waited {
+            prefer::mark_wait(&mut response, longest);
+        }
+        response
+    }
+}
+
+/// If the operation is open and the caller prefers to wait, it is looked up again after the wait.
 async fn find(
-    repository: &Repository,
+    (repository, admission, limits): (Data<Repository>, Data<Admission>, Data<Limits>),
     (requester, permit): (ReqData<Requester>, Permit),
+    request: &HttpRequest,
     request_id: &str,
-    with_failed_ids: bool,
-) -> Result<Details, Error> {
+    with_failures: bool,
+) -> Result<Found, Error> {
     let operation_id = id::path_id("requestId", request_id)?;
-    let found = repository.find_operation(requester.0, operation_id, with_failed_ids, permit).await?;
-    found.ok_or(Error::Refused(Code::GLOBAL_1003))
+    let find = async |permit: Permit| {
+        let found = repository.find_operation(requester.0, operation_id, with_failures, permit).await?;
+        found.ok_or(Error::Refused(Code::GLOBAL_1003))
+    };
+    let details = find(permit).await?;
+    let wait = prefer::wait(request.headers(), limits.longest_wait);
+    let Some(longest) = wait else { return Ok(Found { details, waited: None }) };
+    if !waiting::is_open(&details) {
+        return Ok(Found { details, waited: Some(longest) });
+    }
+    match waiting::until_ended((&repository, &admission), (request, *requester), operation_id, longest).await {
+        Some(permit) => Ok(Found { details: find(permit).await?, waited: Some(longest) }),
+        None => Ok(Found { details, waited: None }),
+    }
 }

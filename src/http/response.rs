@@ -1,4 +1,4 @@
-//! The headers of every response: its `Request-Id`, and what caches and browsers may do with it.
+//! What every response has: its `Request-Id`, what caches and browsers may do with it, and the form of a failure.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,34 +12,46 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpResponse};
 use uuid::Uuid;
 
+use super::accept;
 use super::call::RequestId;
 use super::connections::{Answering, Gate};
+use super::problem;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// Gives the call its id, and completes the headers of the response. The connection's next call comes after its body.
 pub async fn complete(
     request: ServiceRequest,
-    next: Next<impl MessageBody + Unpin>,
+    next: Next<impl MessageBody + Unpin + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let id = RequestId(Uuid::now_v7());
     request.extensions_mut().insert(id);
     let answering = Answering(request.conn_data::<Rc<Gate>>().cloned());
+    let prefers_problem = accept::prefers_problem(request.headers());
     let mut response = next.call(request).await?;
-    complete_headers(response.headers_mut(), id);
+    let id = complete_headers(response.headers_mut(), id);
+    let problem = prefers_problem.then(|| problem::take_place_of_envelope(&mut response, id)).flatten();
+    // What holds the envelope until it is sent holds the problem, too.
+    let response = match problem {
+        Some(text) => response.map_body(|_, envelope| EitherBody::right(Holding { body: text, _held: envelope })),
+        None => response.map_into_left_body(),
+    };
     Ok(response.map_body(|_, body| Holding { body, _held: answering }))
 }
 
-/// Keeps a `Request-Id` that a handler has set: it names a recorded operation.
-fn complete_headers(headers: &mut HeaderMap, id: RequestId) {
-    if !headers.contains_key(REQUEST_ID) {
-        headers.insert(REQUEST_ID, id_value(id.0));
+/// Keeps a `Request-Id` that a handler has set: it names a recorded operation. Returns the id of the response.
+fn complete_headers(headers: &mut HeaderMap, id: RequestId) -> Uuid {
+    let recorded = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()?.parse().ok());
+    let id = recorded.unwrap_or(id.0);
+    if recorded.is_none() {
+        headers.insert(REQUEST_ID, id_value(id));
     }
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     // A message may quote what the caller sent. A browser must not take it for a page.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    id
 }
 
 /// The response of a middleware that stops a call. It keeps the error for the log and the metrics, which

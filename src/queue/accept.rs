@@ -64,7 +64,8 @@ async fn accept_or_replay(
                 // may have found its key taken.
                 let refusal = recorded.error_code.filter(|code| *code == Stored::Known(Code::IDEMPOTENCY_KEY_REUSED));
                 let replayed = recorded.operation_id != deletion.operation_id;
-                return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal, replayed }));
+                let failures = recorded.failures;
+                return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal, failures, replayed }));
             }
             (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Some),
             (None, Enqueued::Full) => return Ok(None),

@@ -11,7 +11,7 @@ use super::run::{Ran, Work, in_transaction};
 use super::{Consumer, statements};
 use crate::backoff::Backoff;
 use crate::error::Error;
-use crate::operation::{Deletion, Stored};
+use crate::operation::{Deletion, Details, Stored};
 use crate::repository::statements::find_operation;
 
 /// The interval of the checks from another session whether the transaction of an attempt still exists.
@@ -117,6 +117,8 @@ impl Consumer {
             let Deletion { requester_id, operation_id, .. } = *deletion;
             Box::pin(find_operation(connection, requester_id, operation_id, false))
         });
-        Ok(found.await?.is_some_and(|details| details.operation.status == Stored::Known(end.status())))
+        let wanted = (Stored::Known(end.status()), end.code().map(Stored::Known));
+        // A refused operation may have been cancelled instead.
+        Ok(found.await?.is_some_and(|Details { operation, .. }| (operation.status, operation.error_code) == wanted))
     }
 }

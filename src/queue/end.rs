@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::eligibility::Refusal;
 use crate::error::Code;
+use crate::id_failure::IdFailure;
 use crate::operation::{Deletion, Status};
 
 #[derive(Clone, Debug)]
@@ -34,6 +35,13 @@ impl End {
     pub fn failed_ids(&self) -> &[Uuid] {
         match self {
             End::Refused(refusal) => &refusal.failed_ids,
+            End::Deleted | End::GivenUp => &[],
+        }
+    }
+
+    pub fn failures(&self) -> &[IdFailure] {
+        match self {
+            End::Refused(refusal) => &refusal.failures,
             End::Deleted | End::GivenUp => &[],
         }
     }

@@ -10,6 +10,7 @@ use super::Backlog;
 use super::end::End;
 use super::leased::{Lease, Leased};
 use crate::error::Code;
+use crate::id_failure;
 use crate::operation::{Deletion, IdempotencyKey, TargetIds};
 use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;
@@ -109,6 +110,7 @@ pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End) 
         end.code().map(Code::name),
         end.failed_ids(),
         end.deleted_rows(deletion) as i32,
+        id_failure::to_json(end.failures()),
     );
     observed("end_operation", statement.fetch_one(connection)).await
 }

@@ -146,7 +146,9 @@ impl Worker {
         trace(&span, &result);
         match result {
             Ok(Some(end)) => report(&leased, &end, began.elapsed()),
-            Ok(None) => tracing::info!(request_id = %deletion.operation_id, "another attempt has the operation"),
+            Ok(None) => {
+                tracing::info!(request_id = %deletion.operation_id, "another attempt has the operation, or it was cancelled")
+            }
             Err(error) => self.attempt_failed(leased, error).instrument(span).await,
         }
     }

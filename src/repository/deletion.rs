@@ -58,6 +58,7 @@ impl Repository {
                 status: Status::InternalError,
                 code: Code::GLOBAL_1001,
                 failed_ids: &[],
+                failures: &[],
                 keeps_key: false,
             };
             Box::pin(statements::record_failure(connection, deletion, failure))
@@ -102,10 +103,10 @@ async fn refuse(
     deletion: &Deletion,
     refusal: Refusal,
 ) -> Result<Option<Outcome>, sqlx::Error> {
-    let Refusal { code, failed_ids } = &refusal;
-    let failure = FailureRecord { status: Status::Failure, code: *code, failed_ids, keeps_key: true };
+    let Refusal { code, failed_ids, failures } = &refusal;
+    let failure = FailureRecord { status: Status::Failure, code: *code, failed_ids, failures, keeps_key: true };
     if statements::record_failure(connection, deletion, failure).await? {
-        return Ok(Some(Outcome::own(deletion, Some(*code))));
+        return Ok(Some(Outcome::refused(deletion, refusal)));
     }
     // Another call under the same key was quicker, or an earlier try of this one was committed after all.
     match statements::replay_operation(connection, deletion).await? {
@@ -133,7 +134,7 @@ pub(crate) async fn refuse_reused_key(
     deletion: &Deletion,
 ) -> Result<Outcome, sqlx::Error> {
     let code = Code::IDEMPOTENCY_KEY_REUSED;
-    let failure = FailureRecord { status: Status::Failure, code, failed_ids: &[], keeps_key: false };
+    let failure = FailureRecord { status: Status::Failure, code, failed_ids: &[], failures: &[], keeps_key: false };
     statements::record_failure(connection, deletion, failure).await?;
     Ok(Outcome::own(deletion, Some(code)))
 }

@@ -2,6 +2,7 @@
 //!
 //! [`crate::queue`] adds the calls that are executed later.
 
+mod awaited;
 pub mod database;
 pub mod deletion;
 mod operations;
@@ -24,6 +25,7 @@ pub use self::database::role::refuse_unsuitable;
 pub use self::database::schema_gate::check_schema;
 pub use self::database::session_settings::PLANNING;
 
+use self::awaited::Awaited;
 use self::database::Database;
 use self::database::commits::CommitProof;
 use self::database::schema_gate::SchemaGate;
@@ -53,6 +55,7 @@ pub struct Repository {
     pub(crate) max_waiting: i64,
     /// Wakes a worker when an operation is accepted.
     pub(crate) accepted: Arc<Notify>,
+    awaited: Awaited,
     pub(crate) tasks: Tasks,
 }
 
@@ -70,6 +73,7 @@ impl Repository {
             commit_proof: Arc::default(),
             max_waiting: i64::from(queue.max_waiting),
             accepted: Arc::default(),
+            awaited: Awaited::default(),
             tasks,
         }
     }

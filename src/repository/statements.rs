@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::database::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
+use crate::id_failure::{self, IdFailure};
 use crate::operation::{Deletion, Details, IdempotencyKey, Operation, Outcome, Status, Stored};
 use crate::resource::Resource;
 
@@ -123,6 +124,7 @@ pub struct FailureRecord<'a> {
     pub status: Status,
     pub code: Code,
     pub failed_ids: &'a [Uuid],
+    pub failures: &'a [IdFailure],
     /// Whether the operation takes the call's idempotency key.
     pub keeps_key: bool,
 }
@@ -145,12 +147,13 @@ pub async fn record_failure(
         failure.code.name(),
         failure.failed_ids,
         key.map(IdempotencyKey::as_str),
+        id_failure::to_json(failure.failures),
     );
     let result = observed("record_failure", statement.execute(connection)).await?;
     Ok(result.rows_affected() == 1)
 }
 
-/// The requester's operation with this id. It has at most 1,000 failed ids, or none unless they are asked for.
+/// The requester's operation with this id. It has at most 1,000 refused ids, or none unless they are asked for.
 pub async fn find_operation(
     connection: &mut PgConnection,
     requester_id: Uuid,
@@ -169,7 +172,12 @@ pub async fn find_operation(
         created_at: row.created_at,
         completed_at: row.completed_at,
     };
-    Ok(Some(Details { operation, failed_ids: row.failed_ids }))
+    let failures = stored_failures(row.failures.as_deref())?;
+    Ok(Some(Details { operation, failed_ids: row.failed_ids, failures }))
+}
+
+fn stored_failures(stored: Option<&str>) -> Result<Vec<IdFailure>, sqlx::Error> {
+    id_failure::from_json(stored).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// The operation under a call's id or key.
@@ -178,6 +186,7 @@ pub struct Recorded {
     pub status: Stored<Status>,
     /// The code of a failure.
     pub error_code: Option<Stored<Code>>,
+    pub failures: Vec<IdFailure>,
     /// Whether it was the same call: about the same ids of the same resource and customer.
     pub same_call: bool,
 }
@@ -193,6 +202,7 @@ impl Recorded {
         has_outcome.then(|| Outcome {
             operation_id: self.operation_id,
             refusal: self.error_code.clone(),
+            failures: self.failures.clone(),
             replayed: self.operation_id != deletion.operation_id,
         })
     }
@@ -217,6 +227,7 @@ pub async fn replay_operation(
         operation_id: row.id,
         status: row.status.into(),
         error_code: row.error_code.map(Stored::from),
+        failures: stored_failures(row.failures.as_deref())?,
         same_call: row.same_call,
     }))
 }

@@ -38,8 +38,10 @@ async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<
         let reused = || Some(Outcome::own(deletion, Some(Code::IDEMPOTENCY_KEY_REUSED)));
         return Ok(if recorded.same_call { recorded.outcome(deletion) } else { reused() });
     }
-    let refusal = judge(deletion.resource, findings);
-    Ok(Some(Outcome::own(deletion, refusal.map(|refusal| refusal.code))))
+    Ok(Some(match judge(deletion.resource, findings) {
+        Some(refusal) => Outcome::refused(deletion, refusal),
+        None => Outcome::own(deletion, None),
+    }))
 }
 
 async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {

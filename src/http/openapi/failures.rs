@@ -5,10 +5,15 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::http::accept::PROBLEM;
 use crate::http::envelope;
 use crate::http::listing::{LAST_PAGE, ListQuery};
+use crate::http::problem;
 use crate::http::request::{Limits, body, id, id_list, idempotency_key, media_type, target_ids, validate_only};
 use crate::operation::TargetIds;
+
+/// The call of the examples.
+const SOME_CALL: Uuid = Uuid::from_u128(0x01946983_4c40_7e85_a42b_13860913b370);
 
 /// Adds the `Request-Id` header, and the content that `x-failures` lists.
 pub fn complete(response: &mut Value, limits: Limits) {
@@ -17,17 +22,26 @@ pub fn complete(response: &mut Value, limits: Limits) {
     let Some(Value::Object(failures)) = response.shift_remove("x-failures") else { return };
 
     let mut codes: Vec<String> = Vec::new();
-    let mut examples = Map::new();
-    for (name, when) in failures {
+    let (mut envelopes, mut problems) = (Map::new(), Map::new());
+    for (name, mut when) in failures {
+        // An entry with a condition is an object.
+        if when.is_object() {
+            when = when["when"].take();
+        }
         let error = failure(&name, limits);
         codes.push(format!("`{}`", error.code_name()));
-        examples.insert(name, json!({ "summary": when, "value": envelope::failure_as_json(&error) }));
+        problems.insert(name.clone(), json!({ "summary": when, "value": problem::problem_as_json(&error, SOME_CALL) }));
+        envelopes.insert(name, json!({ "summary": when, "value": envelope::failure_as_json(&error) }));
     }
     codes.dedup();
     let description = response["description"].as_str().unwrap_or_default();
     response["description"] = format!("{}\n\n`errorCode`: {}", description.trim_end(), codes.join(", ")).into();
-    let content = json!({ "schema": { "$ref": "#/components/schemas/Failure" }, "examples": examples });
-    response.insert("content".to_owned(), json!({ "application/json": content }));
+    let content = |schema, examples| json!({ "schema": { "$ref": schema }, "examples": examples });
+    let content = json!({
+        "application/json": content("#/components/schemas/Failure", envelopes),
+        PROBLEM: content("#/components/schemas/Problem", problems),
+    });
+    response.insert("content".to_owned(), content);
 }
 
 /// Returns the error for an example. A malformed call has a name of its own; any other failure has its code.

@@ -13,6 +13,7 @@ pub use self::arguments::Arguments;
 use self::template::Words;
 pub use self::version::Version;
 use super::listing::{DEFAULT_SIZE, LAST_PAGE, MAX_SIZE};
+use super::problem::TYPE_PREFIX;
 use super::request::Limits;
 use super::requester::Identification;
 use crate::config::Settings;
@@ -91,6 +92,8 @@ fn general_words(identity: Identity, limits: Limits, server: &str) -> Words {
         "statuses": Status::ALL.map(Status::name),
         "codes": Code::ALL.map(Code::name),
         "codeList": code_list(),
+        "problemType": TYPE_PREFIX,
+        "maxWait": limits.longest_wait.as_secs(),
         "farthest": Listing::FARTHEST,
         "lastPage": LAST_PAGE,
         "largestSize": MAX_SIZE,

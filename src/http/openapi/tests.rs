@@ -110,6 +110,27 @@ fn every_failure_has_the_one_schema_and_names_its_codes() {
 }
 
 #[test]
+fn every_failure_is_also_a_problem_with_the_same_examples() {
+    for document in documents() {
+        for (name, response) in document["components"]["responses"].as_object().unwrap() {
+            let [envelope, problem] =
+                ["application/json", "application/problem+json"].map(|form| &response["content"][form]);
+            let is_failure = envelope["schema"]["$ref"] == "#/components/schemas/Failure";
+            assert_eq!(problem["schema"]["$ref"] == "#/components/schemas/Problem", is_failure, "{name}");
+            for (example, problem) in problem["examples"].as_object().into_iter().flatten() {
+                let code = &envelope["examples"][example]["value"]["errorCode"];
+                let about = format!("urn:problem-type:customer-deletion:{}", code.as_str().unwrap());
+                assert_eq!(
+                    (&problem["value"]["errorCode"], &problem["value"]["type"]),
+                    (code, &json!(about)),
+                    "{name}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn error_codes_are_an_open_list_with_every_code() {
     let [newer, _] = documents();
     let schema = &newer["components"]["schemas"]["ErrorCode"];

@@ -58,12 +58,7 @@ pub async fn ids_of_body(
     limits: BodyLimits,
     room: &mut Room<'_>,
 ) -> Result<Option<TargetIds>, Error> {
-    let body = match timeout(limits.timeout, read_body(headers, incoming, limits.max_bytes, room)).await {
-        Ok(body) => body?,
-        Err(_) => {
-            return Err(Error::bad_request(format!("the body did not arrive completely within {:?}", limits.timeout)));
-        }
-    };
+    let body = read_in_time(headers, incoming, limits, room).await?;
     if body.is_empty() {
         return Ok(None);
     }
@@ -74,6 +69,28 @@ pub async fn ids_of_body(
         return web::block(parse).await.unwrap_or_else(|error| Err(Error::Defect(error.to_string())));
     }
     parse()
+}
+
+/// Reads a body that is not needed, before the call has an effect.
+pub async fn discard(
+    headers: &HeaderMap,
+    incoming: Incoming,
+    limits: BodyLimits,
+    room: &mut Room<'_>,
+) -> Result<(), Error> {
+    read_in_time(headers, incoming, limits, room).await.map(drop)
+}
+
+async fn read_in_time(
+    headers: &HeaderMap,
+    incoming: Incoming,
+    limits: BodyLimits,
+    room: &mut Room<'_>,
+) -> Result<Bytes, Error> {
+    let read = timeout(limits.timeout, read_body(headers, incoming, limits.max_bytes, room)).await;
+    read.unwrap_or_else(|_| {
+        Err(Error::bad_request(format!("the body did not arrive completely within {:?}", limits.timeout)))
+    })
 }
 
 async fn read_body(

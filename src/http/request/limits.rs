@@ -10,6 +10,8 @@ pub struct Limits {
     pub awaited: BodyLimits,
     /// With `Prefer: respond-async`.
     pub later: BodyLimits,
+    /// For the end of an operation, with the body of the call.
+    pub longest_wait: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,7 @@ impl From<&Settings> for Limits {
                 timeout,
             },
             later: BodyLimits { max_ids: settings.queue.max_ids, max_bytes: settings.queue.max_body_bytes, timeout },
+            longest_wait: settings.longest_wait(),
         }
     }
 }

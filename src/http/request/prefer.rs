@@ -1,4 +1,7 @@
-//! `Prefer: respond-async` (RFC 7240): the caller does not wait for the outcome.
+//! `Prefer` (RFC 7240): `respond-async`, if the caller does not wait for the outcome, and `wait`, if it waits for that of an accepted
+//! operation.
+
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -7,6 +10,7 @@ use uuid::Uuid;
 pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const RESPOND_ASYNC: &str = "respond-async";
+const WAIT: &str = "wait";
 
 /// Whether the caller waits for the outcome of its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,31 +44,102 @@ fn preferences(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Parameters may follow. An empty value is the same as no value.
-fn is_respond_async(preference: &str) -> bool {
-    let preference = preference.split(';').next().unwrap_or_default();
-    let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-    name.trim().eq_ignore_ascii_case(RESPOND_ASYNC) && matches!(value.trim(), "" | "\"\"")
+/// How long the caller prefers to wait for the end of an operation, in whole seconds, at most `longest`. The first `wait` counts.
+pub fn wait(headers: &HeaderMap, longest: Duration) -> Option<Duration> {
+    let values = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
+    let wait = values.flat_map(preferences).map(name_and_value).find(|(name, _)| name.eq_ignore_ascii_case(WAIT))?.1;
+    let is_number = !wait.is_empty() && wait.bytes().all(|byte| byte.is_ascii_digit());
+    // A number that does not fit is longer than the longest wait.
+    let seconds = is_number.then(|| wait.parse().unwrap_or(u64::MAX).min(longest.as_secs()));
+    seconds.map(Duration::from_secs)
 }
 
-/// Tells that the preference was applied, and where the outcome can be read.
+fn is_respond_async(preference: &str) -> bool {
+    let (name, value) = name_and_value(preference);
+    name.eq_ignore_ascii_case(RESPOND_ASYNC) && value.is_empty()
+}
+
+/// Parameters may follow. An empty value is the same as no value, and one in quotes as one without.
+fn name_and_value(preference: &str) -> (&str, &str) {
+    let preference = preference.split(';').next().unwrap_or_default();
+    let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
+    let value = value.trim();
+    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    (name.trim(), quoted.unwrap_or(value))
+}
+
+/// Tells that the caller has waited, for so long at most.
+pub fn mark_wait(response: &mut HttpResponse, longest: Duration) {
+    // Of a deletion, the time that its body took is left out.
+    let seconds = longest.as_millis().div_ceil(1000);
+    let applied = HeaderValue::try_from(format!("{WAIT}={seconds}")).expect("a number is a header value");
+    response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+}
+
+/// Tells that the call is executed later, where the outcome can be read, and when.
 pub fn mark(response: &mut HttpResponse, operation_id: Uuid) {
     let location = format!("/api/v3/global/call/{operation_id}");
     let location = HeaderValue::try_from(location).expect("a path is a header value");
     response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
     response.headers_mut().insert(header::LOCATION, location);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(values: &[&str]) -> Preference {
+    fn headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(PREFER, HeaderValue::from_str(value).unwrap());
         }
-        preference(&headers)
+        headers
+    }
+
+    fn of(values: &[&str]) -> Preference {
+        preference(&headers(values))
+    }
+
+    #[test]
+    fn the_first_wait_counts_and_has_a_limit() {
+        for (values, seconds) in [
+            (&["wait=10"][..], 10),
+            (&["WAIT = 10 ; x=y"], 10),
+            (&["wait=\"7\""], 7),
+            (&["wait=0"], 0),
+            (&["respond-async, wait=5, wait=6"], 5),
+            (&["respond-async", "wait=5"], 5),
+            (&["wait=17"], 17),
+            (&["wait=18"], 17),
+            (&["wait=99999999999999999999999"], 17),
+        ] {
+            assert_eq!(
+                wait(&headers(values), Duration::from_millis(17_900)),
+                Some(Duration::from_secs(seconds)),
+                "{values:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_malformed_wait_is_ignored() {
+        for value in [
+            "",
+            "wait",
+            "wait=",
+            "wait=-1",
+            "wait=+1",
+            "wait=1.5",
+            "wait=soon",
+            "x; wait=1",
+            "x=\"a, wait=1\"",
+            "waits=1",
+        ] {
+            assert_eq!(wait(&headers(&[value]), Duration::MAX), None, "{value}");
+        }
+        // Even if a good one follows: the first counts.
+        assert_eq!(wait(&headers(&["wait=soon, wait=1"]), Duration::MAX), None);
     }
 
     #[test]

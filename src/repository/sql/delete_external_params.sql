@@ -13,8 +13,8 @@ with
       and customer.deleted_at is null
     for key share
   ),
-  -- The entities that the instances are set on and that are the customer's own. They are locked like the customer, and before
-  -- any instance, so an entity that is moved or deleted meanwhile does not count.
+  -- The entities that the instances are set on and that are the customer's own, live or deleted. They are locked like the customer,
+  -- and before any instance, so an entity that is moved meanwhile does not count.
   found as materialized (
     select external_params.sub_customer_id, external_params.subscriber_id, external_params.sell_plan_id
     from external_params
@@ -26,7 +26,6 @@ with
     from customer
     where customer.id = any (array(select found.sub_customer_id from found))
       and (customer.parent_id = $3) is true
-      and customer.deleted_at is null
       and exists (select from scope)
     order by customer.id
     for key share
@@ -36,7 +35,6 @@ with
     from subscriber
     where subscriber.id = any (array(select found.subscriber_id from found))
       and (subscriber.customer_id = $3) is true
-      and subscriber.deleted_at is null
       and exists (select from scope)
     order by subscriber.id
     for share
@@ -46,7 +44,6 @@ with
     from sell_plan
     where sell_plan.id = any (array(select found.sell_plan_id from found))
       and (sell_plan.customer_id = $3) is true
-      and sell_plan.deleted_at is null
       and exists (select from scope)
     order by sell_plan.id
     for share

@@ -1,7 +1,7 @@
 -- find_operation: the requester's operation with an id. Callers poll it while an operation is open, so it does not read the
 -- ids, which may be many.
 --
--- $1 requester  $2 operation  $3 whether the ids that caused a refusal are asked for: the first 1,000
+-- $1 requester  $2 operation  $3 whether the ids that were refused are asked for
 select
   operation.id,
   operation.customer_id,
@@ -9,6 +9,7 @@ select
   operation.status,
   operation.error_code,
   case when $3 then operation.failed_ids[1:1000] else '{}' end as "failed_ids!",
+  case when $3 then operation.failures::text end as failures,
   operation.created_at,
   operation.completed_at
 from operation

@@ -32,4 +32,5 @@ select
       and (address.customer_id = $2) is not true
     order by address.id
   ) as "ineligible_ids!",
-  array[]::uuid[] as "in_use_ids!"
+  array[]::uuid[] as "in_use_ids!",
+  array[]::uuid[] as "in_use_by!"

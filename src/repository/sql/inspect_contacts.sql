@@ -32,4 +32,5 @@ select
       and (contact.customer_id = $2) is not true
     order by contact.id
   ) as "ineligible_ids!",
-  array[]::uuid[] as "in_use_ids!"
+  array[]::uuid[] as "in_use_ids!",
+  array[]::uuid[] as "in_use_by!"

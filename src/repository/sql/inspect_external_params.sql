@@ -38,24 +38,22 @@ select
             where customer.id = external_params.sub_customer_id
               -- "is true" keeps this a filter: as an index condition it makes the planner read everything of the customer.
               and (customer.parent_id = $2) is true
-              and customer.deleted_at is null
           )
           or exists (
             select
             from subscriber
             where subscriber.id = external_params.subscriber_id
               and (subscriber.customer_id = $2) is true
-              and subscriber.deleted_at is null
           )
           or exists (
             select
             from sell_plan
             where sell_plan.id = external_params.sell_plan_id
               and (sell_plan.customer_id = $2) is true
-              and sell_plan.deleted_at is null
           )
         )
       )
     order by external_params.id
   ) as "ineligible_ids!",
-  array[]::uuid[] as "in_use_ids!"
+  array[]::uuid[] as "in_use_ids!",
+  array[]::uuid[] as "in_use_by!"

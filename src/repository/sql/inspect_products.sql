@@ -15,6 +15,31 @@ with recursive
     join customer on customer.id = path.parent_id
     where path.id <> $1
       and customer.deleted_at is null
+  ),
+  -- The customers that have the product, each once, in the order of their ids. Each is found by one look-up, so the cost does not
+  -- grow with the number of allocations. "live" is true or null. As a part of the order, it keeps the planner from reading the
+  -- allocations of all products in the order of their customers.
+  holder (customer_id, place) as (
+    (
+      select product_allocation.customer_id, 1
+      from product_allocation
+      where product_allocation.product_id = ($3::uuid[])[1]
+        and product_allocation.live is not null
+      order by product_allocation.live, product_allocation.customer_id
+      limit 1
+    )
+    union all
+    select next.customer_id, holder.place + 1
+    from holder
+    cross join lateral (
+      select product_allocation.customer_id
+      from product_allocation
+      where product_allocation.product_id = ($3::uuid[])[1]
+        and (product_allocation.live, product_allocation.customer_id) > (true, holder.customer_id)
+      order by product_allocation.live, product_allocation.customer_id
+      limit 1
+    ) as next
+    where holder.place < 100
   )
 select
   (select path.depth from path where path.id = $1) as depth,
@@ -38,4 +63,5 @@ select
     where product_allocation.product_id = any($3)
       and product_allocation.live
     limit 1
-  ) as "in_use_ids!"
+  ) as "in_use_ids!",
+  array(select holder.customer_id from holder order by holder.place) as "in_use_by!"

@@ -20,6 +20,7 @@ select
   operation.id,
   operation.status,
   operation.error_code,
+  operation.failures::text,
   operation.resource = $4::text::resource
     and operation.customer_id = $3
     and operation.target_ids = $5 as "same_call!"

@@ -31,7 +31,7 @@ with
   complete as materialized (
     select scope.operation_id, scope.requester_id, scope.customer_id, scope.ids, locked.ctids
     from scope
-    -- The entities that the instances are set on and that are the customer's own.
+    -- The entities that the instances are set on and that are the customer's own, live or deleted.
     cross join lateral (
       select
         array_agg(external_params.sub_customer_id) as sub_customer_ids,
@@ -48,7 +48,6 @@ with
           from customer
           where customer.id = any (found.sub_customer_ids)
             and (customer.parent_id = scope.customer_id) is true
-            and customer.deleted_at is null
           for key share skip locked
         ) as sub_customer_ids,
         array(
@@ -56,7 +55,6 @@ with
           from subscriber
           where subscriber.id = any (found.subscriber_ids)
             and (subscriber.customer_id = scope.customer_id) is true
-            and subscriber.deleted_at is null
           for share skip locked
         ) as subscriber_ids,
         array(
@@ -64,7 +62,6 @@ with
           from sell_plan
           where sell_plan.id = any (found.sell_plan_ids)
             and (sell_plan.customer_id = scope.customer_id) is true
-            and sell_plan.deleted_at is null
           for share skip locked
         ) as sell_plan_ids
       offset 0

@@ -181,9 +181,9 @@ async fn external_params_on_what_is_not_an_own_entity_are_refused() {
     let requester = family.requester;
     let subscriber_of_sub = world.subscriber(family.sub_customer).await;
     let sell_plan_of_sub = world.sell_plan(family.sub_customer).await;
-    let dead_sub_customer = world.customer(Some(requester)).await;
-    let dead_subscriber = world.subscriber(requester).await;
-    let dead_sell_plan = world.sell_plan(requester).await;
+    let dead_grandchild = world.customer(Some(family.sub_customer)).await;
+    let dead_subscriber = world.subscriber(family.sub_customer).await;
+    let dead_sell_plan = world.sell_plan(family.sibling).await;
     let refused_params = [
         ("itself", world.external_params(requester, "sub_customer_id", requester).await),
         ("two below", world.external_params(requester, "sub_customer_id", family.grandchild).await),
@@ -191,11 +191,11 @@ async fn external_params_on_what_is_not_an_own_entity_are_refused() {
         ("above", world.external_params(requester, "sub_customer_id", family.parent).await),
         ("a sub-customer's subscriber", world.external_params(requester, "subscriber_id", subscriber_of_sub).await),
         ("a sub-customer's sell plan", world.external_params(requester, "sell_plan_id", sell_plan_of_sub).await),
-        ("a deleted sub-customer", world.external_params(requester, "sub_customer_id", dead_sub_customer).await),
-        ("a deleted subscriber", world.external_params(requester, "subscriber_id", dead_subscriber).await),
-        ("a deleted sell plan", world.external_params(requester, "sell_plan_id", dead_sell_plan).await),
+        ("a deleted one two below", world.external_params(requester, "sub_customer_id", dead_grandchild).await),
+        ("a foreign deleted subscriber", world.external_params(requester, "subscriber_id", dead_subscriber).await),
+        ("a foreign deleted sell plan", world.external_params(requester, "sell_plan_id", dead_sell_plan).await),
     ];
-    world.kill_customer(dead_sub_customer).await;
+    world.kill_customer(dead_grandchild).await;
     world.execute("update subscriber set deleted_at = now() where id = $1", dead_subscriber).await;
     world.execute("update sell_plan set deleted_at = now() where id = $1", dead_sell_plan).await;
     let eligible = world.row(Resource::ExternalParams, requester).await;

@@ -6,7 +6,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use crate::support::resources::{every_list, every_resource, table};
-use crate::support::service::{collection, send};
+use crate::support::service::{collection, send, validating};
 use crate::support::{TestService, body};
 
 #[tokio::test]
@@ -93,6 +93,36 @@ async fn external_params_on_each_kind_of_own_entity_are_deleted_together() {
     service.delete_list(family.requester, family.requester, Resource::ExternalParams, &ids).await.assert_deleted();
 
     assert_eq!(service.world.deleted(Resource::ExternalParams, &ids).await.len(), 3);
+}
+
+#[tokio::test]
+async fn external_params_on_a_deleted_own_entity_are_deleted() {
+    let service = TestService::shared().await;
+    let (world, family) = (&service.world, service.world.family().await);
+    let requester = family.requester;
+    let (subscriber, sell_plan) = (world.subscriber(requester).await, world.sell_plan(requester).await);
+    let mut ids = Vec::new();
+    for (column, entity) in
+        [("sub_customer_id", family.sub_customer), ("subscriber_id", subscriber), ("sell_plan_id", sell_plan)]
+    {
+        for _ in 0..2 {
+            ids.push(world.external_params(requester, column, entity).await);
+        }
+    }
+    world.kill_customer(family.sub_customer).await;
+    world.execute("update subscriber set deleted_at = now() where id = $1", subscriber).await;
+    world.execute("update sell_plan set deleted_at = now() where id = $1", sell_plan).await;
+
+    let delete = async |ids: &[Uuid]| {
+        send(validating(service.list_call(requester, requester, Resource::ExternalParams, ids))).await.assert_deleted();
+        service.delete_list(requester, requester, Resource::ExternalParams, ids).await.assert_deleted();
+    };
+    for pair in ids.chunks(2) {
+        delete(&pair[..1]).await;
+    }
+    let rest: Vec<Uuid> = ids.chunks(2).map(|pair| pair[1]).collect();
+    delete(&rest).await;
+    assert_eq!(world.deleted(Resource::ExternalParams, &ids).await.len(), 6);
 }
 
 #[tokio::test]

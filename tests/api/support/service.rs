@@ -158,6 +158,11 @@ impl TestService {
         send(self.call(Method::GET, &format!("/api/v3/global/call/{request_id}"), requester)).await
     }
 
+    /// `POST /api/v3/global/call/{requestId}:cancel`
+    pub async fn cancel(&self, requester: Uuid, request_id: Uuid) -> Answer {
+        send(self.call(Method::POST, &format!("/api/v3/global/call/{request_id}:cancel"), requester)).await
+    }
+
     /// A path of the management port.
     pub async fn management(&self, path: &str) -> Answer {
         send(self.client.get(format!("http://{}{path}", self.management_address))).await
@@ -353,6 +358,11 @@ impl Answer {
         let expected = format!(r#"{{"errorCode":"{code}","errorMessage":{expected},"content":"","pageable":""}}"#);
         assert_eq!((self.status, self.text.as_str()), (status, expected.as_str()));
         self.request_id()
+    }
+
+    #[track_caller]
+    pub fn assert_status(&self, status: u16) {
+        assert_eq!(self.status, status, "{}", self.text);
     }
 
     /// Asserts an envelope with this code. Its message must contain the text.

@@ -76,6 +76,52 @@ async fn calls_beside_a_deletion_of_a_hundred_thousand_keep_their_latency() {
     assert!(ratio < MOST, "p99 is {ratio:.2} times what it is without");
 }
 
+/// Callers that wait for the end of an operation that does not end.
+const WAITING_CALLERS: usize = 200;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "it measures: takes a minute; cargo test --test api -- --ignored --nocapture beside_waiting_callers"]
+async fn deletions_beside_waiting_callers_keep_their_latency() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let process = Process::serve_with(&database.url, &[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]);
+    let operation = accept(&process, family, &[Uuid::now_v7()]).await;
+    let url = format!("http://{}/api/v3/global/call/{operation}", process.address);
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        for is_beside in [false, true] {
+            let contacts = many_contacts(&database.pool, family.sub_customer, CONTACTS_OF_A_LOAD / 10).await;
+            for sql in ["vacuum analyze contact", "checkpoint"] {
+                sqlx::raw_sql(sql).execute(&database.pool).await.unwrap();
+            }
+            let waiting: Vec<_> = (0..if is_beside { WAITING_CALLERS } else { 0 })
+                .map(|_| {
+                    let call = client.get(&url).header("X-Requester-Id", family.requester.to_string());
+                    tokio::spawn(send(call.header("Prefer", "wait=17")))
+                })
+                .collect();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let load = tokio::spawn(calls(process.address, contacts, family, Arc::new(AtomicBool::new(true))));
+            let took = load.await.unwrap();
+            assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "a caller did not wait");
+            waiting.iter().for_each(|waiting| waiting.abort());
+            // The first round makes sessions and plans.
+            if round > 0 {
+                if is_beside { beside.extend(took) } else { alone.extend(took) }
+            }
+        }
+    }
+    let (alone, beside) = (Percentiles::of(alone), Percentiles::of(beside));
+    let ratio = beside.p99 / alone.p99;
+    let _ = writeln!(
+        std::io::stderr(),
+        "beside {WAITING_CALLERS} waiting callers: alone {alone:?}, beside {beside:?}, p99 {ratio:.2} times"
+    );
+    assert!(ratio < MOST, "p99 is {ratio:.2} times what it is without");
+}
+
 async fn accept(process: &Process, family: Family, ids: &[Uuid]) -> Uuid {
     let url = format!("http://{}{}", process.address, collection(family.second_sub_customer, Resource::Contact));
     let call = reqwest::Client::new().delete(url).header("X-Requester-Id", family.requester.to_string());

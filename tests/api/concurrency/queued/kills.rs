@@ -28,12 +28,12 @@ async fn fifty_kills_of_replicas_during_a_thousand_operations_leave_every_one_en
 }
 
 /// One call, and how it must end.
-struct Wanted {
-    key: String,
-    requester: Uuid,
-    customer: Uuid,
-    ids: Vec<Uuid>,
-    status: &'static str,
+pub struct Wanted {
+    pub key: String,
+    pub requester: Uuid,
+    pub customer: Uuid,
+    pub ids: Vec<Uuid>,
+    pub status: &'static str,
 }
 
 async fn kill_replicas(kills: usize, operations: usize) {
@@ -111,7 +111,7 @@ async fn accept_all(replicas: &Arc<Mutex<Vec<Process>>>, wanted: Arc<Vec<Wanted>
     (callers, accepted)
 }
 
-async fn until_accepted(replicas: &Mutex<Vec<Process>>, call: &Wanted) -> Uuid {
+pub async fn until_accepted(replicas: &Mutex<Vec<Process>>, call: &Wanted) -> Uuid {
     let began = Instant::now();
     loop {
         let address = {
@@ -137,7 +137,7 @@ async fn until_accepted(replicas: &Mutex<Vec<Process>>, call: &Wanted) -> Uuid {
 }
 
 /// Writes down each end of an operation, and makes the work slow enough for kills to come in the middle.
-async fn record_ends(pool: &PgPool) {
+pub async fn record_ends(pool: &PgPool) {
     sqlx::raw_sql(
         "create table ends (operation_id uuid, status text);
          create function note() returns trigger language plpgsql security definer as $$
@@ -162,6 +162,6 @@ async fn assert_ended_once(pool: &PgPool, accepted: &HashMap<Uuid, &'static str>
     assert_eq!(operations, accepted.len() as i64);
 }
 
-fn random(longest: Duration) -> Duration {
+pub fn random(longest: Duration) -> Duration {
     Duration::from_micros(Uuid::now_v7().as_u128() as u64 % longest.as_micros().max(1) as u64)
 }

@@ -11,7 +11,7 @@ use crate::support::TestService;
 use crate::support::process::Process;
 
 /// What a replica does that leases the next operation for so long and is not heard of again: the operation, and its attempts.
-async fn lease(pool: &PgPool, seconds: f64) -> Option<(Uuid, i32)> {
+pub async fn lease(pool: &PgPool, seconds: f64) -> Option<(Uuid, i32)> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/queue/sql/claim_operation.sql");
     let sql = std::fs::read_to_string(file).unwrap();
     let lease = sqlx::query(AssertSqlSafe(sql)).bind(Uuid::now_v7()).bind(seconds).bind(vec!["contact"]);
@@ -20,7 +20,7 @@ async fn lease(pool: &PgPool, seconds: f64) -> Option<(Uuid, i32)> {
 }
 
 /// Contacts whose updates take as long as the gate is closed. No wait for a lock, which would have a limit.
-async fn close_gate(pool: &PgPool) {
+pub async fn close_gate(pool: &PgPool) {
     sqlx::raw_sql(
         "create table gate (contact_id uuid primary key);
          create function pass() returns trigger language plpgsql security definer as $$
@@ -35,11 +35,11 @@ async fn close_gate(pool: &PgPool) {
     .unwrap();
 }
 
-async fn shut_out(pool: &PgPool, contact: Uuid) {
+pub async fn shut_out(pool: &PgPool, contact: Uuid) {
     sqlx::query("insert into gate values ($1)").bind(contact).execute(pool).await.unwrap();
 }
 
-async fn open_gate(pool: &PgPool) {
+pub async fn open_gate(pool: &PgPool) {
     sqlx::query("delete from gate").execute(pool).await.unwrap();
 }
 
@@ -50,7 +50,7 @@ async fn at_the_gate(pool: &PgPool) -> i64 {
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
-async fn until_at_the_gate(pool: &PgPool, wanted: i64) {
+pub async fn until_at_the_gate(pool: &PgPool, wanted: i64) {
     let began = Instant::now();
     while at_the_gate(pool).await != wanted {
         assert!(began.elapsed() < Duration::from_secs(30), "{} deletions, not {wanted}", at_the_gate(pool).await);

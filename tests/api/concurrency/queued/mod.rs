@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod beside;
+mod cancels;
 mod fairness;
 mod keys;
 mod kills;
@@ -11,6 +12,7 @@ mod outcomes;
 mod plans;
 mod replicas;
 mod trouble;
+mod waits;
 
 use std::time::{Duration, Instant};
 

@@ -58,6 +58,10 @@ async fn a_refusal_is_a_failure_with_its_code_and_changes_nothing() {
                 "{ended}"
             );
             assert_eq!(ended["failedIds"], json!(failed), "{ended}");
+            let failures: Vec<_> = failed.iter().map(|id| json!({ "id": id, "errorCode": code })).collect();
+            let told = ended["failures"].as_array().unwrap().iter();
+            let told: Vec<_> = told.map(|told| json!({ "id": told["id"], "errorCode": told["errorCode"] })).collect();
+            assert_eq!(told, failures, "{ended}");
         }
         assert_eq!(service.world.fingerprint().await, before);
         assert_agreement(&service.database.pool).await;

@@ -24,7 +24,7 @@ const FULL: &str = "
 )]
 #[case::end(
     include_str!("../../../../src/queue/sql/end_operation.sql"),
-    "uuid, uuid, text, text, uuid[], integer",
+    "uuid, uuid, text, text, uuid[], integer, text",
     "operation_queue_pkey"
 )]
 #[case::postpone(
@@ -32,6 +32,7 @@ const FULL: &str = "
     "uuid, uuid, float8",
     "operation_queue_pkey"
 )]
+#[case::cancel(include_str!("../../../../src/queue/sql/cancel_operation.sql"), "uuid, uuid", "operation_queue_pkey")]
 #[case::watch(include_str!("../../../../src/queue/sql/watch_operation.sql"), "uuid", "operation_queue_pkey")]
 #[tokio::test]
 async fn they_go_through_their_index_and_sort_nothing(#[case] sql: &str, #[case] types: &str, #[case] index: &str) {

@@ -59,11 +59,13 @@ async fn a_refusal_is_that_of_its_own_call() {
 async fn params_on_what_is_not_the_requesters_own_are_refused_beside_one_that_is() {
     let stage = Stage::new().await;
     let (world, family) = (&stage.world, stage.family);
-    let own = world.row(Resource::ExternalParams, family.requester).await;
     let (subscriber, sell_plan) =
         (world.subscriber(family.sub_customer).await, world.sell_plan(family.sub_customer).await);
-    let dead = world.subscriber(family.requester).await;
-    world.execute("update subscriber set deleted_at = now() where id = $1", dead).await;
+    let (own_dead, dead) = (world.subscriber(family.requester).await, world.subscriber(family.sibling).await);
+    for dead in [own_dead, dead] {
+        world.execute("update subscriber set deleted_at = now() where id = $1", dead).await;
+    }
+    let own = world.external_params(family.requester, "subscriber_id", own_dead).await;
     let mut params = Vec::new();
     for (column, entity) in [
         ("sub_customer_id", family.grandchild),

@@ -109,7 +109,7 @@ async fn external_params_on_what_is_not_an_own_entity_are_refused_alike() {
     let requester = family.requester;
     let subscriber_of_sub = world.subscriber(family.sub_customer).await;
     let sell_plan_of_sub = world.sell_plan(family.sub_customer).await;
-    let dead_subscriber = world.subscriber(requester).await;
+    let dead_subscriber = world.subscriber(family.sub_customer).await;
     let own_sell_plan = world.sell_plan(requester).await;
     let refused = [
         ("sub_customer_id", requester),

@@ -17,7 +17,7 @@ const SELECT: Columns = &[
     ("external_params", &["id", "customer_id", "sub_customer_id", "subscriber_id", "sell_plan_id", "deleted_at"]),
     ("zone", &["id", "customer_id", "deleted_at"]),
     ("product", &["id", "customer_id", "deleted_at"]),
-    ("product_allocation", &["product_id", "live"]),
+    ("product_allocation", &["product_id", "customer_id", "live"]),
     ("operation", &["*"]),
     ("operation_queue", &["*"]),
 ];
@@ -32,7 +32,10 @@ const UPDATE: Columns = &[
     ("customer", &["live"]),
     ("subscriber", &["held"]),
     ("sell_plan", &["held"]),
-    ("operation", &["status", "error_code", "failed_ids", "deleted_rows", "idempotency_key", "completed_at"]),
+    (
+        "operation",
+        &["status", "error_code", "failed_ids", "failures", "deleted_rows", "idempotency_key", "completed_at"],
+    ),
     ("operation_queue", &["rank", "attempts", "lease_id", "free_at"]),
 ];
 
@@ -49,6 +52,7 @@ const INSERT: Columns = &[
             "status",
             "error_code",
             "failed_ids",
+            "failures",
             "deleted_rows",
             "idempotency_key",
             "completed_at",

@@ -196,7 +196,7 @@ pub const NAMES: [&str; 24] = [
 
 pub const VALUES: [&str; 54] = [
     "respond-async",
-    "Respond-Async, wait=10",
+    "Respond-Async, wait=0",
     "respond-async=\"\"; x=\"",
     "respond-async=1",
     "wait=\"10, respond-async",

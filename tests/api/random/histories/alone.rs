@@ -1,6 +1,6 @@
 //! One call or deed after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -235,5 +235,19 @@ fn status(operation: &Operation, request_id: Uuid, in_detail: bool, found: &Valu
         "errorCode": operation.refusal.unwrap_or(""),
         "errorMessage": message.map_or(found["errorMessage"].clone(), Value::from),
         "failedIds": operation.failed_ids,
+        "failures": failures(operation),
     })
+}
+
+fn failures(operation: &Operation) -> Vec<Value> {
+    let told = |(id, (code, holders)): (&Uuid, &(&str, BTreeSet<Uuid>))| {
+        let message = row_of(code).expect("it is the contract's").2;
+        let mut told = serde_json::json!({ "id": id, "errorCode": code, "errorMessage": message });
+        if !holders.is_empty() {
+            let holders = holders.iter().map(|holder| serde_json::json!({ "customerId": holder }));
+            told["allocations"] = holders.collect();
+        }
+        told
+    };
+    operation.failures.iter().map(told).collect()
 }

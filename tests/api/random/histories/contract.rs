@@ -32,7 +32,7 @@ pub fn codes(word: Word) -> Codes {
 }
 
 /// Each code with its HTTP status, and its message where the contract has one to the letter.
-const CODES: [(&str, u16, Option<&str>); 19] = [
+const CODES: [(&str, u16, Option<&str>); 21] = [
     ("CUSTOMER_1002", 404, Some("Customer does not exist")),
     ("AUTH_1010", 404, Some("Contact for your customer was not found")),
     ("AUTH_1011", 404, Some("Address for your customer was not found")),
@@ -56,6 +56,8 @@ const CODES: [(&str, u16, Option<&str>); 19] = [
     ("PAYLOAD_TOO_LARGE", 413, None),
     ("UNSUPPORTED_MEDIA_TYPE", 415, None),
     ("IDEMPOTENCY_KEY_REUSED", 422, None),
+    ("CANCELLED", 409, Some("The call was cancelled before it was executed.")),
+    ("NOT_CANCELLABLE", 409, Some("The call is being executed or has ended, and cannot be cancelled.")),
 ];
 
 /// The row of a code in the table of answers. None for a code that is not the contract's.

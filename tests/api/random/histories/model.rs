@@ -67,6 +67,24 @@ pub struct Asked {
     pub ids: BTreeSet<Uuid>,
 }
 
+/// The ids that any rule refuses, each with its code, and the customers that have an allocated product.
+pub type Failures = BTreeMap<Uuid, (&'static str, BTreeSet<Uuid>)>;
+
+/// A rule that says no.
+struct Refusal {
+    code: &'static str,
+    /// The ids it says no to.
+    failed_ids: BTreeSet<Uuid>,
+    failures: Failures,
+}
+
+impl Refusal {
+    /// A refusal that is about no id.
+    fn of_call(code: &'static str) -> Option<Refusal> {
+        Some(Refusal { code, failed_ids: BTreeSet::new(), failures: Failures::new() })
+    }
+}
+
 /// What is recorded of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
@@ -74,6 +92,7 @@ pub struct Operation {
     /// None for a success.
     pub refusal: Option<&'static str>,
     pub failed_ids: BTreeSet<Uuid>,
+    pub failures: Failures,
     pub key: Option<String>,
 }
 
@@ -103,7 +122,7 @@ impl Model {
             if operation.asked == *asked {
                 return Answered { refusal: operation.refusal, replay_of: Some(earlier) };
             }
-            return self.record(number, asked, Some((REUSED_KEY, BTreeSet::new())), None);
+            return self.record(number, asked, Refusal::of_call(REUSED_KEY), None);
         }
         let refusal = self.refusal(asked);
         if refusal.is_none() {
@@ -122,25 +141,21 @@ impl Model {
         found.map(|(number, operation)| (*number, operation))
     }
 
-    fn record(
-        &mut self,
-        number: usize,
-        asked: &Asked,
-        refusal: Option<(&'static str, BTreeSet<Uuid>)>,
-        key: Option<&str>,
-    ) -> Answered {
-        let (refusal, failed_ids) = refusal.map_or((None, BTreeSet::new()), |(code, ids)| (Some(code), ids));
-        let operation = Operation { asked: asked.clone(), refusal, failed_ids, key: key.map(str::to_owned) };
-        self.operations.insert(number, operation);
-        Answered { refusal, replay_of: None }
+    fn record(&mut self, number: usize, asked: &Asked, refusal: Option<Refusal>, key: Option<&str>) -> Answered {
+        let code = refusal.as_ref().map(|refusal| refusal.code);
+        let (failed_ids, failures) =
+            refusal.map_or_else(Default::default, |refusal| (refusal.failed_ids, refusal.failures));
+        let (asked, key) = (asked.clone(), key.map(str::to_owned));
+        self.operations.insert(number, Operation { asked, refusal: code, failed_ids, failures, key });
+        Answered { refusal: code, replay_of: None }
     }
 
-    /// The first rule that says no, and the ids it says no to.
-    fn refusal(&self, asked: &Asked) -> Option<(&'static str, BTreeSet<Uuid>)> {
+    /// The first rule that says no.
+    fn refusal(&self, asked: &Asked) -> Option<Refusal> {
         let codes = codes(asked.word);
         match self.depth(asked.customer, asked.requester) {
-            None => return Some((NO_CUSTOMER, BTreeSet::new())),
-            Some(depth) if depth != codes.depth => return Some((codes.elsewhere, BTreeSet::new())),
+            None => return Refusal::of_call(NO_CUSTOMER),
+            Some(depth) if depth != codes.depth => return Refusal::of_call(codes.elsewhere),
             Some(_) => {}
         }
         let those = |says_no: &dyn Fn(Uuid) -> bool| -> BTreeSet<Uuid> {
@@ -150,7 +165,15 @@ impl Model {
         let not_theirs = those(&|id| !self.is_deletable_by(asked.word, id, asked.customer));
         let allocated = those(&|id| asked.word == "product" && self.is_allocated(id));
         let rules = [(codes.unknown, unknown), (codes.not_theirs, not_theirs), (ALLOCATED, allocated)];
-        rules.into_iter().find(|(_, ids)| !ids.is_empty())
+        let mut failures = Failures::new();
+        for (code, ids) in &rules {
+            for id in ids {
+                let holders = if *code == ALLOCATED { self.holders(*id) } else { BTreeSet::new() };
+                failures.entry(*id).or_insert((*code, holders));
+            }
+        }
+        let (code, failed_ids) = rules.into_iter().find(|(_, ids)| !ids.is_empty())?;
+        Some(Refusal { code, failed_ids, failures })
     }
 
     /// Steps up from the customer to the requester, through live customers only.
@@ -169,19 +192,26 @@ impl Model {
         let Some(row) = self.live_row(word, id) else { return false };
         let its_own_entity = match row.set_on {
             None => true,
-            Some(("sub_customer_id", on)) => self.live_customer(on).is_some_and(|on| on.parent == Some(customer)),
-            Some((_, on)) => {
-                self.entities.iter().any(|entity| entity.id == on && entity.live && entity.customer == customer)
+            // Also if it is deleted.
+            Some(("sub_customer_id", on)) => {
+                self.customers.iter().any(|sub_customer| sub_customer.id == on && sub_customer.parent == Some(customer))
             }
+            Some((_, on)) => self.entities.iter().any(|entity| entity.id == on && entity.customer == customer),
         };
         row.customer == customer && its_own_entity
     }
 
     /// Whether a live customer has it.
     pub fn is_allocated(&self, product: Uuid) -> bool {
-        self.allocations.iter().any(|allocation| {
-            allocation.product == product && !allocation.detached && self.live_customer(allocation.customer).is_some()
-        })
+        !self.holders(product).is_empty()
+    }
+
+    /// The live customers that have a product.
+    fn holders(&self, product: Uuid) -> BTreeSet<Uuid> {
+        let attached =
+            self.allocations.iter().filter(|allocation| allocation.product == product && !allocation.detached);
+        let customers = attached.filter_map(|allocation| self.live_customer(allocation.customer));
+        customers.map(|customer| customer.id).collect()
     }
 
     pub fn live_customer(&self, id: Uuid) -> Option<&Customer> {

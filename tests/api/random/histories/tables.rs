@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use customer_deletion::resource::Resource;
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::contract::{row_of, words};
-use super::model::{Asked, Fate, Model, Operation};
+use super::model::{Asked, Failures, Fate, Model, Operation};
 
 use crate::support::resources::table;
 
@@ -64,7 +65,7 @@ fn rows() -> String {
 }
 
 const OPERATIONS: &str = "
-    select id, requester_id, customer_id, resource::text, target_ids, status, error_code, failed_ids, idempotency_key,
+    select id, requester_id, customer_id, resource::text, target_ids, status, error_code, failed_ids, failures::text, idempotency_key,
       created_at, completed_at
     from operation
     where requester_id = any($1)";
@@ -130,8 +131,20 @@ fn operation(row: &sqlx::postgres::PgRow) -> Result<Operation, String> {
         },
         refusal,
         failed_ids: set("failed_ids")?,
+        failures: failures(row.get("failures"))?,
         key: row.get("idempotency_key"),
     })
+}
+
+fn failures(stored: Option<&str>) -> Result<Failures, String> {
+    let told: Vec<Value> = stored.map_or(Vec::new(), |stored| serde_json::from_str(stored).expect("it is a list"));
+    let id = |value: &Value| -> Uuid { serde_json::from_value(value.clone()).expect("it is an id") };
+    let failure = |told: &Value| {
+        let code = told["errorCode"].as_str().and_then(row_of).ok_or_else(|| format!("{told} is recorded"))?.0;
+        let holders = told["allocations"].as_array().into_iter().flatten().map(id).collect();
+        Ok((id(&told["id"]), (code, holders)))
+    };
+    told.iter().map(failure).collect()
 }
 
 /// Every place where the two differ.

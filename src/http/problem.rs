@@ -1,0 +1,61 @@
+//! Failures as problems (RFC 9457), for the callers that prefer them to the envelope.
+
+use actix_web::ResponseError;
+use actix_web::dev::ServiceResponse;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::web::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::accept::PROBLEM;
+use super::failures::{self, FailureContent};
+use crate::error::Error;
+use crate::id_failure::IdFailure;
+
+/// The type of a problem is this and its code. It names the code, and is no address of a page.
+pub const TYPE_PREFIX: &str = "urn:problem-type:customer-deletion:";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    r#type: String,
+    /// The same for every problem of a type.
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: String,
+    error_code: &'a str,
+    /// The member is left out if no id is refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failures: Vec<FailureContent>,
+}
+
+impl Problem<'_> {
+    fn of(error: &Error, request_id: Uuid) -> Problem<'_> {
+        Problem {
+            r#type: format!("{TYPE_PREFIX}{}", error.code_name()),
+            title: error.title(),
+            status: error.status_code().as_u16(),
+            detail: error.message(),
+            instance: format!("urn:uuid:{request_id}"),
+            error_code: error.code_name(),
+            failures: Vec::new(),
+        }
+    }
+}
+
+/// For the examples of the OpenAPI document.
+pub fn problem_as_json(error: &Error, request_id: Uuid) -> Value {
+    serde_json::to_value(Problem::of(error, request_id)).expect("a problem is JSON")
+}
+
+/// Makes the headers of a failure those of a problem, and returns its text. `None` if the response is no failure.
+pub fn take_place_of_envelope<B>(response: &mut ServiceResponse<B>, request_id: Uuid) -> Option<Bytes> {
+    let failures = response.response_mut().extensions_mut().remove::<Vec<IdFailure>>().unwrap_or_default();
+    let error = response.response().error().and_then(|error| error.as_error::<Error>())?;
+    let problem = Problem { failures: failures::contents(failures), ..Problem::of(error, request_id) };
+    let text = serde_json::to_vec(&problem).expect("a problem is JSON");
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+    Some(text.into())
+}

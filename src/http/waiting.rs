@@ -1,0 +1,63 @@
+//! `Prefer: wait=N` (RFC 7240): the caller waits for the end of an operation, for N seconds at most.
+
+use std::time::Duration;
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::admission::{Admission, Permit};
+use super::call::Requester;
+use crate::error::Error;
+use crate::operation::{Details, Operation, Outcome, Status, Stored};
+use crate::repository::Repository;
+
+/// The longest time after which a caller may ask again.
+const MAX_RETRY_AFTER_SECONDS: i64 = 30;
+
+/// A call that waits, with its requester.
+pub type Waiting<'a> = (&'a HttpRequest, Requester);
+
+/// Waits for the end of an operation. The caller must hold no permit to be in flight, so that it takes no capacity from others.
+///
+/// Returns the permit for what follows. `None` if too many calls wait already, or are in flight at the end.
+pub async fn until_ended(
+    (repository, admission): (&Repository, &Admission),
+    (request, requester): Waiting<'_>,
+    operation_id: Uuid,
+    longest: Duration,
+) -> Option<Permit> {
+    let _waiting = admission.waiting_permit(requester)?;
+    repository.until_ended(operation_id, longest).await;
+    admission.permit(request, requester).ok()
+}
+
+/// Returns `None` while the operation is open, and if only a newer build knows its status.
+///
+/// # Errors
+///
+/// If the operation was given up: like a call that waited for the same.
+pub fn outcome(details: Details, replayed: bool) -> Result<Option<Outcome>, Error> {
+    let Details { operation, failures, .. } = details;
+    let ended = |refusal| Outcome { operation_id: operation.id, refusal, failures, replayed };
+    match operation.status {
+        Stored::Known(Status::Open) | Stored::Unknown(_) => Ok(None),
+        Stored::Known(Status::Success) => Ok(Some(ended(None))),
+        Stored::Known(Status::Failure) => Ok(Some(ended(operation.error_code))),
+        Stored::Known(Status::InternalError) => Err(Error::Defect("the operation was given up".to_owned())),
+    }
+}
+
+pub fn is_open(details: &Details) -> bool {
+    details.operation.status == Stored::Known(Status::Open)
+}
+
+/// Tells when to ask again, if the operation is open: after half the time that it has been open.
+pub fn suggest_retry(response: &mut HttpResponse, operation: &Operation) {
+    if operation.status == Stored::Known(Status::Open) {
+        let age = OffsetDateTime::now_utc() - operation.created_at;
+        let seconds = (age.whole_seconds() / 2).clamp(1, MAX_RETRY_AFTER_SECONDS);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+}

@@ -1,0 +1,74 @@
+//! Operations that their requester takes back while they wait.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use sqlx::PgConnection;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::error::{Code, Error};
+use crate::operation::{Details, Operation, Status, Stored};
+use crate::repository::Repository;
+use crate::repository::database::observed::observed;
+use crate::repository::statements::find_operation;
+use crate::telemetry::metrics;
+
+const CANCELLED: Stored<Code> = Stored::Known(Code::CANCELLED);
+
+impl Repository {
+    /// Ends an operation of the requester that waits as cancelled, and returns it. Holds the permit like [`Repository::delete`].
+    ///
+    /// # Errors
+    ///
+    /// [`Code::GLOBAL_1003`] if the requester has no such operation, [`Code::NOT_CANCELLABLE`] if it is being executed or has ended,
+    /// and those of [`Repository::delete`].
+    pub async fn cancel(
+        &self,
+        requester_id: Uuid,
+        operation_id: Uuid,
+        permit: impl Send + 'static,
+    ) -> Result<Details, Error> {
+        self.serve(permit, move |repository, deadline| async move {
+            repository.cancel_by(deadline, requester_id, operation_id).await
+        })
+        .await
+    }
+
+    async fn cancel_by(&self, deadline: Instant, requester_id: Uuid, operation_id: Uuid) -> Result<Details, Error> {
+        let was_tried = AtomicBool::new(false);
+        let attempted = self.database.run(deadline, &was_tried, move |connection, was_tried| {
+            let is_retry = was_tried.swap(true, Ordering::Relaxed);
+            Box::pin(cancel_and_find(connection, requester_id, operation_id, is_retry))
+        });
+        let (is_cancelled, found) = attempted.await?;
+        let details = found.ok_or(Error::Refused(Code::GLOBAL_1003))?;
+        if !is_cancelled {
+            return Err(Error::Refused(Code::NOT_CANCELLABLE));
+        }
+        if let Operation { resource: Stored::Known(resource), .. } = details.operation {
+            metrics::operation_ended(resource, Status::Failure, 0);
+        }
+        Ok(details)
+    }
+}
+
+/// Returns whether this call cancelled the operation, and the operation. The connection of an earlier attempt may have broken between
+/// its commit and the answer.
+async fn cancel_and_find(
+    connection: &mut PgConnection,
+    requester_id: Uuid,
+    operation_id: Uuid,
+    is_retry: bool,
+) -> Result<(bool, Option<Details>), sqlx::Error> {
+    let is_cancelled = cancel(connection, requester_id, operation_id).await?;
+    let found = find_operation(connection, requester_id, operation_id, true).await?;
+    let was_cancelled =
+        is_retry && found.as_ref().is_some_and(|details| details.operation.error_code == Some(CANCELLED));
+    Ok((is_cancelled || was_cancelled, found))
+}
+
+/// Returns false if the operation is not in the queue, or is being executed.
+async fn cancel(connection: &mut PgConnection, requester_id: Uuid, operation_id: Uuid) -> Result<bool, sqlx::Error> {
+    let statement = sqlx::query_file_scalar!("src/queue/sql/cancel_operation.sql", requester_id, operation_id);
+    observed("cancel_operation", statement.fetch_one(connection)).await
+}

@@ -1,0 +1,30 @@
+-- cancel_operation: ends an operation that waits as cancelled, or changes nothing.
+--
+-- $1 requester  $2 operation
+--
+-- The transaction that runs an operation locks its row in the queue before it does anything else, and deletes it with its commit.
+-- So whoever locks the row first wins, and the other finds none. A row that is locked is not waited for.
+with
+  held as materialized (
+    select operation_queue.operation_id
+    from operation_queue
+    where operation_queue.operation_id = $2
+      -- "is true" keeps this a filter: as an index condition it could read everything that the requester has waiting.
+      and (operation_queue.requester_id = $1) is true
+    for update skip locked
+  ),
+  ended as (
+    update operation
+    set status = 'FAILURE', error_code = 'CANCELLED', completed_at = clock_timestamp()
+    where operation.id = $2
+      and operation.status = 'OPEN'
+      and exists (select from held)
+    returning operation.id
+  ),
+  dequeued as (
+    delete from operation_queue
+    where operation_queue.operation_id = $2
+      and exists (select from ended)
+    returning operation_queue.operation_id
+  )
+select exists (select from dequeued) as "cancelled!"

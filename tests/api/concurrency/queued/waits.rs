@@ -1,0 +1,204 @@
+//! `Prefer: wait=N`: the caller is answered as soon as the operation has ended, and holds nothing that others need.
+
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
+use reqwest::{Method, RequestBuilder};
+use rstest::rstest;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::leases::{close_gate, open_gate, shut_out, until_at_the_gate};
+use super::{accept, assert_accepted, at_work};
+use crate::support::TestService;
+use crate::support::service::{Answer, send};
+use crate::support::world::Family;
+
+/// Longer than an end takes to be told, and shorter than a wait that nobody ends: 9 seconds are the most beside the deadline of tests.
+const SOON: Duration = Duration::from_secs(7);
+
+fn status_call(service: &TestService, version: &str, requester: Uuid, operation: Uuid) -> RequestBuilder {
+    service.call(Method::GET, &format!("/api/{version}/global/call/{operation}"), requester)
+}
+
+async fn timed(call: RequestBuilder) -> (Answer, Duration) {
+    let began = Instant::now();
+    (send(call).await, began.elapsed())
+}
+
+#[rstest]
+#[case::status("v2")]
+#[case::details("v3")]
+#[tokio::test]
+async fn a_status_call_is_answered_as_soon_as_the_operation_has_ended(#[case] version: &str) {
+    let service = at_work().await;
+    let (pool, family) = (&service.database.pool, service.world.family().await);
+    close_gate(pool).await;
+    let contact = service.world.contact(family.sub_customer).await;
+    shut_out(pool, contact).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
+    until_at_the_gate(pool, 1).await;
+    // Another replica, which executes nothing, learns of it as well.
+    let beside = TestService::beside(&service, |_| {}).await;
+
+    let calls = [&service, &beside]
+        .map(|replica| timed(status_call(replica, version, family.requester, operation).header("Prefer", "wait=9")));
+    let calls = tokio::spawn(join_all(calls));
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(!calls.is_finished(), "the operation has not ended yet");
+    open_gate(pool).await;
+
+    for (answer, took) in calls.await.unwrap() {
+        assert_eq!((answer.status, &answer.json()["content"][0]["status"]), (200, &json!("SUCCESS")));
+        assert_eq!((answer.header("Preference-Applied"), answer.header("Retry-After")), (Some("wait=9"), None));
+        assert!(took < SOON, "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_does_not_end_is_open_after_the_wait_and_says_when_to_ask_again() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
+
+    let call = || status_call(&service, "v3", family.requester, operation);
+    let (answer, took) = timed(call().header("Prefer", "wait=1")).await;
+    assert_eq!(answer.json()["content"][0]["status"], "OPEN");
+    assert_eq!((answer.header("Preference-Applied"), answer.header("Retry-After")), (Some("wait=1"), Some("1")));
+    assert!((Duration::from_secs(1)..SOON).contains(&took), "{took:?}");
+
+    let at_once = send(call()).await;
+    assert_eq!((at_once.header("Preference-Applied"), at_once.header("Retry-After")), (None, Some("1")));
+    for (age, seconds) in [("20 seconds", ["9", "10", "11"]), ("1 day", ["30", "30", "30"])] {
+        let sql = "update operation set created_at = now() - $2::text::interval where id = $1";
+        sqlx::query(sql).bind(operation).bind(age).execute(&service.database.pool).await.unwrap();
+        for version in ["v2", "v3"] {
+            let answer = send(status_call(&service, version, family.requester, operation)).await;
+            assert!(seconds.contains(&answer.header("Retry-After").unwrap()), "{age}: {:?}", answer.headers);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_has_ended_or_is_unknown_is_answered_at_once() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let zone = service.world.zone(family.requester).await;
+    let ended = service.delete(family.requester, family.requester, Resource::Zone, &[zone]).await.assert_deleted();
+    let waits = accept(&service, family.requester, family.requester, Resource::Zone, &[zone]).await;
+
+    for (requester, operation, status) in
+        [(family.requester, ended, 200), (family.requester, Uuid::now_v7(), 404), (family.sibling, waits, 404)]
+    {
+        let call = status_call(&service, "v3", requester, operation).header("Prefer", "wait=9");
+        let (answer, took) = timed(call).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert!(took < SOON, "{took:?}");
+    }
+}
+
+fn deletion(service: &TestService, family: Family, id: Uuid, wait: u64) -> RequestBuilder {
+    let call = service.deletion(family.requester, family.sub_customer, Resource::Contact, &[id]);
+    call.header("Prefer", format!("respond-async, wait={wait}"))
+}
+
+#[tokio::test]
+async fn a_deletion_that_ends_in_time_is_answered_like_one_that_was_awaited() {
+    let service = at_work().await;
+    let family = service.world.family().await;
+    let contact = service.world.contact(family.sub_customer).await;
+
+    let (answer, took) = timed(deletion(&service, family, contact, 9)).await;
+    let id = answer.assert_deleted();
+    assert_eq!((answer.header("Preference-Applied"), answer.header("Location")), (Some("wait=9"), None));
+    assert!(took < SOON, "{took:?}");
+    assert_eq!(service.world.deleted(Resource::Contact, &[contact]).await, [contact]);
+    assert_eq!(service.details(family.requester, id).await.json()["content"][0]["status"], "SUCCESS");
+
+    let refused = send(deletion(&service, family, contact, 9)).await;
+    refused.assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");
+    assert_eq!(refused.header("Preference-Applied"), Some("wait=9"));
+    let problem = send(deletion(&service, family, contact, 9).header("Accept", "application/problem+json")).await;
+    assert_eq!(problem.json()["failures"][0]["id"], json!(contact));
+}
+
+#[tokio::test]
+async fn a_deletion_that_does_not_end_in_time_is_accepted() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    for wait in [0, 1] {
+        let (answer, took) = timed(deletion(&service, family, Uuid::now_v7(), wait)).await;
+        assert_accepted(&answer);
+        assert_eq!(answer.header("Retry-After"), Some("1"));
+        assert!((Duration::from_secs(wait)..SOON).contains(&took), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_is_cancelled_ends_the_wait() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let key = "taken-back";
+    let call = deletion(&service, family, Uuid::now_v7(), 9).header("Idempotency-Key", key);
+    let waiting = tokio::spawn(timed(call));
+    let sql = "select id from operation where idempotency_key = $1";
+    let operation: Uuid = loop {
+        match sqlx::query_scalar(sql).bind(key).fetch_optional(&service.database.pool).await.unwrap() {
+            Some(operation) => break operation,
+            None => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    service.cancel(family.requester, operation).await.assert_status(200);
+    let (answer, took) = waiting.await.unwrap();
+    answer.assert_failed(409, "CANCELLED", "The call was cancelled before it was executed.");
+    assert!(took < SOON, "{took:?}");
+}
+
+/// The service has one session and lets one call be in flight.
+#[tokio::test]
+async fn waiting_callers_take_no_session_and_no_permit_and_are_bounded() {
+    let service = TestService::start_with(|settings| {
+        // Four calls may wait, three of them of one requester.
+        settings.http.max_in_flight = 1;
+        settings.database.max_connections = 1;
+    })
+    .await;
+    let family = service.world.family().await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
+    let call = || status_call(&service, "v3", family.requester, operation).header("Prefer", "wait=3");
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(tokio::spawn(timed(call())));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+
+    // One more cannot wait, and is answered at once. Others are served.
+    let (answer, took) = timed(call()).await;
+    assert_eq!((answer.status, answer.header("Preference-Applied")), (200, None), "{}", answer.text);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    for _ in 0..5 {
+        let contact = service.world.contact(family.sub_customer).await;
+        service.delete(family.requester, family.sub_customer, Resource::Contact, &[contact]).await.assert_deleted();
+    }
+    for waiting in waiting {
+        let (answer, took) = waiting.await.unwrap();
+        assert_eq!((answer.status, answer.header("Preference-Applied")), (200, Some("wait=3")));
+        assert!(took >= Duration::from_secs(3), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_stops_answers_its_waiting_callers() {
+    let service = TestService::start().await;
+    let replica = TestService::beside(&service, |_| {}).await;
+    let family = service.world.family().await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
+    let call = status_call(&replica, "v3", family.requester, operation).header("Prefer", "wait=9");
+    let waiting = tokio::spawn(timed(call));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::task::spawn_blocking(move || drop(replica)).await.unwrap();
+    let (answer, took) = waiting.await.unwrap();
+    assert_eq!(answer.json()["content"][0]["status"], "OPEN");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
