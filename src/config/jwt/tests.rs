@@ -17,9 +17,9 @@ fn the_jwt_source_needs_to_know_its_keys() {
     let problem = jwt_source(&[]).unwrap_err();
     assert_eq!(
         problem,
-        "CUSTOMER_DELETION__REQUESTER__JWT__JWKS_FILE: is not set; it, CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL, \
-         CUSTOMER_DELETION__REQUESTER__JWT__HMAC_SECRET_FILE or CUSTOMER_DELETION__REQUESTER__JWT__ISSUER must tell how \
-         tokens are verified"
+        "CUSTOMER_DELETION__REQUESTER__JWT__JWKS_FILE: is not set; to verify tokens, set it, \
+         CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL, CUSTOMER_DELETION__REQUESTER__JWT__HMAC_SECRET_FILE or \
+         CUSTOMER_DELETION__REQUESTER__JWT__ISSUER"
     );
 }
 
