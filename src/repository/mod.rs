@@ -36,11 +36,9 @@ use crate::config;
 use crate::error::Error;
 use crate::operation::{Deletion, Details, Listed, Listing, Outcome};
 
-/// Cheap to clone.
-///
 /// A use case ends by itself, even if the client hangs up, and keeps the permit of its call until then. Each fails with
 /// [`Error::Unavailable`] if the database does not answer in time, and with [`Error::Defect`] for anything else that the API
-/// documents do not have. A refusal is an [`Outcome`].
+/// documents do not have. A refusal is an [`Outcome`]. Cheap to clone.
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) database: Database,
@@ -109,14 +107,8 @@ impl Repository {
 
     /// Fails if a deletion could not be done now.
     pub async fn check(&self) -> Result<(), Error> {
-        let (gate, proof, upkeep) =
-            (Arc::clone(&self.schema_gate), Arc::clone(&self.commit_proof), self.upkeep.clone());
-        self.tasks
-            .run(async move {
-                gate.verify(&upkeep, upkeep.deadline()).await?;
-                proof.renew(&upkeep).await
-            })
-            .await
+        let repository = self.clone();
+        self.tasks.run(async move { repository.verify().await }).await
     }
 
     /// Puts the state of the connections into the metrics.

@@ -32,4 +32,9 @@ impl Repository {
             result
         })
     }
+
+    pub(super) async fn verify(&self) -> Result<(), Error> {
+        self.schema_gate.verify(&self.upkeep, self.upkeep.deadline()).await?;
+        self.commit_proof.renew(&self.upkeep).await
+    }
 }

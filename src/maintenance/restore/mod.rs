@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use self::obstacles::{Obstacle, Surroundings};
-use self::statements::{DeletedRow, Deletion};
+use self::statements::{DeletedRow, FoundDeletion};
 use super::{MaintenanceError, session, written};
 use crate::operation::{Status, Stored};
 use crate::output::say;
@@ -86,7 +86,7 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
 async fn find_deletion(
     connection: &mut PgConnection,
     operation_id: Uuid,
-) -> Result<(Deletion, Resource), MaintenanceError> {
+) -> Result<(FoundDeletion, Resource), MaintenanceError> {
     let Some(deletion) = statements::find_deletion(connection, operation_id).await? else {
         let problem = format!("no operation has the id {operation_id}; old operations are purged");
         return Err(nothing_is_restored(&problem));
@@ -155,7 +155,7 @@ fn nothing_is_restored(problem: &str) -> MaintenanceError {
     MaintenanceError::Refused(format!("nothing is restored: {problem}"))
 }
 
-fn count(deletion: &Deletion, resource: Resource) -> String {
+fn count(deletion: &FoundDeletion, resource: Resource) -> String {
     let ids = deletion.target_ids.len();
     format!("{ids} {} of customer {}", resource.word(), deletion.customer_id)
 }

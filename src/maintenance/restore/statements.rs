@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::resource::Resource;
 
 /// The operation to undo.
-pub struct Deletion {
+pub struct FoundDeletion {
     pub requester_id: Uuid,
     pub customer_id: Uuid,
     pub resource: String,
@@ -18,8 +18,11 @@ pub struct Deletion {
     pub created_at: OffsetDateTime,
 }
 
-pub async fn find_deletion(connection: &mut PgConnection, operation_id: Uuid) -> Result<Option<Deletion>, sqlx::Error> {
-    sqlx::query_file_as!(Deletion, "src/maintenance/sql/find_deletion.sql", operation_id)
+pub async fn find_deletion(
+    connection: &mut PgConnection,
+    operation_id: Uuid,
+) -> Result<Option<FoundDeletion>, sqlx::Error> {
+    sqlx::query_file_as!(FoundDeletion, "src/maintenance/sql/find_deletion.sql", operation_id)
         .fetch_optional(connection)
         .await
 }

@@ -41,15 +41,15 @@ pub struct Open {
 }
 
 /// The right to open a session.
-pub struct Turn<'a>(#[allow(dead_code, reason = "it is held")] Option<AsyncMutexGuard<'a, ()>>);
+pub struct OpenPermit<'a>(#[allow(dead_code, reason = "it is held")] Option<AsyncMutexGuard<'a, ()>>);
 
 impl Backends {
     /// Returns `None` if another session is being opened and commits wait: each of them may be one too many.
-    pub fn turn(&self) -> Option<Turn<'_>> {
+    pub fn permit(&self) -> Option<OpenPermit<'_>> {
         if self.last_waiting() == 0 {
-            return Some(Turn(None));
+            return Some(OpenPermit(None));
         }
-        self.0.opening.try_lock().ok().map(|guard| Turn(Some(guard)))
+        self.0.opening.try_lock().ok().map(|guard| OpenPermit(Some(guard)))
     }
 
     pub fn opened(&self, pid: Option<i32>) -> Open {
@@ -144,13 +144,13 @@ mod tests {
     #[test]
     fn one_session_at_a_time_is_opened_while_commits_wait() {
         let backends = Backends::default();
-        let turns = [backends.turn(), backends.turn()];
-        assert!(turns.iter().all(Option::is_some));
+        let permits = [backends.permit(), backends.permit()];
+        assert!(permits.iter().all(Option::is_some));
         backends.0.waiting.store(1, Ordering::Relaxed);
-        let turn = backends.turn();
-        assert!(turn.is_some() && backends.turn().is_none());
-        drop(turn);
-        assert!(backends.turn().is_some());
+        let permit = backends.permit();
+        assert!(permit.is_some() && backends.permit().is_none());
+        drop(permit);
+        assert!(backends.permit().is_some());
     }
 
     #[test]

@@ -180,7 +180,7 @@ struct Maker {
 impl Maker {
     /// Opens a session. Returns `None` if there is no room for it, because commits of other sessions wait.
     async fn open(&self) -> Result<Option<Session>, sqlx::Error> {
-        let Some(_turn) = self.backends.turn() else { return Ok(None) };
+        let Some(_permit) = self.backends.permit() else { return Ok(None) };
         let mut connection = self.connect_attempts.watch(self.opener.open()).await?;
         let open = self.backends.opened(self.opener.process_id(&mut connection).await?);
         let waiting = self.backends.waiting(&mut connection).await?;
