@@ -77,6 +77,13 @@ async fn readiness(process: &Process) -> Answer {
     send(client().get(format!("http://{}/health/ready", process.management_address))).await
 }
 
+/// As the metrics tell.
+async fn waiting_commits(process: &Process) -> f64 {
+    let page = send(client().get(format!("http://{}/metrics", process.management_address))).await.text;
+    let value = page.lines().find_map(|line| line.strip_prefix("customer_deletion_commits_waiting "));
+    value.expect("the page has it").parse().unwrap()
+}
+
 /// Asks until the service is ready, or is not.
 async fn until_ready_is(process: &Process, status: u16) -> Answer {
     let began = Instant::now();
@@ -117,9 +124,15 @@ async fn sessions_whose_commit_waits_are_part_of_the_pool() {
     }
     let down = until_ready_is(&process, 503).await;
     assert!(down.text.contains("for a synchronous standby that does not answer"), "{}", down.text);
+    assert_eq!(waiting_commits(&process).await, CONNECTIONS as f64);
 
     server.wait_for_standby("").await;
     until_ready_is(&process, 200).await;
+    let began = Instant::now();
+    while waiting_commits(&process).await > 0.0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "the metric stays");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let last = world.contact(family.sub_customer).await;
     delete(&process, family, last).await.assert_deleted();
     assert_agreement(&server.pool).await;
