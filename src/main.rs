@@ -41,7 +41,7 @@ enum Command {
     Release(maintenance::hold::Release),
     /// Lists the legal holds.
     Holds(maintenance::hold::List),
-    /// Lists and shows operations, and retries one that ended as an internal error.
+    /// Lists and shows operations, retries one that ended as an internal error, and cancels one that waits.
     Operations(maintenance::operations::Arguments),
     /// Proves that rows and operations agree, and that the schema's guards are in force. It changes nothing.
     Verify(maintenance::verify::Arguments),

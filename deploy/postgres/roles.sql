@@ -245,6 +245,10 @@ grant select (error_code, failed_ids, completed_at) on operation to customer_del
 grant insert (id, requester_id, customer_id, resource, target_ids, status, idempotency_key) on operation
   to customer_deletion_maintenance;
 grant select, insert (operation_id, requester_id, customer_id, rank) on operation_queue to customer_deletion_maintenance;
+-- It cancels a call that waits. It cannot make it a success: it must not write the number of deleted rows. To lock the row
+-- in the queue, it needs a right to update it.
+grant update (status, error_code, completed_at) on operation to customer_deletion_maintenance;
+grant delete, update (attempts) on operation_queue to customer_deletion_maintenance;
 
 -- `verify` reads what has to agree with the rest.
 grant select (customer_live) on product_allocation to customer_deletion_maintenance;

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
+pub(crate) use self::cancel::cancel;
 pub(crate) use self::statements::{Enqueued, accept as enqueue};
 pub use self::worker::Workers;
 

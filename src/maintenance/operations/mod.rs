@@ -1,5 +1,6 @@
-//! `operations`: lists and shows operations, and retries one that ended as an internal error.
+//! `operations`: lists and shows operations, retries one that ended as an internal error, and cancels one that waits.
 
+mod cancel;
 mod retry;
 mod shown;
 mod statements;
@@ -49,6 +50,10 @@ pub struct Arguments {
     #[arg(long, value_name = "ID", group = "one")]
     retry: Option<Uuid>,
 
+    /// Cancels this operation, if it waits.
+    #[arg(long, value_name = "ID", group = "one")]
+    cancel: Option<Uuid>,
+
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -75,6 +80,14 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
         match arguments.json {
             true => say(&serde_json::json!({"operation": id, "retriedAs": retried}).to_string()),
             false => say(&format!("operation {id} is retried as operation {retried}, which waits in the queue")),
+        }
+        return Ok(());
+    }
+    if let Some(id) = arguments.cancel {
+        cancel::cancel(&mut session, id).await?;
+        match arguments.json {
+            true => say(&serde_json::json!({"cancelled": id}).to_string()),
+            false => say(&format!("operation {id} is cancelled")),
         }
         return Ok(());
     }

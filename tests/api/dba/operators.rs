@@ -123,6 +123,39 @@ async fn only_an_internal_error_is_retried_and_only_if_the_queue_has_room() {
     assert_eq!((rows(&database.pool, "operation").await, rows(&database.pool, "operation_queue").await), (4, 2));
 }
 
+#[tokio::test]
+async fn an_operation_that_waits_is_cancelled() {
+    let service = TestService::start_with(|settings| settings.queue.workers = 0).await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let (requester, resource) = (family.requester, Resource::Zone);
+    let zones = service.world.rows(resource, requester, 2).await;
+    let operations = [
+        accept(&service, requester, requester, resource, &zones[..1]).await,
+        accept(&service, requester, requester, resource, &zones[1..]).await,
+    ];
+    let cancel = async |id: Uuid| run(database, &["operations", "--cancel", &id.to_string()]).await;
+
+    // Whoever executes an operation holds its row.
+    let mut executing = database.pool.begin().await.unwrap();
+    let hold = "select from operation_queue where operation_id = $1 for update";
+    sqlx::query(hold).bind(operations[0]).execute(&mut *executing).await.unwrap();
+    cancel(operations[0]).await.refused(&["nothing is cancelled", "is being executed"]);
+    executing.rollback().await.unwrap();
+    assert_eq!(rows(&database.pool, "operation_queue").await, 2);
+
+    let said = cancel(operations[0]).await.done();
+    assert_eq!(said, format!("operation {} is cancelled\n", operations[0]));
+    let shown = run(database, &["operations", "--id", &operations[0].to_string()]).await.done();
+    assert!(shown.contains("status       FAILURE CANCELLED\n"), "{shown}");
+    cancel(operations[0]).await.refused(&["has ended: its status is FAILURE"]);
+    cancel(Uuid::now_v7()).await.refused(&["nothing is cancelled: no operation has the id"]);
+
+    let worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
+    assert_eq!(ended(&worker, requester, operations[1]).await["status"], "SUCCESS");
+    assert_eq!(service.world.deleted(resource, &zones).await, zones[1..]);
+    run(database, &["verify"]).await.done();
+}
+
 #[rstest]
 #[case::an_unknown_status(&["operations", "--status", "LOST"])]
 #[case::two_at_once(&["operations", "--id", "3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098", "--retry", "3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098"])]

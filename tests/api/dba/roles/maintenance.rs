@@ -69,6 +69,8 @@ const UPDATE: Columns = &[
     ("purge", &["erased", "ended_at"]),
     ("erasure", &["erased_rows"]),
     ("legal_hold", &["released_at"]),
+    ("operation", &["status", "error_code", "completed_at"]),
+    ("operation_queue", &["attempts"]),
 ];
 
 /// The database says who restores and who purges, and when.
@@ -94,6 +96,7 @@ const DELETE: &[&str] = &[
     "subscriber",
     "sell_plan",
     "erasure",
+    "operation_queue",
 ];
 
 const RIGHTS: Rights = Rights { select: SELECT, update: UPDATE, insert: INSERT, delete: DELETE };
