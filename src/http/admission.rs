@@ -209,3 +209,41 @@ pub async fn admit(
     }
     next.call(request).await.map(ServiceResponse::map_into_left_body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission() -> Admission {
+        let memory = Memory { bodies: 100, heads: 0, answers: 64 * 1024 };
+        Admission::new(Capacity { max_in_flight: 4, memory, max_waiting: 4, rate: None })
+    }
+
+    fn answer(size: usize) -> HttpResponse {
+        HttpResponse::Ok().body("x".repeat(size))
+    }
+
+    #[test]
+    fn large_answers_are_bounded_until_they_are_sent_and_small_ones_are_not() {
+        let admission = admission();
+        let large = admission.hold_answer(answer(20 * 1024)).unwrap();
+        assert!(matches!(admission.hold_answer(answer(20 * 1024)), Err(Error::Unavailable(_))));
+        assert!(admission.hold_answer(answer(1024)).is_ok());
+        drop(large);
+        assert!(admission.hold_answer(answer(20 * 1024)).is_ok());
+    }
+
+    #[test]
+    fn the_bodies_of_one_requester_take_half_of_the_memory() {
+        let admission = admission();
+        let [one, other, third] = [1, 2, 3].map(|id| Requester(Uuid::from_u128(id)));
+        let (mut of_one, mut of_other) = (None, None);
+        admission.take_memory(one, &mut of_one, 30).unwrap();
+        assert!(matches!(admission.take_memory(one, &mut of_one, 30), Err(Error::OverShare(_))));
+        admission.take_memory(one, &mut of_one, 20).unwrap();
+        admission.take_memory(other, &mut of_other, 40).unwrap();
+        assert!(matches!(admission.take_memory(third, &mut None, 20), Err(Error::Unavailable(_))));
+        drop(of_one);
+        admission.take_memory(third, &mut None, 20).unwrap();
+    }
+}

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod connections;
+mod long;
 mod pipelines;
 
 use std::net::SocketAddr;
@@ -91,9 +92,18 @@ impl Target {
         println!("{calls} calls, {} failed, {} MB at most", failed.len(), most / 1_000_000);
     }
 
-    /// A call of another requester, whose body comes as it may.
+    /// The head of a deletion.
     fn head(&self, requester: Uuid, lines: &str) -> String {
         let path = collection(self.usual.sub_customer, Resource::Contact);
         format!("DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {requester}\r\n{lines}\r\n")
+    }
+
+    /// Sends a head and the begin of a body of another length.
+    async fn send_part(&self, requester: Uuid, lines: &str, announced: usize, sent: usize) -> Option<TcpStream> {
+        let head = self.head(requester, &format!("Content-Length: {announced}\r\n{lines}"));
+        let mut stream = TcpStream::connect(self.process.address).await.ok()?;
+        let bytes = [head.as_bytes(), &b" ".repeat(sent)[..]].concat();
+        let _ = tokio::time::timeout(Duration::from_secs(2), stream.write_all(&bytes)).await;
+        Some(stream)
     }
 }
