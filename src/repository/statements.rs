@@ -3,7 +3,6 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::database::failure::WorkError;
 use super::database::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
@@ -160,7 +159,7 @@ pub async fn find_operation(
     requester_id: Uuid,
     operation_id: Uuid,
     with_failed_ids: bool,
-) -> Result<Option<Details>, WorkError> {
+) -> Result<Option<Details>, sqlx::Error> {
     let statement =
         sqlx::query_file!("src/repository/sql/find_operation.sql", requester_id, operation_id, with_failed_ids);
     let Some(row) = observed("find_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
@@ -177,8 +176,8 @@ pub async fn find_operation(
     Ok(Some(Details { operation, failed_ids: row.failed_ids, failures }))
 }
 
-fn stored_failures(stored: Option<&str>) -> Result<Vec<IdFailure>, WorkError> {
-    id_failure::from_json(stored).map_err(|error| WorkError::Invalid(error.to_string()))
+fn stored_failures(stored: Option<&str>) -> Result<Vec<IdFailure>, sqlx::Error> {
+    id_failure::from_json(stored).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
 /// The operation under a call's id or key.
@@ -213,7 +212,7 @@ impl Recorded {
 pub async fn replay_operation(
     connection: &mut PgConnection,
     deletion: &Deletion,
-) -> Result<Option<Recorded>, WorkError> {
+) -> Result<Option<Recorded>, sqlx::Error> {
     let statement = sqlx::query_file!(
         "src/repository/sql/replay_operation.sql",
         deletion.operation_id,

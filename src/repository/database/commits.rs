@@ -28,9 +28,15 @@ struct Counts {
     open: AtomicUsize,
     /// The process ids of the sessions that were closed in the middle of a statement.
     abandoned: Mutex<Vec<i32>>,
-    /// The abandoned sessions whose commit waited when this was last asked.
+    /// The abandoned sessions whose commit waited when this was last asked. Written under the lock of `abandoned`.
     waiting: AtomicUsize,
     opening: AsyncMutex<()>,
+}
+
+/// An abandoned session that PostgreSQL has not ended yet.
+struct Running {
+    pid: i32,
+    commit_waits: bool,
 }
 
 /// Counts a session as open until it is dropped.
@@ -62,16 +68,23 @@ impl Backends {
         self.0.open.load(Ordering::Relaxed)
     }
 
-    /// Counts the abandoned sessions whose commit waits, and forgets the others. Asks nothing if there is none.
+    /// Counts the abandoned sessions whose commit waits, and forgets those that have ended. Asks nothing if there is none.
     pub async fn waiting(&self, session: &mut PgConnection) -> Result<usize, sqlx::Error> {
         let asked = self.abandoned().clone();
         if !asked.is_empty() {
-            let statement = sqlx::query_file_scalar!("src/repository/sql/waiting_commits.sql", &asked);
-            let waiting = observed("waiting_commits", statement.fetch_all(session)).await?;
-            self.abandoned().retain(|pid| waiting.contains(pid) || !asked.contains(pid));
-            self.0.waiting.store(waiting.len(), Ordering::Relaxed);
+            let statement = sqlx::query_file_as!(Running, "src/repository/sql/running_sessions.sql", &asked);
+            let running = observed("running_sessions", statement.fetch_all(session)).await?;
+            self.found(&asked, &running);
         }
         Ok(self.last_waiting())
+    }
+
+    /// Another answer may have come meanwhile. A session that it found to have ended does not count again.
+    fn found(&self, asked: &[i32], running: &[Running]) {
+        let mut abandoned = self.abandoned();
+        abandoned.retain(|pid| !asked.contains(pid) || running.iter().any(|session| session.pid == *pid));
+        let waits = |session: &&Running| session.commit_waits && abandoned.contains(&session.pid);
+        self.0.waiting.store(running.iter().filter(waits).count(), Ordering::Relaxed);
     }
 
     pub fn last_waiting(&self) -> usize {
@@ -151,6 +164,27 @@ mod tests {
         assert!(permit.is_some() && backends.permit().is_none());
         drop(permit);
         assert!(backends.permit().is_some());
+    }
+
+    #[test]
+    fn an_answer_that_comes_late_counts_no_session_that_has_ended() {
+        let backends = Backends::default();
+        let session = backends.opened(Some(7));
+        session.abandon();
+        let waits = [Running { pid: 7, commit_waits: true }];
+        backends.found(&[7], &waits);
+        assert_eq!(backends.last_waiting(), 1);
+        backends.found(&[7], &[]);
+        backends.found(&[7], &waits);
+        assert_eq!((backends.last_waiting(), backends.abandoned().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_session_that_is_not_at_its_commit_yet_is_remembered() {
+        let backends = Backends::default();
+        backends.opened(Some(7)).abandon();
+        backends.found(&[7], &[Running { pid: 7, commit_waits: false }]);
+        assert_eq!((backends.last_waiting(), backends.abandoned().clone()), (0, vec![7]));
     }
 
     #[test]
