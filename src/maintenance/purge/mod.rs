@@ -90,7 +90,7 @@ pub struct Arguments {
     replay: Option<PathBuf>,
 
     /// Appends the ids of everything that is erased to this file, before it is erased. It is created if it is missing.
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "replay"])]
     ledger: Option<PathBuf>,
 
     /// Erases nothing. Counts the rows that would be erased if nobody locked a row, with the same exit status.

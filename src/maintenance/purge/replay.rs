@@ -15,13 +15,19 @@ use crate::maintenance::MaintenanceError;
 
 /// Erases the rows of all batches that were committed, live ones too. Of a batch that may have been committed or not, it erases
 /// the deleted rows, which were due anyway, and names the batch if live rows are left.
+///
+/// A purge that had ended before the backup has nothing to repeat. If its ids are there again, somebody inserted them later.
 pub async fn replay(eraser: &mut Eraser, path: &Path) -> Result<(), MaintenanceError> {
     // Nothing is erased by a ledger that is damaged further down.
     let check = Check::of(path).map_err(|error| MaintenanceError::Refused(format!("nothing is erased: {error}")))?;
     eraser.begin(Request { kind: "replay", ..Request::default() }).await?;
+    let ended = statements::ended_purges(&mut eraser.session).await?;
     let (mut lines, mut undecided) = (Lines::open(path)?, Vec::new());
     while let Some(line) = lines.read()? {
         let Line::Batch(batch) = line else { continue };
+        if ended.contains(&batch.purge) {
+            continue;
+        }
         match check.fate(&batch) {
             Fate::Committed => erase_again(eraser, &batch, true).await.map(|_| ())?,
             Fate::Aborted => {}

@@ -1,5 +1,6 @@
 //! One function for each statement of a purge.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use sqlx::PgConnection;
@@ -28,6 +29,12 @@ pub async fn share_hold_lock(connection: &mut PgConnection) -> Result<(), sqlx::
 
 pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::Error> {
     sqlx::query_file_scalar!("src/maintenance/sql/now.sql").fetch_one(connection).await
+}
+
+/// The purges that this database knows to have ended.
+pub async fn ended_purges(connection: &mut PgConnection) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let ended = sqlx::query_file_scalar!("src/maintenance/sql/ended_purges.sql").fetch_all(connection);
+    Ok(ended.await?.into_iter().collect())
 }
 
 /// The columns of an operation that a purge needs.

@@ -236,6 +236,23 @@ fn ledger_xid(line: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_purge_that_had_ended_before_the_backup_is_not_repeated() {
+    let service = TestService::start().await;
+    let customer = service.world.customer(None).await;
+    let contacts = service.world.rows(Resource::Contact, customer, 2).await;
+    let ledger = File::new();
+    age_rows(&service.database.pool, Resource::Contact, &contacts, 91).await;
+    run(&service.database, &["purge", "--older-than", "90d", "--ledger", ledger.path()]).await.done();
+    assert_eq!(rows(&service.database.pool, "contact").await, 0);
+
+    // A mistake: a DBA inserts them again.
+    service.world.insert_rows(Resource::Contact, customer, &contacts).await;
+    run(&service.database, &["purge", "--replay", ledger.path()]).await.done();
+
+    assert!(service.world.deleted(Resource::Contact, &contacts).await.is_empty());
+}
+
+#[tokio::test]
 async fn a_damaged_ledger_erases_nothing() {
     let (_, contacts, ledger, backup) = purged(3).await;
     let text = ledger.text();

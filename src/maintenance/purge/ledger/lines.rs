@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use super::{Batch, LedgerError, Line};
 
+/// Every line begins with this.
+const BEGINNING: &[u8] = br#"{"purge":""#;
+
 /// The lines of a ledger, one after the other. A large ledger is never in memory as a whole.
 pub struct Lines {
     path: PathBuf,
@@ -30,8 +33,8 @@ impl Lines {
         let read = self.reader.read_until(b'\n', &mut text);
         let length = read.map_err(|error| LedgerError::File { path: self.path.clone(), error })?;
         self.number += 1;
-        if text.pop() != Some(b'\n') {
-            return Ok(None);
+        if text.last() != Some(&b'\n') {
+            return if is_cut(&text) { Ok(None) } else { Err(self.malformed("is not a line of a ledger")) };
         }
         self.length += length as u64;
         serde_json::from_slice(&text).map(Some).map_err(|_| self.malformed("is not a line of a ledger"))
@@ -40,6 +43,12 @@ impl Lines {
     fn malformed(&self, problem: impl Into<String>) -> LedgerError {
         LedgerError::Malformed { path: self.path.clone(), line: self.number, problem: problem.into() }
     }
+}
+
+/// Whether this may be the beginning of a line, or what a crash of the machine left of one. The file of another program is not.
+fn is_cut(text: &[u8]) -> bool {
+    let common = text.len().min(BEGINNING.len());
+    text[..common] == BEGINNING[..common] || text.iter().all(|byte| *byte == 0)
 }
 
 /// A ledger that was read to its end.
@@ -165,9 +174,15 @@ mod tests {
         drop(Ledger::open(&path).unwrap());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
 
-        for damaged in
-            ["\n".to_owned(), format!("{}\n{whole}", &whole[..20]), "{}\n".to_owned(), whole.replace("customer", "all")]
-        {
+        for damaged in [
+            "\n".to_owned(),
+            format!("{}\n{whole}", &whole[..20]),
+            "{}\n".to_owned(),
+            whole.replace("customer", "all"),
+            // The file of another program.
+            "a secret in one line".to_owned(),
+            "{".to_owned() + "}",
+        ] {
             std::fs::write(&path, &damaged).unwrap();
             assert!(Ledger::open(&path).is_err(), "{damaged}");
             assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged);
