@@ -133,9 +133,9 @@ async fn hold_surroundings(
     let customers = [every(|row| Some(row.customer_id)), every(|row| row.sub_customer_id)].concat();
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     Ok(Surroundings {
-        customers: statements::hold_customers(connection, &customers).await?,
-        subscribers: statements::hold_subscribers(connection, &every(|row| row.subscriber_id)).await?,
-        sell_plans: statements::hold_sell_plans(connection, &every(|row| row.sell_plan_id)).await?,
+        customers: statements::hold_customers(connection, &customers, &ids).await?,
+        subscribers: statements::hold_subscribers(connection, &every(|row| row.subscriber_id), &ids).await?,
+        sell_plans: statements::hold_sell_plans(connection, &every(|row| row.sell_plan_id), &ids).await?,
         taken_names: statements::taken_zone_names(connection, &ids).await?.into_iter().collect(),
     })
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::statements::DeletedRow;
 
-/// The live entities that the rows refer to.
+/// The entities that the rows refer to, if they are live or were deleted before the rows.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     pub customers: HashSet<Uuid>,

@@ -76,19 +76,31 @@ pub async fn lock_deleted(
     }
 }
 
-pub async fn hold_customers(connection: &mut PgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let live = sqlx::query_file_scalar!("src/maintenance/sql/hold_customers.sql", ids).fetch_all(connection);
-    Ok(live.await?.into_iter().collect())
+pub async fn hold_customers(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    rows: &[Uuid],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let held = sqlx::query_file_scalar!("src/maintenance/sql/hold_customers.sql", ids, rows).fetch_all(connection);
+    Ok(held.await?.into_iter().collect())
 }
 
-pub async fn hold_subscribers(connection: &mut PgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let live = sqlx::query_file_scalar!("src/maintenance/sql/hold_subscribers.sql", ids).fetch_all(connection);
-    Ok(live.await?.into_iter().collect())
+pub async fn hold_subscribers(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    rows: &[Uuid],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let held = sqlx::query_file_scalar!("src/maintenance/sql/hold_subscribers.sql", ids, rows).fetch_all(connection);
+    Ok(held.await?.into_iter().collect())
 }
 
-pub async fn hold_sell_plans(connection: &mut PgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let live = sqlx::query_file_scalar!("src/maintenance/sql/hold_sell_plans.sql", ids).fetch_all(connection);
-    Ok(live.await?.into_iter().collect())
+pub async fn hold_sell_plans(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    rows: &[Uuid],
+) -> Result<HashSet<Uuid>, sqlx::Error> {
+    let held = sqlx::query_file_scalar!("src/maintenance/sql/hold_sell_plans.sql", ids, rows).fetch_all(connection);
+    Ok(held.await?.into_iter().collect())
 }
 
 /// Zones whose name is taken, with the zone that has it.

@@ -1,9 +1,18 @@
--- hold_customers: the live ones of the ids. They are locked, so that they stay live until this transaction ends.
+-- hold_customers: those of the ids that are live, or were deleted before the rows that refer to them. They are locked, so that they
+-- stay live until this transaction ends.
 --
--- $1 ids
+-- $1 ids  $2 rows that refer to them
 select customer.id
 from customer
 where customer.id = any($1)
-  and customer.deleted_at is null
+  and (
+    customer.deleted_at is null
+    -- External params of a deleted entity can be deleted. They come back as they were.
+    or customer.deleted_at < (
+      select min(external_params.deleted_at)
+      from external_params
+      where external_params.id = any($2)
+    )
+  )
 order by customer.id
 for key share

@@ -1,9 +1,18 @@
--- hold_subscribers: the live ones of the ids. They are locked, so that they stay live until this transaction ends.
+-- hold_subscribers: those of the ids that are live, or were deleted before the rows that refer to them. They are locked, so that they
+-- stay live until this transaction ends.
 --
--- $1 ids
+-- $1 ids  $2 rows that refer to them
 select subscriber.id
 from subscriber
 where subscriber.id = any($1)
-  and subscriber.deleted_at is null
+  and (
+    subscriber.deleted_at is null
+    -- External params of a deleted entity can be deleted. They come back as they were.
+    or subscriber.deleted_at < (
+      select min(external_params.deleted_at)
+      from external_params
+      where external_params.id = any($2)
+    )
+  )
 order by subscriber.id
 for share

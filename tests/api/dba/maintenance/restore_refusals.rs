@@ -110,18 +110,14 @@ async fn rows_of_a_deleted_customer_stay_deleted() {
 #[case::subscriber("subscriber_id", "the subscriber", "subscriber")]
 #[case::sell_plan("sell_plan_id", "the sell plan", "sell_plan")]
 #[tokio::test]
-async fn external_params_of_a_deleted_entity_stay_deleted(
+async fn external_params_of_an_entity_that_was_deleted_after_them_stay_deleted(
     #[case] column: &'static str,
     #[case] entity: &str,
     #[case] entities: &str,
 ) {
     let service = TestService::start().await;
     let family = service.world.family().await;
-    let id = match column {
-        "subscriber_id" => service.world.subscriber(family.requester).await,
-        "sell_plan_id" => service.world.sell_plan(family.requester).await,
-        _ => family.sub_customer,
-    };
+    let id = entity_of(&service, family, column).await;
     let other = service.world.row(Resource::ExternalParams, family.requester).await;
     let params = service.world.external_params(family.requester, column, id).await;
     let deleted = Deleted::these(service, family, Resource::ExternalParams, vec![params, other]).await;
@@ -130,6 +126,35 @@ async fn external_params_of_a_deleted_entity_stay_deleted(
 
     let line = format!("external-params {params}: {entity} {id} it is set on is deleted");
     deleted.assert_refused(&["1 of the rows cannot be restored:\n", &line]).await;
+}
+
+async fn entity_of(service: &TestService, family: Family, column: &str) -> Uuid {
+    match column {
+        "subscriber_id" => service.world.subscriber(family.requester).await,
+        "sell_plan_id" => service.world.sell_plan(family.requester).await,
+        _ => family.sub_customer,
+    }
+}
+
+#[rstest]
+#[case::sub_customer("sub_customer_id", "customer")]
+#[case::subscriber("subscriber_id", "subscriber")]
+#[case::sell_plan("sell_plan_id", "sell_plan")]
+#[tokio::test]
+async fn external_params_of_an_entity_that_was_deleted_before_them_come_back(
+    #[case] column: &'static str,
+    #[case] entities: &str,
+) {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    let id = entity_of(&service, family, column).await;
+    let params = service.world.external_params(family.requester, column, id).await;
+    let delete = format!("update {entities} set deleted_at = now() where id = '{id}'");
+    sqlx::raw_sql(AssertSqlSafe(delete)).execute(&service.database.pool).await.unwrap();
+    let deleted = Deleted::these(service, family, Resource::ExternalParams, vec![params]).await;
+
+    deleted.restore().await.done();
+    assert!(deleted.service.world.deleted(Resource::ExternalParams, &[params]).await.is_empty());
 }
 
 #[rstest]
