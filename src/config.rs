@@ -24,7 +24,7 @@ pub use self::connection::Environment;
 pub use self::database::{Database, SessionSettings};
 pub use self::hosts::AllowedHosts;
 pub use self::http::Http;
-pub use self::jwt::{Jwt, JwtSource, KeySource, LEEWAY, RequiredClaim, WAIT_FOR_KEY, published_url};
+pub use self::jwt::{Jwt, JwtSource, KeySource, LEEWAY, RequiredClaim, Scopes, WAIT_FOR_KEY, published_url};
 pub use self::origins::AllowedOrigins;
 pub use self::queue::Queue;
 pub use self::requester::{Header, Requester, RequesterSource};

@@ -22,7 +22,8 @@ pub struct Jwt {
     pub issuer: Option<String>,
     pub audience: Option<String>,
     pub claim: String,
-    pub scope: Option<String>,
+    pub scope_read: Option<String>,
+    pub scope_delete: Option<String>,
     pub scope_claims: Option<String>,
     pub required_claims: Option<String>,
     pub refresh_seconds: u64,
@@ -38,6 +39,8 @@ pub const WAIT_FOR_KEY: Duration = Duration::from_secs(2);
 const SCOPE_CLAIMS: [&str; 4] = ["scope", "scp", "roles", "permissions"];
 
 const ISSUER: &str = "requester.jwt.issuer";
+const READ: &str = "requester.jwt.scope_read";
+const DELETE: &str = "requester.jwt.scope_delete";
 
 /// The checks of a token.
 #[derive(Clone, Debug)]
@@ -47,15 +50,18 @@ pub struct JwtSource {
     /// Empty if `aud` is not checked.
     pub audiences: Vec<String>,
     pub claim: String,
-    pub scope: Option<Scope>,
+    pub scopes: Scopes,
     pub required_claims: Vec<RequiredClaim>,
     pub refresh: Duration,
 }
 
-/// A scope, and the claims that may contain it.
+/// The required scopes, and the claims that may contain them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
-    pub name: String,
+pub struct Scopes {
+    /// `None` if every token may read.
+    pub read: Option<String>,
+    /// `None` if every token may delete.
+    pub delete: Option<String>,
     pub claims: Vec<String>,
 }
 
@@ -81,32 +87,25 @@ impl Jwt {
             issuer: self.issuer.clone(),
             audiences: list("requester.jwt.audience", self.audience.as_deref())?,
             claim: self.claim.clone(),
-            scope: self.scope()?,
+            scopes: self.scopes()?,
             required_claims: self.required_claims()?,
             refresh: Duration::from_secs(self.refresh_seconds),
         })
     }
 
-    fn scope(&self) -> Result<Option<Scope>, SettingsError> {
+    fn scopes(&self) -> Result<Scopes, SettingsError> {
         const CLAIMS: &str = "requester.jwt.scope_claims";
-        let Some(name) = &self.scope else {
-            let problem = || format!("has no effect without {}", variable("requester.jwt.scope"));
-            return match self.scope_claims {
-                Some(_) => Err(SettingsError::new(CLAIMS, problem())),
-                None => Ok(None),
-            };
-        };
-        if !is_scope(name) {
-            return Err(SettingsError::new(
-                "requester.jwt.scope",
-                "must be one scope, without spaces, commas and quotes",
-            ));
-        }
+        let read = scope(READ, self.scope_read.as_deref())?;
+        let delete = scope(DELETE, self.scope_delete.as_deref())?;
         let claims = match self.scope_claims.as_deref() {
+            Some(_) if read.is_none() && delete.is_none() => {
+                let problem = format!("has no effect without {} or {}", variable(READ), variable(DELETE));
+                return Err(SettingsError::new(CLAIMS, problem));
+            }
             None => SCOPE_CLAIMS.map(str::to_owned).to_vec(),
             claims => list(CLAIMS, claims)?,
         };
-        Ok(Some(Scope { name: name.clone(), claims }))
+        Ok(Scopes { read, delete, claims })
     }
 
     fn required_claims(&self) -> Result<Vec<RequiredClaim>, SettingsError> {
@@ -140,6 +139,15 @@ fn list(path: &str, text: Option<&str>) -> Result<Vec<String>, SettingsError> {
         return Err(SettingsError::new(path, "has an empty element; write the list like a,b"));
     }
     Ok(elements)
+}
+
+fn scope(path: &str, name: Option<&str>) -> Result<Option<String>, SettingsError> {
+    match name {
+        Some(name) if !is_scope(name) => {
+            Err(SettingsError::new(path, "must be one scope, without spaces, commas and quotes"))
+        }
+        name => Ok(name.map(str::to_owned)),
+    }
 }
 
 /// A scope of RFC 6749, which can stand between quotes in a header. A comma would make it a list.

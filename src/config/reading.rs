@@ -5,11 +5,12 @@ use config::{Config, ConfigError, File, FileFormat, Value, ValueKind};
 use super::{Environment, FILE_VARIABLE, PREFIX, SETTINGS_FILE, Settings, SettingsError, variable};
 
 /// Settings that switch a check on. An empty one is refused, and does not count as not set.
-const CHECKS: [&str; 5] = [
+const CHECKS: [&str; 6] = [
     "http.allowed_hosts",
     "requester.jwt.issuer",
     "requester.jwt.audience",
-    "requester.jwt.scope",
+    "requester.jwt.scope_read",
+    "requester.jwt.scope_delete",
     "requester.jwt.required_claims",
 ];
 

@@ -11,8 +11,9 @@
 //! 6. [`cors`] answers preflights, which have no identity.
 //! 7. [`requester`] finds the requester, or answers 401.
 //! 8. [`admission`] checks the requester's rate, or answers 429.
-//! 9. The handler: [`delete`], [`operations`], [`cancel`] or [`listing`]. It parses the [`request`], takes a permit, calls the
-//!    repository, and fills in the [`envelope`].
+//! 9. [`requester`] checks the scope of a token, or answers 401.
+//! 10. The handler: [`delete`], [`operations`], [`cancel`] or [`listing`]. It parses the [`request`], takes a permit, calls the
+//!     repository, and fills in the [`envelope`].
 //!
 //! In the code below the order is reversed, because actix calls the last `wrap` first.
 
@@ -90,7 +91,9 @@ pub fn app(
         .wrap(cors::middleware(&service.allowed_origins, &service.identification))
         .wrap(from_fn(cors::explain_refusal))
         .default_service(web::to(no_such_route));
-    let with_route = |api: Scope<_>, (path, methods, handler)| api.service(api_route(path, methods).route(handler));
+    let with_route = |api: Scope<_>, (path, methods, handler): (_, _, Route)| {
+        api.service(api_route(path, methods).route(handler.wrap(from_fn(requester::check_scope))))
+    };
     let api = api_routes().into_iter().fold(api, with_route);
     App::new()
         .app_data(web::Data::new(service.repository))

@@ -63,8 +63,15 @@ fn the_jwt_source_has_defaults() {
     assert!(matches!(&source.keys, KeySource::JwksUrl(url) if url.as_str() == "https://issuer.example/jwks.json"));
     assert_eq!(source.refresh.as_secs(), 300);
     assert_eq!(
-        (source.claim.as_str(), source.issuer, source.audiences, source.scope, source.required_claims),
-        ("customer_id", None, vec![], None, vec![])
+        (
+            source.claim.as_str(),
+            source.issuer,
+            source.audiences,
+            source.scopes.read,
+            source.scopes.delete,
+            source.required_claims
+        ),
+        ("customer_id", None, vec![], None, None, vec![])
     );
 }
 
@@ -85,7 +92,7 @@ fn keys_come_by_plain_http_from_the_loopback_address_only() {
 #[test]
 fn a_check_of_tokens_that_is_empty_is_refused() {
     let keys = ("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", "https://issuer.example/");
-    for name in ["ISSUER", "AUDIENCE", "SCOPE", "REQUIRED_CLAIMS"] {
+    for name in ["ISSUER", "AUDIENCE", "SCOPE_READ", "SCOPE_DELETE", "REQUIRED_CLAIMS"] {
         let setting = format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}");
         for empty in ["", "\n"] {
             let problem = jwt_source(&[keys, (&setting, empty)]).unwrap_err();
@@ -135,13 +142,15 @@ fn the_white_space_of_a_mounted_secret_means_nothing() {
         (ISSUER_VARIABLE, "https://issuer.example\n"),
         ("CUSTOMER_DELETION__REQUESTER__JWT__AUDIENCE", " a , b\r\n"),
         ("CUSTOMER_DELETION__REQUESTER__JWT__CLAIM", "id\n"),
-        ("CUSTOMER_DELETION__REQUESTER__JWT__SCOPE", "delete\n"),
+        ("CUSTOMER_DELETION__REQUESTER__JWT__SCOPE_READ", "read\n"),
+        ("CUSTOMER_DELETION__REQUESTER__JWT__SCOPE_DELETE", " delete"),
         ("CUSTOMER_DELETION__REQUESTER__JWT__REFRESH_SECONDS", "7\n"),
     ])
     .unwrap();
     assert_eq!(source.issuer.as_deref(), Some("https://issuer.example"));
     assert_eq!((source.audiences, source.claim.as_str()), (vec!["a".to_owned(), "b".to_owned()], "id"));
-    assert_eq!((source.scope.unwrap().name.as_str(), source.refresh.as_secs()), ("delete", 7));
+    assert_eq!((source.scopes.read.as_deref(), source.scopes.delete.as_deref()), (Some("read"), Some("delete")));
+    assert_eq!(source.refresh.as_secs(), 7);
 }
 
 #[test]
@@ -153,11 +162,16 @@ fn a_list_has_no_empty_element_and_a_single_value_no_comma() {
         ("SCOPE_CLAIMS", "scope,", "has an empty element"),
         ("ISSUER", "https://a.example,https://b.example", "must name one issuer"),
         ("CLAIM", "a,b", "must name one claim"),
-        ("SCOPE", "a,b", "must be one scope"),
+        ("SCOPE_READ", "a,b", "must be one scope"),
+        ("SCOPE_DELETE", "a,b", "must be one scope"),
+        ("SCOPE_DELETE", "a b", "must be one scope"),
     ] {
         let setting = format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}");
-        let scope = ("CUSTOMER_DELETION__REQUESTER__JWT__SCOPE", "delete");
-        let problem = jwt_source(&[JWKS_URL, scope, (&setting, value)]).unwrap_err();
+        let mut variables = vec![JWKS_URL, (&setting, value)];
+        if name == "SCOPE_CLAIMS" {
+            variables.push(("CUSTOMER_DELETION__REQUESTER__JWT__SCOPE_DELETE", "delete"));
+        }
+        let problem = jwt_source(&variables).unwrap_err();
         assert!(problem.starts_with(&format!("{setting}: {part}")), "{problem}");
     }
 }
@@ -181,14 +195,17 @@ fn required_claims_have_names_and_values() {
 }
 
 #[test]
-fn the_claims_of_the_scope_are_a_setting() {
+fn the_claims_of_the_scopes_are_a_setting() {
     const SETTING: &str = "CUSTOMER_DELETION__REQUESTER__JWT__SCOPE_CLAIMS";
-    let scope = ("CUSTOMER_DELETION__REQUESTER__JWT__SCOPE", "delete");
-    let claims = |variables: &[_]| jwt_source(variables).map(|source| source.scope.unwrap().claims);
-    assert_eq!(claims(&[JWKS_URL, scope]).unwrap(), ["scope", "scp", "roles", "permissions"]);
-    assert_eq!(claims(&[JWKS_URL, scope, (SETTING, "realm_access.roles")]).unwrap(), ["realm_access.roles"]);
+    const READ: &str = "CUSTOMER_DELETION__REQUESTER__JWT__SCOPE_READ";
+    const DELETE: &str = "CUSTOMER_DELETION__REQUESTER__JWT__SCOPE_DELETE";
+    let claims = |variables: &[_]| jwt_source(variables).map(|source| source.scopes.claims);
+    for scope in [(READ, "read"), (DELETE, "delete")] {
+        assert_eq!(claims(&[JWKS_URL, scope]).unwrap(), ["scope", "scp", "roles", "permissions"]);
+        assert_eq!(claims(&[JWKS_URL, scope, (SETTING, "realm_access.roles")]).unwrap(), ["realm_access.roles"]);
+    }
     assert_eq!(
         jwt_source(&[JWKS_URL, (SETTING, "roles")]).unwrap_err(),
-        format!("{SETTING}: has no effect without CUSTOMER_DELETION__REQUESTER__JWT__SCOPE")
+        format!("{SETTING}: has no effect without {READ} or {DELETE}")
     );
 }

@@ -9,6 +9,7 @@ use super::claims::Claims;
 use super::denial::Denial;
 use super::keyring::Keyring;
 use super::keys::NoKey;
+use super::scope::MissingScopes;
 use super::token::Token;
 use crate::config::{JwtSource, LEEWAY, SettingsError};
 use crate::error::Error;
@@ -41,7 +42,7 @@ impl Verifier {
     }
 
     /// Denies with 503 while there is no key at all.
-    pub async fn requester(&self, headers: &HeaderMap) -> Result<Requester, Denial> {
+    pub async fn requester(&self, headers: &HeaderMap) -> Result<(Requester, MissingScopes), Denial> {
         let token = Token::parse(bearer(headers)?).map_err(invalid)?;
         let mut verified = self.verify(&token);
         if verified.as_ref().is_err_and(Unverified::may_be_of_a_new_key) && self.keyring.wait_for_refresh().await {
@@ -50,13 +51,7 @@ impl Verifier {
         verified.map_err(Unverified::into_denial)?;
         let claims = Claims::parse(&token.payload).map_err(invalid)?;
         let requester = self.requester_of(&claims).map_err(invalid)?;
-        match &self.source.scope {
-            Some(scope) if !claims.have_scope(&scope.name, &scope.claims) => {
-                let challenge = insufficient_scope(&scope.name);
-                Err(Denial::unauthenticated("the token does not have the scope", challenge))
-            }
-            Some(_) | None => Ok(requester),
-        }
+        Ok((requester, MissingScopes::of(&claims, &self.source.scopes)))
     }
 
     /// Checks the signature. The key decides which algorithms are possible, never the token.
@@ -135,9 +130,4 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Denial> {
 
 fn invalid(reason: impl Into<Cow<'static, str>>) -> Denial {
     Denial::unauthenticated(reason, INVALID_TOKEN)
-}
-
-fn insufficient_scope(scope: &str) -> HeaderValue {
-    let challenge = format!(r#"Bearer realm="customer-deletion", error="insufficient_scope", scope="{scope}""#);
-    HeaderValue::from_str(&challenge).expect("a scope is visible ASCII")
 }

@@ -10,6 +10,7 @@ mod jwt;
 mod keyring;
 mod keys;
 mod reader;
+mod scope;
 mod token;
 
 use std::rc::Rc;
@@ -24,6 +25,7 @@ use ipnet::IpNet;
 
 use self::denial::Denial;
 use self::jwt::Verifier;
+use self::scope::MissingScopes;
 use super::call::{Notes, Requester};
 use super::connections::Connection;
 use super::response;
@@ -72,13 +74,18 @@ impl Identification {
         }
     }
 
-    async fn requester(&self, request: &ServiceRequest) -> Result<Requester, Denial> {
+    async fn requester(&self, request: &ServiceRequest) -> Result<(Requester, MissingScopes), Denial> {
         match self {
             Identification::Header { name, trusted_peers } => {
                 let peer = request.peer_addr().map(|address| address.ip());
-                header::from_header(request.headers(), name, peer, trusted_peers)
+                let requester = header::from_header(request.headers(), name, peer, trusted_peers)?;
+                Ok((requester, MissingScopes::default()))
             }
-            Identification::Jwt(verifier) => verifier.requester(request.headers()).await,
+            Identification::Jwt(verifier) => {
+                let (requester, missing) = verifier.requester(request.headers()).await?;
+                missing.check_any(request.method())?;
+                Ok((requester, missing))
+            }
         }
     }
 }
@@ -90,7 +97,7 @@ pub async fn identify(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     match identification.requester(&request).await {
-        Ok(requester) => {
+        Ok((requester, missing)) => {
             if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
                 notes.requester_id.set(Some(requester.0));
             }
@@ -98,8 +105,21 @@ pub async fn identify(
                 connection.identified();
             }
             request.extensions_mut().insert(requester);
+            request.extensions_mut().insert(missing);
             next.call(request).await.map(ServiceResponse::map_into_left_body)
         }
+        Err(denial) => Ok(response::refuse(request, denial.into_response())),
+    }
+}
+
+/// Answers 401 if the token does not have the scope for this call. Every route below `/api` is wrapped in it.
+pub async fn check_scope(
+    missing: web::ReqData<MissingScopes>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
+    match missing.check(request.method()) {
+        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
         Err(denial) => Ok(response::refuse(request, denial.into_response())),
     }
 }

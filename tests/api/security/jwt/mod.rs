@@ -11,6 +11,7 @@ mod issuer;
 mod key_sets;
 mod log;
 mod refresh;
+mod scopes;
 mod start;
 pub mod token;
 mod valid;
@@ -109,7 +110,8 @@ fn ask_for_tokens(settings: &mut Settings) {
     settings.requester.source = Some("jwt".to_owned());
     settings.requester.jwt.issuer = Some(ISSUER.to_owned());
     settings.requester.jwt.audience = Some(AUDIENCE.to_owned());
-    settings.requester.jwt.scope = Some(SCOPE.to_owned());
+    settings.requester.jwt.scope_read = Some(SCOPE.to_owned());
+    settings.requester.jwt.scope_delete = Some(SCOPE.to_owned());
 }
 
 /// The service with this set of keys, shared by the tests that need it.

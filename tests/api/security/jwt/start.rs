@@ -66,16 +66,18 @@ fn assert_stopped(output: &Output, setting: &str, part: &str) {
 #[case::plain_http_to_a_name_like_the_loopback(&[("JWKS_URL", "http://localhost.example/")], "JWKS_URL", "https")]
 #[case::a_refresh_without_a_pause(&[("JWKS_URL", "https://issuer.example/"), ("REFRESH_SECONDS", "0")], "REFRESH_SECONDS", "1 to")]
 #[case::an_issuer_without_a_configuration(&[("ISSUER", "http://me:hunter2@issuer.example/")], "ISSUER", "JWKS_URL")]
-#[case::claims_of_no_scope(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_CLAIMS", "roles")], "SCOPE_CLAIMS", "SCOPE")]
+#[case::claims_of_no_scope(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_CLAIMS", "roles")], "SCOPE_CLAIMS", "SCOPE_READ or")]
 #[case::a_required_claim_without_a_value(
     &[("JWKS_URL", "https://issuer.example/"), ("REQUIRED_CLAIMS", "client_id")],
     "REQUIRED_CLAIMS",
     "claim=value"
 )]
-#[case::two_scopes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE", "one two")], "SCOPE", "one scope")]
+#[case::two_scopes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_READ", "one two")], "SCOPE_READ", "one scope")]
+#[case::a_scope_in_quotes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_DELETE", "\"one\"")], "SCOPE_DELETE", "one scope")]
 #[case::an_empty_audience(&[("JWKS_URL", "https://issuer.example/"), ("AUDIENCE", "")], "AUDIENCE", "empty")]
 #[case::an_empty_issuer(&[("JWKS_URL", "https://issuer.example/"), ("ISSUER", "")], "ISSUER", "empty")]
-#[case::an_empty_scope(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE", "")], "SCOPE", "one scope")]
+#[case::an_empty_scope_to_read(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_READ", "")], "SCOPE_READ", "one scope")]
+#[case::an_empty_scope_to_delete(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_DELETE", "")], "SCOPE_DELETE", "one scope")]
 fn a_bad_setting_stops_the_start(#[case] settings: &[(&str, &str)], #[case] setting: &str, #[case] part: &str) {
     assert_stopped(&start(settings), setting, part);
 }

@@ -280,7 +280,7 @@ async fn what_is_not_set_is_not_asked_for() {
     let file = TestFile::new(jwks(&[&RSA]));
     let service = start_with(|settings| {
         let jwt = &mut settings.requester.jwt;
-        (jwt.issuer, jwt.audience, jwt.scope) = (None, None, None);
+        (jwt.issuer, jwt.audience, jwt.scope_read, jwt.scope_delete) = (None, None, None, None);
         jwt.jwks_file = file.setting();
     })
     .await;
