@@ -14,6 +14,7 @@ use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::call::Requester;
@@ -32,6 +33,9 @@ const IDS_OF_A_CALL: usize = 100;
 
 /// Each takes a session for as long as many ordinary calls.
 const LONG_VALIDATIONS: usize = 2;
+
+/// The outcomes that are read at once for calls that have waited for them.
+const OUTCOMES: usize = 8;
 
 /// A smaller answer takes nothing of the memory for answers.
 const SMALL_ANSWER: u64 = 16 * 1024;
@@ -52,6 +56,12 @@ pub struct Permit {
     _in_flight: InFlight,
 }
 
+/// The right to read the outcome of an awaited operation.
+pub struct OutcomePermit {
+    _permit: Permit,
+    _turn: OwnedSemaphorePermit,
+}
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Admission {
@@ -61,6 +71,8 @@ pub struct Admission {
     long_validations: Shares,
     /// Callers that wait for the end of an operation are not in flight.
     waiting: Shares,
+    /// Many may wait for the same end. These read its outcome at once, so that the others take no permit meanwhile.
+    outcomes: Arc<Semaphore>,
     /// In bytes.
     bodies: Shares,
     answers: Budget,
@@ -84,6 +96,7 @@ impl Admission {
             in_flight: Shares::new(capacity.max_in_flight, two_thirds(capacity.max_in_flight)),
             large_bodies: Shares::new(LARGE_BODIES, LARGE_BODIES / 2),
             long_validations: Shares::new(LONG_VALIDATIONS, LONG_VALIDATIONS / 2),
+            outcomes: Arc::new(Semaphore::new(OUTCOMES)),
             waiting: Shares::new(capacity.max_waiting, two_thirds(capacity.max_waiting)),
             bodies: Shares::new(capacity.memory.bodies, capacity.memory.bodies / 2),
             answers: Budget::new(capacity.memory.answers),
@@ -112,6 +125,13 @@ impl Admission {
     /// The right to wait for the end of an operation. Returns `None` if none is left for the requester.
     pub fn waiting_permit(&self, requester: Requester) -> Option<Share> {
         self.waiting.take(requester.0, 1).ok()
+    }
+
+    /// For a call that has waited for the end of an operation. Returns `None` if too many calls are in flight.
+    pub async fn outcome_permit(&self, request: &HttpRequest, requester: Requester) -> Option<OutcomePermit> {
+        let turn = Arc::clone(&self.outcomes).acquire_owned().await.ok()?;
+        let permit = self.permit(request, requester).ok()?;
+        Some(OutcomePermit { _permit: permit, _turn: turn })
     }
 
     pub fn large_body_permit(&self, requester: Requester) -> Result<Share, Error> {

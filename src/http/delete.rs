@@ -20,7 +20,7 @@ use super::request::target_ids::target_ids;
 use super::request::{idempotency_key, validate_only};
 use super::response::{REQUEST_ID, id_value};
 use super::shares::Share;
-use super::waiting::{self, Waiting};
+use super::waiting::{self, Waited, Waiting};
 use crate::error::{Code, Error};
 use crate::id_failure::IdFailure;
 use crate::operation::{Deletion, IdempotencyKey, Outcome, Stored, TargetIds};
@@ -95,7 +95,9 @@ async fn outcome_in_time(
 ) -> Result<Option<(Outcome, Duration)>, Error> {
     let Some(longest) = wait.filter(|wait| accepted.refusal.is_none() && !wait.is_zero()) else { return Ok(None) };
     let (operation_id, requester) = (accepted.operation_id, call.1);
-    let Some(permit) = waiting::until_ended(service, call, operation_id, longest).await else { return Ok(None) };
+    let Waited::UntilTheEnd(permit) = waiting::until_ended(service, call, operation_id, longest).await else {
+        return Ok(None);
+    };
     // It is accepted already. If it cannot be looked up, its status tells the outcome.
     let Ok(Some(details)) = service.0.find_operation(requester.0, operation_id, true, permit).await else {
         return Ok(None);

@@ -15,7 +15,7 @@ use super::envelope;
 use super::failures::{self, FailureContent};
 use super::request::body::{Incoming, beside_body};
 use super::request::{Limits, id, prefer};
-use super::waiting;
+use super::waiting::{self, Waited};
 use crate::error::{Code, Error, UNKNOWN_CODE};
 use crate::operation::{Details, Operation, Status, Stored};
 use crate::repository::Repository;
@@ -133,18 +133,20 @@ async fn find(
     with_failures: bool,
 ) -> Result<Found, Error> {
     let operation_id = id::path_id("requestId", request_id)?;
-    let find = async |permit: Permit| {
-        let found = repository.find_operation(requester.0, operation_id, with_failures, permit).await?;
-        found.ok_or(Error::Refused(Code::GLOBAL_1003))
-    };
-    let details = find(permit).await?;
+    let unknown = || Error::Refused(Code::GLOBAL_1003);
+    let found = repository.find_operation(requester.0, operation_id, with_failures, permit).await?;
+    let details = found.ok_or_else(unknown)?;
     let wait = prefer::wait(request.headers(), limits.longest_wait);
     let Some(longest) = wait else { return Ok(Found { details, waited: None }) };
     if !waiting::is_open(&details) {
         return Ok(Found { details, waited: Some(longest) });
     }
     match waiting::until_ended((&repository, &admission), (request, *requester), operation_id, longest).await {
-        Some(permit) => Ok(Found { details: find(permit).await?, waited: Some(longest) }),
-        None => Ok(Found { details, waited: None }),
+        Waited::UntilTheEnd(permit) => {
+            let found = repository.find_operation(requester.0, operation_id, with_failures, permit).await?;
+            Ok(Found { details: found.ok_or_else(unknown)?, waited: Some(longest) })
+        }
+        Waited::InVain => Ok(Found { details, waited: Some(longest) }),
+        Waited::NotAtAll => Ok(Found { details, waited: None }),
     }
 }

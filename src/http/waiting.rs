@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::admission::{Admission, Permit};
+use super::admission::{Admission, OutcomePermit};
 use super::call::Requester;
 use crate::error::Error;
 use crate::operation::{Details, Operation, Outcome, Status, Stored};
@@ -19,18 +19,27 @@ const MAX_RETRY_AFTER_SECONDS: i64 = 30;
 /// A call that waits, with its requester.
 pub type Waiting<'a> = (&'a HttpRequest, Requester);
 
+pub enum Waited {
+    /// The operation has ended, and its outcome can be read.
+    UntilTheEnd(OutcomePermit),
+    /// It is still open.
+    InVain,
+    /// Too many calls wait already, or were in flight at the end.
+    NotAtAll,
+}
+
 /// Waits for the end of an operation. The caller must hold no permit to be in flight, so that it takes no capacity from others.
-///
-/// Returns the permit for what follows. `None` if too many calls wait already, or are in flight at the end.
 pub async fn until_ended(
     (repository, admission): (&Repository, &Admission),
     (request, requester): Waiting<'_>,
     operation_id: Uuid,
     longest: Duration,
-) -> Option<Permit> {
-    let _waiting = admission.waiting_permit(requester)?;
-    repository.until_ended(operation_id, longest).await;
-    admission.permit(request, requester).ok()
+) -> Waited {
+    let Some(_waiting) = admission.waiting_permit(requester) else { return Waited::NotAtAll };
+    if !repository.until_ended(operation_id, longest).await {
+        return Waited::InVain;
+    }
+    admission.outcome_permit(request, requester).await.map_or(Waited::NotAtAll, Waited::UntilTheEnd)
 }
 
 /// Returns `None` while the operation is open, and if only a newer build knows its status.

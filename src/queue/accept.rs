@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::statements::{self as queue, Enqueued};
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, Outcome, Status, Stored};
+use crate::repository::database::failure::WorkError;
 use crate::repository::deletion::refuse_reused_key;
 use crate::repository::{Repository, statements};
 use crate::telemetry::metrics::{self, Limit};
@@ -51,7 +52,7 @@ async fn accept_or_replay(
     connection: &mut PgConnection,
     deletion: &Deletion,
     max_waiting: i64,
-) -> Result<Option<Outcome>, sqlx::Error> {
+) -> Result<Option<Outcome>, WorkError> {
     loop {
         let enqueued = queue::accept(connection, deletion, max_waiting).await?;
         if enqueued == Enqueued::Accepted {

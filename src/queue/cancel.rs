@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::error::{Code, Error};
 use crate::operation::{Details, Operation, Status, Stored};
 use crate::repository::Repository;
+use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;
 use crate::repository::statements::find_operation;
 use crate::telemetry::metrics;
@@ -59,7 +60,7 @@ async fn cancel_and_find(
     requester_id: Uuid,
     operation_id: Uuid,
     is_retry: bool,
-) -> Result<(bool, Option<Details>), sqlx::Error> {
+) -> Result<(bool, Option<Details>), WorkError> {
     let is_cancelled = cancel(connection, requester_id, operation_id).await?;
     let found = find_operation(connection, requester_id, operation_id, true).await?;
     let was_cancelled =

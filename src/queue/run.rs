@@ -84,7 +84,7 @@ async fn hold_and_end(
 }
 
 /// Returns `None` if the rows kept changing.
-async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, sqlx::Error> {
+async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, WorkError> {
     // An operation that is rolled back logs no error. Only a long list is inspected before it is tried.
     let rollbacks = Rollbacks::default();
     Ok(match delete_or_refuse(connection, deletion, Record::IsOpen, &rollbacks).await? {

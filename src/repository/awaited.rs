@@ -67,13 +67,13 @@ impl Awaited {
 }
 
 impl Repository {
-    /// Waits until the operation has ended, for so long at most, or until the service shuts down.
-    pub async fn until_ended(&self, operation_id: Uuid, longest: Duration) {
+    /// Waits until the operation has ended, for so long at most, or until the service shuts down. Returns whether it has ended.
+    pub async fn until_ended(&self, operation_id: Uuid, longest: Duration) -> bool {
         let ended = self.awaited.lock().add(operation_id);
         self.ask_while_somebody_waits();
         tokio::select! {
-            _ = timeout(longest, ended.notified()) => {}
-            () = self.awaited.shutting_down.cancelled() => {}
+            waited = timeout(longest, ended.notified()) => waited.is_ok(),
+            () = self.awaited.shutting_down.cancelled() => false,
         }
     }
 

@@ -13,6 +13,7 @@ use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use super::Repository;
+use super::database::failure::WorkError;
 use super::rollbacks::Rollbacks;
 use super::sharing::Granted;
 use super::statements::{self, FailureRecord, Record, Recorded};
@@ -89,7 +90,7 @@ async fn delete_and_record(
     connection: &mut PgConnection,
     deletion: &Deletion,
     rollbacks: &Rollbacks,
-) -> Result<Option<Outcome>, sqlx::Error> {
+) -> Result<Option<Outcome>, WorkError> {
     match delete_or_refuse(connection, deletion, Record::IsMade, rollbacks).await? {
         Verdict::Deleted => Ok(Some(Outcome::own(deletion, None))),
         Verdict::Refused(refusal) => refuse(connection, deletion, refusal).await,
@@ -102,7 +103,7 @@ async fn refuse(
     connection: &mut PgConnection,
     deletion: &Deletion,
     refusal: Refusal,
-) -> Result<Option<Outcome>, sqlx::Error> {
+) -> Result<Option<Outcome>, WorkError> {
     let Refusal { code, failed_ids, failures } = &refusal;
     let failure = FailureRecord { status: Status::Failure, code: *code, failed_ids, failures, keeps_key: true };
     if statements::record_failure(connection, deletion, failure).await? {
@@ -121,7 +122,7 @@ async fn repeat(
     connection: &mut PgConnection,
     deletion: &Deletion,
     recorded: &Recorded,
-) -> Result<Option<Outcome>, sqlx::Error> {
+) -> Result<Option<Outcome>, WorkError> {
     if recorded.same_call {
         Ok(recorded.outcome(deletion))
     } else {
@@ -132,7 +133,7 @@ async fn repeat(
 pub(crate) async fn refuse_reused_key(
     connection: &mut PgConnection,
     deletion: &Deletion,
-) -> Result<Outcome, sqlx::Error> {
+) -> Result<Outcome, WorkError> {
     let code = Code::IDEMPOTENCY_KEY_REUSED;
     let failure = FailureRecord { status: Status::Failure, code, failed_ids: &[], failures: &[], keeps_key: false };
     statements::record_failure(connection, deletion, failure).await?;

@@ -20,15 +20,12 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-pub use self::database::failure::RETRIED;
-pub use self::database::role::refuse_unsuitable;
-pub use self::database::schema_gate::check_schema;
-pub use self::database::session_settings::PLANNING;
+pub use self::database::{
+    failure::RETRIED, role::refuse_unsuitable, schema_gate::check_schema, session_settings::PLANNING,
+};
 
 use self::awaited::Awaited;
-use self::database::Database;
-use self::database::commits::CommitProof;
-use self::database::schema_gate::SchemaGate;
+use self::database::{Database, commits::CommitProof, schema_gate::SchemaGate};
 use self::rollbacks::Rollbacks;
 use self::sharing::Sharing;
 use self::tasks::Tasks;
@@ -36,9 +33,8 @@ use crate::config;
 use crate::error::Error;
 use crate::operation::{Deletion, Details, Listed, Listing, Outcome};
 
-/// A use case ends by itself, even if the client hangs up, and keeps the permit of its call until then. Each fails with
-/// [`Error::Unavailable`] if the database does not answer in time, and with [`Error::Defect`] for anything else that the API
-/// documents do not have. A refusal is an [`Outcome`]. Cheap to clone.
+/// A use case ends by itself, even if the client hangs up, and keeps the permit of its call until then. It fails with
+/// [`Error::Unavailable`] if the database does not answer in time, and with [`Error::Defect`] if this service is wrong.
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) database: Database,

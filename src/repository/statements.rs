@@ -3,6 +3,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::database::failure::WorkError;
 use super::database::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
@@ -159,7 +160,7 @@ pub async fn find_operation(
     requester_id: Uuid,
     operation_id: Uuid,
     with_failed_ids: bool,
-) -> Result<Option<Details>, sqlx::Error> {
+) -> Result<Option<Details>, WorkError> {
     let statement =
         sqlx::query_file!("src/repository/sql/find_operation.sql", requester_id, operation_id, with_failed_ids);
     let Some(row) = observed("find_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
@@ -176,8 +177,8 @@ pub async fn find_operation(
     Ok(Some(Details { operation, failed_ids: row.failed_ids, failures }))
 }
 
-fn stored_failures(stored: Option<&str>) -> Result<Vec<IdFailure>, sqlx::Error> {
-    id_failure::from_json(stored).map_err(|error| sqlx::Error::Decode(error.into()))
+fn stored_failures(stored: Option<&str>) -> Result<Vec<IdFailure>, WorkError> {
+    id_failure::from_json(stored).map_err(|error| WorkError::Invalid(error.to_string()))
 }
 
 /// The operation under a call's id or key.
@@ -212,7 +213,7 @@ impl Recorded {
 pub async fn replay_operation(
     connection: &mut PgConnection,
     deletion: &Deletion,
-) -> Result<Option<Recorded>, sqlx::Error> {
+) -> Result<Option<Recorded>, WorkError> {
     let statement = sqlx::query_file!(
         "src/repository/sql/replay_operation.sql",
         deletion.operation_id,

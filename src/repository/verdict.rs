@@ -2,6 +2,7 @@
 
 use sqlx::{Connection, PgConnection};
 
+use super::database::failure::WorkError;
 use super::rollbacks::Rollbacks;
 use super::statements::{self, DeleteResult, Record, Recorded};
 use crate::eligibility::{Refusal, judge};
@@ -26,7 +27,7 @@ pub async fn delete_or_refuse(
     deletion: &Deletion,
     record: Record,
     rollbacks: &Rollbacks,
-) -> Result<Verdict, sqlx::Error> {
+) -> Result<Verdict, WorkError> {
     if rollbacks.must_inspect(deletion)
         && let Some(verdict) = find_obstacle(connection, deletion).await?
     {
@@ -51,7 +52,7 @@ pub async fn delete_or_refuse(
 }
 
 /// Returns `None` if the deletion may succeed now.
-async fn find_obstacle(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Verdict>, sqlx::Error> {
+async fn find_obstacle(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Verdict>, WorkError> {
     if deletion.idempotency_key.is_some()
         && let Some(recorded) = statements::replay_operation(connection, deletion).await?
     {

@@ -91,7 +91,7 @@ async fn a_refused_request_and_a_chunked_one_are_answered_as_problems() {
 
     let call = service.call(Method::DELETE, &path, family.requester).header("Upgrade", "websocket");
     let answer = as_problem(call).await;
-    assert_problem(&answer, 400, "BAD_REQUEST", "The call is malformed.", "there are no websockets here");
+    assert_problem(&answer, 400, "BAD_REQUEST", "The call is malformed.", "this service does not support websockets");
 
     let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(body(&[Uuid::now_v7()]))]);
     let call = service.call(Method::DELETE, &path, family.requester).body(Body::wrap_stream(chunks));
