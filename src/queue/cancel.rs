@@ -12,6 +12,7 @@ use crate::repository::Repository;
 use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;
 use crate::repository::statements::find_operation;
+use crate::resource::Resource;
 use crate::telemetry::metrics;
 
 const CANCELLED: Stored<Code> = Stored::Known(Code::CANCELLED);
@@ -46,11 +47,28 @@ impl Repository {
         if !is_cancelled {
             return Err(Error::Refused(Code::NOT_CANCELLABLE));
         }
-        if let Operation { resource: Stored::Known(resource), .. } = details.operation {
-            metrics::operation_ended(resource, Status::Failure, 0);
-        }
+        report(requester_id, &details.operation);
         Ok(details)
     }
+}
+
+/// Reports a cancelled operation, like a worker reports one that ended: one line in the log, and the metrics. The number of ids and of
+/// attempts is not looked up.
+fn report(requester_id: Uuid, operation: &Operation) {
+    if let Stored::Known(resource) = operation.resource {
+        metrics::operation_ended(resource, Status::Failure, 0);
+    }
+    let waited = operation.completed_at.map(|completed_at| completed_at - operation.created_at);
+    tracing::info!(
+        request_id = %operation.id,
+        %requester_id,
+        customer_id = %operation.customer_id,
+        resource = &*operation.resource.clone().into_word(Resource::word),
+        operation_status = Status::Failure.name(),
+        code = Code::CANCELLED.name(),
+        waited_ms = waited.map(|waited| waited.whole_milliseconds() as i64),
+        "operation"
+    );
 }
 
 /// Returns whether this call cancelled the operation, and the operation. The connection of an earlier attempt may have broken between

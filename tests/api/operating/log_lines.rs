@@ -87,6 +87,38 @@ async fn every_call_has_one_line_with_what_for_whom_and_its_outcome() {
 }
 
 #[tokio::test]
+async fn a_cancelled_operation_has_its_line() {
+    let database = TestDatabase::migrated().await;
+    let family = World::new(database.pool.clone()).family().await;
+    let process = Process::serve_with(&database.url, &[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]);
+    let url = |path: &str| format!("http://{}{path}", process.address);
+    let call = |call: RequestBuilder| send(call.header("X-Requester-Id", family.requester.to_string()));
+    let path = collection(family.sub_customer, Resource::Contact);
+    let accepted =
+        call(client().delete(url(&path)).header("Prefer", "respond-async").body(body(&[Uuid::now_v7()]))).await;
+    let cancel = url(&format!("{}:cancel", accepted.header("Location").unwrap()));
+    let cancelled = call(client().post(&cancel)).await;
+    cancelled.assert_status(200);
+    call(client().post(&cancel)).await.assert_status(409);
+    line_of(&process, cancelled.request_id()).await;
+
+    let lines: Vec<Value> = process.log().into_iter().filter(|line| line["message"] == "operation").collect();
+    let [line] = &lines[..] else { panic!("{lines:#?}") };
+    for (field, expected) in [
+        ("level", "INFO"),
+        ("request_id", &accepted.request_id().to_string()),
+        ("requester_id", &family.requester.to_string()),
+        ("customer_id", &family.sub_customer.to_string()),
+        ("resource", "contact"),
+        ("operation_status", "FAILURE"),
+        ("code", "CANCELLED"),
+    ] {
+        assert_eq!(line[field], expected, "{field}: {line}");
+    }
+    assert!(line["waited_ms"].as_u64().is_some(), "{line}");
+}
+
+#[tokio::test]
 async fn the_line_of_a_call_that_is_only_validated_says_so() {
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
