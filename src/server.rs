@@ -86,7 +86,7 @@ impl Server {
         let repository = Repository::new(&self.settings.database, &self.settings.queue, self.database.clone());
         let consumer = Consumer::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
         metrics::start(&RETRIED);
-        let admission = Admission::new(capacity(&self.settings, self.memory));
+        let admission = Admission::new(capacity(&self.settings, self.max_connections, self.memory));
         let connections = Connections::new(Port::Calls, self.max_connections);
         let heads = Budget::new(self.memory.heads);
         let management_connections = Connections::new(Port::Management, MANAGEMENT_CONNECTIONS);
@@ -146,12 +146,12 @@ fn local_address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound listener has an address")
 }
 
-fn capacity(settings: &Settings, memory: Memory) -> Capacity {
+fn capacity(settings: &Settings, max_connections: usize, memory: Memory) -> Capacity {
     let rate = settings.requester.rate_per_second;
     let burst = settings.requester.rate_burst.or(rate);
-    // They cost a connection, and nothing else.
-    let max_waiting = 4 * settings.http.max_in_flight;
-    Capacity { max_in_flight: settings.http.max_in_flight, memory, max_waiting, rate: rate.zip(burst) }
+    let max_in_flight = settings.http.max_in_flight;
+    let max_waiting = limits::max_waiting(max_in_flight, max_connections);
+    Capacity { max_in_flight, memory, max_waiting, rate: rate.zip(burst) }
 }
 
 /// The periodic work.

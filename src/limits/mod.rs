@@ -36,6 +36,12 @@ pub fn fit(settings: &Settings) -> Result<(usize, Memory), SettingsError> {
     Ok((connections(settings.http.max_connections, most, &reason)?, memory))
 }
 
+/// The largest number of calls that wait for the end of an operation. They cost a connection and nothing else, and leave most
+/// connections to others.
+pub fn max_waiting(max_in_flight: usize, max_connections: usize) -> usize {
+    (4 * max_in_flight).min(max_connections / 4)
+}
+
 fn connections(set: Option<usize>, most: usize, reason: &str) -> Result<usize, SettingsError> {
     let wanted = set.unwrap_or(MOST_CONNECTIONS.min(most));
     if (1..=most).contains(&wanted) {
@@ -60,5 +66,13 @@ mod tests {
             "CUSTOMER_DELETION__HTTP__MAX_CONNECTIONS: must be at most 855, and is 856: because"
         );
         assert!(connections(None, 0, "").is_err());
+    }
+
+    #[test]
+    fn waiting_calls_have_at_most_a_quarter_of_the_connections() {
+        assert_eq!(max_waiting(1, 1024), 4);
+        assert_eq!(max_waiting(128, 1024), 256);
+        assert_eq!(max_waiting(128, 100), 25);
+        assert_eq!(max_waiting(128, 3), 0);
     }
 }
