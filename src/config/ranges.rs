@@ -74,8 +74,8 @@ impl Settings {
         self.wait_for_key() + self.http.body_timeout + self.database.deadline
     }
 
-    /// The longest time that a call may wait for the end of an operation, with the body of the call. The work before and after it is
-    /// within the longest call, too.
+    /// The longest time that a call may wait for the end of an operation, with its body and its work before the wait. The rest of
+    /// the longest call is for the work after it.
     pub fn longest_wait(&self) -> Duration {
         LONGEST_CALL.saturating_sub(self.wait_for_key() + self.database.deadline)
     }

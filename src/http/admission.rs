@@ -58,7 +58,7 @@ pub struct Permit {
 
 /// The right to read the outcome of an awaited operation.
 pub struct OutcomePermit {
-    _permit: Permit,
+    _waiting: Share,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -71,7 +71,7 @@ pub struct Admission {
     long_validations: Shares,
     /// Callers that wait for the end of an operation are not in flight.
     waiting: Shares,
-    /// Many may wait for the same end. These read its outcome at once, so that the others take no permit meanwhile.
+    /// Many may wait for the same end. These read its outcome at once, so that other calls find a session.
     outcomes: Arc<Semaphore>,
     /// In bytes.
     bodies: Shares,
@@ -127,11 +127,11 @@ impl Admission {
         self.waiting.take(requester.0, 1).ok()
     }
 
-    /// For a call that has waited for the end of an operation. Returns `None` if too many calls are in flight.
-    pub async fn outcome_permit(&self, request: &HttpRequest, requester: Requester) -> Option<OutcomePermit> {
-        let turn = Arc::clone(&self.outcomes).acquire_owned().await.ok()?;
-        let permit = self.permit(request, requester).ok()?;
-        Some(OutcomePermit { _permit: permit, _turn: turn })
+    /// For a call that has waited for the end of an operation. It keeps its right to wait instead of a permit to be in flight, which
+    /// could be refused.
+    pub async fn outcome_permit(&self, waiting: Share) -> OutcomePermit {
+        let turn = Arc::clone(&self.outcomes).acquire_owned().await.expect("the semaphore is never closed");
+        OutcomePermit { _waiting: waiting, _turn: turn }
     }
 
     pub fn large_body_permit(&self, requester: Requester) -> Result<Share, Error> {

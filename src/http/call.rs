@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use actix_web::{HttpMessage, HttpRequest};
 use uuid::Uuid;
@@ -26,6 +27,8 @@ pub struct Notes {
     pub validate_only: Cell<bool>,
     /// The pattern of the route. actix would match the path a second time to tell it.
     pub route: Cell<Option<&'static str>>,
+    /// The time that the caller chose to wait for the end of an operation.
+    pub waited: Cell<Duration>,
 }
 
 impl Notes {

@@ -23,7 +23,7 @@ use super::shares::Share;
 use super::waiting::{self, Waited, Waiting};
 use crate::error::{Code, Error};
 use crate::id_failure::IdFailure;
-use crate::operation::{Deletion, IdempotencyKey, Outcome, Stored, TargetIds};
+use crate::operation::{Deletion, Details, IdempotencyKey, Outcome, Stored, TargetIds};
 use crate::repository::Repository;
 use crate::resource::{Resource, UnknownResource};
 
@@ -62,10 +62,7 @@ pub async fn delete(
         _long_validation: is_long_validation.then(|| admission.long_validation_permit(*requester)).transpose()?,
         _in_flight: admission.permit(&request, *requester)?,
     };
-    let preference = head.preference;
-    // The body may have come slowly.
-    let wait = head.wait.map(|wait| wait.min(limits.longest_wait.saturating_sub(began.elapsed())));
-    let validate_only = head.validate_only;
+    let Head { preference, wait, validate_only, .. } = head;
     let deletion = head.into_deletion(request_id.0, requester.0, targets);
     Notes::of(&request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
     match preference {
@@ -74,36 +71,61 @@ pub async fn delete(
         Preference::Wait => repository.delete(deletion, permits).await.map(response),
         Preference::RespondAsync => {
             let accepted = repository.accept(deletion, permits).await?;
-            match outcome_in_time((&repository, &admission), (&request, *requester), &accepted, wait).await? {
-                Some((outcome, longest)) => {
-                    let mut response = response(outcome);
-                    prefer::mark_wait(&mut response, longest);
-                    Ok(response)
-                }
-                None => Ok(accepted_response(accepted)),
+            // The body may have come slowly, and the acceptance may have waited for a session.
+            let wait = wait.map(|wait| limits.wait(wait, began.elapsed()));
+            match until_ended((&repository, &admission), (&request, *requester), &accepted, wait).await {
+                Some(waited) => Ok(waited.response(&accepted)),
+                None => Ok(accepted_response(&accepted)),
             }
         }
     }
 }
 
-/// The outcome of an accepted call and the preferred wait, if the caller prefers to wait and the operation ends in time.
-async fn outcome_in_time(
+/// An accepted call whose caller has waited.
+struct AfterWait {
+    longest: Duration,
+    /// `None` if the operation could not be looked up after the wait. Its status tells the outcome.
+    details: Option<Details>,
+}
+
+impl AfterWait {
+    fn response(self, accepted: &Outcome) -> HttpResponse {
+        let mut response = match self.details {
+            Some(details) => looked_up_response(details, accepted),
+            None => accepted_response(accepted),
+        };
+        prefer::mark_wait(&mut response, self.longest);
+        response
+    }
+}
+
+fn looked_up_response(details: Details, accepted: &Outcome) -> HttpResponse {
+    let operation = details.operation.clone();
+    let mut response = match waiting::outcome(details, accepted.replayed) {
+        Ok(Some(outcome)) => response(outcome),
+        Ok(None) => accepted_response(accepted),
+        Err(given_up) => with_headers(HttpResponse::from_error(given_up), accepted),
+    };
+    waiting::suggest_retry(&mut response, &operation);
+    response
+}
+
+/// Waits for the end of an accepted operation. Returns `None` without a wait.
+async fn until_ended(
     service: (&Repository, &Admission),
     call: Waiting<'_>,
     accepted: &Outcome,
     wait: Option<Duration>,
-) -> Result<Option<(Outcome, Duration)>, Error> {
-    let Some(longest) = wait.filter(|wait| accepted.refusal.is_none() && !wait.is_zero()) else { return Ok(None) };
+) -> Option<AfterWait> {
+    let longest = wait.filter(|wait| accepted.refusal.is_none() && !wait.is_zero())?;
     let (operation_id, requester) = (accepted.operation_id, call.1);
-    let Waited::UntilTheEnd(permit) = waiting::until_ended(service, call, operation_id, longest).await else {
-        return Ok(None);
+    let permit = match waiting::until_ended(service, call, operation_id, longest).await {
+        // After a wait in vain, the look-up tells the age of the operation.
+        Waited::UntilTheEnd(permit) | Waited::InVain(permit) => service.1.outcome_permit(permit).await,
+        Waited::NotAtAll => return None,
     };
-    // It is accepted already. If it cannot be looked up, its status tells the outcome.
-    let Ok(Some(details)) = service.0.find_operation(requester.0, operation_id, true, permit).await else {
-        return Ok(None);
-    };
-    let outcome = waiting::outcome(details, accepted.replayed)?;
-    Ok(outcome.map(|outcome| (outcome, longest)))
+    let found = service.0.find_operation(requester.0, operation_id, true, permit).await;
+    Some(AfterWait { longest, details: found.ok().flatten() })
 }
 
 fn route(path: &InPath, method: &Method) -> &'static str {
@@ -176,7 +198,7 @@ fn refuse(code: &Stored<Code>, failures: &[IdFailure]) -> HttpResponse {
 }
 
 /// Nothing is deleted yet. The one possible refusal is a key that belongs to another call.
-fn accepted_response(outcome: Outcome) -> HttpResponse {
+fn accepted_response(outcome: &Outcome) -> HttpResponse {
     let mut response = match &outcome.refusal {
         None => envelope::accepted(Deleted { request_id: outcome.operation_id }),
         Some(code) => refuse(code, &outcome.failures),
@@ -184,7 +206,7 @@ fn accepted_response(outcome: Outcome) -> HttpResponse {
     if outcome.refusal.is_none() {
         prefer::mark(&mut response, outcome.operation_id);
     }
-    with_headers(response, &outcome)
+    with_headers(response, outcome)
 }
 
 /// A replay differs from the first response in one header.

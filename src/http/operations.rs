@@ -1,7 +1,7 @@
 //! The status of one operation.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
@@ -132,6 +132,7 @@ async fn find(
     request_id: &str,
     with_failures: bool,
 ) -> Result<Found, Error> {
+    let began = Instant::now();
     let operation_id = id::path_id("requestId", request_id)?;
     let unknown = || Error::Refused(Code::GLOBAL_1003);
     let found = repository.find_operation(requester.0, operation_id, with_failures, permit).await?;
@@ -141,12 +142,14 @@ async fn find(
     if !waiting::is_open(&details) {
         return Ok(Found { details, waited: Some(longest) });
     }
+    let longest = limits.wait(longest, began.elapsed());
     match waiting::until_ended((&repository, &admission), (request, *requester), operation_id, longest).await {
         Waited::UntilTheEnd(permit) => {
+            let permit = admission.outcome_permit(permit).await;
             let found = repository.find_operation(requester.0, operation_id, with_failures, permit).await?;
             Ok(Found { details: found.ok_or_else(unknown)?, waited: Some(longest) })
         }
-        Waited::InVain => Ok(Found { details, waited: Some(longest) }),
+        Waited::InVain(_) => Ok(Found { details, waited: Some(longest) }),
         Waited::NotAtAll => Ok(Found { details, waited: None }),
     }
 }

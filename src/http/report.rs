@@ -88,7 +88,9 @@ impl Report {
             Some(Err(name)) => Cow::Owned(name.to_owned()),
         };
         let status = response.status().as_u16();
-        metrics::request_ended(route.unwrap_or_default(), self.method, status, code, self.began.elapsed());
+        // A wait is the wish of the caller, and says nothing about the speed of the service.
+        let took = self.began.elapsed().saturating_sub(self.notes.waited.get());
+        metrics::request_ended(route.unwrap_or_default(), self.method, status, code, took);
     }
 
     fn abandoned(&self) {

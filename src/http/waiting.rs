@@ -1,14 +1,15 @@
 //! `Prefer: wait=N` (RFC 7240): the caller waits for the end of an operation, for N seconds at most.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::admission::{Admission, OutcomePermit};
-use super::call::Requester;
+use super::admission::Admission;
+use super::call::{Notes, Requester};
+use super::shares::Share;
 use crate::error::Error;
 use crate::operation::{Details, Operation, Outcome, Status, Stored};
 use crate::repository::Repository;
@@ -19,12 +20,13 @@ const MAX_RETRY_AFTER_SECONDS: i64 = 30;
 /// A call that waits, with its requester.
 pub type Waiting<'a> = (&'a HttpRequest, Requester);
 
+/// The right to wait is kept for reading the outcome, so that this needs no permit to be in flight.
 pub enum Waited {
-    /// The operation has ended, and its outcome can be read.
-    UntilTheEnd(OutcomePermit),
+    /// The operation has ended.
+    UntilTheEnd(Share),
     /// It is still open.
-    InVain,
-    /// Too many calls wait already, or were in flight at the end.
+    InVain(Share),
+    /// Too many calls wait already, or the service shuts down.
     NotAtAll,
 }
 
@@ -35,11 +37,15 @@ pub async fn until_ended(
     operation_id: Uuid,
     longest: Duration,
 ) -> Waited {
-    let Some(_waiting) = admission.waiting_permit(requester) else { return Waited::NotAtAll };
-    if !repository.until_ended(operation_id, longest).await {
-        return Waited::InVain;
+    let Some(permit) = admission.waiting_permit(requester) else { return Waited::NotAtAll };
+    let began = Instant::now();
+    let has_ended = repository.until_ended(operation_id, longest).await;
+    Notes::of(request, |notes| notes.waited.set(began.elapsed()));
+    match has_ended {
+        Some(true) => Waited::UntilTheEnd(permit),
+        Some(false) => Waited::InVain(permit),
+        None => Waited::NotAtAll,
     }
-    admission.outcome_permit(request, requester).await.map_or(Waited::NotAtAll, Waited::UntilTheEnd)
 }
 
 /// Returns `None` while the operation is open, and if only a newer build knows its status.

@@ -31,7 +31,8 @@ pub struct Awaited {
 struct State {
     /// The callers of an operation share its notification. It is gone once all of them are.
     operations: HashMap<Uuid, Weak<Notify>>,
-    is_asking: bool,
+    /// The task that asks holds the other end. So it is free again however that task ends.
+    asking: Weak<()>,
 }
 
 impl State {
@@ -44,9 +45,19 @@ impl State {
         ended
     }
 
-    /// Returns the awaited operations, or none if nobody waits any more.
+    /// Returns `None` if a task asks already.
+    fn begin_asking(&mut self) -> Option<Arc<()>> {
+        let asking = self.asking.upgrade().is_none().then(Arc::default)?;
+        self.asking = Arc::downgrade(&asking);
+        Some(asking)
+    }
+
+    /// Returns the awaited operations. If nobody waits any more there are none, and the next caller begins to ask.
     fn awaited(&mut self) -> Vec<Uuid> {
         self.operations.retain(|_, ended| ended.strong_count() > 0);
+        if self.operations.is_empty() {
+            self.asking = Weak::new();
+        }
         self.operations.keys().copied().collect()
     }
 
@@ -67,13 +78,15 @@ impl Awaited {
 }
 
 impl Repository {
-    /// Waits until the operation has ended, for so long at most, or until the service shuts down. Returns whether it has ended.
-    pub async fn until_ended(&self, operation_id: Uuid, longest: Duration) -> bool {
+    /// Waits until the operation has ended, for so long at most. Returns whether it has ended, or `None` if the service shuts down
+    /// before.
+    pub async fn until_ended(&self, operation_id: Uuid, longest: Duration) -> Option<bool> {
         let ended = self.awaited.lock().add(operation_id);
         self.ask_while_somebody_waits();
         tokio::select! {
-            waited = timeout(longest, ended.notified()) => waited.is_ok(),
-            () = self.awaited.shutting_down.cancelled() => false,
+            biased;
+            () = self.awaited.shutting_down.cancelled() => None,
+            waited = timeout(longest, ended.notified()) => Some(waited.is_ok()),
         }
     }
 
@@ -83,10 +96,13 @@ impl Repository {
     }
 
     fn ask_while_somebody_waits(&self) {
-        let is_asking = std::mem::replace(&mut self.awaited.lock().is_asking, true);
-        if !is_asking {
+        let asking = self.awaited.lock().begin_asking();
+        if let Some(asking) = asking {
             let repository = self.clone();
-            self.tasks.start(async move { repository.ask().await });
+            self.tasks.start(async move {
+                let _asking = asking;
+                repository.ask().await;
+            });
         }
     }
 
@@ -94,12 +110,7 @@ impl Repository {
     async fn ask(&self) {
         loop {
             sleep(ASK_INTERVAL).await;
-            let operations = {
-                let mut state = self.awaited.lock();
-                let operations = state.awaited();
-                state.is_asking = !operations.is_empty();
-                operations
-            };
+            let operations = self.awaited.lock().awaited();
             if operations.is_empty() {
                 return;
             }
@@ -122,6 +133,22 @@ async fn ended_operations(connection: &mut PgConnection, operations: &[Uuid]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn another_task_asks_after_one_that_panicked_or_found_nobody() {
+        let mut state = State::default();
+        let asking = state.begin_asking().expect("no task asks");
+        assert!(state.begin_asking().is_none());
+        let task = tokio::spawn(async move {
+            let _asking = asking;
+            panic!("a defect");
+        });
+        assert!(task.await.unwrap_err().is_panic());
+        let asking = state.begin_asking().expect("the task has ended");
+        assert!(state.awaited().is_empty());
+        assert!(state.begin_asking().is_some(), "the task ends next");
+        drop(asking);
+    }
 
     #[tokio::test]
     async fn callers_of_one_operation_share_its_notification_and_are_forgotten_with_the_last() {

@@ -99,7 +99,10 @@ fn describe() {
         REQUESTS,
         "Calls that were answered, by route, method, status and code; the code of a success is empty."
     );
-    describe_histogram!(REQUEST_DURATION, "Time from the head of a request to the head of its answer.");
+    describe_histogram!(
+        REQUEST_DURATION,
+        "Time from the head of a request to the head of its answer, without the time that `Prefer: wait=N` waited."
+    );
     describe_counter!(REQUESTS_ABANDONED, "Calls whose client hung up before the answer.");
     describe_counter!(DEFECTS, "Answers with 500: defects of this service or its schema.");
     describe_gauge!(IN_FLIGHT, "Calls under /api/ in flight.");

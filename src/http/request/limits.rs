@@ -10,7 +10,7 @@ pub struct Limits {
     pub awaited: BodyLimits,
     /// With `Prefer: respond-async`.
     pub later: BodyLimits,
-    /// For the end of an operation, with the body of the call.
+    /// For the end of an operation, with all work before it.
     pub longest_wait: Duration,
 }
 
@@ -42,6 +42,27 @@ impl Limits {
         match preference {
             Preference::Wait => self.awaited,
             Preference::RespondAsync => self.later,
+        }
+    }
+
+    /// The longest wait of a call that prefers to wait for so long, and began so long ago.
+    pub fn wait(&self, preferred: Duration, elapsed: Duration) -> Duration {
+        preferred.min(self.longest_wait.saturating_sub(elapsed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_work_before_a_wait_shortens_it() {
+        let mut limits = Limits::from(&Settings::default());
+        limits.longest_wait = Duration::from_secs(17);
+        for (preferred, elapsed, expected) in [(5, 0, 5), (17, 0, 17), (5, 12, 5), (5, 13, 4), (17, 2, 15), (5, 18, 0)]
+        {
+            let wait = limits.wait(Duration::from_secs(preferred), Duration::from_secs(elapsed));
+            assert_eq!(wait, Duration::from_secs(expected), "{preferred} after {elapsed}");
         }
     }
 }

@@ -68,11 +68,13 @@ fn name_and_value(preference: &str) -> (&str, &str) {
     (name.trim(), quoted.unwrap_or(value))
 }
 
-/// Tells that the caller has waited, for so long at most.
+/// Tells that the caller has waited, for so long at most. Another preference that was applied stays.
 pub fn mark_wait(response: &mut HttpResponse, longest: Duration) {
-    // Of a deletion, the time that its body took is left out.
+    // The work before the wait may have shortened it.
     let seconds = longest.as_millis().div_ceil(1000);
-    let applied = HeaderValue::try_from(format!("{WAIT}={seconds}")).expect("a number is a header value");
+    let others = response.headers().get(PREFERENCE_APPLIED).and_then(|applied| applied.to_str().ok());
+    let others = others.map(|others| format!("{others}, ")).unwrap_or_default();
+    let applied = HeaderValue::try_from(format!("{others}{WAIT}={seconds}")).expect("it has visible characters only");
     response.headers_mut().insert(PREFERENCE_APPLIED, applied);
 }
 
@@ -120,6 +122,16 @@ mod tests {
                 "{values:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_wait_that_was_applied_is_told_beside_others() {
+        let mut response = HttpResponse::Ok().finish();
+        mark_wait(&mut response, Duration::from_millis(8_001));
+        assert_eq!(response.headers().get(PREFERENCE_APPLIED).unwrap(), "wait=9");
+        mark(&mut response, Uuid::nil());
+        mark_wait(&mut response, Duration::from_secs(9));
+        assert_eq!(response.headers().get(PREFERENCE_APPLIED).unwrap(), "respond-async, wait=9");
     }
 
     #[test]

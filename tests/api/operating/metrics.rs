@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use uuid::Uuid;
 
-use crate::support::process::Process;
-use crate::support::service::collection;
+use crate::support::process::{PATIENT, Process};
+use crate::support::service::{collection, send};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
 
@@ -21,10 +21,14 @@ struct Measured {
 impl Measured {
     /// In a process of its own, because a process counts everything that happens in it.
     async fn start() -> Measured {
+        Measured::start_with(&PATIENT).await
+    }
+
+    async fn start_with(environment: &[(&str, &str)]) -> Measured {
         let database = TestDatabase::migrated().await;
         let world = World::new(database.pool.clone());
         let family = world.family().await;
-        let process = Process::serve_patiently(&database.url);
+        let process = Process::serve_with(&database.url, environment);
         Measured { world, family, process, _database: database }
     }
 
@@ -88,6 +92,32 @@ async fn a_deletion_a_replay_and_a_refusal_are_counted() {
         (r#"customer_deletion_rejected_total{limit="rate"}"#, 0.0),
     ] {
         assert_eq!(measured.value(series).await, Some(expected), "{series}");
+    }
+}
+
+/// The alert on slow calls is about the service, and a caller may wait for long.
+#[tokio::test]
+async fn the_duration_of_a_call_leaves_out_its_wait() {
+    let measured = Measured::start_with(&[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]).await;
+    let family = measured.family;
+    let url = |path: &str| format!("http://{}{path}", measured.process.address);
+    let path = collection(family.sub_customer, Resource::Contact);
+    let call = |call: RequestBuilder| {
+        send(call.header("X-Requester-Id", family.requester.to_string()).header("Prefer", "respond-async, wait=2"))
+    };
+    let accepted = call(client().delete(url(&path)).body(body(&[Uuid::now_v7()]))).await;
+    accepted.assert_status(202);
+    call(client().get(url(accepted.header("Location").unwrap()))).await.assert_status(200);
+
+    for (route, method, status) in
+        [("/api/v2/customer/{customer_id}/{resource}", "DELETE", 202), ("/api/v3/global/call/{request_id}", "GET", 200)]
+    {
+        let labels = format!(r#"{{route="{route}",method="{method}",status="{status}"}}"#);
+        let value = async |part| {
+            measured.value(&format!("customer_deletion_request_duration_seconds_{part}{labels}")).await.unwrap()
+        };
+        assert_eq!(value("count").await, 1.0, "{labels}");
+        assert!(value("sum").await < 1.5, "{labels}: {}", measured.page().await);
     }
 }
 

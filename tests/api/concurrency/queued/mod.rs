@@ -57,7 +57,9 @@ pub fn assert_accepted(answer: &Answer) -> Uuid {
         r#"{{"errorCode":"","errorMessage":"","content":[{{"requestId":"{id}"}}],"pageable":{{"page":0,"size":10,"totalPages":1,"totalElements":1}}}}"#
     );
     assert_eq!(answer.text, expected);
-    assert_eq!(answer.header("Preference-Applied"), Some("respond-async"));
+    // A `wait` that was applied follows.
+    let applied = answer.header("Preference-Applied").unwrap_or_default();
+    assert_eq!(applied.split(", ").next(), Some("respond-async"), "{applied}");
     assert_eq!(answer.header("Location"), Some(format!("/api/v3/global/call/{id}").as_str()));
     id
 }

@@ -130,8 +130,75 @@ async fn a_deletion_that_does_not_end_in_time_is_accepted() {
     for wait in [0, 1] {
         let (answer, took) = timed(deletion(&service, family, Uuid::now_v7(), wait)).await;
         assert_accepted(&answer);
-        assert_eq!(answer.header("Retry-After"), Some("1"));
+        let applied = if wait == 0 { "respond-async" } else { "respond-async, wait=1" };
+        assert_eq!((answer.header("Preference-Applied"), answer.header("Retry-After")), (Some(applied), Some("1")));
         assert!((Duration::from_secs(wait)..SOON).contains(&took), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_replay_that_waits_in_vain_says_when_to_ask_again() {
+    let service = TestService::start().await;
+    let (family, id) = (service.world.family().await, Uuid::now_v7());
+    let keyed = |wait| deletion(&service, family, id, wait).header("Idempotency-Key", "half-its-age");
+    let operation = assert_accepted(&send(keyed(0)).await);
+    let sql = "update operation set created_at = now() - interval '20 seconds' where id = $1";
+    sqlx::query(sql).bind(operation).execute(&service.database.pool).await.unwrap();
+    let answer = send(keyed(1)).await;
+    assert_eq!(assert_accepted(&answer), operation);
+    assert_eq!(answer.header("Idempotency-Replayed"), Some("true"));
+    assert!(["10", "11"].contains(&answer.header("Retry-After").unwrap()), "{:?}", answer.headers);
+}
+
+#[tokio::test]
+async fn an_operation_that_is_given_up_names_itself_to_each_caller_that_waits() {
+    let service = TestService::start().await;
+    let (pool, family, id) = (&service.database.pool, service.world.family().await, Uuid::now_v7());
+    let keyed = |wait| deletion(&service, family, id, wait).header("Idempotency-Key", "given-up");
+    let first = tokio::spawn(send(keyed(9)));
+    let sql = "select id from operation where idempotency_key = 'given-up'";
+    let operation: Uuid = loop {
+        match sqlx::query_scalar(sql).fetch_optional(pool).await.unwrap() {
+            Some(operation) => break operation,
+            None => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    let replay = tokio::spawn(send(keyed(9)));
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let sql = "update operation set status = 'INTERNAL_ERROR', error_code = 'GLOBAL_1001', completed_at = now(), \
+        idempotency_key = null where id = $1";
+    sqlx::query(sql).bind(operation).execute(pool).await.unwrap();
+    sqlx::query("delete from operation_queue where operation_id = $1").bind(operation).execute(pool).await.unwrap();
+
+    for (answer, replayed) in [(first.await.unwrap(), None), (replay.await.unwrap(), Some("true"))] {
+        let named = answer.assert_failed(500, "GLOBAL_1001", "Service unavailable. Please try again");
+        assert_eq!((named, answer.header("Idempotency-Replayed")), (operation, replayed));
+        assert_eq!(answer.header("Preference-Applied"), Some("wait=9"));
+    }
+}
+
+/// One call may be in flight, and there is one session.
+#[tokio::test]
+async fn callers_that_are_woken_together_all_learn_of_the_end() {
+    let service = TestService::start_with(|settings| {
+        settings.http.max_in_flight = 1;
+        settings.database.max_connections = 1;
+    })
+    .await;
+    let family = service.world.family().await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(tokio::spawn(send(
+            status_call(&service, "v3", family.requester, operation).header("Prefer", "wait=9"),
+        )));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    service.cancel(family.requester, operation).await.assert_status(200);
+    for answer in join_all(waiting).await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.json()["content"][0]["errorCode"], "CANCELLED", "{}", answer.text);
+        assert_eq!(answer.header("Preference-Applied"), Some("wait=9"));
     }
 }
 
@@ -200,5 +267,6 @@ async fn a_service_that_stops_answers_its_waiting_callers() {
     tokio::task::spawn_blocking(move || drop(replica)).await.unwrap();
     let (answer, took) = waiting.await.unwrap();
     assert_eq!(answer.json()["content"][0]["status"], "OPEN");
+    assert_eq!(answer.header("Preference-Applied"), None, "it did not wait for so long");
     assert!(took < Duration::from_secs(4), "{took:?}");
 }
