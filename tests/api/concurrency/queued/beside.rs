@@ -77,7 +77,7 @@ async fn calls_beside_a_deletion_of_a_hundred_thousand_keep_their_latency() {
 }
 
 /// Callers that wait for the end of an operation that does not end.
-const WAITING_CALLERS: usize = 200;
+const WAITING_CALLERS: usize = 160;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it measures: takes a minute; cargo test --test api -- --ignored --nocapture beside_waiting_callers"]
