@@ -22,7 +22,7 @@ use super::connections::Connection;
 use super::response::{self, Holding};
 use super::shares::{NoneLeft, Share, Shares};
 use crate::error::Error;
-use crate::limits::{Budget, LARGE_BODIES, Memory};
+use crate::limits::{Budget, LARGE_BODIES, Memory, Taken};
 use crate::telemetry::metrics::{self, InFlight, Limit};
 
 /// How often the rate limiter forgets idle requesters.
@@ -38,7 +38,7 @@ const LONG_VALIDATIONS: usize = 2;
 const OUTCOMES: usize = 8;
 
 /// A smaller answer takes nothing of the memory for answers.
-const SMALL_ANSWER: u64 = 16 * 1024;
+const SMALL_ANSWER: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
@@ -61,6 +61,10 @@ pub struct OutcomePermit {
     _waiting: Share,
     _turn: OwnedSemaphorePermit,
 }
+
+/// No memory is left for a large answer.
+#[derive(Debug)]
+pub struct NoMemory;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -156,13 +160,25 @@ impl Admission {
 
     /// Takes the memory of a large answer until it is sent.
     pub fn hold_answer(&self, answer: HttpResponse) -> Result<HttpResponse, Error> {
-        let BodySize::Sized(size @ SMALL_ANSWER..) = answer.body().size() else { return Ok(answer) };
-        // The library copies the answer before it sends it.
-        let Some(taken) = usize::try_from(2 * size).ok().and_then(|bytes| self.answers.take(bytes)) else {
+        let BodySize::Sized(size) = answer.body().size() else { return Ok(answer) };
+        let memory = self.answer_memory(usize::try_from(size).unwrap_or(usize::MAX));
+        let memory = memory.map_err(|NoMemory| {
             metrics::rejected(Limit::Memory);
-            return Err(Error::Unavailable("too many large answers are in memory".to_owned()));
-        };
-        Ok(answer.map_body(|_, body| Holding { body, _held: taken }).map_into_boxed_body())
+            Error::Unavailable("too many large answers are in memory".to_owned())
+        })?;
+        Ok(match memory {
+            Some(memory) => answer.map_body(|_, body| Holding { body, _held: memory }).map_into_boxed_body(),
+            None => answer,
+        })
+    }
+
+    /// The memory of an answer until it is sent. A small one takes none.
+    pub fn answer_memory(&self, bytes: usize) -> Result<Option<Taken>, NoMemory> {
+        if bytes < SMALL_ANSWER {
+            return Ok(None);
+        }
+        // The library copies the answer before it sends it.
+        self.answers.take(bytes.saturating_mul(2)).map(Some).ok_or(NoMemory)
     }
 
     /// Counts a list, whose call is counted already. The longest list costs no more than a whole burst, so that it can be sent.
@@ -248,6 +264,7 @@ mod tests {
         let admission = admission();
         let large = admission.hold_answer(answer(20 * 1024)).unwrap();
         assert!(matches!(admission.hold_answer(answer(20 * 1024)), Err(Error::Unavailable(_))));
+        assert!(admission.answer_memory(20 * 1024).is_err(), "a problem comes without its failures");
         assert!(admission.hold_answer(answer(1024)).is_ok());
         drop(large);
         assert!(admission.hold_answer(answer(20 * 1024)).is_ok());

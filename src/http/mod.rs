@@ -43,12 +43,15 @@ mod shares;
 mod span;
 mod waiting;
 
+use std::sync::Arc;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web;
 use actix_web::{App, HttpResponse, Route, Scope};
 
+use self::connections::Connection;
 use self::routing::{API, GET, api_route, get, no_such_route, route};
 use crate::config::{AllowedHosts, AllowedOrigins};
 use crate::repository::Repository;
@@ -144,7 +147,20 @@ pub fn management_app(
         .service(route("/health/ready", GET).route(get().to(health::ready)))
         .service(route("/metrics", GET).route(get().to(metrics_page)))
         .default_service(web::to(no_such_route))
+        .wrap(from_fn(keep_connection))
+        .wrap(from_fn(framing::guard))
         .wrap(from_fn(response::complete))
+}
+
+/// A call of an operator is not closed at the limit of connections.
+async fn keep_connection(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    if let Some(connection) = request.conn_data::<Arc<Connection>>() {
+        connection.work();
+    }
+    next.call(request).await
 }
 
 /// `GET /metrics`, in Prometheus's text format.

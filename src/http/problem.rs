@@ -3,15 +3,17 @@
 use actix_web::ResponseError;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
-use actix_web::web::Bytes;
+use actix_web::web::{self, Bytes};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::accept::PROBLEM;
+use super::admission::{Admission, NoMemory};
 use super::failures::{self, FailureContent};
 use crate::error::Error;
 use crate::id_failure::IdFailure;
+use crate::limits::Taken;
 
 /// The type of a problem is this and its code. It names the code, and is no address of a page.
 pub const TYPE_PREFIX: &str = "urn:problem-type:customer-deletion:";
@@ -50,12 +52,22 @@ pub fn problem_as_json(error: &Error, request_id: Uuid) -> Value {
     serde_json::to_value(Problem::of(error, request_id)).expect("a problem is JSON")
 }
 
-/// Makes the headers of a failure those of a problem, and returns its text. `None` if the response is no failure.
-pub fn take_place_of_envelope<B>(response: &mut ServiceResponse<B>, request_id: Uuid) -> Option<Bytes> {
+/// Makes the headers of a failure those of a problem, and returns its text with the memory that it takes. `None` if the response
+/// is no failure.
+pub fn take_place_of_envelope<B>(
+    response: &mut ServiceResponse<B>,
+    request_id: Uuid,
+) -> Option<(Bytes, Option<Taken>)> {
     let failures = response.response_mut().extensions_mut().remove::<Vec<IdFailure>>().unwrap_or_default();
     let error = response.response().error().and_then(|error| error.as_error::<Error>())?;
     let problem = Problem { failures: failures::contents(failures), ..Problem::of(error, request_id) };
     let text = serde_json::to_vec(&problem).expect("a problem is JSON");
+    let admission = response.request().app_data::<web::Data<Admission>>();
+    let (text, memory) = match admission.map_or(Ok(None), |admission| admission.answer_memory(text.len())) {
+        Ok(memory) => (text, memory),
+        // The outcome is recorded already. The status of the operation has the failures.
+        Err(NoMemory) => (serde_json::to_vec(&Problem::of(error, request_id)).expect("a problem is JSON"), None),
+    };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
-    Some(text.into())
+    Some((text.into(), memory))
 }

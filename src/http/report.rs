@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
@@ -15,7 +15,6 @@ use opentelemetry::trace::TraceId;
 use tracing::{Instrument, Span};
 
 use super::call::{End, Notes, RequestId};
-use super::connections::Connection;
 use super::request::idempotency_key;
 use super::response::REQUEST_ID;
 use super::routing::resource_pattern;
@@ -33,7 +32,6 @@ pub async fn report(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let mut report = Report::begin(*id, &request);
-    let _calling = request.conn_data::<Arc<Connection>>().map(Connection::begin);
     request.extensions_mut().insert(Rc::clone(&report.notes));
     let response = next.call(request).instrument(report.span.clone()).await;
     report.is_abandoned = false;

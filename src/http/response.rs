@@ -2,10 +2,12 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
@@ -14,7 +16,7 @@ use uuid::Uuid;
 
 use super::accept;
 use super::call::RequestId;
-use super::connections::{Answering, Gate};
+use super::connections::{Answering, Connection, Gate};
 use super::problem;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -26,14 +28,21 @@ pub async fn complete(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let id = RequestId(Uuid::now_v7());
     request.extensions_mut().insert(id);
+    let _calling = request.conn_data::<Arc<Connection>>().map(Connection::begin);
     let answering = Answering(request.conn_data::<Rc<Gate>>().cloned());
     let prefers_problem = accept::prefers_problem(request.headers());
     let mut response = next.call(request).await?;
     let id = complete_headers(response.headers_mut(), id);
+    if answering.0.as_ref().is_some_and(|gate| gate.has_large_head()) {
+        // Otherwise the library would keep the memory of the head until the connection ends.
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     let problem = prefers_problem.then(|| problem::take_place_of_envelope(&mut response, id)).flatten();
     // What holds the envelope until it is sent holds the problem, too.
     let response = match problem {
-        Some(text) => response.map_body(|_, envelope| EitherBody::right(Holding { body: text, _held: envelope })),
+        Some((text, memory)) => {
+            response.map_body(|_, envelope| EitherBody::right(Holding { body: text, _held: (envelope, memory) }))
+        }
         None => response.map_into_left_body(),
     };
     Ok(response.map_body(|_, body| Holding { body, _held: answering }))

@@ -117,6 +117,11 @@ impl Gate {
         self.is_last.get()
     }
 
+    /// Whether the head of the call takes memory of the budget.
+    pub fn has_large_head(&self) -> bool {
+        self.state.borrow().head.is_some()
+    }
+
     pub fn holds_bytes(&self) -> bool {
         !self.state.borrow().held.is_empty()
     }
@@ -325,6 +330,7 @@ mod tests {
         assert!((0..5).all(|index| sends(index, &line)));
         assert_eq!([0, 1, 2].map(|index| sends(index, &line)), [true, true, false]);
         assert!(sends(0, b"\r\n") && !sends(3, &line), "the head is in memory until it is answered");
+        assert_eq!([0, 4].map(|index: usize| gates[index].has_large_head()), [true, false]);
         answer(&gates[0]);
         assert!(sends(4, &line));
     }

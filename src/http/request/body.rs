@@ -65,10 +65,15 @@ pub async fn ids_of_body(
     media_type::require_json(headers)?;
     let is_long = body.len() > MAX_PARSED_HERE;
     let parse = move || parse_body(&body, limits.max_ids).map(TargetIds::new);
-    if is_long {
-        return web::block(parse).await.unwrap_or_else(|error| Err(Error::Defect(error.to_string())));
+    if !is_long {
+        return parse();
     }
-    parse()
+    // If the client hangs up, the permits are held until the body is parsed.
+    let permits = std::mem::take(&mut room.taken);
+    let (ids, permits) =
+        web::block(move || (parse(), permits)).await.map_err(|error| Error::Defect(error.to_string()))?;
+    room.taken = permits;
+    ids
 }
 
 /// Reads a body that is not needed, before the call has an effect.

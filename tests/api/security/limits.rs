@@ -83,6 +83,31 @@ async fn send_head(address: SocketAddr, head: &str) -> TcpStream {
 }
 
 #[tokio::test]
+async fn a_call_with_a_large_head_is_the_last_of_its_connection() {
+    let service = TestService::shared().await;
+    let head = format!("GET /docs HTTP/1.1\r\nHost: a\r\nX-Long: {}\r\n\r\n", "x".repeat(20_000));
+    let mut client = send_head(service.address, &head).await;
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert!(String::from_utf8_lossy(&answer).to_lowercase().contains("\r\nconnection: close\r\n"));
+}
+
+/// Longer than the service keeps an idle connection.
+#[tokio::test]
+#[ignore = "takes 15 seconds: cargo test --test api -- --ignored a_monitor_keeps"]
+async fn a_monitor_keeps_its_connection() {
+    let service = TestService::shared().await;
+    let mut monitor = TcpStream::connect(service.management_address).await.unwrap();
+    for _ in 0..6 {
+        monitor.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 4096];
+        let length = monitor.read(&mut answer).await.unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+    }
+}
+
+#[tokio::test]
 async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
     let family = service.world.family().await;
