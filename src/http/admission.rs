@@ -22,7 +22,7 @@ use super::connections::Connection;
 use super::response::{self, Holding};
 use super::shares::{NoneLeft, Share, Shares};
 use crate::error::Error;
-use crate::limits::{Budget, LARGE_BODIES, Memory, Taken};
+use crate::limits::{Answers, LARGE_BODIES, Memory, NoMemory};
 use crate::telemetry::metrics::{self, InFlight, Limit};
 
 /// How often the rate limiter forgets idle requesters.
@@ -36,9 +36,6 @@ const LONG_VALIDATIONS: usize = 2;
 
 /// The outcomes that are read at once for calls that have waited for them.
 const OUTCOMES: usize = 8;
-
-/// A smaller answer takes nothing of the memory for answers.
-const SMALL_ANSWER: usize = 16 * 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
@@ -62,10 +59,6 @@ pub struct OutcomePermit {
     _turn: OwnedSemaphorePermit,
 }
 
-/// No memory is left for a large answer.
-#[derive(Debug)]
-pub struct NoMemory;
-
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Admission {
@@ -79,7 +72,7 @@ pub struct Admission {
     outcomes: Arc<Semaphore>,
     /// In bytes.
     bodies: Shares,
-    answers: Budget,
+    answers: Answers,
     rate: Option<Rate>,
 }
 
@@ -103,7 +96,7 @@ impl Admission {
             outcomes: Arc::new(Semaphore::new(OUTCOMES)),
             waiting: Shares::new(capacity.max_waiting, two_thirds(capacity.max_waiting)),
             bodies: Shares::new(capacity.memory.bodies, capacity.memory.bodies / 2),
-            answers: Budget::new(capacity.memory.answers),
+            answers: Answers::new(capacity.memory.answers),
             rate,
         }
     }
@@ -161,7 +154,7 @@ impl Admission {
     /// Takes the memory of a large answer until it is sent.
     pub fn hold_answer(&self, answer: HttpResponse) -> Result<HttpResponse, Error> {
         let BodySize::Sized(size) = answer.body().size() else { return Ok(answer) };
-        let memory = self.answer_memory(usize::try_from(size).unwrap_or(usize::MAX));
+        let memory = self.answers.take(usize::try_from(size).unwrap_or(usize::MAX));
         let memory = memory.map_err(|NoMemory| {
             metrics::rejected(Limit::Memory);
             Error::Unavailable("too many large answers are in memory".to_owned())
@@ -172,13 +165,8 @@ impl Admission {
         })
     }
 
-    /// The memory of an answer until it is sent. A small one takes none.
-    pub fn answer_memory(&self, bytes: usize) -> Result<Option<Taken>, NoMemory> {
-        if bytes < SMALL_ANSWER {
-            return Ok(None);
-        }
-        // The library copies the answer before it sends it.
-        self.answers.take(bytes.saturating_mul(2)).map(Some).ok_or(NoMemory)
+    pub fn answers(&self) -> &Answers {
+        &self.answers
     }
 
     /// Counts a list, whose call is counted already. The longest list costs no more than a whole burst, so that it can be sent.
@@ -264,7 +252,6 @@ mod tests {
         let admission = admission();
         let large = admission.hold_answer(answer(20 * 1024)).unwrap();
         assert!(matches!(admission.hold_answer(answer(20 * 1024)), Err(Error::Unavailable(_))));
-        assert!(admission.answer_memory(20 * 1024).is_err(), "a problem comes without its failures");
         assert!(admission.hold_answer(answer(1024)).is_ok());
         drop(large);
         assert!(admission.hold_answer(answer(20 * 1024)).is_ok());

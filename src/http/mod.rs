@@ -101,6 +101,7 @@ pub fn app(
     App::new()
         .app_data(web::Data::new(service.repository))
         .app_data(web::Data::new(service.identification))
+        .app_data(web::Data::new(service.admission.answers().clone()))
         .app_data(web::Data::new(service.admission))
         .app_data(web::Data::new(service.limits))
         .app_data(web::Data::new(service.allowed_hosts))

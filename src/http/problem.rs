@@ -9,11 +9,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::accept::PROBLEM;
-use super::admission::{Admission, NoMemory};
 use super::failures::{self, FailureContent};
 use crate::error::Error;
 use crate::id_failure::IdFailure;
-use crate::limits::Taken;
+use crate::limits::{Answers, NoMemory, Taken};
 
 /// The type of a problem is this and its code. It names the code, and is no address of a page.
 pub const TYPE_PREFIX: &str = "urn:problem-type:customer-deletion:";
@@ -62,8 +61,8 @@ pub fn take_place_of_envelope<B>(
     let error = response.response().error().and_then(|error| error.as_error::<Error>())?;
     let problem = Problem { failures: failures::contents(failures), ..Problem::of(error, request_id) };
     let text = serde_json::to_vec(&problem).expect("a problem is JSON");
-    let admission = response.request().app_data::<web::Data<Admission>>();
-    let (text, memory) = match admission.map_or(Ok(None), |admission| admission.answer_memory(text.len())) {
+    let answers = response.request().app_data::<web::Data<Answers>>();
+    let (text, memory) = match answers.map_or(Ok(None), |answers| answers.take(text.len())) {
         Ok(memory) => (text, memory),
         // The outcome is recorded already. The status of the operation has the failures.
         Err(NoMemory) => (serde_json::to_vec(&Problem::of(error, request_id)).expect("a problem is JSON"), None),

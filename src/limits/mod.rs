@@ -1,10 +1,12 @@
 //! What the process may use: the descriptors and the memory that its container allows.
 
+mod answers;
 mod budget;
 mod container;
 pub mod descriptors;
 mod memory;
 
+pub use self::answers::{Answers, NoMemory};
 pub use self::budget::{Budget, Taken};
 pub use self::memory::{COST_OF_BODY, LARGE_BODIES, Memory};
 use crate::config::{Settings, SettingsError};
