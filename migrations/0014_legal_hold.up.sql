@@ -1,4 +1,4 @@
--- What must not be erased: a customer whose rows are evidence is under legal hold.
+-- A customer whose rows are evidence is under legal hold. Its rows must not be erased.
 --
 -- A hold on a customer keeps the rows of that customer, and not those of its sub-customers. No
 -- purge erases them, and no other writer can delete them. A hold says nothing about soft deletion,

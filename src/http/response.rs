@@ -1,4 +1,4 @@
-//! What every response has: its `Request-Id`, what caches and browsers may do with it, and the form of a failure.
+//! Completes every response: its `Request-Id`, the headers for caches and browsers, and the form of a failure.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -38,7 +38,7 @@ pub async fn complete(
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let problem = prefers_problem.then(|| problem::take_place_of_envelope(&mut response, id)).flatten();
-    // What holds the envelope until it is sent holds the problem, too.
+    // The problem is held like the envelope, until it is sent.
     let response = match problem {
         Some((text, memory)) => {
             response.map_body(|_, envelope| EitherBody::right(Holding { body: text, _held: (envelope, memory) }))

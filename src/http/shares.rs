@@ -18,7 +18,7 @@ struct Units {
 #[derive(Default)]
 struct Taken {
     all: usize,
-    /// Those of each requester that has some.
+    /// The units of each requester that has some.
     of: HashMap<Uuid, usize>,
 }
 

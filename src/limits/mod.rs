@@ -1,4 +1,4 @@
-//! What the process may use: the descriptors and the memory that its container allows.
+//! The descriptors and the memory that the container of the process allows.
 
 mod answers;
 mod budget;

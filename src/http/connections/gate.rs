@@ -38,7 +38,7 @@ struct State {
     held: Vec<u8>,
     /// Wakes the task that waits until bytes that are held may be given.
     waker: Option<Waker>,
-    /// What the head takes of the budget.
+    /// The bytes of the budget that the head takes.
     head: Option<Taken>,
 }
 
@@ -258,7 +258,7 @@ mod tests {
         gate.receive(bytes, Waker::noop()).unwrap()
     }
 
-    /// What the library gets of the bytes that are held back.
+    /// The bytes that the library gets of those that are held back.
     fn released(gate: &Gate) -> Vec<u8> {
         let mut bytes = Vec::new();
         gate.release(usize::MAX, Waker::noop(), |part| bytes.extend_from_slice(part)).unwrap();

@@ -192,7 +192,7 @@ pub struct Due {
     pub before: OffsetDateTime,
     /// And every row of this customer, if it is deleted.
     pub customer: Option<Uuid>,
-    /// Of these, only rows that this operation deleted. A row may be restored and deleted again meanwhile.
+    /// Leaves out rows that another operation deleted. A row may be restored and deleted again meanwhile.
     pub operation: Option<Uuid>,
     /// And live rows, which were erased before the database was restored.
     pub live_too: bool,
