@@ -29,9 +29,10 @@ pub async fn guard(
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     if let Err(error) = unambiguous(&request) {
         end_connection(&request);
-        let mut response = response::refuse(request, HttpResponse::from_error(error));
+        let body = request.take_payload();
+        let mut response = response::refuse::<BoxBody>(request, HttpResponse::from_error(error));
         close(&mut response);
-        return Ok(response);
+        return Ok(hold(response, body));
     }
     // actix ignores what follows the last chunk, so the end of a chunked request is uncertain.
     let in_chunks = request.headers().contains_key(header::TRANSFER_ENCODING);
@@ -53,8 +54,16 @@ pub async fn guard(
         );
     }
     close(&mut response);
-    // When the body is dropped, actix reads all of its chunks, however many, before it closes the connection.
-    Ok(response.map_body(|_, answer| EitherBody::right(BoxBody::new(Holding { body: answer, _held: body }))))
+    Ok(hold(response, body))
+}
+
+/// Keeps the body until the answer is sent. If it were dropped before, actix would read all of its chunks, however many, before it
+/// closes the connection.
+fn hold<A: MessageBody + Unpin + 'static, B>(
+    response: ServiceResponse<A>,
+    body: impl Unpin + 'static,
+) -> ServiceResponse<EitherBody<B>> {
+    response.map_body(|_, answer| EitherBody::right(BoxBody::new(Holding { body: answer, _held: body })))
 }
 
 /// Whether the received chunks that the handler did not read are malformed.

@@ -237,6 +237,19 @@ async fn a_request_line_that_can_be_read_in_two_ways_is_refused(#[case] request:
 }
 
 #[tokio::test]
+async fn a_refused_head_ends_its_connection_however_long_its_body_is() {
+    let target = Target::new().await;
+    let head = format!("POST {} HTTP/1.1\r\nHost: a b\r\n{}", target.path(), target.requester());
+    let body = "x".repeat(20_000);
+    for body in [
+        format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()),
+        format!("Content-Length: {}\r\n\r\n{body}", body.len()),
+    ] {
+        target.assert_refused(&format!("{head}{body}")).await;
+    }
+}
+
+#[tokio::test]
 async fn a_second_requester_after_a_bare_lf_is_a_second_requester() {
     let target = Target::new().await;
     let lines = format!("Connection: close\r\nX-A: b\n{}", target.requester());
