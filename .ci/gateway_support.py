@@ -263,3 +263,9 @@ def is_live(contact):
 def requesters(contact):
     """The requesters of the recorded operations on this contact."""
     return sql(f"select distinct requester_id from operation where '{contact}' = any(target_ids)").split()
+
+
+def actors(contact):
+    """The actors of the recorded operations on this contact. An operation without one has an empty text."""
+    recorded = sql(f"select distinct '=' || coalesce(actor, '') from operation where '{contact}' = any(target_ids)")
+    return [line[1:] for line in recorded.splitlines()]

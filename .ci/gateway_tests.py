@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import time
 import unittest
 import uuid
 
 from gateway_support import (
-    CONTACTS, PLATFORM, PLATFORM_KEY, RESELLER, RESELLER_KEY, HAProxy, Nginx, Recorder, address, chunked, free_port,
-    headers, ids, is_live, line_with, new_contact, request, requesters, send, sql,
+    CONTACTS, PLATFORM, PLATFORM_KEY, RESELLER, RESELLER_KEY, HAProxy, Nginx, Recorder, actors, address, chunked,
+    free_port, headers, ids, is_live, line_with, new_contact, request, requesters, send, sql,
 )
 
 SERVICE = address(os.environ["SERVICE"])
@@ -181,15 +182,31 @@ class Behind:
         self.assertTrue(is_live(contact))
         self.assertEqual(requesters(contact), [PLATFORM])
 
+    def test_an_actor_from_outside_is_never_recorded(self):
+        deleted = []
+        for name, lines in self.forgeries().items():
+            with self.subTest(name):
+                contact = new_contact()
+                lines = [re.sub("(?i)requester", "Actor", line) for line in lines]
+                answer = self.send(request("DELETE", CONTACTS, KEY, *lines, body=ids(contact)))
+                self.assertIn(answer.status, [200, 400], answer)
+                self.assertEqual(actors(contact), [] if is_live(contact) else [""], answer)
+                if not is_live(contact):
+                    deleted.append(name)
+        self.assertIn("once", deleted)
+        self.assertIn("underscores", deleted)
+
     def test_the_service_is_told_the_requester_once_and_the_ids_of_the_call(self):
         recorder = self.recorder(answers(1))
         gateway = self.in_front_of(recorder.address)
         lines = [KEY, f"X-Requester-Id: {PLATFORM}", f"X_Requester_Id: {PLATFORM}", "Connection: X-Requester-Id",
+                 "X-Actor-Id: forged", "x_actor_id: forged",
                  "X-Request-Id: of-the-caller", "Idempotency-Key: once"]
         answer = send(gateway.address, request("DELETE", CONTACTS, *lines, body=ids(str(uuid.uuid4()))))
         self.assertEqual(answer.status, 200, answer)
         [arrived] = recorder.requests
         self.assertEqual(headers(arrived, "X-Requester-Id"), [RESELLER])
+        self.assertEqual(headers(arrived, "X-Actor-Id"), [])
         self.assertEqual(headers(arrived, "X-Request-Id"), ["of-the-caller"])
         self.assertEqual(headers(arrived, "Idempotency-Key"), ["once"])
         self.assertEqual(headers(arrived, "X-Api-Key"), [])

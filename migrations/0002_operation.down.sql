@@ -4,7 +4,7 @@ begin
 end
 $$;
 drop table operation;
-drop function operation_is_valid(text, uuid[], text, integer, text, timestamptz);
+drop function operation_is_valid(text, uuid[], text, integer, text, timestamptz, text);
 drop function operation_is_sent_whole();
 drop function operation_ends_once();
 drop type resource;

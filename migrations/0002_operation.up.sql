@@ -14,7 +14,7 @@ comment on type resource is 'The resources that the service deletes, by their wo
 -- PostgreSQL parses a check constraint again in each statement that writes the table. So the rules
 -- of an operation are one constraint, and their text is in a function, which a session parses once.
 -- A migration changes them with "create or replace function", without reading the table.
-create function operation_is_valid(text, uuid[], text, integer, text, timestamp with time zone) returns boolean
+create function operation_is_valid(text, uuid[], text, integer, text, timestamp with time zone, text) returns boolean
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
   status alias for $1;
@@ -23,6 +23,7 @@ declare
   deleted_rows alias for $4;
   idempotency_key alias for $5;
   completed_at alias for $6;
+  actor alias for $7;
 begin
   return cardinality(target_ids) > 0
     and case status
@@ -41,13 +42,16 @@ begin
       else false
     end
     -- Visible ASCII, 1 to 255 characters.
-    and (idempotency_key is null or idempotency_key ~ '^[!-~]{1,255}$');
+    and (idempotency_key is null or idempotency_key ~ '^[!-~]{1,255}$')
+    -- Printable ASCII, 1 to 255 characters, with no space at either end.
+    and (actor is null or length(actor) <= 255 and actor ~ '^[!-~]([ -~]*[!-~])?$');
 end
 $$;
 
 create table operation (
   id uuid primary key,
   requester_id uuid not null,
+  actor text,
   customer_id uuid not null,
   resource resource not null,
   target_ids uuid[] not null,
@@ -62,7 +66,7 @@ create table operation (
   completed_at timestamptz,
 
   constraint operation_is_valid check (
-    operation_is_valid(status, target_ids, error_code, deleted_rows, idempotency_key, completed_at)
+    operation_is_valid(status, target_ids, error_code, deleted_rows, idempotency_key, completed_at, actor)
   )
 );
 
@@ -88,6 +92,13 @@ alter table operation replica identity using index operation_replica_identity;
 create function operation_ends_once() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  -- A purge erases the actor, and changes nothing else.
+  if old.actor is not null then
+    old.actor := null;
+    if new is not distinct from old then
+      return new;
+    end if;
+  end if;
   raise exception 'operation % has ended', old.id using errcode = 'restrict_violation';
 end
 $$;
@@ -129,7 +140,7 @@ declare
 begin
   execute replace($sql$
 create publication customer_deletion
-  for table operation (id, requester_id, customer_id, resource, target_ids, status, created_at, completed_at)
+  for table operation (id, requester_id, actor, customer_id, resource, target_ids, status, created_at, completed_at)
   where (status = 'SUCCESS')
   with (publish = 'insert, update')
 $sql$, 'customer_deletion', quote_ident(name));
@@ -137,12 +148,13 @@ $sql$, 'customer_deletion', quote_ident(name));
 end
 $do$;
 
-comment on function operation_is_valid(text, uuid[], text, integer, text, timestamptz) is 'The rules of an operation: its outcome, its rows and its columns agree.';
-comment on function operation_ends_once() is 'Refuses to rewrite the outcome of an operation.';
+comment on function operation_is_valid(text, uuid[], text, integer, text, timestamptz, text) is 'The rules of an operation: its outcome, its rows and its columns agree.';
+comment on function operation_ends_once() is 'Refuses every change of an operation that has ended, except that its actor is erased.';
 comment on function operation_is_sent_whole() is 'Writes the ids of an operation anew when it succeeds, so that logical replication sends them.';
 comment on table operation is 'A recorded deletion call, successful or refused.';
 comment on column operation.id is 'The requestId of the answer.';
 comment on column operation.requester_id is 'The customer for whom the gateway authenticated the call. Only it may ask for the status.';
+comment on column operation.actor is 'Personal data: the user for whom the requester called, as the gateway or the token names it. Null: not named, or erased.';
 comment on column operation.customer_id is 'The customerId of the URL.';
 comment on column operation.resource is 'The resource of the call.';
 comment on column operation.target_ids is 'The ids that were to be deleted, each once, in ascending order.';

@@ -1,10 +1,10 @@
 -- One row for each deleted row: who deleted it, when, in which call, and with what else.
 --
--- The view reads with its owner's rights, and has no personal data in it. Each branch of it is one
--- plain table without a condition: a search by id, or by a list of ids, then uses the primary key
--- of each, and a search that names the resource uses only one of them. There is no index from an
--- operation to its rows, because every deletion would have to write it. The operation has a list of
--- its rows.
+-- The view reads with its owner's rights. Its only personal data is the actor. Each branch of it is
+-- one plain table without a condition: a search by id, or by a list of ids, then uses the primary
+-- key of each, and a search that names the resource uses only one of them. There is no index from
+-- an operation to its rows, because every deletion would have to write it. The operation has a list
+-- of its rows.
 create view deletion_history as
 select
   deleted.resource,
@@ -14,6 +14,7 @@ select
   deleted.deleted_by as operation_id,
   operation.requester_id,
   requester.name as requester_name,
+  operation.actor,
   operation.created_at as called_at,
   array_remove(operation.target_ids, deleted.id) as deleted_with
 from (
@@ -50,6 +51,7 @@ comment on column deletion_history.deleted_at is 'When: the same for everything 
 comment on column deletion_history.operation_id is 'In which call: the requestId of its answer. Null where another writer deleted it.';
 comment on column deletion_history.requester_id is 'Who deleted it. Null, like the rest of the call, where another writer deleted it.';
 comment on column deletion_history.requester_name is 'The name of that customer.';
+comment on column deletion_history.actor is 'For which of its users that customer deleted it. Null: not named, or erased.';
 comment on column deletion_history.called_at is 'When the call was recorded.';
 comment on column deletion_history.deleted_with is 'What else the call deleted, in ascending order.';
 

@@ -1,6 +1,7 @@
 //! A deletion call, and its record: the operation.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use time::OffsetDateTime;
@@ -24,6 +25,8 @@ pub struct Deletion {
     pub resource: Resource,
     pub targets: TargetIds,
     pub idempotency_key: Option<IdempotencyKey>,
+    /// The user for whom the requester calls. `None` if it is not named, or not recorded.
+    pub actor: Option<Actor>,
 }
 
 /// At least one id, each once, in ascending order.
@@ -77,6 +80,41 @@ impl FromStr for IdempotencyKey {
 impl IdempotencyKey {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// 1 to 255 printable ASCII characters, with no space at either end. It is personal data, so its `Debug` output does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Actor(String);
+
+/// The text does not name an actor.
+#[derive(Debug, thiserror::Error)]
+#[error("must have 1 to 255 printable ASCII characters, and no space at either end")]
+pub struct InvalidActor;
+
+impl FromStr for Actor {
+    type Err = InvalidActor;
+
+    fn from_str(text: &str) -> Result<Actor, InvalidActor> {
+        let is_printable = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        let is_trimmed = text.trim_ascii() == text;
+        if is_printable && is_trimmed && (1..=255).contains(&text.len()) {
+            Ok(Actor(text.to_owned()))
+        } else {
+            Err(InvalidActor)
+        }
+    }
+}
+
+impl Actor {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Actor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Actor")
     }
 }
 
@@ -147,6 +185,7 @@ impl<T> Stored<T> {
 #[derive(Clone, Debug)]
 pub struct Operation {
     pub id: Uuid,
+    pub actor: Option<String>,
     pub customer_id: Uuid,
     pub resource: Stored<Resource>,
     pub status: Stored<Status>,
@@ -216,5 +255,28 @@ impl Outcome {
     /// The outcome of the call's own operation, which a rule refuses.
     pub fn refused(deletion: &Deletion, refusal: Refusal) -> Outcome {
         Outcome { failures: refusal.failures, ..Outcome::own(deletion, Some(refusal.code)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_actor_has_1_to_255_printable_characters() {
+        let longest = "x".repeat(255);
+        for text in ["a", "auth0|507f1f77", "Jane Doe <jane@example.com>", "~!", &longest] {
+            assert_eq!(text.parse::<Actor>().unwrap().as_str(), text);
+        }
+        let too_long = "x".repeat(256);
+        for text in ["", " ", " a", "a ", "a\tb", "a\nb", "a\0", "\u{7f}", "J\u{fc}rgen", &too_long] {
+            assert!(text.parse::<Actor>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_actor_is_not_shown_by_its_debug_output() {
+        let actor: Actor = "jane".parse().unwrap();
+        assert_eq!(format!("{actor:?}"), "Actor");
     }
 }

@@ -68,7 +68,7 @@ fn parameter(word: &str) -> Option<Parameter> {
 /// simplify the plan, and it would not be the service's.
 fn constant(word: &str) -> Option<&'static str> {
     match word {
-        "idempotency" => Some("nullif(:no_key::text, 'none')"),
+        "idempotency" | "actor" => Some("nullif(:no_key::text, 'none')"),
         // A call that waits for its outcome has no record yet.
         "whether" => Some(":recorded::boolean"),
         _ => None,

@@ -18,7 +18,7 @@
 --   customer_deletion_owner        owns the schema, and migrates it
 --   customer_deletion_service      is the running service: it deletes
 --   customer_deletion_maintenance  runs restore, purge, verify and operations, and places legal holds
---   customer_deletion_support      sees who deleted what, and no personal data
+--   customer_deletion_support      sees who deleted what, and no other personal data
 --
 -- Other services that write here, and other readers, have roles of their own.
 
@@ -143,7 +143,7 @@ begin
     from unnest(array[
       'deleted_once()', 'deleted_until_restored()', 'customer_has_no_cycle()', 'operation_ends_once()',
       'restoration_is_of_its_operation()', 'restoration_is_whole()', 'legal_hold_is_kept()', 'row_is_not_on_hold()',
-      'operation_is_sent_whole()', 'operation_is_valid(text, uuid[], text, integer, text, timestamptz)'
+      'operation_is_sent_whole()', 'operation_is_valid(text, uuid[], text, integer, text, timestamptz, text)'
     ]) as own (name)
     join pg_proc on pg_proc.oid = to_regprocedure(format('%I.%s', current_schema(), own.name))
     where pg_proc.proowner <> 'customer_deletion_owner'::regrole
@@ -186,7 +186,7 @@ grant update (held) on subscriber, sell_plan to customer_deletion_service;
 grant select on operation to customer_deletion_service;
 grant insert (
   id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, failures, deleted_rows, idempotency_key,
-  completed_at
+  completed_at, actor
 ) on operation to customer_deletion_service;
 
 -- It executes accepted operations: it ends an open one, once, and maintains the queue.
@@ -230,6 +230,9 @@ grant delete on
   customer, subscriber, sell_plan
   to customer_deletion_maintenance;
 
+-- `purge --customer` erases the actors of the customer's calls. A trigger refuses any other change of a call that has ended.
+grant update (actor) on operation to customer_deletion_maintenance;
+
 -- `purge` records what it erased. Who purged, and when it began, is the database's to say.
 grant select on purge, erasure to customer_deletion_maintenance;
 grant insert (id, kind, rows_before, operations_before, subject_ids) on purge to customer_deletion_maintenance;
@@ -241,8 +244,8 @@ grant select, insert (id, customer_id, reason), update (released_at) on legal_ho
 
 -- `operations` shows calls without their keys, and puts a call into the queue once more. It can insert open ones only:
 -- others have columns that it must not insert.
-grant select (error_code, failed_ids, completed_at) on operation to customer_deletion_maintenance;
-grant insert (id, requester_id, customer_id, resource, target_ids, status, idempotency_key) on operation
+grant select (error_code, failed_ids, completed_at, actor) on operation to customer_deletion_maintenance;
+grant insert (id, requester_id, customer_id, resource, target_ids, status, idempotency_key, actor) on operation
   to customer_deletion_maintenance;
 grant select, insert (operation_id, requester_id, customer_id, rank) on operation_queue to customer_deletion_maintenance;
 -- It cancels a call that waits. It cannot make it a success: it must not write the number of deleted rows. To lock the row
@@ -257,7 +260,7 @@ grant select (id, requester_id, customer_id, resource, restored_ids) on restorat
 -- Support: the history, the calls without their keys, the queue, the restorations, and the names of the customers.
 grant select on deletion_history to customer_deletion_support;
 grant select (
-  id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, failures, deleted_rows, created_at,
+  id, requester_id, actor, customer_id, resource, target_ids, status, error_code, failed_ids, failures, deleted_rows, created_at,
   completed_at
 ) on operation to customer_deletion_support;
 grant select (id, parent_id, name, created_at, deleted_at) on customer to customer_deletion_support;

@@ -22,6 +22,7 @@ pub struct Jwt {
     pub issuer: Option<String>,
     pub audience: Option<String>,
     pub claim: String,
+    pub actor_claim: Option<String>,
     pub scope_read: Option<String>,
     pub scope_delete: Option<String>,
     pub scope_claims: Option<String>,
@@ -50,6 +51,8 @@ pub struct JwtSource {
     /// Empty if `aud` is not checked.
     pub audiences: Vec<String>,
     pub claim: String,
+    /// `None` if the actor is not recorded.
+    pub actor_claim: Option<String>,
     pub scopes: Scopes,
     pub required_claims: Vec<RequiredClaim>,
     pub refresh: Duration,
@@ -74,8 +77,11 @@ pub struct RequiredClaim {
 
 impl Jwt {
     pub fn source(&self) -> Result<JwtSource, SettingsError> {
-        if self.claim.is_empty() || self.claim.contains(',') {
-            return Err(SettingsError::new("requester.jwt.claim", "must name one claim"));
+        let claims =
+            [("requester.jwt.claim", Some(&self.claim)), ("requester.jwt.actor_claim", self.actor_claim.as_ref())];
+        let is_one = |claim: &String| !claim.is_empty() && !claim.contains(',');
+        if let Some((path, _)) = claims.into_iter().find(|(_, claim)| claim.is_some_and(|claim| !is_one(claim))) {
+            return Err(SettingsError::new(path, "must name one claim"));
         }
         match self.issuer.as_deref() {
             Some("") => return Err(SettingsError::new(ISSUER, EMPTY)),
@@ -87,6 +93,7 @@ impl Jwt {
             issuer: self.issuer.clone(),
             audiences: list("requester.jwt.audience", self.audience.as_deref())?,
             claim: self.claim.clone(),
+            actor_claim: self.actor_claim.clone(),
             scopes: self.scopes()?,
             required_claims: self.required_claims()?,
             refresh: Duration::from_secs(self.refresh_seconds),

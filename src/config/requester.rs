@@ -25,6 +25,7 @@ pub struct Requester {
 #[serde(deny_unknown_fields)]
 pub struct Header {
     pub name: String,
+    pub actor_name: Option<String>,
     /// CIDRs, separated by commas.
     pub trusted_peers: String,
 }
@@ -32,8 +33,8 @@ pub struct Header {
 /// The source of a call's requester.
 #[derive(Clone, Debug)]
 pub enum RequesterSource {
-    /// A header, accepted only from these peers.
-    Header { name: HeaderName, trusted_peers: Vec<IpNet> },
+    /// A header, accepted only from these peers. With `actor_name`, a second one names the actor.
+    Header { name: HeaderName, actor_name: Option<HeaderName>, trusted_peers: Vec<IpNet> },
     /// A signed token.
     Jwt(Box<JwtSource>),
 }
@@ -59,9 +60,11 @@ impl Requester {
 
 impl Header {
     fn source(&self) -> Result<RequesterSource, SettingsError> {
-        let name = HeaderName::from_str(&self.name).map_err(|_| {
-            SettingsError::new("requester.header.name", format!("`{}` is not a header name", self.name))
-        })?;
+        let name = header_name("requester.header.name", &self.name)?;
+        let actor_name = self.actor_name.as_deref().map(|name| header_name(ACTOR_NAME, name)).transpose()?;
+        if actor_name.as_ref() == Some(&name) {
+            return Err(SettingsError::new(ACTOR_NAME, "must not be the header that names the requester"));
+        }
         let refuse = |problem: String| Err(SettingsError::new("requester.header.trusted_peers", problem));
         let mut trusted_peers = Vec::new();
         for peer in self.trusted_peers.split(',').map(str::trim).filter(|peer| !peer.is_empty()) {
@@ -77,6 +80,12 @@ impl Header {
         if trusted_peers.is_empty() {
             return refuse("is not set; it must list the networks of the gateway, like 10.0.0.0/8".to_owned());
         }
-        Ok(RequesterSource::Header { name, trusted_peers })
+        Ok(RequesterSource::Header { name, actor_name, trusted_peers })
     }
+}
+
+const ACTOR_NAME: &str = "requester.header.actor_name";
+
+fn header_name(path: &str, name: &str) -> Result<HeaderName, SettingsError> {
+    HeaderName::from_str(name).map_err(|_| SettingsError::new(path, format!("`{name}` is not a header name")))
 }

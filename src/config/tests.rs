@@ -93,6 +93,27 @@ fn the_waits_of_a_call_follow_from_its_deadline() {
 }
 
 #[test]
+fn an_actor_has_a_header_or_a_claim_of_its_own() {
+    let peers = ("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "10.0.0.0/8");
+    let header = |name| {
+        let actor = ("CUSTOMER_DELETION__REQUESTER__HEADER__ACTOR_NAME", name);
+        let settings = load(&[("CUSTOMER_DELETION__REQUESTER__SOURCE", "header"), peers, actor]).unwrap();
+        settings.requester.source().map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(header("X-Actor-Id"), Ok(()));
+    assert_eq!(header(""), Ok(()));
+    for (name, problem) in
+        [("x-requester-id", "must not be the header that names the requester"), ("a b", "is not a header name")]
+    {
+        let refused = header(name).unwrap_err();
+        assert!(refused.starts_with("CUSTOMER_DELETION__REQUESTER__HEADER__ACTOR_NAME: ") && refused.contains(problem));
+    }
+    let claim = ("CUSTOMER_DELETION__REQUESTER__JWT__ACTOR_CLAIM", "sub,name");
+    let refused = load(&[JWT, claim]).unwrap().requester.source().unwrap_err().to_string();
+    assert_eq!(refused, "CUSTOMER_DELETION__REQUESTER__JWT__ACTOR_CLAIM: must name one claim");
+}
+
+#[test]
 fn a_burst_is_a_burst_of_a_rate() {
     let burst = ("CUSTOMER_DELETION__REQUESTER__RATE_BURST", "10");
     assert_eq!(

@@ -18,12 +18,13 @@ use super::request::id::path_id;
 use super::request::prefer::{self, Preference};
 use super::request::target_ids::target_ids;
 use super::request::{idempotency_key, validate_only};
+use super::requester::SentActor;
 use super::response::{REQUEST_ID, id_value};
 use super::shares::Share;
 use super::waiting::{self, Waited, Waiting};
 use crate::error::{Code, Error};
 use crate::id_failure::IdFailure;
-use crate::operation::{Deletion, Details, IdempotencyKey, Outcome, Stored, TargetIds};
+use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Outcome, Stored, TargetIds};
 use crate::repository::Repository;
 use crate::resource::{Resource, UnknownResource};
 
@@ -43,14 +44,14 @@ pub struct InPath {
 /// The handler of all three routes.
 pub async fn delete(
     (repository, admission, limits): (Data<Repository>, Data<Admission>, Data<Limits>),
-    (requester, request_id): (ReqData<Requester>, ReqData<RequestId>),
+    (requester, actor, request_id): (ReqData<Requester>, ReqData<SentActor>, ReqData<RequestId>),
     request: HttpRequest,
     path: Path<InPath>,
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
     Notes::of(&request, |notes| notes.route.set(Some(route(&path, request.method()))));
     let began = Instant::now();
-    let head = Head::parse(&request, &path, limits.longest_wait)?;
+    let head = Head::parse(&request, &path, actor.into_inner(), limits.longest_wait)?;
     Notes::of(&request, |notes| notes.validate_only.set(head.validate_only));
     let mut room = Room::new(&admission, *requester, limits.awaited.max_bytes);
     let limits_of_body = limits.of(head.preference);
@@ -142,18 +143,20 @@ struct Head {
     resource: Resource,
     id: Option<Uuid>,
     idempotency_key: Option<IdempotencyKey>,
+    actor: Option<Actor>,
     validate_only: bool,
     preference: Preference,
     wait: Option<Duration>,
 }
 
 impl Head {
-    fn parse(request: &HttpRequest, path: &InPath, longest_wait: Duration) -> Result<Head, Error> {
+    fn parse(request: &HttpRequest, path: &InPath, actor: SentActor, longest_wait: Duration) -> Result<Head, Error> {
         Ok(Head {
             resource: path.resource.parse().map_err(|error: UnknownResource| Error::Defect(error.to_string()))?,
             customer_id: path_id("customerId", &path.customer_id)?,
             id: path.id.as_deref().map(|id| path_id("id", id)).transpose()?,
             idempotency_key: idempotency_key::parse(request.headers())?,
+            actor: actor.parsed()?,
             validate_only: validate_only::is_asked(request.query_string())?,
             preference: prefer::preference(request.headers()),
             wait: prefer::wait(request.headers(), longest_wait),
@@ -161,8 +164,8 @@ impl Head {
     }
 
     fn into_deletion(self, operation_id: Uuid, requester_id: Uuid, targets: TargetIds) -> Deletion {
-        let Head { customer_id, resource, idempotency_key, .. } = self;
-        Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key }
+        let Head { customer_id, resource, idempotency_key, actor, .. } = self;
+        Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key, actor }
     }
 }
 

@@ -50,6 +50,7 @@ pub struct OperationContent {
     status: Cow<'static, str>,
     resource: Cow<'static, str>,
     customer_id: Uuid,
+    actor: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -70,6 +71,7 @@ impl From<Operation> for OperationContent {
             status: operation.status.into_word(Status::name),
             resource: operation.resource.into_word(Resource::word),
             customer_id: operation.customer_id,
+            actor: operation.actor,
             created_at: operation.created_at,
             completed_at: operation.completed_at,
             error_code: operation.error_code.map_or(Cow::Borrowed(""), |code| code.into_word(Code::name)),

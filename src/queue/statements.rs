@@ -11,7 +11,7 @@ use super::end::End;
 use super::leased::{Lease, Leased};
 use crate::error::Code;
 use crate::id_failure;
-use crate::operation::{Deletion, IdempotencyKey, TargetIds};
+use crate::operation::{Actor, Deletion, IdempotencyKey, TargetIds};
 use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;
 use crate::resource::{Resource, UnknownResource};
@@ -41,6 +41,7 @@ pub async fn accept(
         deletion.targets.as_slice(),
         deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
         max_waiting,
+        deletion.actor.as_ref().map(Actor::as_str),
     );
     let row = observed("accept_operation", statement.fetch_one(connection)).await?;
     Ok(match (row.accepted, row.full) {
@@ -66,8 +67,9 @@ pub async fn claim(connection: &mut PgConnection, attempt: Uuid, lease: Duration
         resource: row.resource.parse().map_err(|error: UnknownResource| WorkError::Invalid(error.to_string()))?,
         targets: TargetIds::new(row.target_ids)
             .ok_or_else(|| WorkError::Invalid(format!("operation {} has no target", row.id)))?,
-        // The operation has it already.
+        // The operation has both already.
         idempotency_key: None,
+        actor: None,
     };
     Ok(Some(Leased {
         lease: Lease { attempt, attempts: row.attempts },

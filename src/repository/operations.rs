@@ -38,6 +38,7 @@ struct Row {
     total: i64,
     // All of an operation is null if the page is empty.
     id: Option<Uuid>,
+    actor: Option<String>,
     customer_id: Option<Uuid>,
     resource: Option<String>,
     status: Option<String>,
@@ -69,6 +70,7 @@ impl Row {
     fn operation(self) -> Option<Operation> {
         Some(Operation {
             id: self.id?,
+            actor: self.actor,
             customer_id: self.customer_id?,
             resource: self.resource?.into(),
             status: self.status?.into(),

@@ -8,7 +8,7 @@ use super::database::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
 use crate::id_failure::{self, IdFailure};
-use crate::operation::{Deletion, Details, IdempotencyKey, Operation, Outcome, Status, Stored};
+use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Operation, Outcome, Status, Stored};
 use crate::resource::Resource;
 
 /// The result of a try to delete.
@@ -44,6 +44,7 @@ macro_rules! delete {
                 $deletion.targets.as_slice(),
                 $deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
                 $record == Record::IsOpen,
+                $deletion.actor.as_ref().map(Actor::as_str),
             )
             .fetch_one($connection),
         )
@@ -149,6 +150,7 @@ pub async fn record_failure(
         failure.failed_ids,
         key.map(IdempotencyKey::as_str),
         id_failure::to_json(failure.failures),
+        deletion.actor.as_ref().map(Actor::as_str),
     );
     let result = observed("record_failure", statement.execute(connection)).await?;
     Ok(result.rows_affected() == 1)
@@ -166,6 +168,7 @@ pub async fn find_operation(
     let Some(row) = observed("find_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
     let operation = Operation {
         id: row.id,
+        actor: row.actor,
         customer_id: row.customer_id,
         resource: row.resource.into(),
         status: row.status.into(),

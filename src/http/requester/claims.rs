@@ -73,16 +73,28 @@ impl Claims {
         })
     }
 
-    /// Parses the claim as a UUID. Some issuers write a single value as a list.
+    /// Parses the claim as a UUID.
     pub fn id(&self, name: &str) -> Result<Uuid, String> {
-        let value = match self.find(name) {
+        parse_id(text(name, self.single(name)?)?).ok_or_else(|| format!("the claim `{name}` is not a UUID"))
+    }
+
+    /// Returns `None` if the claim is missing or null.
+    pub fn text(&self, name: &str) -> Result<Option<&str>, String> {
+        match self.single(name)? {
+            None | Some(Value::Null) => Ok(None),
+            value => text(name, value).map(Some),
+        }
+    }
+
+    /// Some issuers write a single value as a list.
+    fn single(&self, name: &str) -> Result<Option<&Value>, String> {
+        match self.find(name) {
             Some(Value::Array(values)) => match values.as_slice() {
-                [value] => Some(value),
-                _ => return Err(format!("the claim `{name}` is a list of {} values, not of one", values.len())),
+                [value] => Ok(Some(value)),
+                _ => Err(format!("the claim `{name}` is a list of {} values, not of one", values.len())),
             },
-            other => other,
-        };
-        parse_id(text(name, value)?).ok_or_else(|| format!("the claim `{name}` is not a UUID"))
+            other => Ok(other),
+        }
     }
 
     fn find(&self, path: &str) -> Option<&Value> {

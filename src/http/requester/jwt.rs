@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use super::actor::SentActor;
 use super::claims::Claims;
 use super::denial::Denial;
 use super::keyring::Keyring;
@@ -42,7 +43,7 @@ impl Verifier {
     }
 
     /// Denies with 503 while there is no key at all.
-    pub async fn requester(&self, headers: &HeaderMap) -> Result<(Requester, MissingScopes), Denial> {
+    pub async fn requester(&self, headers: &HeaderMap) -> Result<(Requester, SentActor, MissingScopes), Denial> {
         let token = Token::parse(bearer(headers)?).map_err(invalid)?;
         let mut verified = self.verify(&token);
         if verified.as_ref().is_err_and(Unverified::may_be_of_a_new_key) && self.keyring.wait_for_refresh().await {
@@ -51,7 +52,7 @@ impl Verifier {
         verified.map_err(Unverified::into_denial)?;
         let claims = Claims::parse(&token.payload).map_err(invalid)?;
         let requester = self.requester_of(&claims).map_err(invalid)?;
-        Ok((requester, MissingScopes::of(&claims, &self.source.scopes)))
+        Ok((requester, self.actor_of(&claims), MissingScopes::of(&claims, &self.source.scopes)))
     }
 
     /// Checks the signature. The key decides which algorithms are possible, never the token.
@@ -74,6 +75,11 @@ impl Verifier {
             claims.check_required(required)?;
         }
         claims.id(&self.source.claim).map(Requester)
+    }
+
+    fn actor_of(&self, claims: &Claims) -> SentActor {
+        let name = self.source.actor_claim.as_deref();
+        name.map_or(SentActor::NONE, |name| SentActor::from_claim(name, claims.text(name)))
     }
 }
 

@@ -1,5 +1,6 @@
-//! Finds the requester of a call, in a header or a token.
+//! Finds the requester and the actor of a call, in headers or a token.
 
+mod actor;
 mod claims;
 mod denial;
 mod discovery;
@@ -23,6 +24,8 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
 use ipnet::IpNet;
 
+pub use self::actor::SentActor;
+
 use self::denial::Denial;
 use self::jwt::Verifier;
 use self::scope::MissingScopes;
@@ -34,7 +37,7 @@ use crate::config::{RequesterSource, SettingsError};
 /// Cheap to clone.
 #[derive(Clone)]
 pub enum Identification {
-    Header { name: HeaderName, trusted_peers: Vec<IpNet> },
+    Header { name: HeaderName, actor_name: Option<HeaderName>, trusted_peers: Vec<IpNet> },
     Jwt(Arc<Verifier>),
 }
 
@@ -44,7 +47,7 @@ impl Identification {
     /// If a file with keys cannot be used. An issuer that does not answer is no error: it may recover.
     pub fn new(source: RequesterSource) -> Result<Identification, SettingsError> {
         Ok(match source {
-            RequesterSource::Header { name, trusted_peers } => {
+            RequesterSource::Header { name, actor_name, trusted_peers } => {
                 if let Some(everybody) = trusted_peers.iter().find(|network| network.prefix_len() == 0) {
                     tracing::warn!(
                         network = %everybody,
@@ -52,7 +55,7 @@ impl Identification {
                          set CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS to the networks of the gateway"
                     );
                 }
-                Identification::Header { name, trusted_peers }
+                Identification::Header { name, actor_name, trusted_peers }
             }
             RequesterSource::Jwt(source) => Identification::Jwt(Arc::new(Verifier::new(*source)?)),
         })
@@ -74,30 +77,31 @@ impl Identification {
         }
     }
 
-    async fn requester(&self, request: &ServiceRequest) -> Result<(Requester, MissingScopes), Denial> {
+    async fn requester(&self, request: &ServiceRequest) -> Result<(Requester, SentActor, MissingScopes), Denial> {
         match self {
-            Identification::Header { name, trusted_peers } => {
+            Identification::Header { name, actor_name, trusted_peers } => {
                 let peer = request.peer_addr().map(|address| address.ip());
                 let requester = header::from_header(request.headers(), name, peer, trusted_peers)?;
-                Ok((requester, MissingScopes::default()))
+                let actor = actor_name.as_ref().map(|name| SentActor::from_header(request.headers(), name));
+                Ok((requester, actor.unwrap_or(SentActor::NONE), MissingScopes::default()))
             }
             Identification::Jwt(verifier) => {
-                let (requester, missing) = verifier.requester(request.headers()).await?;
+                let (requester, actor, missing) = verifier.requester(request.headers()).await?;
                 missing.check_any(request.method())?;
-                Ok((requester, missing))
+                Ok((requester, actor, missing))
             }
         }
     }
 }
 
-/// Gives the call its requester, or answers 401.
+/// Gives the call its requester and its actor, or answers 401.
 pub async fn identify(
     identification: web::Data<Identification>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     match identification.requester(&request).await {
-        Ok((requester, missing)) => {
+        Ok((requester, actor, missing)) => {
             if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
                 notes.requester_id.set(Some(requester.0));
             }
@@ -105,6 +109,7 @@ pub async fn identify(
                 connection.identified();
             }
             request.extensions_mut().insert(requester);
+            request.extensions_mut().insert(actor);
             request.extensions_mut().insert(missing);
             next.call(request).await.map(ServiceResponse::map_into_left_body)
         }

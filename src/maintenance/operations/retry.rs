@@ -30,7 +30,7 @@ pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, Mainten
     }
 }
 
-/// The same call once more, without its key: an operation that ended so has lost it.
+/// The same call once more, for the same actor. It has no key: an operation that ended so has lost it.
 fn deletion(failed: Shown) -> Result<Deletion, String> {
     let Shown { id, requester_id, customer_id, .. } = failed;
     match failed.status.clone().into() {
@@ -43,7 +43,9 @@ fn deletion(failed: Shown) -> Result<Deletion, String> {
         return Err(format!("this build does not know the resource {}; run the newer build", failed.resource));
     };
     let Some(targets) = TargetIds::new(failed.target_ids) else { return Err(format!("operation {id} has no ids")) };
-    Ok(Deletion { operation_id: Uuid::now_v7(), requester_id, customer_id, resource, targets, idempotency_key: None })
+    let actor = failed.actor.and_then(|actor| actor.parse().ok());
+    let operation_id = Uuid::now_v7();
+    Ok(Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key: None, actor })
 }
 
 fn nothing_is_retried(problem: &str) -> MaintenanceError {

@@ -43,6 +43,7 @@ impl fmt::Display for Listed {
 pub struct Shown {
     pub id: Uuid,
     pub requester_id: Uuid,
+    pub actor: Option<String>,
     pub customer_id: Uuid,
     pub resource: String,
     pub status: String,
@@ -76,6 +77,7 @@ impl fmt::Display for Shown {
             ("resource", Some(self.resource.clone())),
             ("customer", Some(self.customer_id.to_string())),
             ("requester", Some(self.requester_id.to_string())),
+            ("actor", self.actor.clone()),
             ("attempts", self.attempts.map(|attempts| attempts.to_string())),
         ];
         let times = times.map(|(name, time)| (name, time.map(written)));

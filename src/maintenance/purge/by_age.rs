@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::eraser::Eraser;
 use super::record::Request;
 use super::rows::Rows;
-use super::statements::{self, Due, Erasable, Operation};
+use super::statements::{self, Due, Operation};
 use crate::maintenance::MaintenanceError;
 use crate::operation::{Status, Stored};
 use crate::resource::Resource;
@@ -102,16 +102,9 @@ async fn erase_operations(eraser: &mut Eraser, ids: &[Uuid], ages: Ages) -> Resu
     let kept_from = eraser.dry_run.then_some(ages.rows);
     for ids in ids.chunks(eraser.pace.batch_size) {
         let erasable = statements::erasable_operations(&mut eraser.session, ids, ages.operations, kept_from).await?;
-        erase_records(eraser, Rows::Operations { before: ages.operations }, &erasable).await?;
+        eraser.erase_records(Rows::Operations { before: ages.operations }, &erasable).await?;
     }
     Ok(())
-}
-
-async fn erase_records(eraser: &mut Eraser, rows: Rows, records: &[Erasable]) -> Result<(), MaintenanceError> {
-    let holders: Vec<Uuid> = records.iter().filter_map(|record| record.holder).collect();
-    eraser.tally.add_on_hold(&holders);
-    let free = records.iter().filter(|record| record.holder.is_none());
-    eraser.erase(rows, &free.map(|record| record.id).collect::<Vec<Uuid>>()).await
 }
 
 fn is_old(operation: &Operation, ages: Ages) -> bool {
@@ -155,7 +148,7 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, ages: Ages) -
 
 async fn erase_restorations(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
     let old = statements::old_restorations(&mut eraser.session, ages.deletions()).await?;
-    erase_records(eraser, Rows::Restorations, &old).await
+    eraser.erase_records(Rows::Restorations, &old).await
 }
 
 /// An id after those of all operations that were made before the time. Ids are UUIDs of version 7, which begin with the

@@ -13,7 +13,7 @@ use super::progress::Progress;
 use super::record::{Record, Request};
 use super::refusals::{self, Refusals};
 use super::rows::Rows;
-use super::statements::{self, Batch};
+use super::statements::{self, Batch, Erasable};
 use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
 use crate::sqlstate;
@@ -55,6 +55,14 @@ impl Eraser {
             self.record = Some(record);
         }
         Ok(())
+    }
+
+    /// Erases the records that no legal hold keeps, and counts the others.
+    pub async fn erase_records(&mut self, rows: Rows, records: &[Erasable]) -> Result<(), MaintenanceError> {
+        let holders: Vec<Uuid> = records.iter().filter_map(|record| record.holder).collect();
+        self.tally.add_on_hold(&holders);
+        let free = records.iter().filter(|record| record.holder.is_none());
+        self.erase(rows, &free.map(|record| record.id).collect::<Vec<Uuid>>()).await
     }
 
     /// Erases the rows in batches.

@@ -12,6 +12,8 @@ pub enum Kind {
     Beside(Belonging),
     Customer,
     Operation,
+    /// Of an operation that stays.
+    Actor,
     Restoration,
 }
 
@@ -39,7 +41,7 @@ impl Kind {
     fn all() -> impl Iterator<Item = Kind> {
         let rows = Resource::ALL.into_iter().map(Kind::Of);
         let belongings = Belonging::ALL.into_iter().map(Kind::Beside);
-        rows.chain(belongings).chain([Kind::Customer, Kind::Operation, Kind::Restoration])
+        rows.chain(belongings).chain([Kind::Customer, Kind::Operation, Kind::Actor, Kind::Restoration])
     }
 
     pub fn word(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Kind {
             Kind::Beside(belonging) => belonging.word(),
             Kind::Customer => "customer",
             Kind::Operation => "operation",
+            Kind::Actor => "actor",
             Kind::Restoration => "restoration",
         }
     }

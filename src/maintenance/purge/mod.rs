@@ -57,7 +57,7 @@ pub struct Arguments {
     recorded_only: bool,
 
     /// Erases the deleted rows of this customer, whoever deleted them and whatever their age, but not those that it deleted
-    /// of its sub-customers. If the customer is deleted, erases everything that it has.
+    /// of its sub-customers. Erases the actors of its calls as well. If the customer is deleted, erases everything that it has.
     #[arg(long, value_name = "ID", group = "what")]
     customer: Option<Uuid>,
 

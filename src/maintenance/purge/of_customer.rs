@@ -5,7 +5,7 @@ use time::macros::datetime;
 use uuid::Uuid;
 
 use super::eraser::Eraser;
-use super::kind::Belonging;
+use super::kind::{Belonging, Kind};
 use super::record::Request;
 use super::rows::Rows;
 use super::statements::{self, Due, Owner};
@@ -15,7 +15,8 @@ use crate::resource::Resource;
 /// Later than any deletion.
 pub const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
-/// Erases the deleted rows of a customer. For a deleted customer, erases all of its rows and the customer.
+/// Erases the deleted rows of a customer, and the actors of the operations that it sent. For a deleted customer, erases all of its
+/// rows and the customer.
 pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
     let Some(customer) = statements::find_customer(&mut eraser.session, id).await? else {
         return Err(MaintenanceError::Refused(format!("no customer has the id {id}; nothing of it is left to erase")));
@@ -29,6 +30,9 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
         let ids = statements::of_customer(&mut eraser.session, resource, id, !customer.live).await?;
         eraser.erase(Rows::Of(resource, due), &ids).await?;
     }
+    eraser.tally.add(Kind::Actor.word(), 0);
+    let actors = statements::actors_of_customer(&mut eraser.session, id).await?;
+    eraser.erase_records(Rows::Actors, &actors).await?;
     if customer.live {
         return require_all(eraser, 0);
     }

@@ -79,6 +79,7 @@ fn rows(kind: Kind, live_too: bool) -> Rows {
         Kind::Beside(belonging) => Rows::Beside(belonging, Owner { customer: None, live_too }),
         Kind::Customer => Rows::Customer { live_too },
         Kind::Operation => Rows::Operations { before: EVER },
+        Kind::Actor => Rows::Actors,
         Kind::Restoration => Rows::Restorations,
     }
 }

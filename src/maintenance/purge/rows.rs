@@ -20,6 +20,8 @@ pub enum Rows {
     Operations {
         before: OffsetDateTime,
     },
+    /// The actors of operations, which stay.
+    Actors,
     Restorations,
 }
 
@@ -30,6 +32,7 @@ impl Rows {
             Rows::Beside(belonging, _) => Kind::Beside(belonging),
             Rows::Customer { .. } => Kind::Customer,
             Rows::Operations { .. } => Kind::Operation,
+            Rows::Actors => Kind::Actor,
             Rows::Restorations => Kind::Restoration,
         }
     }
@@ -42,6 +45,7 @@ impl Rows {
             Rows::Beside(kind, owner) => statements::erase_belongings(tx, kind, owner, ids).await?,
             Rows::Customer { live_too } => statements::erase_customers(tx, ids, live_too).await?,
             Rows::Operations { before } => statements::erase_operations(tx, ids, before).await?,
+            Rows::Actors => statements::erase_actors(tx, ids).await?,
             Rows::Restorations => statements::erase_restorations(tx, ids).await?,
         };
         Ok(Batch { due: ids.len() as i64, erased, ..Batch::default() })

@@ -80,7 +80,7 @@ pub async fn erasable_operations(
         .await
 }
 
-/// A record that no row needs any more.
+/// A record that no row needs any more, or an operation whose actor is to be erased.
 pub struct Erasable {
     pub id: Uuid,
     /// The customer under legal hold that keeps it.
@@ -94,6 +94,21 @@ pub async fn erase_operations(
     before: OffsetDateTime,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
     ids!(connection, "src/maintenance/sql/erase_operations.sql", ids, before)
+}
+
+/// The operations that the customer sent and that name an actor.
+pub async fn actors_of_customer(
+    connection: &mut PgConnection,
+    customer_id: Uuid,
+) -> Result<Vec<Erasable>, sqlx::Error> {
+    sqlx::query_file_as!(Erasable, "src/maintenance/sql/actors_of_customer.sql", customer_id)
+        .fetch_all(connection)
+        .await
+}
+
+/// Erases the actors of operations, and returns these operations.
+pub async fn erase_actors(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    ids!(connection, "src/maintenance/sql/erase_actors.sql", ids)
 }
 
 /// The records of restores that are older than `before`.

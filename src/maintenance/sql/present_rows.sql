@@ -67,6 +67,12 @@ from (
     and operation.id = any($2)
     and operation.status <> 'OPEN'
   union all
+  select operation.id, false, array[operation.customer_id, operation.requester_id]
+  from operation
+  where $1 = 'actor'
+    and operation.id = any($2)
+    and operation.actor is not null
+  union all
   select restoration.id, false, array[restoration.customer_id, restoration.requester_id]
   from restoration
   where $1 = 'restoration'

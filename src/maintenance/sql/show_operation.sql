@@ -4,6 +4,7 @@
 select
   operation.id,
   operation.requester_id,
+  operation.actor,
   operation.customer_id,
   operation.resource::text as "resource!",
   operation.status,

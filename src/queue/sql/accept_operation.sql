@@ -1,7 +1,7 @@
 -- accept_operation: records a call as open and puts it into the queue, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)  $6 idempotency key or null
--- $7 the most waiting operations of a requester
+-- $7 the most waiting operations of a requester  $8 actor or null
 with
   waiting as materialized (
     select count(*) as operations
@@ -47,8 +47,8 @@ with
   ),
   -- Nothing is recorded if the id or the key is taken.
   recorded as (
-    insert into operation (id, requester_id, customer_id, resource, target_ids, status, idempotency_key)
-    select $1, $2, $3, $4::text::resource, $5, 'OPEN', $6
+    insert into operation (id, requester_id, customer_id, resource, target_ids, status, idempotency_key, actor)
+    select $1, $2, $3, $4::text::resource, $5, 'OPEN', $6, $8
     from waiting
     where waiting.operations < $7
     on conflict do nothing

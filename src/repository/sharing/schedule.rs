@@ -123,6 +123,7 @@ mod tests {
             resource,
             targets: TargetIds::new(ids.map(Uuid::from_u128).collect()).unwrap(),
             idempotency_key: has_key.then(|| "key".parse().unwrap()),
+            actor: None,
         })
     }
 

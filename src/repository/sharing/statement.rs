@@ -21,6 +21,7 @@ macro_rules! share {
                 &$calls.targets,
                 &$calls.firsts,
                 &$calls.lasts,
+                &$calls.actors as &[Option<String>],
             )
             .fetch_all($connection),
         )
@@ -56,6 +57,7 @@ struct Calls {
     /// The positions of the first and the last target of each call, counted from 1.
     firsts: Vec<i32>,
     lasts: Vec<i32>,
+    actors: Vec<Option<String>>,
 }
 
 impl Calls {
@@ -68,6 +70,7 @@ impl Calls {
             calls.firsts.push(calls.targets.len() as i32 + 1);
             calls.targets.extend(deletion.targets.as_slice());
             calls.lasts.push(calls.targets.len() as i32);
+            calls.actors.push(deletion.actor.as_ref().map(|actor| actor.as_str().to_owned()));
         }
         calls
     }

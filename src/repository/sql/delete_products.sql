@@ -1,7 +1,7 @@
 -- delete_products: deletes a product of the requester and records the operation, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 the product (ascending, each once)  $5 idempotency key or null
--- $6 whether the operation is recorded as open already; then the caller ends it in the same transaction
+-- $6 whether the operation is recorded as open already; then the caller ends it in the same transaction  $7 actor or null
 with
   -- At depth 0 the customer is the requester, so there is no path to walk. It is locked until this transaction ends, and a
   -- deletion of it waits.
@@ -41,9 +41,10 @@ with
   -- error, which rolls back the others.
   recorded as (
     insert into operation (
-      id, requester_id, customer_id, resource, target_ids, status, deleted_rows, idempotency_key, completed_at
+      id, requester_id, customer_id, resource, target_ids, status, deleted_rows, idempotency_key, actor,
+      completed_at
     )
-    select $1, $2, $3, 'product', $4, 'SUCCESS', counted.rows, $5, clock_timestamp()
+    select $1, $2, $3, 'product', $4, 'SUCCESS', counted.rows, $5, $7, clock_timestamp()
     from counted
     where counted.rows > 0
       and not $6

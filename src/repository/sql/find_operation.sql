@@ -4,6 +4,7 @@
 -- $1 requester  $2 operation  $3 whether the ids that were refused are asked for
 select
   operation.id,
+  operation.actor,
   operation.customer_id,
   operation.resource::text as "resource!",
   operation.status,

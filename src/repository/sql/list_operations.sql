@@ -72,6 +72,7 @@ with recursive
 select
   total.operations as "total!",
   listed.id as "id?",
+  listed.actor,
   listed.customer_id as "customer_id?",
   listed.resource as "resource?",
   listed.status as "status?",
@@ -85,6 +86,7 @@ left join (
   cross join lateral (
     select
       operation.id,
+      operation.actor,
       operation.customer_id,
       operation.resource::text,
       operation.status,

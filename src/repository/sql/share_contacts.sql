@@ -1,7 +1,7 @@
 -- share_contacts: deletes contacts of sub-customers for several calls and records their operations: of each call all or none.
 --
 -- $1 operations  $2 requesters  $3 customers  $4 contacts of all calls (each once, ascending within a call)
--- $5, $6 the first and last position of the ids of each call
+-- $5, $6 the first and last position of the ids of each call  $7 actors, null or not
 --
 -- It waits for no row lock. A row that another transaction has locked is skipped, and a call that cannot lock all its rows is left
 -- unchanged. The result has the recorded operations.
@@ -68,10 +68,13 @@ with recursive
   ),
   -- The check of the table compares deleted_rows with the number of ids, so an operation of 0 rows is an error.
   recorded as (
-    insert into operation (id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at)
+    insert into operation (
+      id, requester_id, customer_id, resource, target_ids, status, deleted_rows, actor, completed_at
+    )
     select
       complete.operation_id, complete.requester_id, complete.customer_id, 'contact', complete.ids, 'SUCCESS',
-      case when counted.is_whole then cardinality(complete.ids) else 0 end, clock_timestamp()
+      case when counted.is_whole then cardinality(complete.ids) else 0 end,
+      ($7::text[])[array_position($1::uuid[], complete.operation_id)], clock_timestamp()
     from complete
     cross join counted
     returning operation.id

@@ -1,5 +1,6 @@
 //! What a caller sends and is answered: the documented calls, refusals, records and pages.
 
+mod actor;
 mod docs;
 mod failures;
 mod headers;

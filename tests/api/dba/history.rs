@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
 use uuid::Uuid;
 
 use crate::support::resources::{every_resource, most, table, word};
+use crate::support::service::send;
 use crate::support::{TestDatabase, TestService, World};
 
 const DBA_PAGE: &str = include_str!("../../../docs/dba.md");
@@ -20,14 +21,18 @@ fn documented_question(row: Uuid) -> String {
 #[tokio::test]
 async fn support_learns_who_deleted_it_when_in_which_call_and_with_what_else() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::start_with(|settings| {
+            settings.requester.header.actor_name = Some("X-Actor-Id".to_owned());
+        })
+        .await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let count = most(3, resource);
         let mut rows = service.world.rows(resource, customer, count).await;
         rows.sort();
         let live = service.world.row(resource, customer).await;
-        let operation = service.delete(family.requester, customer, resource, &rows).await.assert_deleted();
+        let call = service.deletion(family.requester, customer, resource, &rows);
+        let operation = send(call.header("X-Actor-Id", "an-actor")).await.assert_deleted();
 
         let mut support = service.database.pool.begin().await.unwrap();
         support.execute("set local role customer_deletion_support").await.unwrap();
@@ -41,6 +46,7 @@ async fn support_learns_who_deleted_it_when_in_which_call_and_with_what_else() {
         assert_eq!(answer.get::<Uuid, _>("operation_id"), operation);
         assert_eq!(answer.get::<Uuid, _>("requester_id"), family.requester);
         assert_eq!(answer.get::<String, _>("requester_name"), "A customer");
+        assert_eq!(answer.get::<String, _>("actor"), "an-actor");
         assert_eq!(answer.get::<Vec<Uuid>, _>("deleted_with"), rows[1..]);
         let deleted_at = format!(
             "select deleted_at = (select deleted_at from {} where id = $1) from deletion_history where id = $1",

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::support::database::as_maintenance;
 use crate::support::process::{command, output};
+use crate::support::service::send;
 use crate::support::{TestDatabase, TestService, postgres};
 
 /// Whether the server can tell anybody anything.
@@ -31,6 +32,7 @@ const OPERATION: &str = "
     create table operation (
       id uuid primary key,
       requester_id uuid not null,
+      actor text,
       customer_id uuid not null,
       resource text not null,
       target_ids uuid[] not null,
@@ -63,7 +65,7 @@ impl Subscriber {
         let name = format!("test_events_{}", Uuid::now_v7().simple());
         let sql = format!(
             "create role {name} login replication password '{name}';
-             grant select (id, requester_id, customer_id, resource, target_ids, status, created_at, completed_at)
+             grant select (id, requester_id, actor, customer_id, resource, target_ids, status, created_at, completed_at)
                on operation to {name};
              grant select (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_at)
                on restoration to {name};"
@@ -265,6 +267,36 @@ async fn a_new_subscriber_gets_the_successes_that_are_still_there_first() {
     let events = AssertUnwindSafe(subscriber.events_up_to(earlier)).catch_unwind().await;
     subscriber.end(&service.database).await;
     assert_eq!(events.unwrap_or_else(|panic| resume_unwind(panic)), [earlier]);
+}
+
+#[tokio::test]
+async fn the_actor_is_told_and_its_erasure_is_told_as_an_update() {
+    with_subscriber(async |service, subscriber| {
+        let (publisher, family) = (&service.database.pool, service.world.family().await);
+        let many = service.world.rows(Resource::Zone, family.requester, 1000).await;
+        let recording = TestService::beside(service, |settings| {
+            settings.requester.header.actor_name = Some("X-Actor-Id".to_owned());
+        })
+        .await;
+        let call = recording.list_call(family.requester, family.requester, Resource::Zone, &many);
+        let operation = send(call.header("X-Actor-Id", "an-actor")).await.assert_deleted();
+        subscriber.events_up_to(operation).await;
+        let came = "select actor, cardinality(target_ids) from operation";
+        let came = async || -> (Option<String>, i32) {
+            sqlx::query_as(came).fetch_one(&subscriber.database.pool).await.unwrap()
+        };
+        assert_eq!(came().await, (Some("an-actor".to_owned()), 1000));
+
+        publisher.execute("update operation set actor = null").await.unwrap();
+        let last = service.world.zone(family.requester).await;
+        let last = service.delete_one(family.requester, family.requester, Resource::Zone, last).await.assert_deleted();
+        subscriber.events_up_to(last).await;
+        let erased = "select actor, cardinality(target_ids) from operation where id = $1";
+        let erased: (Option<String>, i32) =
+            sqlx::query_as(erased).bind(operation).fetch_one(&subscriber.database.pool).await.unwrap();
+        assert_eq!(erased, (None, 1000));
+    })
+    .await;
 }
 
 fn restore(service: &TestService, operation: Uuid) {

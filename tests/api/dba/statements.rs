@@ -68,8 +68,8 @@ async fn assert_one_statement(resource: Resource) {
 /// The plan of a deletion as the service runs it, with what it really read.
 async fn explain_deletion(pool: &PgPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
     let (operation, requester, customer) = (Uuid::now_v7(), family.requester, family.in_scope(resource));
-    let values = format!("'{operation}', '{requester}', '{customer}', '{}', null, false", list(ids));
-    explain(pool, sql, "uuid, uuid, uuid, uuid[], text, boolean", &values).await
+    let values = format!("'{operation}', '{requester}', '{customer}', '{}', null, false, null", list(ids));
+    explain(pool, sql, "uuid, uuid, uuid, uuid[], text, boolean, text", &values).await
 }
 
 fn list(ids: &[Uuid]) -> String {
@@ -225,7 +225,9 @@ pub const OPERATION_TYPES: [(&str, &str); 2] = [
 
 /// The statements that delete, one for each resource, with their types.
 pub fn deletions() -> Vec<(String, &'static str)> {
-    every_resource().map(|resource| (sql("delete", resource), "uuid, uuid, uuid, uuid[], text, boolean")).collect()
+    every_resource()
+        .map(|resource| (sql("delete", resource), "uuid, uuid, uuid, uuid[], text, boolean, text"))
+        .collect()
 }
 
 /// A plan that was made while the tables were empty is kept while they grow, until somebody analyzes them.
@@ -236,7 +238,7 @@ async fn no_statement_that_is_planned_on_empty_tables_reads_one_from_end_to_end(
     let mut statements = deletions();
     statements.extend(every_resource().map(|resource| (sql("inspect", resource), "uuid, uuid, uuid[]")));
     let shared = every_resource().filter(shares).map(|resource| sql("share", resource));
-    statements.extend(shared.map(|sql| (sql, "uuid[], uuid[], uuid[], uuid[], integer[], integer[]")));
+    statements.extend(shared.map(|sql| (sql, "uuid[], uuid[], uuid[], uuid[], integer[], integer[], text[]")));
     statements.extend(OPERATION_TYPES.map(|(sql, types)| (sql.to_owned(), types)));
     statements.push((list.to_owned(), "uuid, text, text, bigint, bigint, bigint"));
     for (sql, types) in statements {

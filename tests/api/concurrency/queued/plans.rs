@@ -14,7 +14,7 @@ const FULL: &str = "
 #[case::claim(include_str!("../../../../src/queue/sql/claim_operation.sql"), "uuid, float8, text[]", "operation_queue_rank")]
 #[case::accept(
     include_str!("../../../../src/queue/sql/accept_operation.sql"),
-    "uuid, uuid, uuid, text, uuid[], text, bigint",
+    "uuid, uuid, uuid, text, uuid[], text, bigint, text",
     "operation_queue_requester"
 )]
 #[case::hold(

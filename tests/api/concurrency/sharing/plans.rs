@@ -34,9 +34,9 @@ async fn prepare(connection: &mut PgConnection, sql: &str) {
     for (name, value) in PLANNING {
         sqlx::raw_sql(AssertSqlSafe(format!("set {name} = {value}"))).execute(&mut *connection).await.unwrap();
     }
-    let prepare = format!("prepare shared (uuid[], uuid[], uuid[], uuid[], integer[], integer[]) as {sql}");
+    let prepare = format!("prepare shared (uuid[], uuid[], uuid[], uuid[], integer[], integer[], text[]) as {sql}");
     sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-    let plan_it = "explain execute shared (null, null, null, null, null, null)";
+    let plan_it = "explain execute shared (null, null, null, null, null, null, null)";
     sqlx::raw_sql(plan_it).execute(&mut *connection).await.unwrap();
 }
 
@@ -53,6 +53,7 @@ async fn explain(connection: &mut PgConnection, family: Family, resource: Resour
         list(rows),
         positions(1),
         positions(IDS),
+        array(vec!["null".to_owned(); CALLS]),
     ];
     let explain = format!("explain (analyze, format json) execute shared ({})", arguments.join(", "));
     sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(connection).await.unwrap().get(0)

@@ -11,15 +11,17 @@ use crate::support::{TestDatabase, client};
 #[tokio::test]
 async fn calls_that_wait_are_done_in_one_statement() {
     for resource in every_list() {
-        let stage = Stage::new().await;
+        let stage = Stage::with(&[("CUSTOMER_DELETION__REQUESTER__HEADER__ACTOR_NAME", "X-Actor-Id")]).await;
         let other_family = stage.world.family().await;
         let mut calls = Vec::new();
         let mut ids = Vec::new();
+        let actors = [Some("an-actor|1"), None, Some("an-actor|3"), Some("an-actor|4")];
         let occupied = stage.occupy().await;
-        for family in [stage.family, other_family, stage.family, other_family] {
+        for (number, family) in [stage.family, other_family, stage.family, other_family].into_iter().enumerate() {
             let customer = family.in_scope(resource);
             let rows = stage.world.rows(resource, customer, 3).await;
-            calls.push(stage.call(family.requester, customer, resource, &rows));
+            let call = stage.call(family.requester, customer, resource, &rows);
+            calls.push(actors[number].into_iter().fold(call, |call, actor| call.header("X-Actor-Id", actor)));
             ids.extend(rows);
         }
 
@@ -30,8 +32,8 @@ async fn calls_that_wait_are_done_in_one_statement() {
         assert_eq!(stage.transactions(&operations).await, 1);
         assert_eq!(stage.shared(word(resource)).await, [1.0, 4.0, 0.0]);
         assert_eq!(stage.world.deleted(resource, &ids).await, ids);
-        let recorded: Vec<(Uuid, Uuid, Vec<Uuid>)> = sqlx::query_as(
-        "select requester_id, customer_id, target_ids from operation where id = any($1) order by array_position($1, id)",
+        let recorded: Vec<(Uuid, Uuid, Vec<Uuid>, Option<String>)> = sqlx::query_as(
+        "select requester_id, customer_id, target_ids, actor from operation where id = any($1) order by array_position($1, id)",
     )
     .bind(&operations)
     .fetch_all(&stage.database.pool)
@@ -39,7 +41,8 @@ async fn calls_that_wait_are_done_in_one_statement() {
     .unwrap();
         for (number, family) in [stage.family, other_family, stage.family, other_family].iter().enumerate() {
             let targets = ids[number * 3..][..3].to_vec();
-            assert_eq!(recorded[number], (family.requester, family.in_scope(resource), targets));
+            let actor = actors[number].map(str::to_owned);
+            assert_eq!(recorded[number], (family.requester, family.in_scope(resource), targets, actor));
         }
         stage.assert_rows_and_operations_agree().await;
     }

@@ -99,6 +99,7 @@ async fn it_needs_no_right_but_to_read() {
     for (resource, id) in &rows.rows {
         for (id, refused) in [(*id, false), (Uuid::now_v7(), true)] {
             let deletion = Deletion {
+                actor: None,
                 operation_id: Uuid::now_v7(),
                 requester_id: rows.family.requester,
                 customer_id: rows.family.in_scope(*resource),

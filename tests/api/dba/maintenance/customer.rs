@@ -153,7 +153,7 @@ async fn of_a_deleted_customer_everything_goes_and_nothing_of_others() {
     assert_eq!((told(&said, "contact"), told(&said, "external-params")), (2, 3), "{said}");
     assert_eq!((told(&said, "allocation"), told(&said, "customer")), (1, 1), "{said}");
     assert_eq!(figures(&dry), figures(&said));
-    // Operations have ids in them and nothing else, and go at their own age.
+    // Operations go at their own age.
     assert_eq!(service.world.operations().await, 1);
     let again = run(&service.database, &["purge", "--customer", &id]).await;
     again.refused(&[&format!("no customer has the id {id}")]);

@@ -1,5 +1,6 @@
 //! The DBA's commands, as they are typed, by a member of the maintenance role.
 
+mod actors;
 mod customer;
 mod load;
 mod operations;

@@ -40,6 +40,7 @@ const SELECT: Columns = &[
             "error_code",
             "created_at",
             "completed_at",
+            "actor",
         ],
     ),
     (
@@ -69,7 +70,7 @@ const UPDATE: Columns = &[
     ("purge", &["erased", "ended_at"]),
     ("erasure", &["erased_rows"]),
     ("legal_hold", &["released_at"]),
-    ("operation", &["status", "error_code", "completed_at"]),
+    ("operation", &["status", "error_code", "completed_at", "actor"]),
     ("operation_queue", &["attempts"]),
 ];
 
@@ -79,7 +80,10 @@ const INSERT: Columns = &[
     ("purge", &["id", "kind", "rows_before", "operations_before", "subject_ids"]),
     ("erasure", &["operation_id", "purge_id", "erased_rows"]),
     ("legal_hold", &["id", "customer_id", "reason"]),
-    ("operation", &["id", "requester_id", "customer_id", "resource", "target_ids", "status", "idempotency_key"]),
+    (
+        "operation",
+        &["id", "requester_id", "customer_id", "resource", "target_ids", "status", "idempotency_key", "actor"],
+    ),
     ("operation_queue", &["operation_id", "requester_id", "customer_id", "rank"]),
 ];
 

@@ -56,6 +56,7 @@ const INSERT: Columns = &[
             "deleted_rows",
             "idempotency_key",
             "completed_at",
+            "actor",
         ],
     ),
     ("operation_queue", &["operation_id", "requester_id", "customer_id", "rank"]),

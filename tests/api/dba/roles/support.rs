@@ -8,7 +8,7 @@ async fn support_reads_the_history_the_calls_and_the_customers() {
     let mut session = session_as(&database, "customer_deletion_support").await;
     for sql in [
         "select * from deletion_history",
-        "select id, requester_id, customer_id, resource, target_ids, status, error_code, failed_ids, failures, created_at from operation",
+        "select id, requester_id, actor, customer_id, resource, target_ids, status, error_code, failed_ids, failures, created_at from operation",
         "select id, parent_id, name, deleted_at from customer",
         "select operation_id, restored_ids, restored_at from restoration",
     ] {
@@ -17,7 +17,7 @@ async fn support_reads_the_history_the_calls_and_the_customers() {
 }
 
 #[tokio::test]
-async fn support_sees_no_personal_data_and_writes_nothing() {
+async fn support_sees_no_other_personal_data_and_writes_nothing() {
     let database = granted().await;
     let mut session = session_as(&database, "customer_deletion_support").await;
     let statements = [

@@ -1,5 +1,6 @@
 //! The source `jwt`: who is calling is in a signed token.
 
+mod actors;
 mod discovery;
 mod forger;
 mod hostile_claims;
