@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
@@ -15,12 +15,14 @@ use opentelemetry::trace::TraceId;
 use tracing::{Instrument, Span};
 
 use super::call::{End, Notes, RequestId};
+use super::connections::Connection;
 use super::request::idempotency_key;
 use super::response::REQUEST_ID;
 use super::routing::resource_pattern;
 use super::span;
 use crate::error::Error;
-use crate::telemetry::{end_line, metrics, traces};
+use crate::telemetry::metrics::{self, Abandoned};
+use crate::telemetry::{end_line, traces};
 
 /// The header in which the gateway names a call.
 pub const GATEWAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -40,8 +42,9 @@ pub async fn report(
     Ok(response)
 }
 
-/// A call that runs. If it is dropped before it is answered, the client hung up.
+/// A call that runs. If it is dropped before it is answered, the connection has ended.
 struct Report {
+    connection: Option<Arc<Connection>>,
     id: RequestId,
     gateway_request_id: Option<String>,
     trace_id: Option<TraceId>,
@@ -56,6 +59,7 @@ impl Report {
     fn begin(id: RequestId, request: &ServiceRequest) -> Report {
         let span = span::begin(request.head());
         Report {
+            connection: request.conn_data::<Arc<Connection>>().cloned(),
             id,
             gateway_request_id: gateway_request_id(request.headers()).map(str::to_owned),
             trace_id: traces::continue_trace(&span, request.headers()),
@@ -96,9 +100,15 @@ impl Report {
         let end = End { request_id: &id, route: self.notes.route.get(), status: None, error: None, is_replay: false };
         let has_operation = self.notes.deletion.get().is_some() && !self.notes.validate_only.get();
         let operation = if has_operation { "; the operation tells how it ended" } else { "" };
-        self.log(&end, Some(format!("the client hung up{operation}")));
+        let was_closed = self.connection.as_ref().is_some_and(|connection| connection.is_closed());
+        let (reason, abandoned) = if was_closed {
+            ("the connection was closed at the limit of connections", Abandoned::AtTheLimit)
+        } else {
+            ("the client hung up", Abandoned::ByTheClient)
+        };
+        self.log(&end, Some(format!("{reason}{operation}")));
         span::end(&self.span, self.method, &end);
-        metrics::request_abandoned();
+        metrics::request_abandoned(abandoned);
     }
 
     fn log(&self, end: &End<'_>, reason: Option<String>) {

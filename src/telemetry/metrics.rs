@@ -103,7 +103,10 @@ fn describe() {
         REQUEST_DURATION,
         "Time from the head of a request to the head of its answer, without the time that `Prefer: wait=N` waited."
     );
-    describe_counter!(REQUESTS_ABANDONED, "Calls whose client hung up before the answer.");
+    describe_counter!(
+        REQUESTS_ABANDONED,
+        "Calls that ended before their answer: the client hung up (client), or the connection was closed at its limit (limit)."
+    );
     describe_counter!(DEFECTS, "Answers with 500: defects of this service or its schema.");
     describe_gauge!(IN_FLIGHT, "Calls under /api/ in flight.");
     describe_counter!(
@@ -180,7 +183,9 @@ fn start_at_zero() {
         counter!(JWKS_REFRESHES, "outcome" => outcome).absolute(0);
     }
     counter!(WAIT_TIMEOUTS).absolute(0);
-    counter!(REQUESTS_ABANDONED).absolute(0);
+    for by in [Abandoned::ByTheClient, Abandoned::AtTheLimit] {
+        counter!(REQUESTS_ABANDONED, "by" => by.name()).absolute(0);
+    }
     counter!(DEFECTS).absolute(0);
     gauge!(IN_FLIGHT).set(0);
     gauge!(READY).set(0);
@@ -210,9 +215,27 @@ pub fn request_ended(
     counter!(REQUESTS, labels).increment(1);
 }
 
-/// A client hung up before its call was answered.
-pub fn request_abandoned() {
-    counter!(REQUESTS_ABANDONED).increment(1);
+/// The reason for which a call has no answer.
+#[derive(Clone, Copy)]
+pub enum Abandoned {
+    /// The client hung up.
+    ByTheClient,
+    /// The connection was closed at the limit of connections.
+    AtTheLimit,
+}
+
+impl Abandoned {
+    const fn name(self) -> &'static str {
+        match self {
+            Abandoned::ByTheClient => "client",
+            Abandoned::AtTheLimit => "limit",
+        }
+    }
+}
+
+/// A connection ended before its call was answered.
+pub fn request_abandoned(abandoned: Abandoned) {
+    counter!(REQUESTS_ABANDONED, "by" => abandoned.name()).increment(1);
 }
 
 /// A call is in flight as long as this value lives.

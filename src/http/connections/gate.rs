@@ -126,17 +126,15 @@ impl Gate {
         !self.state.borrow().held.is_empty()
     }
 
-    pub fn is_closing(&self) -> bool {
-        matches!(self.state.borrow().phase, Phase::Closing)
-    }
-
-    /// Everything that the library had to send is sent.
-    pub fn sent(&self) {
+    /// Everything that the library had to send is sent. Returns whether this was the end of an answer.
+    pub fn sent(&self) -> bool {
         let mut state = self.state.borrow_mut();
-        if matches!(state.phase, Phase::Answered) {
+        let is_end = matches!(state.phase, Phase::Answered);
+        if is_end {
             state.phase = Phase::default();
             state.wake();
         }
+        is_end
     }
 
     /// The reader of the body has read what was given.

@@ -1,8 +1,9 @@
 //! The open connections of a port, and their limit.
 //!
-//! At the limit, the connection that waits longest for its client makes room for a new one. So a client can hold connections,
-//! but cannot keep others out.
+//! At the limit, a connection that waits for its client makes room for a new one. So a client can hold connections, but cannot
+//! keep others out.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -14,6 +15,9 @@ use crate::telemetry::metrics::{self, Port};
 /// The interval at which idle connections are looked for. The library closes one that is quiet, but waits for ever for the rest
 /// of a second head, and for a client to take its answer.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time that a client usually needs for its head, and for the next part of its answer.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The open connections of a port. Cheap to clone.
 #[derive(Clone)]
@@ -32,20 +36,40 @@ pub struct Connection {
 #[derive(Clone, Copy)]
 struct State {
     phase: Phase,
-    /// The begin of the connection, or of its last call, or the end of that.
+    /// The begin of the connection, or of its last call or answer, or the end of that.
     since: Instant,
     /// Whether a call of the connection had a requester.
     is_known: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Phase {
-    /// No call has begun, or the last one was answered.
+    /// No call has begun, or the answer of the last one is sent.
     Idle,
     /// The call is checked, or its body is read.
     Receiving,
     /// The call is in flight.
     Working,
+    /// The answer is sent. The client took the last part of it at this time.
+    Answering(Instant),
+}
+
+/// How a connection waits for its client.
+#[derive(Clone, Copy)]
+struct Wait {
+    kind: Kind,
+    since: Instant,
+    is_known: bool,
+}
+
+/// In the order in which connections are closed at the limit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// For longer than the grace, and no call of it had a requester.
+    Stranger,
+    Other,
+    /// The client takes its answer.
+    Taking,
 }
 
 /// A connection, for as long as it is open.
@@ -90,9 +114,11 @@ impl Connections {
         metrics::connection_limit_reached(self.port);
         let candidates = open.iter().enumerate();
         let candidates = candidates.filter(|(_, connection)| !is_peer_at_limit || connection.peer == peer);
-        let waiting = candidates.filter_map(|(index, connection)| connection.wait().map(|wait| (wait, index)));
-        let Some((_, longest)) = waiting.min() else { return false };
-        open.swap_remove(longest).close.abort();
+        let now = Instant::now();
+        let waits = candidates
+            .filter_map(|(index, connection)| connection.state().wait(now).map(|wait| (index, connection.peer, wait)));
+        let Some(index) = least_needed(waits.collect()) else { return false };
+        open.swap_remove(index).close.abort();
         true
     }
 
@@ -100,7 +126,8 @@ impl Connections {
     pub fn close_idle(&self, longest: Duration) {
         for connection in self.all().iter() {
             let state = connection.state();
-            if state.phase == Phase::Idle && state.since.elapsed() > longest {
+            let waits = matches!(state.phase, Phase::Idle | Phase::Answering(_));
+            if waits && state.since.elapsed() > longest {
                 connection.close.abort();
             }
         }
@@ -114,6 +141,46 @@ impl Connections {
 /// The largest number of connections from one address. A gateway is one address, so it is most of them.
 fn most_of_one_peer(limit: usize) -> usize {
     (limit * 3 / 4).max(1)
+}
+
+/// The connection to close: of the first kind that there is, one from the address with the most of them. New connections and
+/// those of known requesters make room for each other: of the two groups, the larger one does. In it, the longest wait ends.
+fn least_needed(mut waits: Vec<(usize, Option<IpAddr>, Wait)>) -> Option<usize> {
+    let kind = waits.iter().map(|(.., wait)| wait.kind).min()?;
+    waits.retain(|(.., wait)| wait.kind == kind);
+    let mut of_peers = HashMap::new();
+    for (_, peer, _) in &waits {
+        *of_peers.entry(*peer).or_insert(0) += 1;
+    }
+    let most = of_peers.values().copied().max();
+    waits.retain(|(_, peer, _)| of_peers.get(peer).copied() == most);
+    let known = waits.iter().filter(|(.., wait)| wait.is_known).count();
+    let are_known = known > waits.len() - known;
+    let group = waits.into_iter().filter(|(.., wait)| wait.is_known == are_known);
+    group.min_by_key(|(.., wait)| wait.since).map(|(index, ..)| index)
+}
+
+impl State {
+    /// Returns `None` while a call is in flight.
+    fn wait(&self, now: Instant) -> Option<Wait> {
+        let since = match self.phase {
+            Phase::Working => return None,
+            Phase::Idle | Phase::Receiving => self.since,
+            Phase::Answering(last_taken) => last_taken,
+        };
+        let kind = match self.phase {
+            _ if now.saturating_duration_since(since) > GRACE => {
+                if self.is_known {
+                    Kind::Other
+                } else {
+                    Kind::Stranger
+                }
+            }
+            Phase::Answering(_) => Kind::Taking,
+            Phase::Idle | Phase::Receiving | Phase::Working => Kind::Other,
+        };
+        Some(Wait { kind, since, is_known: self.is_known })
+    }
 }
 
 impl Drop for Opened {
@@ -143,17 +210,27 @@ impl Connection {
         self.lock().phase = Phase::Working;
     }
 
+    /// The client took a part of the answer.
+    pub fn taken(&self) {
+        if let Phase::Answering(last_taken) = &mut self.lock().phase {
+            *last_taken = Instant::now();
+        }
+    }
+
+    /// The whole answer is sent.
+    pub fn answered(&self) {
+        self.enter(Phase::Idle);
+    }
+
+    /// Whether the connection was closed to make room for another one.
+    pub fn is_closed(&self) -> bool {
+        self.close.is_aborted()
+    }
+
     fn enter(&self, phase: Phase) {
         let mut state = self.lock();
         state.phase = phase;
         state.since = Instant::now();
-    }
-
-    /// The order in which connections are closed at the limit. Clients that had a requester before come last. Returns `None`
-    /// while a call is in flight.
-    fn wait(&self) -> Option<(bool, Instant)> {
-        let state = self.state();
-        (state.phase != Phase::Working).then_some((state.is_known, state.since))
     }
 
     fn state(&self) -> State {
@@ -167,7 +244,7 @@ impl Connection {
 
 impl Drop for Calling {
     fn drop(&mut self) {
-        self.0.enter(Phase::Idle);
+        self.0.enter(Phase::Answering(Instant::now()));
     }
 }
 
@@ -185,22 +262,93 @@ mod tests {
         connections.open(peer(last)).expect("there is room").0
     }
 
+    fn open_known(connections: &Connections, last: u8) -> Opened {
+        let opened = open(connections, last);
+        opened.connection.identified();
+        opened
+    }
+
     fn is_closed(opened: &Opened) -> bool {
-        opened.connection.close.is_aborted()
+        opened.connection.is_closed()
+    }
+
+    /// As if it had waited for this much longer.
+    fn age(opened: &Opened, seconds: u64) {
+        let mut state = opened.connection.lock();
+        let longer = Duration::from_secs(seconds);
+        state.since -= longer;
+        if let Phase::Answering(last_taken) = &mut state.phase {
+            *last_taken -= longer;
+        }
     }
 
     #[test]
     fn the_longest_wait_without_a_requester_makes_room() {
         let connections = Connections::new(Port::Calls, 4);
-        let known = open(&connections, 1);
-        known.connection.identified();
+        let known = open_known(&connections, 1);
         let (first, second, third) = (open(&connections, 2), open(&connections, 3), open(&connections, 4));
+        for (opened, seconds) in [(&known, 9), (&first, 7), (&second, 6), (&third, 5)] {
+            age(opened, seconds);
+        }
         let calling = first.connection.begin();
         let fourth = open(&connections, 5);
         assert_eq!([&known, &first, &second, &third].map(is_closed), [false, false, true, false]);
         drop(calling);
         open(&connections, 6);
         assert!(is_closed(&third) && !is_closed(&first) && !is_closed(&fourth));
+    }
+
+    #[test]
+    fn a_new_connection_has_time_for_its_head_though_the_others_have_a_requester() {
+        let connections = Connections::new(Port::Calls, 8);
+        let known: Vec<_> = (1..=8).map(|last| open_known(&connections, last)).collect();
+        age(&known[3], 2);
+        let new = open(&connections, 9);
+        assert!(is_closed(&known[3]) && !is_closed(&new));
+        age(&known[5], 2);
+        let _tenth = open_known(&connections, 10);
+        assert!(is_closed(&known[5]) && !is_closed(&new));
+        age(&new, 2);
+        let _eleventh = open_known(&connections, 11);
+        assert!(is_closed(&new), "its time is over");
+    }
+
+    #[test]
+    fn new_connections_do_not_make_room_at_the_cost_of_known_ones() {
+        let connections = Connections::new(Port::Calls, 8);
+        let known = open_known(&connections, 1);
+        age(&known, 60);
+        let new: Vec<_> = (0..20).map(|index| open(&connections, 2 + index)).collect();
+        assert!(!is_closed(&known));
+        assert_eq!(new.iter().filter(|opened| is_closed(opened)).count(), 13);
+    }
+
+    #[test]
+    fn the_address_with_the_most_connections_makes_room() {
+        let connections = Connections::new(Port::Calls, 8);
+        let others: Vec<_> = (1..=3).map(|last| open_known(&connections, last)).collect();
+        others.iter().for_each(|other| age(other, 60));
+        let many: Vec<_> = (0..5).map(|_| open_known(&connections, 9)).collect();
+        let _fourth = open_known(&connections, 4);
+        assert!(!others.iter().any(is_closed) && is_closed(&many[0]));
+    }
+
+    #[test]
+    fn a_client_that_takes_its_answer_keeps_its_connection_and_one_that_stops_does_not() {
+        let connections = Connections::new(Port::Calls, 4);
+        let answered: Vec<_> = (1..=4).map(|last| open(&connections, last)).collect();
+        for opened in &answered {
+            drop(opened.connection.begin());
+            age(opened, 5);
+        }
+        answered[0].connection.taken();
+        answered[1].connection.taken();
+        answered[2].connection.answered();
+        let new = open(&connections, 5);
+        assert_eq!([0, 1, 2, 3].map(|index: usize| is_closed(&answered[index])), [false, false, false, true]);
+        connections.close_idle(Duration::from_secs(4));
+        let closed = [&answered[0], &answered[2], &new].map(is_closed);
+        assert_eq!(closed, [true, false, false], "taking an answer slowly has an end");
     }
 
     #[test]

@@ -31,6 +31,19 @@ async fn line_of(process: &Process, request_id: Uuid) -> Value {
     }
 }
 
+/// The first line of a call with this field.
+async fn line_with(process: &Process, field: &str, value: Value) -> Value {
+    let began = Instant::now();
+    loop {
+        let is_it = |line: &Value| line["message"] == "call" && line[field] == value;
+        if let Some(line) = process.log().into_iter().find(is_it) {
+            return line;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "no line: {:#?}", process.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test]
 async fn every_call_has_one_line_with_what_for_whom_and_its_outcome() {
     let database = TestDatabase::migrated().await;
@@ -151,30 +164,24 @@ async fn the_line_of_a_validation_whose_client_hangs_up_promises_no_operation() 
     let world = World::new(database.pool.clone());
     let family = world.family().await;
     let process = Process::serve_patiently(&database.url);
-    for (query, expected) in
-        [("?validateOnly=true", "the client hung up"), ("", "the client hung up; the operation tells how it ended")]
-    {
+    for (query, expected, behind) in [
+        ("?validateOnly=true", "the client hung up", ""),
+        // The service does not read the next request until this one is answered.
+        ("", "the client hung up; the operation tells how it ended", "GET / HTTP/1.1\r\nHost: test\r\n\r\n"),
+    ] {
         // Nobody can read, so that the call is at work when its client goes.
         let mut holding = database.pool.begin().await.unwrap();
         sqlx::raw_sql("lock table zone in access exclusive mode").execute(&mut *holding).await.unwrap();
         let mut client = TcpStream::connect(process.address).await.unwrap();
         let path = format!("{}/{}{query}", collection(family.requester, Resource::Zone), Uuid::now_v7());
         let head = format!("DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\n\r\n", family.requester);
-        client.write_all(head.as_bytes()).await.unwrap();
+        client.write_all(format!("{head}{behind}").as_bytes()).await.unwrap();
         until_somebody_waits(&database.pool).await;
         client.set_zero_linger().unwrap();
         drop(client);
 
-        let began = Instant::now();
         let validate_only = if query.is_empty() { Value::Null } else { Value::Bool(true) };
-        let is_its_line = |line: &Value| line["message"] == "call" && line["validate_only"] == validate_only;
-        let line = loop {
-            if let Some(line) = process.log().into_iter().find(is_its_line) {
-                break line;
-            }
-            assert!(began.elapsed() < Duration::from_secs(5), "no line: {:#?}", process.log());
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        };
+        let line = line_with(&process, "validate_only", validate_only).await;
         assert_eq!(line["reason"], expected, "{line}");
         holding.rollback().await.unwrap();
     }
@@ -227,15 +234,33 @@ async fn a_client_that_hangs_up_in_the_middle_of_its_body_has_a_line_too() {
     client.set_zero_linger().unwrap();
     drop(client);
 
-    let began = Instant::now();
-    let line = loop {
-        if let Some(line) = process.log().into_iter().find(|line| line["gateway_request_id"] == "gateway-18") {
-            break line;
-        }
-        assert!(began.elapsed() < Duration::from_secs(20), "no line");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let line = line_with(&process, "gateway_request_id", "gateway-18".into()).await;
     assert_eq!(line["requester_id"], family.requester.to_string(), "{line}");
     let reason = line["reason"].as_str().or(line["code"].as_str());
     assert!(reason.is_some(), "{line}");
+}
+
+#[tokio::test]
+async fn a_call_whose_connection_is_closed_at_the_limit_has_a_word_of_its_own() {
+    let database = TestDatabase::migrated().await;
+    let family = World::new(database.pool.clone()).family().await;
+    let process = Process::serve_with(&database.url, &[("CUSTOMER_DELETION__HTTP__MAX_CONNECTIONS", "1")]);
+    let mut slow = TcpStream::connect(process.address).await.unwrap();
+    let head = format!(
+        "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nX-Request-Id: gateway-19\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+        collection(family.sub_customer, Resource::Contact),
+        family.requester
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    let _new = TcpStream::connect(process.address).await.unwrap();
+
+    let line = line_with(&process, "gateway_request_id", "gateway-19".into()).await;
+    assert_eq!(line["reason"], "the connection was closed at the limit of connections", "{line}");
+    let page = send(client().get(format!("http://{}/metrics", process.management_address))).await.text;
+    for (by, calls) in [("client", 0), ("limit", 1)] {
+        let line = format!("customer_deletion_requests_abandoned_total{{by=\"{by}\"}} {calls}\n");
+        assert!(page.contains(&line), "{line}");
+    }
 }
