@@ -17,12 +17,13 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
+use super::answers::Answers;
 use super::call::Requester;
 use super::connections::Connection;
 use super::response::{self, Holding};
 use super::shares::{NoneLeft, Share, Shares};
 use crate::error::Error;
-use crate::limits::{Answers, LARGE_BODIES, Memory, NoMemory};
+use crate::limits::{LARGE_BODIES, Memory};
 use crate::telemetry::metrics::{self, InFlight, Limit};
 
 /// How often the rate limiter forgets idle requesters.
@@ -152,13 +153,10 @@ impl Admission {
     }
 
     /// Takes the memory of a large answer until it is sent.
-    pub fn hold_answer(&self, answer: HttpResponse) -> Result<HttpResponse, Error> {
+    pub fn hold_answer(&self, requester: Requester, answer: HttpResponse) -> Result<HttpResponse, Error> {
         let BodySize::Sized(size) = answer.body().size() else { return Ok(answer) };
-        let memory = self.answers.take(usize::try_from(size).unwrap_or(usize::MAX));
-        let memory = memory.map_err(|NoMemory| {
-            metrics::rejected(Limit::Memory);
-            Error::Unavailable("too many large answers are in memory".to_owned())
-        })?;
+        let memory = self.answers.take(requester, usize::try_from(size).unwrap_or(usize::MAX));
+        let memory = memory.map_err(refused(Limit::Memory, "too many large answers are in memory"))?;
         Ok(match memory {
             Some(memory) => answer.map_body(|_, body| Holding { body, _held: memory }).map_into_boxed_body(),
             None => answer,
@@ -239,7 +237,7 @@ mod tests {
     use super::*;
 
     fn admission() -> Admission {
-        let memory = Memory { bodies: 100, heads: 0, answers: 64 * 1024 };
+        let memory = Memory { bodies: 100, heads: 0, answers: 128 * 1024 };
         Admission::new(Capacity { max_in_flight: 4, memory, max_waiting: 4, rate: None })
     }
 
@@ -250,11 +248,13 @@ mod tests {
     #[test]
     fn large_answers_are_bounded_until_they_are_sent_and_small_ones_are_not() {
         let admission = admission();
-        let large = admission.hold_answer(answer(20 * 1024)).unwrap();
-        assert!(matches!(admission.hold_answer(answer(20 * 1024)), Err(Error::Unavailable(_))));
-        assert!(admission.hold_answer(answer(1024)).is_ok());
+        let requester = Requester(Uuid::nil());
+        let hold = |size| admission.hold_answer(requester, answer(size));
+        let large = hold(20 * 1024).unwrap();
+        assert!(matches!(hold(20 * 1024), Err(Error::OverShare(_))));
+        assert!(hold(1024).is_ok());
         drop(large);
-        assert!(admission.hold_answer(answer(20 * 1024)).is_ok());
+        assert!(hold(20 * 1024).is_ok());
     }
 
     #[test]

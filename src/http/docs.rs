@@ -1,15 +1,12 @@
 //! The OpenAPI document, and a page that shows it without internet.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
-use actix_web::body::SizedStream;
 use actix_web::http::header::{self, ETag, EntityTag, HeaderValue, IfNoneMatch};
 use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use futures_util::stream;
 use utoipa_swagger_ui::Config;
 
 use super::openapi;
@@ -113,7 +110,7 @@ impl File {
         if self.gzipped {
             response.insert_header((header::CONTENT_ENCODING, "gzip"));
         }
-        response.content_type(self.content_type.as_str()).body(in_slices(self.bytes.clone()))
+        response.content_type(self.content_type.as_str()).body(self.bytes.clone())
     }
 
     /// Compares weakly, because a proxy that compresses a response weakens its tag.
@@ -124,12 +121,4 @@ impl File {
             Err(_) => false,
         }
     }
-}
-
-/// actix copies what it is about to send. Small slices keep that copy small for a slow client.
-fn in_slices(bytes: Bytes) -> SizedStream<impl futures_util::Stream<Item = Result<Bytes, Infallible>>> {
-    const SLICE: usize = 16 * 1024;
-    let length = bytes.len();
-    let slices = (0..length).step_by(SLICE).map(move |from| bytes.slice(from..length.min(from + SLICE)));
-    SizedStream::new(length as u64, stream::iter(slices.map(Ok::<Bytes, Infallible>)))
 }

@@ -41,7 +41,8 @@ pub async fn list(
     let listed = repository.list_operations(listing, permit);
     let listed = beside_body(incoming, listed).await?;
     let operations: Vec<_> = listed.operations.into_iter().map(OperationContent::from).collect();
-    admission.hold_answer(envelope::page(operations, Pageable::new(query.page, query.size, listed.total)))
+    let page = envelope::page(operations, Pageable::new(query.page, query.size, listed.total));
+    admission.hold_answer(*requester, page)
 }
 
 #[derive(Debug, PartialEq, Eq)]

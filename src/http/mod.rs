@@ -19,6 +19,7 @@
 
 mod accept;
 mod admission;
+mod answers;
 mod call;
 mod cancel;
 pub mod connections;

@@ -98,10 +98,10 @@ pub async fn details(
     request_id: Path<String>,
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
-    let admission = service.1.clone();
+    let (admission, requester) = (service.1.clone(), *call.0);
     let found = beside_body(incoming, find(service, call, &request, &request_id, true)).await?;
     let response = details_content(found.details.clone());
-    admission.hold_answer(found.with_headers(response))
+    admission.hold_answer(requester, found.with_headers(response))
 }
 
 pub fn details_content(details: Details) -> HttpResponse {

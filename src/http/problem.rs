@@ -1,18 +1,20 @@
 //! Failures as problems (RFC 9457), for the callers that prefer them to the envelope.
 
-use actix_web::ResponseError;
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::{self, Bytes};
+use actix_web::{HttpMessage, ResponseError};
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::accept::PROBLEM;
+use super::answers::Answers;
+use super::call::Requester;
 use super::failures::{self, FailureContent};
+use super::shares::{NoneLeft, Share};
 use crate::error::Error;
 use crate::id_failure::IdFailure;
-use crate::limits::{Answers, NoMemory, Taken};
 
 /// The type of a problem is this and its code. It names the code, and is no address of a page.
 pub const TYPE_PREFIX: &str = "urn:problem-type:customer-deletion:";
@@ -56,16 +58,21 @@ pub fn problem_as_json(error: &Error, request_id: Uuid) -> Value {
 pub fn take_place_of_envelope<B>(
     response: &mut ServiceResponse<B>,
     request_id: Uuid,
-) -> Option<(Bytes, Option<Taken>)> {
+) -> Option<(Bytes, Option<Share>)> {
     let failures = response.response_mut().extensions_mut().remove::<Vec<IdFailure>>().unwrap_or_default();
     let error = response.response().error().and_then(|error| error.as_error::<Error>())?;
     let problem = Problem { failures: failures::contents(failures), ..Problem::of(error, request_id) };
     let text = serde_json::to_vec(&problem).expect("a problem is JSON");
     let answers = response.request().app_data::<web::Data<Answers>>();
-    let (text, memory) = match answers.map_or(Ok(None), |answers| answers.take(text.len())) {
+    // Without a requester, no id was refused, so the text is short.
+    let requester = response.request().extensions().get::<Requester>().copied();
+    let memory = answers.zip(requester).map_or(Ok(None), |(answers, requester)| answers.take(requester, text.len()));
+    let (text, memory) = match memory {
         Ok(memory) => (text, memory),
         // The outcome is recorded already. The status of the operation has the failures.
-        Err(NoMemory) => (serde_json::to_vec(&Problem::of(error, request_id)).expect("a problem is JSON"), None),
+        Err(NoneLeft::ForAnybody | NoneLeft::ForThisRequester) => {
+            (serde_json::to_vec(&Problem::of(error, request_id)).expect("a problem is JSON"), None)
+        }
     };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
     Some((text.into(), memory))

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_web::body::{BodySize, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::accept;
 use super::call::RequestId;
-use super::connections::{Answering, Connection, Gate};
+use super::connections::{ANSWER_PIECE, Answering, Connection, Gate};
 use super::problem;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -45,7 +45,7 @@ pub async fn complete(
         }
         None => response.map_into_left_body(),
     };
-    Ok(response.map_body(|_, body| Holding { body, _held: answering }))
+    Ok(response.map_body(|_, body| Holding { body: InPieces { body, rest: Bytes::new() }, _held: answering }))
 }
 
 /// Keeps a `Request-Id` that a handler has set: it names a recorded operation. Returns the id of the response.
@@ -85,6 +85,32 @@ impl<B: MessageBody + Unpin, T: Unpin> MessageBody for Holding<B, T> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
         Pin::new(&mut self.body).poll_next(context)
+    }
+}
+
+/// A body that is sent in small pieces. The library copies each, and sends it before it asks for the next.
+struct InPieces<B> {
+    body: B,
+    /// Given by the body, and not sent yet.
+    rest: Bytes,
+}
+
+impl<B: MessageBody + Unpin> MessageBody for InPieces<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
+        while self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_next(context)) {
+                Some(Ok(bytes)) => self.rest = bytes,
+                end => return Poll::Ready(end),
+            }
+        }
+        let piece = self.rest.len().min(ANSWER_PIECE);
+        Poll::Ready(Some(Ok(self.rest.split_to(piece))))
     }
 }
 

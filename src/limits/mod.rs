@@ -1,12 +1,10 @@
 //! The descriptors and the memory that the container of the process allows.
 
-mod answers;
 mod budget;
 mod container;
 pub mod descriptors;
 mod memory;
 
-pub use self::answers::{Answers, NoMemory};
 pub use self::budget::{Budget, Taken};
 pub use self::memory::{COST_OF_BODY, LARGE_BODIES, Memory};
 use crate::config::{Settings, SettingsError};

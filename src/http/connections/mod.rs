@@ -33,6 +33,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The connections that may be accepted before others are closed for them.
 const ACCEPTED_BEFORE: usize = 16;
 
+/// The library flushes its copy of an answer once it has so many bytes. Its buffer stays as large as it ever was.
+const SENT_AT_ONCE: usize = 8 * 1024;
+
+/// The longest piece of an answer that the library copies.
+pub const ANSWER_PIECE: usize = 8 * 1024;
+
 /// The threads that parse large bodies.
 const PARSERS: usize = 4;
 
@@ -74,6 +80,7 @@ where
             .keep_alive(waits.keep_alive)
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(CLOSE_TIMEOUT)
+            .h1_write_buffer_size(SENT_AT_ONCE)
             .on_connect_ext(move |stream: &Stream, data| {
                 data.insert(Rc::clone(stream.gate()));
                 data.insert(Arc::clone(stream.connection()));

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::Target;
+use crate::support::body;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_never_end_take_no_more_memory_than_they_may() {
@@ -40,6 +41,44 @@ async fn slow_bodies_of_one_requester_do_not_turn_others_away() {
     let target = Target::start().await;
     let slow = join_all((0..160).map(|_| target.send_part(target.usual.parent, "", 100, 1))).await;
     target.assert_serves(Duration::from_secs(2)).await;
+    drop(slow);
+}
+
+/// A body may take 4 seconds here, so that 200 are read at once. With the default of 10 seconds, 20 a second are as many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_slow_bodies_a_second_of_one_requester_do_not_turn_others_away() {
+    let target = Target::start().await;
+    let flood = async {
+        let mut interval = tokio::time::interval(Duration::from_secs(1) / 50);
+        let mut slow = Vec::new();
+        loop {
+            interval.tick().await;
+            slow.push(target.send_part(target.usual.parent, "", 100, 1).await);
+        }
+    };
+    tokio::select! {
+        () = flood => {}
+        () = target.assert_serves(Duration::from_secs(8)) => {}
+    }
+}
+
+/// One requester has the permits for half of the large bodies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_bodies_of_one_requester_leave_some_to_others() {
+    const LARGE: usize = 2_000_000;
+
+    let target = Target::start().await;
+    let lines = "Prefer: respond-async\r\n";
+    let slow = join_all((0..4).map(|_| target.send_part(target.usual.parent, lines, LARGE, LARGE - 1))).await;
+    for _ in 0..3 {
+        let mut list = body(&[Uuid::now_v7()]);
+        list.push_str(&" ".repeat(LARGE - list.len()));
+        let call = target
+            .deletion(target.usual.requester, target.usual.sub_customer)
+            .header("Prefer", "respond-async")
+            .body(list);
+        assert_eq!(call.send().await.unwrap().status(), 202);
+    }
     drop(slow);
 }
 

@@ -2,8 +2,10 @@
 //!
 //! Beside each attack a requester calls as usual, and the liveness probe asks. Both must hardly notice.
 
+mod answers;
 mod bodies;
 mod connections;
+mod lists;
 mod long;
 mod pipelines;
 
@@ -11,6 +13,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
+use reqwest::{RequestBuilder, Response};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use uuid::Uuid;
@@ -24,6 +27,9 @@ use crate::support::{TestDatabase, World, body, client};
 const MEMORY: usize = 256 << 20;
 
 const DESCRIPTORS: usize = 1024;
+
+/// As in the image.
+const ALLOCATOR: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "131072");
 
 /// The longest that the probe of `deploy/kubernetes/deployment.yaml` waits.
 const PROBE: Duration = Duration::from_secs(3);
@@ -47,7 +53,8 @@ impl Target {
         let database = TestDatabase::migrated().await;
         let world = World::new(database.pool.clone());
         let usual = world.family().await;
-        let process = Process::serve_within(&database.url, MEMORY, DESCRIPTORS, &PATIENT);
+        let environment = [&PATIENT[..], &[ALLOCATOR]].concat();
+        let process = Process::serve_within(&database.url, MEMORY, DESCRIPTORS, &environment);
         let target = Target { process, world, usual, _database: database };
         assert_eq!(target.usual_call().await, 200);
         target
@@ -63,9 +70,27 @@ impl Target {
     /// A whole deletion, on a connection of its own. 0 if there is no answer.
     async fn usual_call(&self) -> u16 {
         let contact = self.world.contact(self.usual.sub_customer).await;
-        let url = format!("http://{}{}", self.process.address, collection(self.usual.sub_customer, Resource::Contact));
-        let call = client().delete(url).header("X-Requester-Id", self.usual.requester.to_string());
-        call.body(body(&[contact])).send().await.map_or(0, |answer| answer.status().as_u16())
+        let call = self.deletion(self.usual.requester, self.usual.sub_customer).body(body(&[contact]));
+        call.send().await.map_or(0, |answer| answer.status().as_u16())
+    }
+
+    /// A deletion without its list.
+    fn deletion(&self, requester: Uuid, customer: Uuid) -> RequestBuilder {
+        let url = format!("http://{}{}", self.process.address, collection(customer, Resource::Contact));
+        client().delete(url).header("X-Requester-Id", requester.to_string())
+    }
+
+    /// Deletes unknown contacts of a sub-customer.
+    async fn refuse_list(&self, (requester, customer): (Uuid, Uuid), ids: usize) -> Response {
+        let ids: Vec<Uuid> = (0..ids).map(|_| Uuid::now_v7()).collect();
+        let answer = self.deletion(requester, customer).body(body(&ids)).send().await.unwrap();
+        assert_eq!(answer.status(), 404);
+        answer
+    }
+
+    /// In bytes.
+    fn resident(&self) -> usize {
+        self.process.status("VmRSS:") << 10
     }
 
     async fn probe(&self) -> u16 {
