@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use actix_web::dev;
 use actix_web::web::Data;
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{AllowedHosts, AllowedOrigins, Settings, SettingsError};
 use crate::http::connections::{self, Connections, HEAD_TIMEOUT, WATCH_INTERVAL, Waits};
 use crate::http::{self, Admission, Capacity, Document, FORGET_INTERVAL, Health, Identification, Limits, Service};
-use crate::limits::{self, Budget, MANAGEMENT_CONNECTIONS, Memory};
+use crate::limits::{self, Budget, MANAGEMENT_CONNECTIONS, Memory, RECEIVE_BUFFER, SEND_BUFFER};
 use crate::queue::{Consumer, Workers};
 use crate::repository::{RETRIED, Repository};
 use crate::telemetry::metrics::{self, Port, UPKEEP_INTERVAL};
@@ -138,8 +139,15 @@ impl Server {
     }
 }
 
+/// The connections that are accepted have buffers of the listener's size.
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).map_err(|error| StartError::Listen(address, error))
+    let listen = || {
+        let listener = TcpListener::bind(address)?;
+        set_socket_recv_buffer_size(&listener, RECEIVE_BUFFER)?;
+        set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
+        Ok(listener)
+    };
+    listen().map_err(|error| StartError::Listen(address, error))
 }
 
 fn local_address(listener: &TcpListener) -> SocketAddr {

@@ -5,8 +5,14 @@ use crate::config::{Settings, SettingsError};
 /// A process that serves no calls takes less.
 const IDLE: u64 = 64 << 20;
 
-/// A connection takes less, as long as its head, body and answer are small.
-const CONNECTION: u64 = 32 << 10;
+/// The sizes of the kernel's buffers of a connection. The kernel doubles them, for its own data. The first bounds the bytes that
+/// a client may send in a round trip.
+pub const RECEIVE_BUFFER: usize = 32 << 10;
+pub const SEND_BUFFER: usize = 16 << 10;
+
+/// A connection takes less, as long as its head, body and answer are small: 32 KiB, and the kernel's buffers. Control groups of
+/// version 2 count these as memory of the container.
+const CONNECTION: u64 = ((32 << 10) + 2 * (RECEIVE_BUFFER + SEND_BUFFER)) as u64;
 
 /// For each byte of a body: the body itself, its ids, and what is sent of them to the database.
 pub const COST_OF_BODY: usize = 2;
@@ -71,7 +77,7 @@ mod tests {
         let memory = Memory { bodies: 64 * MIB, heads: 16 * MIB, answers: 16 * MIB };
         assert_eq!(Memory::new(&settings, None), Ok(memory));
         assert_eq!(Memory::new(&settings, Some(256 << 20)), Ok(memory));
-        assert_eq!(memory.connections(256 << 20), 3072);
+        assert_eq!(memory.connections(256 << 20), 768);
         assert_eq!(memory.connections(128 << 20), 0);
         assert_eq!(
             Memory::new(&settings, Some(96 << 20)).unwrap_err().to_string(),

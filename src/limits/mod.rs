@@ -6,7 +6,7 @@ pub mod descriptors;
 mod memory;
 
 pub use self::budget::{Budget, Taken};
-pub use self::memory::{COST_OF_BODY, LARGE_BODIES, Memory};
+pub use self::memory::{COST_OF_BODY, LARGE_BODIES, Memory, RECEIVE_BUFFER, SEND_BUFFER};
 use crate::config::{Settings, SettingsError};
 
 /// The largest number of connections for calls, if there is no setting and no lower limit.
