@@ -295,11 +295,19 @@ async fn a_list_that_counts_more_than_a_burst_can_be_sent() {
         settings.requester.rate_burst = NonZeroU32::new(2);
     })
     .await;
-    let family = service.world.family().await;
-    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 1000).await;
-    let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &contacts).await;
-    answer.assert_deleted();
-    assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 429);
+    for _ in 0..10 {
+        let family = service.world.family().await;
+        let contacts = service.world.rows(Resource::Contact, family.sub_customer, 1000).await;
+        let began = Instant::now();
+        let answer = service.delete_list(family.requester, family.sub_customer, Resource::Contact, &contacts).await;
+        answer.assert_deleted();
+        let status = service.status(family.requester, Uuid::now_v7()).await.status;
+        // After a second the requester may call again.
+        if began.elapsed() < Duration::from_secs(1) {
+            return assert_eq!(status, 429);
+        }
+    }
+    panic!("two calls take more than a second, ten times");
 }
 
 /// The clients have threads of their own, so that they measure the service and not each other.
