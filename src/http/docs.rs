@@ -15,14 +15,17 @@ use super::requester::Identification;
 use super::routing::no_such_route;
 use crate::error::Error;
 
-/// The OpenAPI document, serialized. Cheap to clone.
+/// The OpenAPI document, serialized when it is first asked for. Cheap to clone.
 #[derive(Clone)]
-pub struct Document(Arc<File>);
+pub struct Document(Arc<LazyLock<File, Box<dyn FnOnce() -> File + Send>>>);
 
 impl Document {
     pub fn new(identification: &Identification, limits: Limits) -> Document {
-        let document = openapi::document(identification.into(), limits, "/").to_string();
-        Document(Arc::new(File::new("application/json", document)))
+        let identification = identification.clone();
+        Document(Arc::new(LazyLock::new(Box::new(move || {
+            let document = openapi::document((&identification).into(), limits, "/").to_string();
+            File::new("application/json", document)
+        }))))
     }
 }
 
