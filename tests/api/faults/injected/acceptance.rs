@@ -28,7 +28,7 @@ async fn fail(injector: &Injector, key: &str, fault: &Fault) -> (Answer, i64, Ve
 
 #[tokio::test]
 async fn an_error_that_passes_is_tried_three_times_in_all_and_leaves_one_operation_or_none() {
-    errors_that_pass(Pairs::Some).await;
+    errors_that_pass(Pairs::One).await;
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn every_error_of_an_acceptance() {
 async fn errors_that_pass(pairs: Pairs) {
     let injector = Injector::start().await;
     for (number, place) in PLACES.into_iter().enumerate() {
-        for sqlstate in pairs.codes(&PASSING, number, PLACES.len()) {
+        for sqlstate in pairs.codes(&PASSING, number) {
             let waiting_before = waiting(injector.pool()).await;
             let key = Uuid::now_v7().to_string();
             let (answer, tries, statuses) = fail(&injector, &key, &Fault::new(place, sqlstate)).await;
@@ -61,18 +61,18 @@ async fn errors_that_pass(pairs: Pairs) {
 
 #[tokio::test]
 async fn any_other_error_is_answered_after_one_try_and_leaves_nothing_that_waits() {
-    other_errors(Pairs::Some).await;
+    other_errors(Pairs::One).await;
 }
 
 async fn other_errors(pairs: Pairs) {
     let injector = Injector::start().await;
     for (number, place) in PLACES.into_iter().enumerate() {
-        for sqlstate in pairs.codes(&UNAVAILABLE, number, PLACES.len()) {
+        for sqlstate in pairs.codes(&UNAVAILABLE, number) {
             let (answer, tries, statuses) = fail(&injector, "k", &Fault::new(place, sqlstate)).await;
             assert_eq!((tries, statuses.len()), (1, 0), "{place} {sqlstate}");
             answer.assert_failed(503, "GLOBAL_1001", UNAVAILABLE_TEXT);
         }
-        for sqlstate in pairs.codes(&DEFECTS, number, PLACES.len()) {
+        for sqlstate in pairs.codes(&DEFECTS, number) {
             // The record of the defect is inserted and committed as well.
             let recorded = place.starts_with("commit: after insert of operation") && !place.ends_with("queue");
             let times = if recorded { 1 } else { ALWAYS };

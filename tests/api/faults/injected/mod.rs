@@ -24,25 +24,30 @@ const DEFECTS: [&str; 15] = [
     "P0001", "XX000", "XX001",
 ];
 
-/// Which codes meet which places.
+/// Which codes of a class meet which places.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pairs {
-    /// Each code at one of the places.
-    Some,
+    /// One code at one place. Unit tests have the class of every code.
+    One,
     /// Each code at each place.
     All,
 }
 
 impl Pairs {
-    /// Whether the code with this number meets the place with this number.
-    fn meet(self, code: usize, place: usize, places: usize) -> bool {
-        self == Pairs::All || code % places == place
+    /// The codes that are tried. Another `turn` takes another one.
+    fn codes(self, class: &[&'static str], turn: usize) -> Vec<&'static str> {
+        match self {
+            Pairs::One => vec![class[turn % class.len()]],
+            Pairs::All => class.to_vec(),
+        }
     }
 
-    /// The codes that meet the place with this number.
-    fn codes(self, codes: &[&'static str], place: usize, places: usize) -> Vec<&'static str> {
-        let codes = codes.iter().enumerate().filter(|(code, _)| self.meet(*code, place, places));
-        codes.map(|(_, sqlstate)| *sqlstate).collect()
+    /// The places that a code meets. Another `turn` takes another one.
+    fn places<Place: Clone>(self, places: &[Place], turn: usize) -> Vec<Place> {
+        match self {
+            Pairs::One => vec![places[turn % places.len()].clone()],
+            Pairs::All => places.to_vec(),
+        }
     }
 }
 

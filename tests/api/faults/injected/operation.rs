@@ -130,15 +130,28 @@ impl Failing {
     }
 }
 
+/// Each code and each place, at one of the resources.
 #[tokio::test]
 async fn whatever_fails_in_an_attempt_is_tried_again_and_the_operation_ends_once() {
+    attempts_that_fail(|turn, resource| turn % Resource::ALL.len() == resource as usize).await;
+}
+
+#[tokio::test]
+#[ignore = "each code at each resource: takes a while; cargo test --test api -- --ignored injected"]
+async fn every_error_in_an_attempt() {
+    attempts_that_fail(|_, _| true).await;
+}
+
+async fn attempts_that_fail(is_tried: fn(usize, Resource) -> bool) {
     for resource in every_resource() {
         let unknown_code = contract(resource).unknown.0;
         let injector = Injector::start().await;
         injector.heal().await;
         let mut all = Vec::new();
         for (turn, sqlstate) in PASSING.into_iter().chain(UNAVAILABLE).chain(DEFECTS).enumerate() {
-            all.push(failing(&injector, (resource, unknown_code), turn, sqlstate).await);
+            if is_tried(turn, resource) {
+                all.push(failing(&injector, (resource, unknown_code), turn, sqlstate).await);
+            }
         }
         let _worker = worker(&injector, 8).await;
         for failing in &all {

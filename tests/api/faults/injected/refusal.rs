@@ -38,7 +38,7 @@ fn left(status: u16, code: &str, tries: i64, statuses: &[&str]) -> (u16, String,
 
 #[tokio::test]
 async fn an_error_on_the_way_to_a_refusal_is_treated_like_one_in_a_deletion() {
-    errors_on_the_way_to_a_refusal(Pairs::Some).await;
+    errors_on_the_way_to_a_refusal(Pairs::One).await;
 }
 
 #[tokio::test]
@@ -51,11 +51,10 @@ async fn errors_on_the_way_to_a_refusal(pairs: Pairs) {
     for resource in every_resource() {
         let code = contract(resource).unknown.0;
         let injector = Injector::start().await;
-        let places = places(resource);
-        for (number, place) in places.iter().enumerate() {
-            let met = |codes: &[&'static str]| pairs.codes(codes, number, places.len());
+        let turn = resource as usize;
+        for place in pairs.places(&places(resource), turn) {
             let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
-            for sqlstate in met(&PASSING) {
+            for sqlstate in pairs.codes(&PASSING, turn) {
                 let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
                 assert_eq!(failed, left(503, "GLOBAL_1001", 3, &[]), "{place} {sqlstate}");
                 let (status, answered, tries, statuses) = refuse(&injector, resource, &fault(sqlstate, 2)).await;
@@ -66,13 +65,13 @@ async fn errors_on_the_way_to_a_refusal(pairs: Pairs) {
                     "{place} {sqlstate}"
                 );
             }
-            for sqlstate in met(&UNAVAILABLE) {
+            for sqlstate in pairs.codes(&UNAVAILABLE, turn) {
                 let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
                 assert_eq!(failed, left(503, "GLOBAL_1001", 1, &[]), "{place} {sqlstate}");
             }
             // A defect is recorded by the statement that records a refusal, so that it comes to the same place again.
             let tries = if place.starts_with("inspect") { 1 } else { 2 };
-            for sqlstate in met(&DEFECTS) {
+            for sqlstate in pairs.codes(&DEFECTS, turn) {
                 let failed = refuse(&injector, resource, &fault(sqlstate, 1)).await;
                 assert_eq!(failed, left(500, "GLOBAL_1001", tries, &["INTERNAL_ERROR"]), "{place} {sqlstate}");
             }
@@ -92,6 +91,16 @@ async fn a_defect_that_cannot_be_recorded_is_500_all_the_same() {
 
 #[tokio::test]
 async fn an_error_on_the_way_to_a_status_is_treated_like_one_in_a_deletion() {
+    errors_on_the_way_to_a_status(Pairs::One).await;
+}
+
+#[tokio::test]
+#[ignore = "each code: takes a while; cargo test --test api -- --ignored injected"]
+async fn every_error_on_the_way_to_a_status() {
+    errors_on_the_way_to_a_status(Pairs::All).await;
+}
+
+async fn errors_on_the_way_to_a_status(pairs: Pairs) {
     let injector = Injector::start().await;
     let contact = injector.service.world.contact(injector.family.sub_customer).await;
     let id = injector.delete(Resource::Contact, &[contact], "k").await.assert_deleted();
@@ -103,7 +112,7 @@ async fn an_error_on_the_way_to_a_status_is_treated_like_one_in_a_deletion() {
         (answer, injector.tries().await, replay)
     };
 
-    for sqlstate in PASSING {
+    for sqlstate in pairs.codes(&PASSING, 3) {
         // The replay looks the operation up by its key, and reads it by its id.
         let (answer, tries, replay) = ask(sqlstate, 2).await;
         assert_eq!((answer.status, tries), (200, 5), "{sqlstate} {}", answer.text);
@@ -111,11 +120,11 @@ async fn an_error_on_the_way_to_a_status_is_treated_like_one_in_a_deletion() {
         let (answer, tries, replay) = ask(sqlstate, ALWAYS).await;
         assert_eq!((answer.status, replay.status, tries), (503, 503, 6), "{sqlstate} {}", answer.text);
     }
-    for sqlstate in UNAVAILABLE {
+    for sqlstate in pairs.codes(&UNAVAILABLE, 8) {
         let (answer, tries, replay) = ask(sqlstate, ALWAYS).await;
         assert_eq!((answer.status, replay.status, tries), (503, 503, 2), "{sqlstate} {}", answer.text);
     }
-    for sqlstate in DEFECTS {
+    for sqlstate in pairs.codes(&DEFECTS, 9) {
         let (answer, tries, replay) = ask(sqlstate, 1).await;
         assert_eq!((answer.status, replay.status, tries), (500, 200, 3), "{sqlstate} {}", answer.text);
         answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
@@ -126,6 +135,16 @@ async fn an_error_on_the_way_to_a_status_is_treated_like_one_in_a_deletion() {
 /// Whether the schema fits is asked before the first call, after a defect, and from time to time.
 #[tokio::test]
 async fn an_error_on_the_way_to_the_schema_is_503_and_no_table_is_touched() {
+    errors_on_the_way_to_the_schema(Pairs::One).await;
+}
+
+#[tokio::test]
+#[ignore = "each code: takes a while; cargo test --test api -- --ignored injected"]
+async fn every_error_on_the_way_to_the_schema() {
+    errors_on_the_way_to_the_schema(Pairs::All).await;
+}
+
+async fn errors_on_the_way_to_the_schema(pairs: Pairs) {
     let injector = Injector::start().await;
     let contact = injector.service.world.contact(injector.family.sub_customer).await;
 
@@ -135,7 +154,7 @@ async fn an_error_on_the_way_to_the_schema_is_503_and_no_table_is_touched() {
     injector.delete(Resource::Contact, &[contact], "k").await;
     sqlx::raw_sql("delete from fault where place like 'delete%'").execute(injector.pool()).await.unwrap();
 
-    for sqlstate in PASSING.iter().chain(&UNAVAILABLE).chain(&DEFECTS) {
+    for sqlstate in [&PASSING[..], &UNAVAILABLE, &DEFECTS].into_iter().flat_map(|class| pairs.codes(class, 4)) {
         // One error takes the place of another: the service, which looks from time to time, never finds all well in between.
         sqlx::query("update fault set sqlstate = $1").bind(sqlstate).execute(injector.pool()).await.unwrap();
         let recorded = injector.service.world.operations().await;

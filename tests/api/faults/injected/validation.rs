@@ -18,7 +18,7 @@ async fn validate(injector: &Injector, resource: Resource, id: Uuid, fault: &Fau
 
 #[tokio::test]
 async fn an_error_on_the_way_to_a_validation_is_treated_like_one_in_a_deletion() {
-    errors_on_the_way_to_a_validation(Pairs::Some).await;
+    errors_on_the_way_to_a_validation(Pairs::One).await;
 }
 
 #[tokio::test]
@@ -36,23 +36,23 @@ async fn errors_on_the_way_to_a_validation(pairs: Pairs) {
         injector.delete(resource, &[Uuid::now_v7()], "k").await;
         let before = (world.fingerprint().await, world.operations().await);
 
+        let turn = resource as usize;
         let places =
             [format!("{}: reads customer", inspection(resource)), "replay_operation: reads operation".to_owned()];
-        for (number, place) in places.iter().enumerate() {
-            let met = |codes: &[&'static str]| pairs.codes(codes, number, places.len());
+        for place in pairs.places(&places, turn) {
             let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
-            for sqlstate in met(&PASSING) {
+            for sqlstate in pairs.codes(&PASSING, turn) {
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
                 assert_eq!((answer.status, tries), (503, 3), "{place} {sqlstate} {}", answer.text);
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, 2)).await;
                 // The try that goes through may read several rows at the place.
                 assert_eq!((answer.status, tries.min(3)), (422, 3), "{place} {sqlstate} {}", answer.text);
             }
-            for sqlstate in met(&UNAVAILABLE) {
+            for sqlstate in pairs.codes(&UNAVAILABLE, turn) {
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
                 assert_eq!((answer.status, tries), (503, 1), "{place} {sqlstate} {}", answer.text);
             }
-            for sqlstate in met(&DEFECTS) {
+            for sqlstate in pairs.codes(&DEFECTS, turn) {
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
                 answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
                 assert_eq!(tries, 1, "{place} {sqlstate}");
