@@ -1,8 +1,9 @@
-//! Lists of a hundred thousand ids.
+//! Lists of ten thousand ids, and of as many as a call may have.
 
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
+use rstest::rstest;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use uuid::Uuid;
@@ -11,13 +12,15 @@ use super::{assert_accepted, at_work, call, ended, list, many_contacts, waiting}
 use crate::support::TestService;
 use crate::support::service::{collection, send};
 
-const MANY: i32 = 100_000;
-
+#[rstest]
+#[case::ten_thousand(10_000)]
+#[ignore = "takes memory and time; cargo test --test api -- --ignored large"]
+#[case::the_most(100_000)]
 #[tokio::test]
-async fn a_hundred_thousand_ids_are_deleted_at_one_time() {
+async fn a_long_list_is_deleted_at_one_time(#[case] many: i32) {
     let service = at_work().await;
     let family = service.world.family().await;
-    let contacts = many_contacts(&service.database.pool, family.sub_customer, MANY).await;
+    let contacts = many_contacts(&service.database.pool, family.sub_customer, many).await;
     let operation = assert_accepted(
         &send(call(&service, family.requester, family.sub_customer, Resource::Contact, &contacts)).await,
     );
@@ -29,15 +32,19 @@ async fn a_hundred_thousand_ids_are_deleted_at_one_time() {
             .fetch_one(&service.database.pool)
             .await
             .unwrap();
-    assert_eq!((rows, times), (i64::from(MANY), 1));
+    assert_eq!((rows, times), (i64::from(many), 1));
     assert_eq!(waiting(&service.database.pool).await, 0);
 }
 
+#[rstest]
+#[case::ten_thousand(10_000)]
+#[ignore = "takes memory and time; cargo test --test api -- --ignored large"]
+#[case::the_most(100_000)]
 #[tokio::test]
-async fn one_foreign_id_in_the_middle_fails_a_hundred_thousand() {
+async fn one_foreign_id_in_the_middle_fails_a_long_list(#[case] many: i32) {
     let service = at_work().await;
     let family = service.world.family().await;
-    let mut contacts = many_contacts(&service.database.pool, family.sub_customer, MANY).await;
+    let mut contacts = many_contacts(&service.database.pool, family.sub_customer, many).await;
     contacts.sort();
     let foreign = service.world.contact(family.second_sub_customer).await;
     contacts.insert(contacts.len() / 2, foreign);

@@ -159,7 +159,7 @@ async fn many_rows_go_in_many_batches() {
         from generate_series(1, 6000) as i";
     service.world.execute(fill, family.sub_customer).await;
 
-    let arguments = ["purge", "--older-than", "90d", "--batch-size", "7", "--pause", "0"];
+    let arguments = ["purge", "--older-than", "90d", "--batch-size", "97", "--pause", "0"];
     let said = run(&service.database, &arguments).await.done();
 
     assert_eq!(told(&said, "contact"), 3000);
