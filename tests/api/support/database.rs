@@ -1,12 +1,12 @@
 //! A database for each test, copied from a migrated one.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use customer_deletion::config::{self, Environment};
 use customer_deletion::schema;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::postgres;
@@ -28,7 +28,7 @@ pub struct TestDatabase {
 impl TestDatabase {
     pub async fn migrated() -> TestDatabase {
         let template = template().await;
-        TestDatabase::create(&format!("template {template} strategy wal_log")).await
+        TestDatabase::create(&format!("template {template} strategy file_copy")).await
     }
 
     pub async fn empty() -> TestDatabase {
@@ -45,18 +45,15 @@ impl TestDatabase {
     /// A copy of another database to which nobody is connected.
     pub async fn copy_of(other: &TestDatabase) -> TestDatabase {
         other.pool.close().await;
-        TestDatabase::create(&format!("template {} strategy wal_log", other.name)).await
+        TestDatabase::create(&format!("template {} strategy file_copy", other.name)).await
     }
 
     async fn create(from: &str) -> TestDatabase {
         let name = format!("customer_deletion_test_{}", Uuid::now_v7().simple());
-        // One at a time: a template that is being copied cannot be copied.
-        static COPYING: Mutex<()> = Mutex::const_new(());
-        let copying = COPYING.lock().await;
-        let mut administrator = administrator().await;
-        execute(&mut administrator, format!("create database {name} {from}")).await;
-        drop(copying);
-
+        administer(format!("create database {name} {from}"))
+            .await
+            .expect("the administrator works")
+            .expect("a database can be created");
         TestDatabase::named(name, None)
     }
 
@@ -99,16 +96,36 @@ impl Drop for TestDatabase {
         if self.is_borrowed() {
             return;
         }
-        let name = self.name.clone();
-        let dropping = std::thread::spawn(move || {
+        let dropped = administer(format!("drop database if exists {} with (force)", self.name));
+        // The runtime of the test, if this is in one, cannot wait.
+        let _ = std::thread::spawn(move || dropped.blocking_recv()).join();
+    }
+}
+
+/// Sends a statement to the one session that creates and drops databases, because a session costs as much as a database.
+///
+/// It does one after the other: a template that is being copied cannot be copied.
+fn administer(sql: String) -> oneshot::Receiver<Result<PgQueryResult, sqlx::Error>> {
+    type Task = (String, oneshot::Sender<Result<PgQueryResult, sqlx::Error>>);
+    static ADMINISTRATOR: LazyLock<mpsc::UnboundedSender<Task>> = LazyLock::new(|| {
+        let (tasks, mut received) = mpsc::unbounded_channel::<Task>();
+        std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let mut administrator = administrator().await;
-                execute(&mut administrator, format!("drop database if exists {name} with (force)")).await;
+                let mut session = administrator().await;
+                while let Some((sql, done)) = received.recv().await {
+                    if session.ping().await.is_err() {
+                        session = administrator().await;
+                    }
+                    let _ = done.send(sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut session).await);
+                }
             });
         });
-        let _ = dropping.join();
-    }
+        tasks
+    });
+    let (done, is_done) = oneshot::channel();
+    ADMINISTRATOR.send((sql, done)).expect("the administrator works");
+    is_done
 }
 
 /// The name of a migrated database without connections. A server that outlives this process keeps it for the next one.

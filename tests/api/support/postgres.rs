@@ -3,11 +3,14 @@
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use customer_deletion::private_postgres::{Durability, PrivatePostgres};
 use testcontainers::core::{IntoContainerPort, Mount, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 /// A server that lasts as long as this process.
 struct TestPostgres {
@@ -78,9 +81,7 @@ fn in_a_container() -> TestPostgres {
                 .with_env_var("POSTGRES_HOST_AUTH_METHOD", "trust")
                 .with_cmd(["postgres"].into_iter().chain(SETTINGS.into_iter().flat_map(|setting| ["-c", setting])));
             let container = image.start().await.expect("the container starts");
-            let port = container.get_host_port_ipv4(5432).await.expect("the container publishes its port");
-            let host = container.get_host().await.expect("the container has a host");
-            let url = format!("postgres://postgres@{host}:{port}/postgres");
+            let url = format!("postgres://postgres@{}/postgres", address_of(&container).await);
             (container, url)
         });
         // The handle of the container still needs the runtime.
@@ -90,6 +91,19 @@ fn in_a_container() -> TestPostgres {
     let (container, url) = started.join().expect("the container starts");
     let watchdog = remove_with_this_process(container.id());
     TestPostgres { url, _server: Server::Container { _container: Box::new(container), _watchdog: watchdog } }
+}
+
+/// The container's own address, if this machine can reach it: Docker's proxy of a published port copies every byte.
+async fn address_of(container: &ContainerAsync<GenericImage>) -> String {
+    if let Ok(ip) = container.get_bridge_ip_address().await {
+        let direct = TcpStream::connect((ip, 5432));
+        if let Ok(Ok(_)) = timeout(Duration::from_secs(1), direct).await {
+            return format!("{ip}:5432");
+        }
+    }
+    let port = container.get_host_port_ipv4(5432).await.expect("the container publishes its port");
+    let host = container.get_host().await.expect("the container has a host");
+    format!("{host}:{port}")
 }
 
 /// Statics are never dropped, so a watching process cleans up. It sees the end of this process by the end of a pipe.
