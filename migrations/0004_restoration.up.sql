@@ -9,15 +9,13 @@
 -- The functions also refuse a deleted_at that is not the time of the transaction. A purge erases
 -- rows by that time, so a writer that could choose it could have a row erased at once.
 --
--- The record of a restore is the only way back. A restoration names the rows that its transaction
--- may restore, and its transaction cannot be committed before all of them are restored.
+-- The record of a restore is the only way back. Its insert restores all rows of the operation, or
+-- fails.
 --
 --   insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids)
 --   select gen_random_uuid(), id, requester_id, customer_id, resource, target_ids
 --   from operation
 --   where id = '<operation id>';
---   update contact set deleted_at = null, deleted_by = null
---   where id = any('<ids>') and deleted_by = '<operation id>';
 --
 -- A setting of the session has no effect, because any role may change it. Products are never
 -- restored (their documents say so). Tables without deleted_by, which other services delete from,
@@ -41,15 +39,6 @@ create table restoration (
   constraint restoration_is_valid check (resource <> 'product')
 );
 
--- The rows that the current transaction may restore. Each restoration empties it before the commit,
--- so a transaction finds here only what it inserted itself. A guard that searched restored_ids
--- instead would read the whole list for each of its rows.
-create unlogged table restored_row (
-  operation_id uuid,
-  id uuid,
-  primary key (operation_id, id)
-);
-
 create function restoration_is_of_its_operation() returns trigger
 language plpgsql security definer as $$
 begin
@@ -66,8 +55,6 @@ begin
     raise exception 'restoration % differs from the operation %', new.id, new.operation_id
       using errcode = 'check_violation', constraint = tg_name;
   end if;
-  insert into restored_row (operation_id, id)
-  select new.operation_id, unnest(new.restored_ids);
   return new;
 end
 $$;
@@ -82,30 +69,29 @@ language plpgsql security definer as $$
 declare
   restored bigint;
 begin
-  delete from restored_row
-  where restored_row.operation_id = new.operation_id;
   case new.resource
     when 'contact' then
-      select count(*) into restored
-      from contact
+      update contact
+      set deleted_at = null, deleted_by = null
       where contact.id = any (new.restored_ids)
-        and contact.deleted_by is distinct from new.operation_id;
+        and contact.deleted_by = new.operation_id;
     when 'address' then
-      select count(*) into restored
-      from address
+      update address
+      set deleted_at = null, deleted_by = null
       where address.id = any (new.restored_ids)
-        and address.deleted_by is distinct from new.operation_id;
+        and address.deleted_by = new.operation_id;
     when 'external-params' then
-      select count(*) into restored
-      from external_params
+      update external_params
+      set deleted_at = null, deleted_by = null
       where external_params.id = any (new.restored_ids)
-        and external_params.deleted_by is distinct from new.operation_id;
+        and external_params.deleted_by = new.operation_id;
     when 'zone' then
-      select count(*) into restored
-      from zone
+      update zone
+      set deleted_at = null, deleted_by = null
       where zone.id = any (new.restored_ids)
-        and zone.deleted_by is distinct from new.operation_id;
+        and zone.deleted_by = new.operation_id;
   end case;
+  get diagnostics restored = row_count;
   if restored <> cardinality(new.restored_ids) then
     raise exception 'restoration % restored % of % rows', new.id, restored, cardinality(new.restored_ids)
       using errcode = 'check_violation', constraint = tg_name;
@@ -114,11 +100,50 @@ begin
 end
 $$;
 
-create constraint trigger restoration_is_whole
+create trigger restoration_is_whole
   after insert on restoration
-  deferrable initially deferred
   for each row
   execute function restoration_is_whole();
+
+-- A restore is proven by its record. It is never changed, and it outlasts its operation.
+create function record_is_kept() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception '% of the records in % is refused', lower(tg_op), tg_table_name
+    using errcode = 'restrict_violation';
+end
+$$;
+
+create function restoration_outlasts_its_operation() returns trigger
+language plpgsql security definer as $$
+begin
+  if exists (
+    select
+    from operation
+    where operation.id = old.operation_id
+  ) then
+    raise exception 'restoration % is of an operation that still exists', old.id
+      using errcode = 'restrict_violation', constraint = tg_name;
+  end if;
+  return null;
+end
+$$;
+
+create trigger restoration_is_kept
+  before update or truncate on restoration
+  for each statement
+  execute function record_is_kept();
+
+-- Operations are deleted one by one, so that other triggers see each of them.
+create trigger operation_is_kept
+  before truncate on operation
+  for each statement
+  execute function record_is_kept();
+
+create trigger restoration_outlasts_its_operation
+  after delete on restoration
+  for each row
+  execute function restoration_outlasts_its_operation();
 
 comment on table restoration is 'A recorded restore: an operation whose rows were all put back.';
 comment on column restoration.id is 'The restore''s own id. It is no requestId.';
@@ -129,11 +154,10 @@ comment on column restoration.resource is 'The resource of the operation.';
 comment on column restoration.restored_ids is 'The ids that were put back, each once, in ascending order.';
 comment on column restoration.restored_by is 'The role that restored.';
 comment on column restoration.restored_at is 'When its transaction began.';
-comment on table restored_row is 'The rows that the current transaction may restore. Empty for everybody else.';
-comment on column restored_row.operation_id is 'The operation that deleted the row.';
-comment on column restored_row.id is 'The id of the row.';
-comment on function restoration_is_of_its_operation() is 'Refuses a restoration that differs from its operation, and names the rows that its transaction may restore.';
-comment on function restoration_is_whole() is 'Refuses to commit a restoration whose rows are not all restored.';
+comment on function restoration_is_of_its_operation() is 'Refuses a restoration that differs from its operation.';
+comment on function restoration_is_whole() is 'Restores all rows of a restoration, or refuses it.';
+comment on function record_is_kept() is 'Refuses to change or remove records.';
+comment on function restoration_outlasts_its_operation() is 'Refuses to delete the record of a restore while its operation exists.';
 
 create function deleted_once() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -147,28 +171,22 @@ begin
 end
 $$;
 
--- It runs with the rights of its owner: a writer without any right to the records gets the same
--- answer as others.
+-- A restore calls it once for each row, so it reads no table. It runs with the rights of the writer.
+-- Only the owner of the schema may execute it, and restoration_is_whole is the only trigger function
+-- of the owner that takes back deleted_at.
 create function deleted_until_restored() returns trigger
-language plpgsql security definer as $$
+language plpgsql as $$
 begin
+  if new.deleted_at is null and new.id = old.id and pg_trigger_depth() > 1 then
+    if has_function_privilege('deleted_until_restored()'::regprocedure, 'execute') then
+      return null;
+    end if;
+  end if;
   if old.deleted_at is null then
     raise exception 'deleted_at of % % is not the time of its transaction', tg_table_name, old.id
       using errcode = 'restrict_violation', hint = 'Set deleted_at to now().';
   end if;
-  if new.deleted_at is not distinct from old.deleted_at
-    and new.deleted_by is not distinct from old.deleted_by
-  then
-    return null;
-  end if;
-  if new.deleted_at is null
-    and exists (
-      select
-      from restored_row
-      where restored_row.operation_id = old.deleted_by
-        and restored_row.id = old.id
-    )
-  then
+  if (new.id, new.deleted_at, new.deleted_by) is not distinct from (old.id, old.deleted_at, old.deleted_by) then
     return null;
   end if;
   raise exception 'the deletion of % % is final', tg_table_name, old.id
@@ -183,15 +201,17 @@ begin
   execute format('alter function deleted_until_restored() set search_path = %I, pg_temp', current_schema());
   execute format('alter function restoration_is_of_its_operation() set search_path = %I, pg_temp', current_schema());
   execute format('alter function restoration_is_whole() set search_path = %I, pg_temp', current_schema());
+  execute format('alter function restoration_outlasts_its_operation() set search_path = %I, pg_temp', current_schema());
 end
 $$;
 
 revoke execute on function
-  deleted_once(), deleted_until_restored(), restoration_is_of_its_operation(), restoration_is_whole()
+  deleted_once(), deleted_until_restored(), restoration_is_of_its_operation(), restoration_is_whole(),
+  record_is_kept(), restoration_outlasts_its_operation()
   from public;
 
 comment on function deleted_once() is 'Refuses a deletion at another time than now(), and to change or take back one.';
-comment on function deleted_until_restored() is 'Like deleted_once(), but lets a deletion be taken back by the transaction that records the restoration of its operation.';
+comment on function deleted_until_restored() is 'Like deleted_once(), but lets the restoration of its operation take a deletion back.';
 
 -- Other systems learn of restores, each once, by logical replication. This publication is apart
 -- from that of the deletions: a subscriber to deletions has no table for restores, and would stop

@@ -32,7 +32,7 @@ comment on column customer.live is 'True while deleted_at is null: the half of d
 create trigger customer_deleted_once
   after update on customer
   for each row
-  when (old.deleted_at is not null and new.deleted_at is distinct from old.deleted_at)
+  when (old.deleted_at is not null and (new.id, new.deleted_at) is distinct from (old.id, old.deleted_at))
   execute function deleted_once();
 
 -- A check constraint sees one row, and a longer cycle takes two. Two re-parentings at the same time

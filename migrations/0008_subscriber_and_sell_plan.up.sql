@@ -22,7 +22,7 @@ create index subscriber_customer_id_idx on subscriber (customer_id);
 create trigger subscriber_deleted_once
   after update on subscriber
   for each row
-  when (old.deleted_at is not null and new.deleted_at is distinct from old.deleted_at)
+  when (old.deleted_at is not null and (new.id, new.deleted_at) is distinct from (old.id, old.deleted_at))
   execute function deleted_once();
 
 comment on table subscriber is 'The user of a SIM. Written by other services.';
@@ -60,7 +60,7 @@ create index sell_plan_customer_id_idx on sell_plan (customer_id);
 create trigger sell_plan_deleted_once
   after update on sell_plan
   for each row
-  when (old.deleted_at is not null and new.deleted_at is distinct from old.deleted_at)
+  when (old.deleted_at is not null and (new.id, new.deleted_at) is distinct from (old.id, old.deleted_at))
   execute function deleted_once();
 
 comment on table sell_plan is 'A plan that a customer sells. Written by other services.';

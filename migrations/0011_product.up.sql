@@ -58,7 +58,7 @@ create trigger product_deleted_once
   when (
     old.deleted_at is null and new.deleted_at <> now()
     or old.deleted_at is not null
-      and (new.deleted_at is distinct from old.deleted_at or new.deleted_by is distinct from old.deleted_by)
+      and (new.id, new.deleted_at, new.deleted_by) is distinct from (old.id, old.deleted_at, old.deleted_by)
   )
   execute function deleted_once();
 

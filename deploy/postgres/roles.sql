@@ -122,8 +122,8 @@ begin
     select pg_class.oid
     from unnest(array[
       'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan',
-      'external_params', 'zone', 'product', 'product_allocation', 'operation', 'operation_queue', 'restoration', 'restored_row',
-      'purge', 'erasure', 'legal_hold',
+      'external_params', 'zone', 'product', 'product_allocation', 'operation', 'operation_queue', 'restoration',
+      'purge', 'erasure', 'legal_hold', 'legal_hold_count',
       'live_customer', 'live_contact', 'live_address', 'live_subscriber', 'live_sell_plan', 'live_external_params',
       'live_zone', 'live_product', 'live_product_allocation', 'deletion_history'
     ]) as own (name)
@@ -142,7 +142,9 @@ begin
     select pg_proc.oid
     from unnest(array[
       'deleted_once()', 'deleted_until_restored()', 'customer_has_no_cycle()', 'operation_ends_once()',
-      'restoration_is_of_its_operation()', 'restoration_is_whole()', 'legal_hold_is_kept()', 'row_is_not_on_hold()',
+      'restoration_is_of_its_operation()', 'restoration_is_whole()', 'restoration_outlasts_its_operation()',
+      'record_is_kept()', 'purge_is_kept()', 'erasure_is_kept()', 'legal_hold_is_kept()', 'legal_holds_are_seen()',
+      'row_is_not_on_hold()', 'table_is_not_on_hold()',
       'operation_is_sent_whole()', 'operation_is_valid(text, uuid[], text, integer, text, timestamptz, text)'
     ]) as own (name)
     join pg_proc on pg_proc.oid = to_regprocedure(format('%I.%s', current_schema(), own.name))
@@ -213,17 +215,16 @@ grant select (operation_id, restored_by, restored_at) on restoration
 -- The place of a row in its table: `purge` reads tables a piece at a time.
 grant select (ctid) on contact, address, external_params, zone, product to customer_deletion_maintenance;
 
--- `restore` undoes a deletion, and locks the entities that the rows refer to. The database sets the role and the time
--- of a restore.
-grant update (deleted_at, deleted_by) on contact, address, external_params, zone to customer_deletion_maintenance;
+-- `restore` records that it undoes a deletion, and locks the rows and the entities that they refer to. The database
+-- restores the rows, and sets the role and the time. To lock rows it needs a right to update them, which can change
+-- nothing: a live row has no deleter, and the deletion of the others is final.
+grant update (deleted_by) on contact, address, external_params, zone to customer_deletion_maintenance;
 grant update (live) on customer to customer_deletion_maintenance;
 grant update (held) on subscriber, sell_plan to customer_deletion_maintenance;
 grant insert (id, operation_id, requester_id, customer_id, resource, restored_ids) on restoration
   to customer_deletion_maintenance;
 
--- `purge` locks rows and erases them. To lock products it needs a right to update, which can change nothing: live
--- products have no deleter, and the deletion of the others is final. Only `purge --customer` erases customers,
--- subscribers and sell plans.
+-- `purge` locks rows and erases them. Only `purge --customer` erases customers, subscribers and sell plans.
 grant update (deleted_by) on product to customer_deletion_maintenance;
 grant delete on
   contact, address, external_params, zone, product, product_allocation, operation, restoration,

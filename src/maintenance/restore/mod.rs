@@ -3,6 +3,7 @@
 mod obstacles;
 mod statements;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
@@ -57,7 +58,7 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
     let (deletion, resource) = find_deletion(&mut tx, operation_id).await?;
     let rows = statements::lock_deleted(&mut tx, resource, operation_id, &deletion.target_ids).await?;
     refuse_second_restore(&mut tx, operation_id).await?;
-    let surroundings = hold_surroundings(&mut tx, &rows).await?;
+    let surroundings = hold_surroundings(&mut tx, resource, &rows).await?;
     let found = obstacles::find(&deletion.target_ids, &rows, &surroundings);
     if arguments.dry_run {
         list(resource, &rows);
@@ -70,8 +71,7 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
         return Ok(());
     }
     let restoration_id = Uuid::now_v7();
-    statements::record_restoration(&mut tx, restoration_id, operation_id).await?;
-    statements::restore(&mut tx, resource, operation_id, &deletion.target_ids).await?;
+    statements::restore(&mut tx, restoration_id, operation_id).await?;
     tx.commit().await?;
     say(&format!(
         "restored {}, deleted for {} at {}; recorded as restoration {restoration_id}",
@@ -122,6 +122,7 @@ async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid
 /// Locks the entities that the rows refer to until the transaction ends, so that nobody deletes them before the restore.
 async fn hold_surroundings(
     connection: &mut PgConnection,
+    resource: Resource,
     rows: &[DeletedRow],
 ) -> Result<Surroundings, MaintenanceError> {
     let every = |id: fn(&DeletedRow) -> Option<Uuid>| {
@@ -132,11 +133,15 @@ async fn hold_surroundings(
     };
     let customers = [every(|row| Some(row.customer_id)), every(|row| row.sub_customer_id)].concat();
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let taken_names = match resource {
+        Resource::Zone => statements::taken_zone_names(connection, &ids).await?.into_iter().collect(),
+        Resource::Contact | Resource::Address | Resource::ExternalParams | Resource::Product => HashMap::new(),
+    };
     Ok(Surroundings {
         customers: statements::hold_customers(connection, &customers, &ids).await?,
         subscribers: statements::hold_subscribers(connection, &every(|row| row.subscriber_id), &ids).await?,
         sell_plans: statements::hold_sell_plans(connection, &every(|row| row.sell_plan_id), &ids).await?,
-        taken_names: statements::taken_zone_names(connection, &ids).await?.into_iter().collect(),
+        taken_names,
     })
 }
 

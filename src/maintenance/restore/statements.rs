@@ -109,36 +109,8 @@ pub async fn taken_zone_names(connection: &mut PgConnection, ids: &[Uuid]) -> Re
     Ok(taken.into_iter().map(|zone| (zone.id, zone.other_id)).collect())
 }
 
-/// Records the restoration of the operation, which lets the transaction restore its rows.
-pub async fn record_restoration(
-    connection: &mut PgConnection,
-    id: Uuid,
-    operation_id: Uuid,
-) -> Result<(), sqlx::Error> {
-    sqlx::query_file!("src/maintenance/sql/record_restoration.sql", id, operation_id).execute(connection).await?;
+/// Records the restoration of the operation. The database then restores its rows, all or none.
+pub async fn restore(connection: &mut PgConnection, id: Uuid, operation_id: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query_file!("src/maintenance/sql/restore_rows.sql", id, operation_id).execute(connection).await?;
     Ok(())
-}
-
-macro_rules! restore {
-    ($file:literal, $connection:expr, $operation_id:expr, $ids:expr) => {
-        sqlx::query_file!($file, $operation_id, $ids).execute($connection).await.map(|_| ())
-    };
-}
-
-/// Restores the rows that the operation deleted. It never restores a product.
-pub async fn restore(
-    connection: &mut PgConnection,
-    resource: Resource,
-    operation_id: Uuid,
-    ids: &[Uuid],
-) -> Result<(), sqlx::Error> {
-    match resource {
-        Resource::Contact => restore!("src/maintenance/sql/restore_contacts.sql", connection, operation_id, ids),
-        Resource::Address => restore!("src/maintenance/sql/restore_addresses.sql", connection, operation_id, ids),
-        Resource::ExternalParams => {
-            restore!("src/maintenance/sql/restore_external_params.sql", connection, operation_id, ids)
-        }
-        Resource::Zone => restore!("src/maintenance/sql/restore_zones.sql", connection, operation_id, ids),
-        Resource::Product => Ok(()),
-    }
 }

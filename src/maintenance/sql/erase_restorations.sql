@@ -1,8 +1,13 @@
--- erase_restorations: erases records of restores, but for those about a customer under legal hold.
+-- erase_restorations: erases records of restores whose operations are erased, but for those about a customer under legal hold.
 --
 -- $1 restorations
 delete from restoration
 where restoration.id = any($1)
+  and not exists (
+    select
+    from operation
+    where operation.id = restoration.operation_id
+  )
   and not exists (
     select
     from legal_hold

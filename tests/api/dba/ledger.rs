@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
-use crate::dba::maintenance::{age_operation, age_rows, maintenance, present, rows, run, told};
+use crate::dba::maintenance::{age_operation, age_rows, change_restorations, maintenance, present, rows, run, told};
 use crate::support::resources::{every_resource, table};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService};
@@ -118,10 +118,7 @@ async fn after_a_restore_from_backup_a_replay_erases_everything_again() {
     let contact = service.world.contact(family.sub_customer).await;
     run(&service.database, &["restore", "--operation", &restored.to_string()]).await.done();
     age_operation(&service.database.pool, restored, 91).await;
-    sqlx::raw_sql("update restoration set restored_at = restored_at - interval '91 days'")
-        .execute(&service.database.pool)
-        .await
-        .unwrap();
+    change_restorations(&service.database.pool, "restored_at = restored_at - interval '91 days'").await;
     let (database, backup) = backed_up(service).await;
     let ledger = File::new();
 

@@ -315,7 +315,8 @@ async fn a_restore_comes_after_its_deletion_and_before_the_next_one() {
 
         let first = delete().await.assert_deleted();
         restore(service, first);
-        // That the record of a restore is purged is not told.
+        // The purge of a record is not sent.
+        service.database.pool.execute("delete from operation").await.unwrap();
         service.database.pool.execute("delete from restoration").await.unwrap();
         let second = delete().await.assert_deleted();
 

@@ -24,12 +24,11 @@ struct Kind {
     is_for: fn(Resource) -> bool,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 7] = [
     Kind { folder: "repository", name: ("delete_", ""), is_for: |_| true },
     Kind { folder: "repository", name: ("inspect_", ""), is_for: |_| true },
     Kind { folder: "repository", name: ("share_", ""), is_for: |resource| contract(resource).shares },
     Kind { folder: "maintenance", name: ("lock_deleted_", ""), is_for: |resource| contract(resource).can_be_restored },
-    Kind { folder: "maintenance", name: ("restore_", ""), is_for: |resource| contract(resource).can_be_restored },
     Kind { folder: "maintenance", name: ("expired_", ""), is_for: |_| true },
     Kind { folder: "maintenance", name: ("", "_of_customer"), is_for: |_| true },
     Kind { folder: "maintenance", name: ("erase_", ""), is_for: |_| true },

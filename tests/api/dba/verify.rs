@@ -5,7 +5,7 @@ use customer_deletion::resource::Resource;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::dba::maintenance::{age_operation, age_rows, run, told};
+use crate::dba::maintenance::{age_operation, age_rows, change_restorations, run, told};
 use crate::support::resources::{every_resource, word};
 use crate::support::{TestDatabase, TestService};
 
@@ -68,13 +68,13 @@ async fn a_restored_operation_may_be_purged_before_the_record_of_its_restore() {
     run(database, &["restore", "--operation", &operation.to_string()]).await.done();
     // The id of an operation has its time.
     let old =
-        "update operation set id = '00000000-0000-7000-8000-000000000001', created_at = now() - interval '91 days';
-        update restoration set operation_id = '00000000-0000-7000-8000-000000000001'";
+        "update operation set id = '00000000-0000-7000-8000-000000000001', created_at = now() - interval '91 days'";
     let sql = format!(
         "alter table operation disable trigger operation_ends_once; {old};
         alter table operation enable trigger operation_ends_once"
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
+    change_restorations(&database.pool, "operation_id = '00000000-0000-7000-8000-000000000001'").await;
 
     let said = run(database, &["purge", "--older-than", "90d"]).await.done();
 

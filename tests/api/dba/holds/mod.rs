@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use uuid::Uuid;
 
-use crate::dba::maintenance::{age_operation, age_rows, present, rows, run, told};
+use crate::dba::maintenance::{age_operation, age_rows, change_restorations, present, rows, run, told};
 use crate::support::database::MAINTENANCE;
 use crate::support::resources::{every_resource, table, word};
 use crate::support::{TestDatabase, TestService, World};
@@ -108,10 +108,7 @@ async fn the_calls_and_restores_of_a_customer_under_hold_stay_on_record() {
     for operation in [restored, refused, by_other] {
         age_operation(&database.pool, operation, 91).await;
     }
-    sqlx::raw_sql("update restoration set restored_at = restored_at - interval '91 days'")
-        .execute(&database.pool)
-        .await
-        .unwrap();
+    change_restorations(&database.pool, "restored_at = restored_at - interval '91 days'").await;
     let id = hold(database, requester, "case 12/34").await;
     let arguments = ["purge", "--older-than", "90d"];
 

@@ -112,6 +112,16 @@ pub async fn age_operation(pool: &PgPool, id: Uuid, days: i32) {
     tx.commit().await.unwrap();
 }
 
+/// Changes every record of a restore, by a DBA who may switch off its guard.
+pub async fn change_restorations(pool: &PgPool, change: &str) {
+    let sql = format!(
+        "alter table restoration disable trigger restoration_is_kept;
+         update restoration set {change};
+         alter table restoration enable trigger restoration_is_kept"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.unwrap();
+}
+
 fn list(ids: &[Uuid]) -> String {
     format!("{{{}}}", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","))
 }

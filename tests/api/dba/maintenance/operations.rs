@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{age_operation, age_rows, rows, run, told};
+use super::{age_operation, age_rows, change_restorations, rows, run, told};
 use crate::support::TestService;
 use crate::support::resources::{every_resource, table};
 
@@ -178,9 +178,10 @@ async fn records_of_restores_are_kept_as_long_as_operations_that_deleted() {
     run(&service.database, &["restore", "--operation", &operation.to_string()]).await.done();
     let purge = ["purge", "--older-than", "90d"];
     let dry_run = [&purge[..], &["--dry-run"]].concat();
+    // The operation is older than its restore.
+    age_operation(pool, operation, 91).await;
     for (days, expected) in [(89, 0), (91, 1)] {
-        let sql = format!("update restoration set restored_at = now() - interval '{days} days'");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(pool).await.unwrap();
+        change_restorations(pool, &format!("restored_at = now() - interval '{days} days'")).await;
 
         let dry = run(&service.database, &dry_run).await.done();
         assert_eq!((told(&dry, "restoration"), rows(pool, "restoration").await), (expected, 1));

@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use rstest::rstest;
 use uuid::Uuid;
 
-use super::{age_operation, age_rows, figures, present, rows, run, told};
+use super::{age_operation, age_rows, change_restorations, figures, present, rows, run, told};
 use crate::concurrency::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::TestService;
 use crate::support::process::{command, output};
@@ -214,10 +214,11 @@ async fn an_operation_that_was_restored_leads_to_no_row() {
         age_operation(pool, operation, 91).await;
     }
     age_rows(pool, Resource::Contact, &[contact], 91).await;
-    let old = "update operation set id = ('00000000-0000-7000-8000-' || right(id::text, 12))::uuid;
-        update restoration set operation_id = ('00000000-0000-7000-8000-' || right(operation_id::text, 12))::uuid";
+    let old = "update operation set id = ('00000000-0000-7000-8000-' || right(id::text, 12))::uuid";
     let sql = format!("alter table operation disable trigger operation_ends_once; {old}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(pool).await.unwrap();
+    let old = "operation_id = ('00000000-0000-7000-8000-' || right(operation_id::text, 12))::uuid";
+    change_restorations(pool, old).await;
 
     let purge = ["purge", "--older-than", "90d", "--recorded-only", "--batch-size", "1"];
     let dry = run(&service.database, &[&purge[..], &["--dry-run"]].concat()).await.done();

@@ -1,4 +1,4 @@
--- record_restoration: records that the rows of an operation are restored, before they are.
+-- restore_rows: restores the rows that an operation deleted. The database does it when the restoration is recorded.
 --
 -- $1 restoration  $2 operation
 insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids)
