@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::shown::Shown;
-use super::statements;
+use super::statements::{self, Twin};
 use crate::config::Settings;
 use crate::maintenance::MaintenanceError;
 use crate::operation::{Deletion, Status, Stored, TargetIds};
@@ -17,8 +17,9 @@ pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, Mainten
         return Err(nothing_is_retried(&format!("no operation has the id {id}")));
     };
     let deletion = deletion(failed).map_err(|problem| nothing_is_retried(&problem))?;
-    if let Some(twin) = statements::waiting_twin(session, id).await? {
-        return Err(nothing_is_retried(&format!("operation {twin} waits already, and asks for the same")));
+    if let Some(Twin { id: twin, status }) = statements::twin(session, id).await? {
+        let state = if status == Status::Open.name() { "waits already" } else { "has succeeded since" };
+        return Err(nothing_is_retried(&format!("operation {twin} {state}, and asks for the same")));
     }
     let most_waiting = Settings::load()?.queue.max_waiting;
     match enqueue(session, &deletion, i64::from(most_waiting)).await? {

@@ -43,7 +43,14 @@ pub async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Option<Show
     sqlx::query_file_as!(Shown, "src/maintenance/sql/show_operation.sql", id).fetch_optional(connection).await
 }
 
-/// An operation that waits and asks for the same as this one.
-pub async fn waiting_twin(connection: &mut PgConnection, id: Uuid) -> Result<Option<Uuid>, sqlx::Error> {
-    sqlx::query_file_scalar!("src/maintenance/sql/waiting_twin.sql", id).fetch_optional(connection).await
+/// An operation that asks for the same as another one.
+pub struct Twin {
+    pub id: Uuid,
+    /// `OPEN` or `SUCCESS`.
+    pub status: String,
+}
+
+/// A twin of the operation that waits, or that succeeded after it.
+pub async fn twin(connection: &mut PgConnection, id: Uuid) -> Result<Option<Twin>, sqlx::Error> {
+    sqlx::query_file_as!(Twin, "src/maintenance/sql/twin_of_operation.sql", id).fetch_optional(connection).await
 }

@@ -3,11 +3,12 @@
 use uuid::Uuid;
 
 use super::eraser::Eraser;
-use super::of_customer::{EVER, require_all};
+use super::of_customer::{EVER, reasons};
 use super::record::Request;
 use super::rows::Rows;
 use super::statements::{self, Due};
 use crate::maintenance::MaintenanceError;
+use crate::operation::Stored;
 use crate::resource::Resource;
 
 /// Erases deleted rows by their ids. An unknown or live row refuses all of them.
@@ -25,6 +26,15 @@ pub async fn erase(eraser: &mut Eraser, resource: Resource, ids: &[Uuid]) -> Res
 pub async fn erase_of_operation(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
     let Some((resource, targets)) = statements::find_operation(&mut eraser.session, id).await? else {
         return Err(MaintenanceError::Refused(format!("nothing is erased: no operation has the id {id}")));
+    };
+    let resource = match resource {
+        Stored::Known(resource) => resource,
+        Stored::Unknown(word) => {
+            let problem = format!(
+                "nothing is erased: operation {id} has the word `{word}`, which this build does not know; run the newer build"
+            );
+            return Err(MaintenanceError::Refused(problem));
+        }
     };
     let ids = statements::deleted_rows(&mut eraser.session, resource, &targets, Some(id)).await?;
     if ids.is_empty() {
@@ -45,7 +55,27 @@ async fn erase_deleted(
     eraser.begin(request).await?;
     let due = Due { operation, ..Due::before(EVER) };
     eraser.erase(Rows::Of(resource, due), ids).await?;
-    require_all(eraser, 0)
+    let restored = restored(eraser, resource, ids, operation).await?;
+    let reasons: Vec<String> = reasons(eraser, 0).into_iter().chain(restored).collect();
+    if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
+}
+
+/// Names each row that a restore took from the purge.
+async fn restored(
+    eraser: &mut Eraser,
+    resource: Resource,
+    ids: &[Uuid],
+    operation: Option<Uuid>,
+) -> Result<Option<String>, sqlx::Error> {
+    let session = &mut eraser.session;
+    let live = statements::live_rows(session, resource, ids).await?;
+    let deleted = statements::deleted_rows(session, resource, ids, None).await?;
+    let left = statements::deleted_rows(session, resource, ids, operation).await?;
+    let deleted_again =
+        deleted.into_iter().filter(|id| !left.contains(id)).map(|id| (id, "was restored and deleted again"));
+    let rows: Vec<_> = live.into_iter().map(|id| (id, "is live again")).chain(deleted_again).collect();
+    let lines: String = rows.iter().map(|(id, state)| format!("\n  {} {id} {state}", resource.word())).collect();
+    Ok((!rows.is_empty()).then(|| format!("restored meanwhile, and not erased: {}{lines}", rows.len())))
 }
 
 /// Names each row that is unknown or live.

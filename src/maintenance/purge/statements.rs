@@ -22,7 +22,7 @@ pub async fn take_purge_lock(connection: &mut PgConnection) -> Result<bool, sqlx
     sqlx::query_file_scalar!("src/maintenance/sql/take_purge_lock.sql").fetch_one(connection).await
 }
 
-/// Keeps new holds waiting until the transaction ends.
+/// Lets new holds wait until the transaction ends.
 pub async fn share_hold_lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query_file!("src/maintenance/sql/share_hold_lock.sql").fetch_one(connection).await.map(|_| ())
 }
@@ -174,11 +174,9 @@ pub async fn of_customer(
 pub async fn find_operation(
     connection: &mut PgConnection,
     id: Uuid,
-) -> Result<Option<(Resource, Vec<Uuid>)>, sqlx::Error> {
+) -> Result<Option<(Stored<Resource>, Vec<Uuid>)>, sqlx::Error> {
     let found = sqlx::query_file!("src/maintenance/sql/find_deletion.sql", id).fetch_optional(connection).await?;
-    let Some(found) = found else { return Ok(None) };
-    let resource = found.resource.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    Ok(Some((resource, found.target_ids)))
+    Ok(found.map(|found| (found.resource.into(), found.target_ids)))
 }
 
 /// Selects the rows that are deleted: by this operation, or by anybody.

@@ -234,6 +234,14 @@ async fn a_restore_of_an_operation_with_unknown_words_is_refused() {
 }
 
 #[tokio::test]
+async fn a_purge_of_an_operation_with_an_unknown_resource_is_refused() {
+    let stage = Stage::new().await;
+    let id = stage.record(OFFER).await.to_string();
+    let reason = "has the word `offer`, which this build does not know; run the newer build";
+    run(&stage.service.database, &["purge", "--operation", &id]).await.refused(&["nothing is erased", reason]);
+}
+
+#[tokio::test]
 async fn a_contact_of_an_unknown_type_is_deleted_restored_and_erased() {
     let stage = Stage::new().await;
     let (service, family) = (&stage.service, stage.family);

@@ -123,6 +123,29 @@ async fn only_an_internal_error_is_retried_and_only_if_the_queue_has_room() {
     assert_eq!((rows(&database.pool, "operation").await, rows(&database.pool, "operation_queue").await), (4, 2));
 }
 
+/// Otherwise a retry could delete again what was restored since.
+#[tokio::test]
+async fn an_internal_error_is_not_retried_if_the_same_call_has_succeeded_since() {
+    let service = TestService::start_with(|settings| settings.queue.workers = 0).await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let (requester, zone) = (family.requester, Resource::Zone);
+    let zones = service.world.rows(zone, requester, 2).await;
+    let failed = [
+        accept(&service, requester, requester, zone, &zones[..1]).await,
+        accept(&service, requester, requester, zone, &zones[1..]).await,
+    ];
+    for operation in failed {
+        give_up(database, operation).await;
+    }
+    let succeeded = service.delete_one(requester, requester, zone, zones[0]).await.assert_deleted();
+
+    let retry = async |id: Uuid| run(database, &["operations", "--retry", &id.to_string()]).await;
+    let reason = format!("nothing is retried: operation {succeeded} has succeeded since");
+    retry(failed[0]).await.refused(&[&reason]);
+    assert_eq!(rows(&database.pool, "operation_queue").await, 0);
+    retry(failed[1]).await.done();
+}
+
 #[tokio::test]
 async fn an_operation_that_waits_is_cancelled() {
     let service = TestService::start_with(|settings| settings.queue.workers = 0).await;

@@ -108,6 +108,37 @@ async fn a_restored_operation_leads_to_no_row() {
     assert_eq!(rows(&database.pool, "zone").await, 1);
 }
 
+/// The restore comes between the search for the rows and their erasure.
+#[rstest]
+#[case::restored("", "is live again")]
+#[case::restored_and_deleted_again(
+    "update zone set deleted_at = now(), deleted_by = gen_random_uuid();",
+    "was restored and deleted again"
+)]
+#[tokio::test]
+async fn a_restore_that_is_faster_than_the_purge_is_reported(#[case] afterwards: &str, #[case] state: &str) {
+    let service = TestService::start().await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let zone = service.world.zone(family.requester).await;
+    let operation = service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
+    let restore = format!(
+        "create function restore() returns trigger language plpgsql security definer as $$
+         begin
+           insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids)
+           select gen_random_uuid(), id, requester_id, customer_id, resource, target_ids from operation;
+           {afterwards}
+           return null;
+         end $$;
+         create trigger restore after insert on purge for each row execute function restore()"
+    );
+    sqlx::raw_sql(AssertSqlSafe(restore)).execute(&database.pool).await.unwrap();
+
+    let said = run(database, &["purge", "--operation", &operation.to_string()]).await;
+
+    let said = said.refused(&["restored meanwhile, and not erased: 1\n", &format!("\n  zone {zone} {state}")]);
+    assert_eq!((told(&said.out, "zone"), rows(&database.pool, "zone").await), (0, 1));
+}
+
 /// A row that was restored and deleted again since the purge looked for it belongs to another operation.
 #[tokio::test]
 async fn the_statement_that_erases_compares_the_operation_once_more() {
