@@ -1,19 +1,24 @@
 //! `hold`, `release`, `holds`: customers whose rows must not be erased.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{MaintenanceError, session, written};
 use crate::output::say;
-use crate::sqlstate;
 
-/// The longest wait for the batches of a purge that have begun.
+/// The longest wait for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest wait for the transactions that were erasing rows when a hold was placed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The interval at which these transactions are checked.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// `legal_hold` has a constraint for it.
 const LONGEST_REASON: usize = 1000;
@@ -95,37 +100,54 @@ fn reason(text: &str) -> Result<String, String> {
     }
 }
 
-/// Places a hold. When it returns, no purge erases a row of the customer.
+/// Places a hold, and waits for the transactions that may have looked for holds before. When it returns without an error, no
+/// row of the customer can be erased.
 pub async fn place(arguments: Place) -> Result<(), MaintenanceError> {
     let mut session = session::open("customer-deletion hold", LOCK_TIMEOUT).await?;
-    let placed = try_to_place(&mut session, &arguments).await.map_err(|error| match error {
-        error if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
-            let problem = "no hold is placed: a purge is erasing rows for longer than 5 s; try again";
-            MaintenanceError::Refused(problem.to_owned())
-        }
-        error => error.into(),
-    });
-    let customer = arguments.customer;
-    match placed? {
-        Some(id) => say(&format!("customer {customer} is under legal hold {id}")),
-        None => return Err(MaintenanceError::Refused(format!("no hold is placed: no customer has the id {customer}"))),
+    let Place { customer, reason } = arguments;
+    let placed = sqlx::query_file_scalar!("src/maintenance/sql/place_hold.sql", Uuid::now_v7(), customer, reason);
+    let Some(id) = placed.fetch_optional(&mut session).await? else {
+        return Err(MaintenanceError::Refused(format!("no hold is placed: no customer has the id {customer}")));
+    };
+    say(&format!("customer {customer} is under legal hold {id}"));
+    let left = wait_for_erasures(&mut session).await?;
+    if !left.is_empty() {
+        let problem =
+            "the hold is in force, but transactions that began before it may still erase rows, until they end";
+        return Err(MaintenanceError::Incomplete(format!("{problem}: {}", left.join(", "))));
+    }
+    if sqlx::query_file!("src/maintenance/sql/find_customer.sql", customer)
+        .fetch_optional(&mut session)
+        .await?
+        .is_none()
+    {
+        let problem = format!("customer {customer} was erased while the hold was placed; its operations are kept");
+        return Err(MaintenanceError::Incomplete(problem));
     }
     Ok(())
 }
 
-/// Takes the lock first. So a customer that a purge erases meanwhile is not put under hold.
-async fn try_to_place(session: &mut PgConnection, arguments: &Place) -> Result<Option<Uuid>, sqlx::Error> {
-    let mut tx = session.begin().await?;
-    sqlx::query_file!("src/maintenance/sql/take_hold_lock.sql").fetch_one(&mut *tx).await?;
-    let placed = sqlx::query_file_scalar!(
-        "src/maintenance/sql/place_hold.sql",
-        Uuid::now_v7(),
-        arguments.customer,
-        arguments.reason
-    );
-    let placed = placed.fetch_optional(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(placed)
+/// Waits until the transactions that erase rows now have ended. Returns the sessions of those that have not.
+async fn wait_for_erasures(session: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+    let began = Instant::now();
+    let mut left = erasing(session).await?;
+    while !left.is_empty() && began.elapsed() < PATIENCE {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        let mut now = erasing(session).await?;
+        now.retain(|now| left.iter().any(|older| older.transaction == now.transaction));
+        left = now;
+    }
+    Ok(left.into_iter().map(|erasing| erasing.session).collect())
+}
+
+/// A transaction that may erase rows.
+struct Erasing {
+    transaction: String,
+    session: String,
+}
+
+async fn erasing(session: &mut PgConnection) -> Result<Vec<Erasing>, sqlx::Error> {
+    sqlx::query_file_as!(Erasing, "src/maintenance/sql/erasing_sessions.sql").fetch_all(session).await
 }
 
 /// Releases the only hold of a customer, or the one that is named.

@@ -28,7 +28,7 @@ pub enum MaintenanceError {
     /// A rule refuses it. Nothing was changed.
     #[error("{0}")]
     Refused(String),
-    /// Rows are left that should have been erased.
+    /// A part of it is not done.
     #[error("{0}")]
     Incomplete(String),
     #[error(transparent)]

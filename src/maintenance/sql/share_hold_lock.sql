@@ -1,2 +1,2 @@
--- share_hold_lock: keeps new holds waiting until this transaction ends. Whatever it erases was under no hold that is in force by then.
+-- share_hold_lock: lets a hold that is placed from now on wait until this transaction ends.
 select pg_advisory_xact_lock_shared(7521086349871205)::text

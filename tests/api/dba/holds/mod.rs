@@ -1,6 +1,7 @@
 //! A customer under legal hold: `hold`, `release`, `holds`, and all the ways of erasing.
 
 mod races;
+mod writers;
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
@@ -136,9 +137,8 @@ async fn furnish(world: &World, customer: Uuid, other: Uuid) -> Vec<(&'static st
     rows
 }
 
-/// Whoever deletes, and whatever is deleted: the schema itself keeps the rows.
 #[tokio::test]
-async fn a_hold_survives_the_deletion_of_its_customer_and_binds_every_writer() {
+async fn a_hold_survives_the_deletion_of_its_customer() {
     let service = TestService::start().await;
     let (database, world, family) = (&service.database, &service.world, service.world.family().await);
     let customer = world.customer(Some(family.requester)).await;
@@ -148,13 +148,6 @@ async fn a_hold_survives_the_deletion_of_its_customer_and_binds_every_writer() {
     let before = world.fingerprint().await;
 
     run(database, &["purge", "--customer", &customer.to_string()]).await.refused(&["is under legal hold"]);
-    for (table, id) in &rows {
-        let sql = format!("delete from {table} where id = '{id}'");
-        let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap_err();
-        let error = error.as_database_error().unwrap();
-        let expected = format!("customer {customer} is under legal hold");
-        assert_eq!((error.code().as_deref(), error.message()), (Some("23001"), expected.as_str()), "{table}");
-    }
     assert_eq!(world.fingerprint().await, before);
 
     run(database, &["release", "--customer", &customer.to_string()]).await.done();

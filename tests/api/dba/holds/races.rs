@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::hold;
@@ -25,15 +24,6 @@ async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
         assert!(began.elapsed() < Duration::from_secs(20), "it does not come to that");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-async fn somebody_waits_for_the_lock(pool: &PgPool) -> bool {
-    let sql = "select exists (
-        select from pg_locks
-        where locktype = 'advisory' and not granted
-          and database = (select oid from pg_database where datname = current_database())
-      )";
-    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
 #[tokio::test]
@@ -58,7 +48,7 @@ async fn no_row_goes_after_a_hold_is_placed_in_the_middle_of_a_purge() {
 }
 
 #[tokio::test]
-async fn a_hold_waits_for_a_batch_that_has_begun() {
+async fn a_hold_is_in_force_before_it_waits_for_the_batches_that_have_begun() {
     let database = TestDatabase::migrated().await;
     let (customer, contacts) = expired_contacts(&database, 2).await;
     let mut batch = database.pool.begin().await.unwrap();
@@ -66,8 +56,9 @@ async fn a_hold_waits_for_a_batch_that_has_begun() {
 
     let placing = hold(&database, customer, "case 12/34");
     let ending = async {
-        until(|| somebody_waits_for_the_lock(&database.pool)).await;
-        assert_eq!(rows(&database.pool, "legal_hold").await, 0);
+        until(|| async { rows(&database.pool, "legal_hold").await == 1 }).await;
+        let said = run(&database, &["purge", "--older-than", "90d"]).await.done();
+        assert!(said.contains(&format!("customer {customer}: ")), "{said}");
         batch.commit().await.unwrap();
     };
     tokio::join!(placing, ending);
@@ -75,9 +66,25 @@ async fn a_hold_waits_for_a_batch_that_has_begun() {
     assert_eq!((rows(&database.pool, "contact").await, rows(&database.pool, "legal_hold").await), (1, 1));
 }
 
-/// A customer that is erased meanwhile is not put under hold.
 #[tokio::test]
-async fn a_hold_on_a_customer_that_is_being_erased_is_refused() {
+async fn a_hold_stays_and_names_the_session_that_does_not_end() {
+    let database = TestDatabase::migrated().await;
+    let (customer, contacts) = expired_contacts(&database, 2).await;
+    let mut open = database.pool.begin().await.unwrap();
+    sqlx::query("delete from contact where id = $1").bind(contacts[0]).execute(&mut *open).await.unwrap();
+    let pid: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *open).await.unwrap();
+
+    let arguments = ["hold", "--customer", &customer.to_string(), "--reason", "case 12/34"];
+    let said = run(&database, &arguments).await.refused(&["may still erase rows", &format!("session {pid} (")]);
+
+    assert!(said.out.starts_with(&format!("customer {customer} is under legal hold ")), "{said:?}");
+    open.rollback().await.unwrap();
+    run(&database, &["purge", "--older-than", "90d"]).await.done();
+    assert_eq!((rows(&database.pool, "contact").await, rows(&database.pool, "legal_hold").await), (2, 1));
+}
+
+#[tokio::test]
+async fn a_hold_on_a_customer_that_is_being_erased_says_so() {
     let database = TestDatabase::migrated().await;
     let customer = World::new(database.pool.clone()).customer(None).await;
     let mut batch = database.pool.begin().await.unwrap();
@@ -87,30 +94,10 @@ async fn a_hold_on_a_customer_that_is_being_erased_is_refused() {
     let arguments = ["hold", "--customer", &id, "--reason", "case 12/34"];
     let placing = run(&database, &arguments);
     let ending = async {
-        until(|| somebody_waits_for_the_lock(&database.pool)).await;
+        until(|| async { rows(&database.pool, "legal_hold").await == 1 }).await;
         batch.commit().await.unwrap();
     };
     let (said, ()) = tokio::join!(placing, ending);
 
-    said.refused(&["no customer has the id"]);
-    assert_eq!(rows(&database.pool, "legal_hold").await, 0);
-}
-
-#[tokio::test]
-async fn a_purge_does_not_pass_a_hold_that_is_being_committed() {
-    let database = TestDatabase::migrated().await;
-    let (customer, _) = expired_contacts(&database, 2).await;
-    let mut placing = database.pool.begin().await.unwrap();
-    let insert = "insert into legal_hold (id, customer_id, reason) values (gen_random_uuid(), $1, 'case 12/34')";
-    sqlx::query(insert).bind(customer).execute(&mut *placing).await.unwrap();
-
-    let purge = run(&database, &["purge", "--older-than", "90d"]);
-    let ending = async {
-        until(|| somebody_waits_for_the_lock(&database.pool)).await;
-        placing.commit().await.unwrap();
-    };
-    let (said, ()) = tokio::join!(purge, ending);
-
-    let said = said.done();
-    assert_eq!((told(&said, "contact"), rows(&database.pool, "contact").await), (0, 2), "{said}");
+    said.refused(&[&format!("customer {customer} was erased while the hold was placed")]);
 }

@@ -1,0 +1,248 @@
+//! The schema keeps the rows of a customer under hold, and the records, whoever writes.
+
+use customer_deletion::resource::Resource;
+use rstest::rstest;
+use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+use super::{furnish, hold};
+use crate::dba::maintenance::{age_rows, run};
+use crate::support::{TestDatabase, TestService, World};
+
+const REFUSED: &str = "23001";
+
+/// The SQLSTATE and the message with which a statement is refused. The transaction is rolled back.
+async fn refusal(database: &TestDatabase, sql: &str) -> (String, String) {
+    let mut tx = database.pool.begin().await.unwrap();
+    let error = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.expect_err(sql);
+    let error = error.as_database_error().unwrap_or_else(|| panic!("{sql}: {error}"));
+    (error.code().unwrap().into_owned(), error.message().to_owned())
+}
+
+async fn done(connection: &mut PgConnection, sql: &str) -> u64 {
+    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
+    done.unwrap_or_else(|error| panic!("{sql}: {error}")).rows_affected()
+}
+
+#[tokio::test]
+async fn no_writer_erases_or_moves_a_row_of_a_customer_under_hold() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let family = world.family().await;
+    let customer = world.customer(Some(family.requester)).await;
+    let other = family.sub_customer;
+    let rows = furnish(&world, customer, family.requester).await;
+    let product = world.product(family.requester).await;
+    hold(&database, customer, "case 12/34").await;
+    let before = world.fingerprint().await;
+    let expected = (REFUSED.to_owned(), format!("customer {customer} is under legal hold"));
+
+    for (table, id) in &rows {
+        let merge =
+            format!("merge into {table} using (values ('{id}'::uuid)) as wanted (id) on {table}.id = wanted.id");
+        let mut attempts = vec![
+            format!("delete from {table} where id = '{id}'"),
+            format!("{merge} when matched then delete"),
+            format!("truncate {table} cascade"),
+        ];
+        if *table != "customer" {
+            attempts.push(format!("delete from live_{table} where id = '{id}'"));
+            attempts.push(format!("update {table} set id = gen_random_uuid() where id = '{id}'"));
+            attempts.push(format!("update {table} set customer_id = '{other}' where id = '{id}'"));
+            attempts.push(format!("update live_{table} set customer_id = '{other}' where id = '{id}'"));
+            attempts.push(format!("{merge} when matched then update set customer_id = '{other}'"));
+        }
+        if *table == "product_allocation" {
+            attempts.push(format!("update {table} set product_id = '{product}' where id = '{id}'"));
+        }
+        for sql in attempts {
+            assert_eq!(refusal(&database, &sql).await, expected, "{sql}");
+        }
+    }
+
+    let mut tx = database.pool.begin().await.unwrap();
+    for (table, id) in &rows {
+        // A writer that names the column and leaves its value is not refused, and rows may come to the customer.
+        let (column, value) = if *table == "customer" { ("id", id) } else { ("customer_id", &customer) };
+        assert_eq!(done(&mut tx, &format!("update {table} set {column} = '{value}' where id = '{id}'")).await, 1);
+    }
+    tx.rollback().await.unwrap();
+    assert_eq!(world.fingerprint().await, before);
+}
+
+/// Nothing refers to it, so no foreign key keeps its id.
+#[tokio::test]
+async fn a_customer_under_hold_keeps_its_id() {
+    let database = TestDatabase::migrated().await;
+    let customer = World::new(database.pool.clone()).customer(None).await;
+    hold(&database, customer, "case 12/34").await;
+
+    let (state, _) = refusal(&database, "update customer set id = gen_random_uuid()").await;
+
+    assert_eq!(state, REFUSED);
+}
+
+#[tokio::test]
+async fn the_operations_and_restorations_of_a_customer_under_hold_stay() {
+    let service = TestService::start().await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let (requester, customer, contact) = (family.requester, family.sub_customer, Resource::Contact);
+    let row = service.world.contact(customer).await;
+    let restored = service.delete_one(requester, customer, contact, row).await.assert_deleted();
+    run(database, &["restore", "--operation", &restored.to_string()]).await.done();
+
+    for holder in [requester, customer] {
+        hold(database, holder, "case 12/34").await;
+        let expected = (REFUSED.to_owned(), format!("customer {holder} is under legal hold"));
+        for sql in [
+            "delete from operation",
+            "delete from restoration",
+            "update operation set customer_id = gen_random_uuid(), requester_id = gen_random_uuid()",
+            "update operation set actor = null",
+        ] {
+            // An open operation is not final yet.
+            let open = "set local session_replication_role = replica;
+                update operation set status = 'OPEN', deleted_rows = 0, completed_at = null, actor = 'a user';
+                set local session_replication_role = origin;";
+            let sql = if sql.starts_with("update") { format!("{open} {sql}") } else { sql.to_owned() };
+            assert_eq!(refusal(database, &sql).await, expected, "{sql}");
+        }
+        run(database, &["release", "--customer", &holder.to_string()]).await.done();
+    }
+}
+
+/// A record of a restore, of a purge, and of the erasure of a row; and a hold.
+async fn recorded() -> TestService {
+    let service = TestService::start().await;
+    let (database, family) = (&service.database, service.world.family().await);
+    let zones = service.world.rows(Resource::Zone, family.requester, 2).await;
+    let delete = |zone| service.delete_one(family.requester, family.requester, Resource::Zone, zone);
+    let restored = delete(zones[0]).await.assert_deleted();
+    run(database, &["restore", "--operation", &restored.to_string()]).await.done();
+    delete(zones[1]).await.assert_deleted();
+    age_rows(&database.pool, Resource::Zone, &zones[1..], 91).await;
+    run(database, &["purge", "--older-than", "90d"]).await.done();
+    hold(database, family.sub_customer, "case 12/34").await;
+    service
+}
+
+/// Whoever may write the table, its owner too.
+#[rstest]
+#[case::a_restore_is_changed("update restoration set restored_by = 'nobody'")]
+#[case::a_restore_is_forgotten_before_its_operation("delete from restoration")]
+#[case::restores_are_truncated("truncate restoration")]
+#[case::operations_are_truncated("truncate operation")]
+#[case::a_purge_that_ended_counts_more("update purge set erased = erased || '{\"zone\": 2}'")]
+#[case::a_purge_is_taken_back("update purge set ended_at = null")]
+#[case::a_purge_is_forgotten("delete from purge")]
+#[case::purges_are_truncated("truncate purge")]
+#[case::an_erasure_counts_less("update erasure set erased_rows = erased_rows - 1")]
+#[case::an_erasure_is_given_to_another_operation("update erasure set operation_id = gen_random_uuid()")]
+#[case::an_erasure_is_given_to_another_purge("update erasure set purge_id = gen_random_uuid()")]
+#[case::an_erasure_is_forgotten_before_its_operation("delete from erasure")]
+#[case::erasures_are_truncated("truncate erasure")]
+#[case::a_hold_is_forgotten("delete from legal_hold")]
+#[case::holds_are_truncated("truncate legal_hold")]
+#[tokio::test]
+async fn records_are_proof(#[case] sql: &str) {
+    let service = recorded().await;
+    // Otherwise a check constraint would refuse the lower count.
+    let more = "update erasure set erased_rows = erased_rows + 1";
+    sqlx::raw_sql(more).execute(&service.database.pool).await.unwrap();
+
+    let (state, message) = refusal(&service.database, sql).await;
+
+    assert_eq!(state, REFUSED, "{message}");
+}
+
+#[rstest]
+#[case::it_counts_less("erased = '{\"zone\": 1}'", true)]
+#[case::it_forgets_a_kind("erased = '{\"contact\": 9}'", true)]
+#[case::it_was_asked_for_something_else("subject_ids = array[gen_random_uuid()]", true)]
+#[case::it_was_of_somebody_else("purged_by = 'nobody'", true)]
+#[case::it_began_at_another_time("started_at = now() - interval '1 day'", true)]
+#[case::it_counts_more("erased = '{\"zone\": 3, \"contact\": 1}'", false)]
+#[case::it_ends("ended_at = '2001-01-01'", false)]
+#[tokio::test]
+async fn a_purge_that_runs_only_counts_more_and_ends(#[case] change: &str, #[case] is_refused: bool) {
+    let database = TestDatabase::migrated().await;
+    let begin = "insert into purge (id, kind, erased) values (gen_random_uuid(), 'age', '{\"zone\": 2}')";
+    sqlx::raw_sql(begin).execute(&database.pool).await.unwrap();
+
+    let sql = format!("update purge set {change}");
+    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await;
+
+    assert_eq!(done.is_err(), is_refused, "{done:?}");
+    let now = "select coalesce(ended_at > now() - interval '1 hour', true) from purge";
+    assert!(sqlx::query_scalar::<_, bool>(now).fetch_one(&database.pool).await.unwrap());
+}
+
+/// PostgreSQL's own foreign keys answer so, too.
+#[rstest]
+#[case::repeatable_read("repeatable read")]
+#[case::serializable("serializable")]
+#[tokio::test]
+async fn a_snapshot_older_than_a_hold_erases_nothing_more(#[case] level: &str) {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let customer = world.customer(None).await;
+    let contacts = world.rows(Resource::Contact, customer, 2).await;
+    let mut older = database.pool.begin().await.unwrap();
+    done(&mut older, &format!("set transaction isolation level {level}")).await;
+    done(&mut older, "select from contact").await;
+    let mut erasing = database.pool.begin().await.unwrap();
+    done(&mut erasing, &format!("set transaction isolation level {level}")).await;
+    done(&mut erasing, &format!("delete from contact where id = '{}'", contacts[0])).await;
+
+    // It does not wait for whoever is erasing.
+    let insert = "set lock_timeout = '5s';
+        insert into legal_hold (id, customer_id, reason) select gen_random_uuid(), id, 'case 12/34' from customer";
+    sqlx::raw_sql(insert).execute(&database.pool).await.unwrap();
+
+    for (mut transaction, what) in
+        [(older, "delete from contact"), (erasing, "update contact set id = gen_random_uuid()")]
+    {
+        let sql = format!("{what} where id = '{}'", contacts[1]);
+        let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("40001"), "{what}");
+    }
+    let mut newer = database.pool.begin().await.unwrap();
+    done(&mut newer, &format!("set transaction isolation level {level}")).await;
+    let error = sqlx::raw_sql("delete from contact").execute(&mut *newer).await.unwrap_err();
+    assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some(REFUSED));
+}
+
+/// The rows of others go at every level.
+#[rstest]
+#[case::read_uncommitted("read uncommitted")]
+#[case::repeatable_read("repeatable read")]
+#[case::serializable("serializable")]
+#[tokio::test]
+async fn without_a_hold_rows_go_at_every_level(#[case] level: &str) {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let customers = [world.customer(None).await, world.customer(None).await];
+    let contact = world.contact(customers[0]).await;
+    hold(&database, customers[1], "case 12/34").await;
+    let mut tx = database.pool.begin().await.unwrap();
+    done(&mut tx, &format!("set transaction isolation level {level}")).await;
+
+    assert_eq!(done(&mut tx, &format!("delete from contact where id = '{contact}'")).await, 1);
+    tx.commit().await.unwrap();
+}
+
+/// A row with another id is not the one that its operation names.
+#[tokio::test]
+async fn a_deleted_row_keeps_its_id() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let customer = world.customer(None).await;
+    let other = world.customer(None).await;
+    let rows: Vec<(&str, Uuid)> = furnish(&world, customer, other).await;
+    for (table, id) in rows.iter().filter(|(table, _)| *table != "customer" && *table != "product_allocation") {
+        let delete = format!("update {table} set deleted_at = now() where id = '{id}'");
+        sqlx::raw_sql(AssertSqlSafe(delete)).execute(&database.pool).await.unwrap();
+        let sql = format!("update {table} set id = gen_random_uuid() where id = '{id}'");
+        assert_eq!(refusal(&database, &sql).await.0, REFUSED, "{sql}");
+    }
+}
