@@ -429,6 +429,14 @@ class BehindNginx(Behind, unittest.TestCase):
                 answer = send(gateway.address, request("DELETE", CONTACTS, KEY))
                 self.assertEqual((answer.status, answer.header("WWW-Authenticate")), (401, challenge), answer)
 
+    def test_the_actor_that_the_authenticator_names_is_passed_on(self):
+        recorder = self.recorder(answers(1))
+        names = f"add_header X-Requester-Id {RESELLER}; add_header X-Actor-Id jane; return 204;"
+        gateway = self.in_front_of(recorder.address, {"include authenticator-stub.conf;": AUTHENTICATOR % names})
+        send(gateway.address, request("DELETE", CONTACTS, KEY, "X-Actor-Id: forged", body=ids(str(uuid.uuid4()))))
+        [arrived] = recorder.requests
+        self.assertEqual(headers(arrived, "X-Actor-Id"), ["jane"])
+
     def test_a_body_that_is_stripped_on_the_way_deletes_nothing(self):
         strip = 'proxy_http_version 1.1;\nproxy_pass_request_body off;\nproxy_set_header Content-Length "";'
         gateway = self.in_front_of(SERVICE, {"proxy_http_version 1.1;": strip})

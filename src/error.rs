@@ -151,6 +151,12 @@ pub enum Error {
     #[error("the requester has as many operations waiting as CUSTOMER_DELETION__QUEUE__MAX_WAITING allows")]
     TooManyWaiting(Duration),
 
+    /// Try again after this long: the requester has deleted as many rows as it may in an hour, or would with this call.
+    #[error(
+        "the requester would delete more rows in an hour than CUSTOMER_DELETION__REQUESTER__DELETED_ROWS_PER_HOUR allows"
+    )]
+    TooManyRows(Duration),
+
     /// Try again: the database is unreachable, slow, or out of connections.
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -172,7 +178,9 @@ impl Error {
             Error::Malformed(code, _) | Error::Refused(code) => Ok(*code),
             Error::RefusedByNewerBuild(name) => Err(name),
             Error::Unauthenticated(_) => Ok(Code::UNAUTHORIZED),
-            Error::TooManyRequests(_) | Error::OverShare(_) | Error::TooManyWaiting(_) => Ok(Code::TOO_MANY_REQUESTS),
+            Error::TooManyRequests(_) | Error::OverShare(_) | Error::TooManyWaiting(_) | Error::TooManyRows(_) => {
+                Ok(Code::TOO_MANY_REQUESTS)
+            }
             Error::Unavailable(_) | Error::Defect(_) => Ok(Code::GLOBAL_1001),
         }
     }
@@ -196,6 +204,9 @@ impl Error {
             Error::Malformed(_, message) => message,
             Error::TooManyWaiting(_) => {
                 "Too many accepted operations are waiting. The Retry-After header tells when to try again; some must have ended by then."
+            }
+            Error::TooManyRows(_) => {
+                "Too many rows would be deleted within an hour. The Retry-After header tells when this call can be sent again."
             }
             Error::Unauthenticated(_)
             | Error::Refused(_)

@@ -84,7 +84,8 @@ impl Server {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let repository = Repository::new(&self.settings.database, &self.settings.queue, self.database.clone());
+        let repository = Repository::new(&self.settings.database, &self.settings.queue, self.database.clone())
+            .limited(self.settings.requester.deleted_rows_per_hour);
         let consumer = Consumer::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
         metrics::start(&RETRIED);
         let admission = Admission::new(capacity(&self.settings, self.max_connections, self.memory));

@@ -17,6 +17,7 @@ pub struct Requester {
     pub source: Option<String>,
     pub rate_per_second: Option<NonZeroU32>,
     pub rate_burst: Option<NonZeroU32>,
+    pub deleted_rows_per_hour: Option<NonZeroU32>,
     pub header: Header,
     pub jwt: Jwt,
 }

@@ -56,6 +56,7 @@ pub async fn delete(
     let mut room = Room::new(&admission, *requester, limits.awaited.max_bytes);
     let limits_of_body = limits.of(head.preference);
     let targets = target_ids(head.resource, head.id, request.headers(), incoming, limits_of_body, &mut room).await?;
+    limits.check_rows(targets.count())?;
     admission.count_ids(*requester, targets.count())?;
     let is_long_validation = head.validate_only && targets.count() > limits.awaited.max_ids;
     let permits = Permits {

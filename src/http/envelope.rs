@@ -99,6 +99,7 @@ impl ResponseError for Error {
             | Error::TooManyRequests(_)
             | Error::OverShare(_)
             | Error::TooManyWaiting(_)
+            | Error::TooManyRows(_)
             | Error::Unavailable(_) => self.code().map_or(StatusCode::CONFLICT, Code::status),
         }
     }
@@ -110,7 +111,7 @@ impl ResponseError for Error {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
             // Rounded up to whole seconds.
-            Error::TooManyRequests(wait) | Error::TooManyWaiting(wait) => {
+            Error::TooManyRequests(wait) | Error::TooManyWaiting(wait) | Error::TooManyRows(wait) => {
                 response.insert_header((header::RETRY_AFTER, wait.as_secs() + 1));
             }
             Error::Malformed(..)

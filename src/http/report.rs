@@ -169,6 +169,7 @@ fn is_logged(error: &Error) -> bool {
         | Error::TooManyRequests(_)
         | Error::OverShare(_)
         | Error::TooManyWaiting(_)
+        | Error::TooManyRows(_)
         | Error::Unavailable(_)
         | Error::Defect(_) => true,
         Error::Malformed(..) | Error::Refused(_) | Error::RefusedByNewerBuild(_) => false,

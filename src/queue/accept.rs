@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
 use super::statements::{self as queue, Enqueued};
@@ -10,6 +10,7 @@ use crate::error::{Code, Error};
 use crate::operation::{Deletion, Outcome, Status, Stored};
 use crate::repository::database::failure::WorkError;
 use crate::repository::deletion::refuse_reused_key;
+use crate::repository::row_limit::RowLimit;
 use crate::repository::{Repository, statements};
 use crate::telemetry::metrics::{self, Limit};
 
@@ -21,17 +22,13 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// [`Error::TooManyWaiting`] if the requester's queue is full.
+    /// [`Error::TooManyWaiting`] if the requester's queue is full, [`Error::TooManyRows`] if it has deleted too many rows.
     pub async fn accept(&self, deletion: Deletion, permit: impl Send + 'static) -> Result<Outcome, Error> {
         self.serve(permit, |repository, deadline| async move { repository.accept_by(deadline, deletion).await }).await
     }
 
     async fn accept_by(&self, deadline: Instant, deletion: Deletion) -> Result<Outcome, Error> {
-        let max_waiting = self.max_waiting;
-        let accepted = self.database.run(deadline, &deletion, move |connection, deletion| {
-            Box::pin(accept_or_replay(connection, deletion, max_waiting))
-        });
-        let result = accepted.await.and_then(|outcome| outcome.ok_or(Error::TooManyWaiting(WAIT_FOR_ROOM)));
+        let result = self.try_to_accept(deadline, &deletion).await;
         match &result {
             Ok(outcome) if outcome.replayed => metrics::replayed(deletion.resource),
             Ok(Outcome { refusal: None, .. }) => {
@@ -40,23 +37,51 @@ impl Repository {
             }
             Ok(_) => metrics::operation_ended(deletion.resource, Status::Failure, 0),
             Err(Error::TooManyWaiting(_)) => metrics::rejected(Limit::Waiting),
+            Err(Error::TooManyRows(_)) => metrics::rejected(Limit::Rows),
             Err(Error::Defect(_)) => self.record_internal_error(deadline, &deletion).await,
             Err(_) => {}
         }
         result
     }
+
+    async fn try_to_accept(&self, deadline: Instant, deletion: &Deletion) -> Result<Outcome, Error> {
+        let _turn_of_requester = match &self.row_limit {
+            Some(limit) => Some(limit.turn(deadline, deletion.requester_id).await?),
+            None => None,
+        };
+        let (max_waiting, context) = (self.max_waiting, (deletion, self.row_limit.as_ref()));
+        let accepted = self.database.run(deadline, &context, move |connection, (deletion, limit)| {
+            Box::pin(accept_or_replay(connection, deletion, max_waiting, *limit))
+        });
+        match accepted.await? {
+            Tried::Answered(outcome) => Ok(outcome),
+            Tried::QueueIsFull => Err(Error::TooManyWaiting(WAIT_FOR_ROOM)),
+            Tried::OverLimit(wait) => Err(Error::TooManyRows(wait)),
+        }
+    }
 }
 
-/// Returns `None` if the requester's queue is full.
+/// A try to accept a call.
+enum Tried {
+    Answered(Outcome),
+    QueueIsFull,
+    /// The requester has deleted too many rows. It may try again after this long.
+    OverLimit(Duration),
+}
+
 async fn accept_or_replay(
     connection: &mut PgConnection,
     deletion: &Deletion,
     max_waiting: i64,
-) -> Result<Option<Outcome>, WorkError> {
+    limit: Option<&RowLimit>,
+) -> Result<Tried, WorkError> {
     loop {
-        let enqueued = queue::accept(connection, deletion, max_waiting).await?;
+        let (enqueued, wait) = match limit {
+            None => (queue::accept(connection, deletion, max_waiting).await?, None),
+            Some(limit) => accept_within(limit, connection, deletion, max_waiting).await?,
+        };
         if enqueued == Enqueued::Accepted {
-            return Ok(Some(Outcome::own(deletion, None)));
+            return Ok(Tried::Answered(Outcome::own(deletion, None)));
         }
         // An earlier call has the id or the key, or an earlier try of this one was committed after all.
         match (statements::replay_operation(connection, deletion).await?, enqueued) {
@@ -66,12 +91,34 @@ async fn accept_or_replay(
                 let refusal = recorded.error_code.filter(|code| *code == Stored::Known(Code::IDEMPOTENCY_KEY_REUSED));
                 let replayed = recorded.operation_id != deletion.operation_id;
                 let failures = recorded.failures;
-                return Ok(Some(Outcome { operation_id: recorded.operation_id, refusal, failures, replayed }));
+                let operation_id = recorded.operation_id;
+                return Ok(Tried::Answered(Outcome { operation_id, refusal, failures, replayed }));
             }
-            (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Some),
-            (None, Enqueued::Full) => return Ok(None),
+            (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Tried::Answered),
+            (None, Enqueued::Full) => return Ok(wait.map_or(Tried::QueueIsFull, Tried::OverLimit)),
             // It was purged in between.
             (None, Enqueued::Taken | Enqueued::Accepted) => {}
         }
     }
+}
+
+/// Counts and accepts in one transaction. A call that is over the limit finds no room, for this long.
+async fn accept_within(
+    limit: &RowLimit,
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    max_waiting: i64,
+) -> Result<(Enqueued, Option<Duration>), sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    let result = match limit.wait(&mut tx, deletion).await {
+        Ok(None) => queue::accept(&mut tx, deletion, max_waiting).await.map(|enqueued| (enqueued, None)),
+        Ok(wait) => Ok((Enqueued::Full, wait)),
+        Err(error) => Err(error),
+    };
+    match &result {
+        Ok(_) => tx.commit().await?,
+        // Not left to the next use of the connection, because until then the requester would be locked.
+        Err(_) => drop(tx.rollback().await),
+    }
+    result
 }

@@ -87,10 +87,10 @@ async fn hold_and_end(
 async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, WorkError> {
     // An operation that is rolled back logs no error. Only a long list is inspected before it is tried.
     let rollbacks = Rollbacks::default();
-    Ok(match delete_or_refuse(connection, deletion, Record::IsOpen, &rollbacks).await? {
+    Ok(match delete_or_refuse(connection, deletion, Record::IsOpen, &rollbacks, None).await? {
         Verdict::Deleted => Some(End::Deleted),
         Verdict::Refused(refusal) => Some(End::Refused(refusal)),
-        // A queued deletion carries no key.
-        Verdict::Recorded(_) | Verdict::Undecided => None,
+        // A queued deletion carries no key, and was counted when it was accepted.
+        Verdict::Recorded(_) | Verdict::OverLimit(_) | Verdict::Undecided => None,
     })
 }

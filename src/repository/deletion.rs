@@ -4,10 +4,13 @@
 //! deletes the rows in the order of their ids, and records the operation. A statement is a transaction, so rows and operation
 //! always agree. If some rows cannot be deleted, it fails and PostgreSQL rolls back the others: see `rollbacks`.
 //!
+//! If the rows of a requester are limited, the statement follows their count, in one transaction: see `row_limit`.
+//!
 //! A call that deletes nothing is inspected (`sql/inspect_*.sql`), and [`crate::eligibility`] judges the findings. The refusal is
 //! recorded. If nothing refuses the call any more, the deletion is tried again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::PgConnection;
 use tokio::time::Instant;
@@ -15,13 +18,14 @@ use tokio::time::Instant;
 use super::Repository;
 use super::database::failure::WorkError;
 use super::rollbacks::Rollbacks;
+use super::row_limit::RowLimit;
 use super::sharing::Granted;
 use super::statements::{self, FailureRecord, Record, Recorded};
 use super::verdict::{Verdict, delete_or_refuse};
 use crate::eligibility::Refusal;
 use crate::error::{Code, Error};
 use crate::operation::{Deletion, Outcome, Status};
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, Limit};
 
 impl Repository {
     pub(super) async fn delete_by(&self, deadline: Instant, deletion: Deletion) -> Result<Outcome, Error> {
@@ -29,6 +33,7 @@ impl Repository {
         let result = self.share_or_delete(deadline, &deletion).await;
         match &result {
             Ok(outcome) => count(&deletion, outcome),
+            Err(Error::TooManyRows(_)) => metrics::rejected(Limit::Rows),
             Err(Error::Defect(_)) => Box::pin(self.record_internal_error(deadline, &deletion)).await,
             Err(_) => {}
         }
@@ -43,13 +48,22 @@ impl Repository {
             },
             None => None,
         };
-        let context = (deletion, &self.rollbacks);
-        let outcome = self.database.run(deadline, &context, |connection, (deletion, rollbacks)| {
-            Box::pin(delete_and_record(connection, deletion, rollbacks))
+        let _turn_of_requester = match &self.row_limit {
+            Some(limit) => Some(limit.turn(deadline, deletion.requester_id).await?),
+            None => None,
+        };
+        let context = (deletion, &self.rollbacks, self.row_limit.as_ref());
+        let tried = self.database.run(deadline, &context, |connection, (deletion, rollbacks, limit)| {
+            Box::pin(delete_and_record(connection, deletion, rollbacks, *limit))
         });
-        outcome.await?.ok_or_else(|| {
-            Error::Unavailable("the rows of the call keep changing, or a call under the same key is open".to_owned())
-        })
+        match tried.await? {
+            Tried::Ended(outcome) => Ok(outcome),
+            Tried::OverLimit(wait) => Err(Error::TooManyRows(wait)),
+            Tried::Undecided => {
+                let reason = "the rows of the call keep changing, or a call under the same key is open";
+                Err(Error::Unavailable(reason.to_owned()))
+            }
+        }
     }
 
     /// Makes the `requestId` of a defect known. The operation has no idempotency key, so the call may be sent again.
@@ -85,20 +99,32 @@ fn count(deletion: &Deletion, outcome: &Outcome) {
     }
 }
 
-/// Returns `None` if there is no outcome: the rows kept changing, or the call under the same key is open.
+/// A try of a deletion.
+enum Tried {
+    Ended(Outcome),
+    /// Nothing is recorded. The call may be sent again after this long, under the same key.
+    OverLimit(Duration),
+    /// The rows kept changing, or the call under the same key is open.
+    Undecided,
+}
+
 async fn delete_and_record(
     connection: &mut PgConnection,
     deletion: &Deletion,
     rollbacks: &Rollbacks,
-) -> Result<Option<Outcome>, WorkError> {
-    match delete_or_refuse(connection, deletion, Record::IsMade, rollbacks).await? {
-        Verdict::Deleted => Ok(Some(Outcome::own(deletion, None))),
-        Verdict::Refused(refusal) => refuse(connection, deletion, refusal).await,
-        Verdict::Recorded(recorded) => repeat(connection, deletion, &recorded).await,
-        Verdict::Undecided => Ok(None),
-    }
+    limit: Option<&RowLimit>,
+) -> Result<Tried, WorkError> {
+    let outcome = match delete_or_refuse(connection, deletion, Record::IsMade, rollbacks, limit).await? {
+        Verdict::Deleted => Some(Outcome::own(deletion, None)),
+        Verdict::Refused(refusal) => refuse(connection, deletion, refusal).await?,
+        Verdict::Recorded(recorded) => repeat(connection, deletion, &recorded).await?,
+        Verdict::OverLimit(wait) => return Ok(Tried::OverLimit(wait)),
+        Verdict::Undecided => None,
+    };
+    Ok(outcome.map_or(Tried::Undecided, Tried::Ended))
 }
 
+/// Returns `None` if there is no outcome.
 async fn refuse(
     connection: &mut PgConnection,
     deletion: &Deletion,

@@ -7,6 +7,7 @@ pub mod database;
 pub mod deletion;
 mod operations;
 pub mod rollbacks;
+pub mod row_limit;
 mod sharing;
 pub mod statements;
 mod tasks;
@@ -14,6 +15,7 @@ mod use_case;
 mod validation;
 pub mod verdict;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
@@ -27,6 +29,7 @@ pub use self::database::{
 use self::awaited::Awaited;
 use self::database::{Database, commits::CommitProof, schema_gate::SchemaGate};
 use self::rollbacks::Rollbacks;
+use self::row_limit::RowLimit;
 use self::sharing::Sharing;
 use self::tasks::Tasks;
 use crate::config;
@@ -43,6 +46,8 @@ pub struct Repository {
     /// `None` if each deletion has a statement of its own.
     sharing: Option<Sharing>,
     rollbacks: Rollbacks,
+    /// `None` if no requester has a limit.
+    pub(crate) row_limit: Option<RowLimit>,
     pub(crate) schema_gate: Arc<SchemaGate>,
     commit_proof: Arc<CommitProof>,
     /// The most waiting operations of a requester.
@@ -63,12 +68,22 @@ impl Repository {
             upkeep: database.clone().in_background(),
             database,
             rollbacks: Rollbacks::default(),
+            row_limit: None,
             schema_gate: Arc::new(SchemaGate::new(settings)),
             commit_proof: Arc::default(),
             max_waiting: i64::from(queue.max_waiting),
             accepted: Arc::default(),
             awaited: Awaited::default(),
             tasks,
+        }
+    }
+
+    /// Limits the rows that each requester may delete in an hour. Then no deletion shares a statement: a shared one waits for no lock,
+    /// so it cannot wait until the rows of its requesters are counted.
+    pub fn limited(self, rows_per_hour: Option<NonZeroU32>) -> Repository {
+        match rows_per_hour {
+            Some(rows) => Repository { row_limit: Some(RowLimit::new(rows)), sharing: None, ..self },
+            None => self,
         }
     }
 

@@ -1,5 +1,7 @@
 //! One function for each statement of `sql/`. Each is one round trip and, by itself, one transaction.
 
+use std::time::Duration;
+
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -21,6 +23,8 @@ pub enum DeleteResult {
     NotEligible,
     /// Some rows could not be deleted. The others are rolled back, or must be if the operation is open.
     InPart,
+    /// The requester has deleted too many rows; nothing was changed. It may try again after this long.
+    OverLimit(Duration),
 }
 
 /// The record of a successful deletion.

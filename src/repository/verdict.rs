@@ -1,9 +1,12 @@
 //! Deletes, or finds the rule that refuses the deletion.
 
+use std::time::Duration;
+
 use sqlx::{Connection, PgConnection};
 
 use super::database::failure::WorkError;
 use super::rollbacks::Rollbacks;
+use super::row_limit::RowLimit;
 use super::statements::{self, DeleteResult, Record, Recorded};
 use crate::eligibility::{Refusal, judge};
 use crate::operation::Deletion;
@@ -17,16 +20,19 @@ pub enum Verdict {
     Refused(Refusal),
     /// An earlier call, or an earlier try of this one, has the id or the idempotency key. Nothing was changed.
     Recorded(Recorded),
+    /// Nothing else refuses it, but the requester has deleted too many rows. It may try again after this long. Nothing was changed.
+    OverLimit(Duration),
     /// The rows kept changing. Nothing was changed.
     Undecided,
 }
 
-/// Deletes every target or none.
+/// Deletes every target or none. With a limit, the record is made.
 pub async fn delete_or_refuse(
     connection: &mut PgConnection,
     deletion: &Deletion,
     record: Record,
     rollbacks: &Rollbacks,
+    limit: Option<&RowLimit>,
 ) -> Result<Verdict, WorkError> {
     if rollbacks.must_inspect(deletion)
         && let Some(verdict) = find_obstacle(connection, deletion).await?
@@ -34,12 +40,19 @@ pub async fn delete_or_refuse(
         return Ok(verdict);
     }
     for _ in 0..MAX_TRIES {
-        match delete(connection, deletion, record).await? {
+        match delete(connection, deletion, record, limit).await? {
             DeleteResult::Deleted => return Ok(Verdict::Deleted),
             DeleteResult::Replayed => {
                 let recorded = statements::replay_operation(connection, deletion).await?;
                 // `None` if it was purged in between.
                 return Ok(recorded.map_or(Verdict::Undecided, Verdict::Recorded));
+            }
+            DeleteResult::OverLimit(wait) => {
+                // The earlier call may be an earlier try of this one, without a key.
+                if let Some(recorded) = statements::replay_operation(connection, deletion).await? {
+                    return Ok(Verdict::Recorded(recorded));
+                }
+                return Ok(find_obstacle(connection, deletion).await?.unwrap_or(Verdict::OverLimit(wait)));
             }
             DeleteResult::InPart => rollbacks.remember(deletion.requester_id),
             DeleteResult::NotEligible => {}
@@ -66,11 +79,34 @@ async fn delete(
     connection: &mut PgConnection,
     deletion: &Deletion,
     record: Record,
+    limit: Option<&RowLimit>,
 ) -> Result<DeleteResult, sqlx::Error> {
-    match record {
-        Record::IsMade => statements::delete(connection, deletion, record).await,
-        Record::IsOpen => in_savepoint(connection, deletion).await,
+    match (record, limit) {
+        (Record::IsMade, None) => statements::delete(connection, deletion, record).await,
+        (Record::IsMade, Some(limit)) => within(limit, connection, deletion).await,
+        (Record::IsOpen, _) => in_savepoint(connection, deletion).await,
     }
+}
+
+/// Counts and deletes in one transaction.
+async fn within(
+    limit: &RowLimit,
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+) -> Result<DeleteResult, sqlx::Error> {
+    let mut tx = connection.begin().await?;
+    let result = match limit.wait(&mut tx, deletion).await {
+        Ok(None) => statements::delete(&mut tx, deletion, Record::IsMade).await,
+        Ok(Some(wait)) => Ok(DeleteResult::OverLimit(wait)),
+        Err(error) => Err(error),
+    };
+    match &result {
+        Ok(DeleteResult::Deleted) => tx.commit().await?,
+        // Not left to the next use of the connection, because until then the requester would be locked.
+        Ok(_) => tx.rollback().await?,
+        Err(_) => drop(tx.rollback().await),
+    }
+    result
 }
 
 /// The statement may fail because a product was allocated while it ran. The transaction goes on to say so.
@@ -79,7 +115,9 @@ async fn in_savepoint(connection: &mut PgConnection, deletion: &Deletion) -> Res
     let result = statements::delete(&mut savepoint, deletion, Record::IsOpen).await?;
     match result {
         DeleteResult::Deleted => savepoint.commit().await?,
-        DeleteResult::NotEligible | DeleteResult::InPart | DeleteResult::Replayed => savepoint.rollback().await?,
+        DeleteResult::NotEligible | DeleteResult::InPart | DeleteResult::Replayed | DeleteResult::OverLimit(_) => {
+            savepoint.rollback().await?;
+        }
     }
     Ok(result)
 }

@@ -264,6 +264,8 @@ closed_set! {
         Rate,
         /// Too many waiting operations of one requester.
         Waiting,
+        /// Too many rows that one requester deletes in an hour.
+        Rows,
         /// Too many large bodies.
         LargeBodies,
         /// Too many long lists in validation.
@@ -281,6 +283,7 @@ impl Limit {
             Limit::InFlight => "in_flight",
             Limit::Rate => "rate",
             Limit::Waiting => "waiting",
+            Limit::Rows => "rows",
             Limit::LargeBodies => "large_bodies",
             Limit::LongValidations => "long_validations",
             Limit::Memory => "memory",

@@ -1,9 +1,11 @@
 //! The limits of one call.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::prefer::Preference;
 use crate::config::Settings;
+use crate::error::Error;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -12,6 +14,8 @@ pub struct Limits {
     pub later: BodyLimits,
     /// For the end of an operation, with all work before it.
     pub longest_wait: Duration,
+    /// The rows that a requester may delete in an hour. `None` for no limit.
+    pub rows_per_hour: Option<NonZeroU32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +37,7 @@ impl From<&Settings> for Limits {
             },
             later: BodyLimits { max_ids: settings.queue.max_ids, max_bytes: settings.queue.max_body_bytes, timeout },
             longest_wait: settings.longest_wait(),
+            rows_per_hour: settings.requester.deleted_rows_per_hour,
         }
     }
 }
@@ -42,6 +47,16 @@ impl Limits {
         match preference {
             Preference::Wait => self.awaited,
             Preference::RespondAsync => self.later,
+        }
+    }
+
+    /// Refuses a list that can never be deleted as a whole, however long its caller waits.
+    pub fn check_rows(&self, ids: usize) -> Result<(), Error> {
+        match self.rows_per_hour {
+            Some(most) if ids > most.get() as usize => Err(Error::bad_request(format!(
+                "the list has {ids} ids, and a requester may delete {most} rows in an hour; send it in parts"
+            ))),
+            Some(_) | None => Ok(()),
         }
     }
 

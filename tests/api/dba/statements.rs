@@ -241,6 +241,8 @@ async fn no_statement_that_is_planned_on_empty_tables_reads_one_from_end_to_end(
     statements.extend(shared.map(|sql| (sql, "uuid[], uuid[], uuid[], uuid[], integer[], integer[], text[]")));
     statements.extend(OPERATION_TYPES.map(|(sql, types)| (sql.to_owned(), types)));
     statements.push((list.to_owned(), "uuid, text, text, bigint, bigint, bigint"));
+    let count = include_str!("../../../src/repository/sql/count_deleted_rows.sql");
+    statements.push((count.to_owned(), "uuid, bigint, bigint"));
     for (sql, types) in statements {
         assert_no_table_is_read(&sql, types).await;
     }

@@ -7,4 +7,5 @@ mod identity;
 mod isolation;
 pub mod jwt;
 mod limits;
+mod row_limit;
 mod smuggling;

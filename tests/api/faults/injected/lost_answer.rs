@@ -1,9 +1,11 @@
 //! A connection that breaks between a commit and its answer: what was done is found again, and not done twice.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use customer_deletion::config::Settings;
 use customer_deletion::resource::Resource;
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,6 +20,8 @@ use crate::support::{TestDatabase, TestService};
 /// How PostgreSQL says that a deletion has ended, or the record of a refusal.
 pub const DELETION: &[u8] = b"SELECT 1\0";
 pub const RECORD: &[u8] = b"INSERT 0 1\0";
+/// How it says so if the rows of a requester are counted, or in an attempt at an accepted operation.
+const COMMIT: &[u8] = b"COMMIT\0";
 
 /// That the server is ready for another statement: this one is committed.
 const READY: &[u8] = b"Z\0\0\0\x05I";
@@ -89,10 +93,17 @@ fn is_committed(answer: &[u8], kind: &[u8]) -> bool {
 }
 
 pub async fn service_behind_a_thief(kind: &'static [u8]) -> (TestService, Thief, Family) {
+    service_with(kind, |_| {}).await
+}
+
+async fn service_with(kind: &'static [u8], change: impl FnOnce(&mut Settings)) -> (TestService, Thief, Family) {
     let database = TestDatabase::migrated().await;
     let (thief, url) = Thief::before(&database.url, kind).await;
-    let service =
-        TestService::start_on(database, |settings| settings.database.url = Some(SecretString::from(url))).await;
+    let service = TestService::start_on(database, |settings| {
+        settings.database.url = Some(SecretString::from(url));
+        change(settings);
+    })
+    .await;
     let family = service.world.family().await;
     // It knows by now that the schema fits.
     assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 404);
@@ -174,4 +185,25 @@ async fn a_deletion_whose_every_answer_is_lost_is_found_under_its_key() {
     assert_eq!(second.header("Idempotency-Replayed"), Some("true"));
     assert_eq!(recorded(&service).await, [(first.request_id(), "SUCCESS".to_owned())]);
     assert_rows_and_operations_agree(&service).await;
+}
+
+/// The second try finds that the first has used up the limit.
+#[tokio::test]
+async fn a_call_that_reaches_the_limit_of_rows_is_not_refused_because_of_itself() {
+    let limit = |settings: &mut Settings| settings.requester.deleted_rows_per_hour = NonZeroU32::new(1);
+    let (service, thief, family) = service_with(COMMIT, limit).await;
+    let zone = service.world.zone(family.requester).await;
+    thief.to_lose.store(1, Ordering::SeqCst);
+    let deleted = delete(&service, family, Resource::Zone, zone, None).await.assert_deleted();
+    assert_eq!(thief.to_lose.load(Ordering::SeqCst), 0);
+    assert_eq!(recorded(&service).await, [(deleted, "SUCCESS".to_owned())]);
+
+    let other = service.world.family().await;
+    let zone = service.world.zone(other.requester).await;
+    thief.to_lose.store(1, Ordering::SeqCst);
+    let call = service.deletion(other.requester, other.requester, Resource::Zone, &[zone]);
+    let accepted = send(call.header("Prefer", "respond-async")).await;
+    assert_eq!(accepted.status, 202, "{accepted:?}");
+    assert!(thief.to_lose.load(Ordering::SeqCst) <= 0, "no answer was lost");
+    assert_eq!(recorded(&service).await.len(), 2);
 }

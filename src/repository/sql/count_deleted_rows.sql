@@ -1,0 +1,51 @@
+-- count_deleted_rows: whether a call would exceed the rows that a requester may delete in an hour, and after how many seconds it would
+-- no longer.
+--
+-- $1 requester  $2 rows of the call, at most the limit  $3 the limit
+--
+-- A success counts for an hour. An open operation counts until it ends, and then from its acceptance. The limit also bounds how many
+-- operations are read: each has a row.
+with
+  -- The index has a run of ids for each of these, in which the newest is the last. Ids begin with the time at the replica that made
+  -- them, whose clock may be 10 minutes behind. An open operation may be older.
+  run as (
+    select status.name as status, resource.name as resource, status.first_id
+    from (
+      values
+        ('OPEN', '00000000-0000-0000-0000-000000000000'::uuid),
+        (
+          'SUCCESS',
+          rpad(lpad(to_hex((extract(epoch from now() - interval '70 minutes') * 1000)::bigint), 12, '0'), 32, '0')::uuid
+        )
+    ) as status (name, first_id)
+    cross join unnest(enum_range(null::resource)) as resource (name)
+  ),
+  counted as materialized (
+    select of_run.created_at, of_run.rows
+    from run
+    cross join lateral (
+      select
+        operation.created_at,
+        case operation.status when 'OPEN' then cardinality(operation.target_ids) else operation.deleted_rows end as rows
+      from operation
+      where operation.requester_id = $1
+        and operation.status = run.status
+        and operation.resource = run.resource
+        and operation.id >= run.first_id
+        and (operation.status = 'OPEN' or operation.created_at > now() - interval '1 hour')
+      order by operation.id desc
+      limit $3
+    ) as of_run
+  ),
+  total as materialized (
+    select coalesce(sum(counted.rows), 0) + $2::bigint as rows
+    from counted
+  )
+-- The call fits once enough of the oldest rows are an hour old. Null if it fits now.
+select extract(epoch from min(freed.created_at) + interval '1 hour' - clock_timestamp())::float8 as seconds
+from (
+  select counted.created_at, sum(counted.rows) over (order by counted.created_at) as rows
+  from counted
+  where (select total.rows > $3 from total)
+) as freed
+where freed.rows >= (select total.rows - $3 from total)
