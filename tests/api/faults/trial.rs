@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::audit::assert_agreement;
 use super::load::{Attempt, Call, Connections, Load, Outcome};
@@ -39,8 +40,13 @@ pub fn rounds(few: usize) -> usize {
     std::env::var("FAULT_ROUNDS").map_or(few, |rounds| rounds.parse().expect("FAULT_ROUNDS is a number"))
 }
 
+/// The trials that run at the same time; the others wait before they begin. Each has enough clients to keep a core busy, so more of
+/// them would show the limits of the machine, and not the effect of a fault.
+static TURNS: Semaphore = Semaphore::const_new(2);
+
 /// Clients at work, and when they were disturbed.
 pub struct Trial {
+    _turn: SemaphorePermit<'static>,
     name: &'static str,
     pub load: Load,
     faults: Vec<Fault>,
@@ -79,10 +85,11 @@ impl Trial {
         family: Family,
         process: &Process,
     ) -> Trial {
+        let turn = TURNS.acquire().await.expect("it is never closed");
         let stock = Stock::new(family);
         stock.top_up(pool, 10 * CALLS_A_SECOND).await;
         let load = Load::start(CLIENTS, stock, process.address, connections);
-        let trial = Trial { name, load, faults: Vec::new(), watch: StallWatch::start() };
+        let trial = Trial { _turn: turn, name, load, faults: Vec::new(), watch: StallWatch::start() };
         trial.until_all_are_served(Duration::from_secs(30)).await;
         trial
     }
