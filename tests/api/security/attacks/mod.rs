@@ -88,9 +88,9 @@ impl Target {
         answer
     }
 
-    /// In bytes.
+    /// In bytes, without the pages of its program that it has read.
     fn resident(&self) -> usize {
-        self.process.status("VmRSS:") << 10
+        self.process.status("RssAnon:") << 10
     }
 
     async fn probe(&self) -> u16 {
