@@ -61,6 +61,7 @@ create table operation (
   failed_ids uuid[] not null default '{}',
   failures jsonb,
   deleted_rows integer not null default 0,
+  attempts integer not null default 0,
   idempotency_key text,
   created_at timestamptz not null default now(),
   completed_at timestamptz,
@@ -163,6 +164,7 @@ comment on column operation.error_code is 'The documented code of a failure.';
 comment on column operation.failed_ids is 'The ids that the first failing rule refused.';
 comment on column operation.failures is 'The ids that any rule refused, each with its code, and the customers that have an allocated product. Null where no id was refused.';
 comment on column operation.deleted_rows is 'All of target_ids or none.';
+comment on column operation.attempts is 'The number of times that the queue ran it. 0 for a call whose caller waited for the outcome, and while it is open.';
 comment on column operation.idempotency_key is 'The Idempotency-Key of the call.';
 comment on column operation.created_at is 'When the statement that recorded it began.';
 comment on column operation.completed_at is 'When it ended; null while it is open.';

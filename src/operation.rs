@@ -204,6 +204,24 @@ pub struct Details {
     pub failed_ids: Vec<Uuid>,
     /// The ids that any rule refused.
     pub failures: Vec<IdFailure>,
+    /// All of the ids, or 0.
+    pub deleted_rows: u32,
+    /// The number of times that the queue ran it. 0 for a call that was executed at once.
+    pub attempts: u32,
+    /// `None` unless its rows were restored, which are all of them.
+    pub restored_at: Option<OffsetDateTime>,
+    /// The number of its ids. 0 unless [`View::Full`] is asked for.
+    pub targets: usize,
+}
+
+/// How much of an operation is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// [`Details`] with an [`Operation`] only.
+    Status,
+    Details,
+    /// With the number of its ids.
+    Full,
 }
 
 /// A page of a requester's operations, newest first.

@@ -192,11 +192,14 @@ grant insert (
 ) on operation to customer_deletion_service;
 
 -- It executes accepted operations: it ends an open one, once, and maintains the queue.
-grant update (status, error_code, failed_ids, failures, deleted_rows, idempotency_key, completed_at) on operation
+grant update (status, error_code, failed_ids, failures, deleted_rows, attempts, idempotency_key, completed_at) on operation
   to customer_deletion_service;
 grant select, delete on operation_queue to customer_deletion_service;
 grant insert (operation_id, requester_id, customer_id, rank) on operation_queue to customer_deletion_service;
 grant update (rank, attempts, lease_id, free_at) on operation_queue to customer_deletion_service;
+
+-- It tells a requester when the rows of an operation were restored.
+grant select (operation_id, restored_at) on restoration to customer_deletion_service;
 
 -- The maintenance: `restore` undoes a deletion, `purge` erases rows for good. Neither reads the data in the rows.
 grant select on schema_version to customer_deletion_maintenance;
@@ -245,13 +248,13 @@ grant select, insert (id, customer_id, reason), update (released_at) on legal_ho
 
 -- `operations` shows calls without their keys, and puts a call into the queue once more. It can insert open ones only:
 -- others have columns that it must not insert.
-grant select (error_code, failed_ids, completed_at, actor) on operation to customer_deletion_maintenance;
+grant select (error_code, failed_ids, attempts, completed_at, actor) on operation to customer_deletion_maintenance;
 grant insert (id, requester_id, customer_id, resource, target_ids, status, idempotency_key, actor) on operation
   to customer_deletion_maintenance;
 grant select, insert (operation_id, requester_id, customer_id, rank) on operation_queue to customer_deletion_maintenance;
 -- It cancels a call that waits. It cannot make it a success: it must not write the number of deleted rows. To lock the row
 -- in the queue, it needs a right to update it.
-grant update (status, error_code, completed_at) on operation to customer_deletion_maintenance;
+grant update (status, error_code, attempts, completed_at) on operation to customer_deletion_maintenance;
 grant delete, update (attempts) on operation_queue to customer_deletion_maintenance;
 
 -- `verify` reads what has to agree with the rest.
@@ -261,8 +264,8 @@ grant select (id, requester_id, customer_id, resource, restored_ids) on restorat
 -- Support: the history, the calls without their keys, the queue, the restorations, and the names of the customers.
 grant select on deletion_history to customer_deletion_support;
 grant select (
-  id, requester_id, actor, customer_id, resource, target_ids, status, error_code, failed_ids, failures, deleted_rows, created_at,
-  completed_at
+  id, requester_id, actor, customer_id, resource, target_ids, status, error_code, failed_ids, failures, deleted_rows, attempts,
+  created_at, completed_at
 ) on operation to customer_deletion_support;
 grant select (id, parent_id, name, created_at, deleted_at) on customer to customer_deletion_support;
 grant select on operation_queue, restoration to customer_deletion_support;

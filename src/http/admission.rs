@@ -35,6 +35,9 @@ const IDS_OF_A_CALL: usize = 100;
 /// Each takes a session for as long as many ordinary calls.
 const LONG_VALIDATIONS: usize = 2;
 
+/// The bytes of an id in an answer, with its quotes and its comma.
+const ID_IN_ANSWER: usize = 39;
+
 /// The outcomes that are read at once for calls that have waited for them.
 const OUTCOMES: usize = 8;
 
@@ -152,12 +155,20 @@ impl Admission {
         more.map_err(refused(Limit::Memory, "too many bodies are in memory"))
     }
 
+    /// Takes the memory for ids that are about to be read for an answer.
+    pub fn room_for_ids(&self, requester: Requester, ids: usize) -> Result<Option<Share>, Error> {
+        self.take_answer(requester, ids.saturating_mul(ID_IN_ANSWER))
+    }
+
+    fn take_answer(&self, requester: Requester, bytes: usize) -> Result<Option<Share>, Error> {
+        let memory = self.answers.take(requester, bytes);
+        memory.map_err(refused(Limit::Memory, "too many large answers are in memory"))
+    }
+
     /// Takes the memory of a large answer until it is sent.
     pub fn hold_answer(&self, requester: Requester, answer: HttpResponse) -> Result<HttpResponse, Error> {
         let BodySize::Sized(size) = answer.body().size() else { return Ok(answer) };
-        let memory = self.answers.take(requester, usize::try_from(size).unwrap_or(usize::MAX));
-        let memory = memory.map_err(refused(Limit::Memory, "too many large answers are in memory"))?;
-        Ok(match memory {
+        Ok(match self.take_answer(requester, usize::try_from(size).unwrap_or(usize::MAX))? {
             Some(memory) => answer.map_body(|_, body| Holding { body, _held: memory }).map_into_boxed_body(),
             None => answer,
         })

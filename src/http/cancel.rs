@@ -27,5 +27,5 @@ pub async fn cancel(
     body::discard(request.headers(), incoming, limits.awaited, &mut room).await?;
     let permit = admission.permit(&request, *requester)?;
     let cancelled = repository.cancel(requester.0, operation_id, permit).await?;
-    admission.hold_answer(*requester, operations::details_content(cancelled))
+    admission.hold_answer(*requester, operations::details_content(cancelled, None))
 }

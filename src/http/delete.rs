@@ -24,7 +24,7 @@ use super::shares::Share;
 use super::waiting::{self, Waited, Waiting};
 use crate::error::{Code, Error};
 use crate::id_failure::IdFailure;
-use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Outcome, Stored, TargetIds};
+use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Outcome, Stored, TargetIds, View};
 use crate::repository::Repository;
 use crate::resource::{Resource, UnknownResource};
 
@@ -126,7 +126,7 @@ async fn until_ended(
         Waited::UntilTheEnd(permit) | Waited::InVain(permit) => service.1.outcome_permit(permit).await,
         Waited::NotAtAll => return None,
     };
-    let found = service.0.find_operation(requester.0, operation_id, true, permit).await;
+    let found = service.0.find_operation(requester.0, operation_id, View::Details, permit).await;
     Some(AfterWait { longest, details: found.ok().flatten() })
 }
 

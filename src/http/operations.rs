@@ -14,10 +14,11 @@ use super::call::Requester;
 use super::envelope;
 use super::failures::{self, FailureContent};
 use super::request::body::{Incoming, beside_body};
+use super::request::query::Parameters;
 use super::request::{Limits, id, prefer};
 use super::waiting::{self, Waited};
 use crate::error::{Code, Error, UNKNOWN_CODE};
-use crate::operation::{Details, Operation, Status, Stored};
+use crate::operation::{Details, Operation, Status, Stored, View};
 use crate::repository::Repository;
 use crate::resource::Resource;
 
@@ -37,12 +38,12 @@ pub async fn status(
     request_id: Path<String>,
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
-    let found = beside_body(incoming, find(service, call, &request, &request_id, false)).await?;
+    let found = beside_body(incoming, find(service, call, &request, &request_id, View::Status)).await?;
     let status = found.details.operation.status.clone().into_word(Status::name);
     Ok(found.with_headers(envelope::success(StatusContent { status })))
 }
 
-/// An operation without its `failedIds` and `failures`, which could make a page of a list very long.
+/// The members that a list has, too. Those of one operation only could make a page of a list very long, or take more look-ups.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationContent {
@@ -88,6 +89,12 @@ struct DetailsContent {
     operation: OperationContent,
     failed_ids: Vec<Uuid>,
     failures: Vec<FailureContent>,
+    deleted_rows: u32,
+    attempts: u32,
+    #[serde(with = "time::serde::rfc3339::option")]
+    restored_at: Option<OffsetDateTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_ids: Option<Vec<Uuid>>,
 }
 
 /// `GET /api/v3/global/call/{requestId}`
@@ -98,16 +105,47 @@ pub async fn details(
     request_id: Path<String>,
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
-    let (admission, requester) = (service.1.clone(), *call.0);
-    let found = beside_body(incoming, find(service, call, &request, &request_id, true)).await?;
-    let response = details_content(found.details.clone());
+    let view = view(request.query_string())?;
+    let (repository, admission) = (service.0.clone(), service.1.clone());
+    let requester = *call.0;
+    let found = beside_body(incoming, find(service, call, &request, &request_id, view)).await?;
+    let target_ids = match view {
+        View::Status | View::Details => None,
+        View::Full => {
+            let _room = admission.room_for_ids(requester, found.details.targets)?;
+            let permit = admission.permit(&request, requester)?;
+            let operation_id = found.details.operation.id;
+            let target_ids = repository.find_target_ids(requester.0, operation_id, permit).await?;
+            Some(target_ids.ok_or(Error::Refused(Code::GLOBAL_1003))?)
+        }
+    };
+    let response = details_content(found.details.clone(), target_ids);
     admission.hold_answer(requester, found.with_headers(response))
 }
 
-pub fn details_content(details: Details) -> HttpResponse {
-    let Details { operation, failed_ids, failures } = details;
-    let failures = failures::contents(failures);
-    envelope::success(DetailsContent { operation: operation.into(), failed_ids, failures })
+/// # Errors
+///
+/// `view` in the query is not `full`, or is sent twice.
+pub fn view(query: &str) -> Result<View, Error> {
+    match Parameters::parse(query)?.one("view")? {
+        None => Ok(View::Details),
+        Some("full") => Ok(View::Full),
+        Some(_) => Err(Error::bad_request("view in the query must be full, or be left out")),
+    }
+}
+
+pub fn details_content(details: Details, target_ids: Option<Vec<Uuid>>) -> HttpResponse {
+    let Details { operation, failed_ids, failures, deleted_rows, attempts, restored_at, targets: _ } = details;
+    let (operation, failures) = (operation.into(), failures::contents(failures));
+    envelope::success(DetailsContent {
+        operation,
+        failed_ids,
+        failures,
+        deleted_rows,
+        attempts,
+        restored_at,
+        target_ids,
+    })
 }
 
 struct Found {
@@ -132,12 +170,12 @@ async fn find(
     (requester, permit): (ReqData<Requester>, Permit),
     request: &HttpRequest,
     request_id: &str,
-    with_failures: bool,
+    view: View,
 ) -> Result<Found, Error> {
     let began = Instant::now();
     let operation_id = id::path_id("requestId", request_id)?;
     let unknown = || Error::Refused(Code::GLOBAL_1003);
-    let found = repository.find_operation(requester.0, operation_id, with_failures, permit).await?;
+    let found = repository.find_operation(requester.0, operation_id, view, permit).await?;
     let details = found.ok_or_else(unknown)?;
     let wait = prefer::wait(request.headers(), limits.longest_wait);
     let Some(longest) = wait else { return Ok(Found { details, waited: None }) };
@@ -148,7 +186,7 @@ async fn find(
     match waiting::until_ended((&repository, &admission), (request, *requester), operation_id, longest).await {
         Waited::UntilTheEnd(permit) => {
             let permit = admission.outcome_permit(permit).await;
-            let found = repository.find_operation(requester.0, operation_id, with_failures, permit).await?;
+            let found = repository.find_operation(requester.0, operation_id, view, permit).await?;
             Ok(Found { details: found.ok_or_else(unknown)?, waited: Some(longest) })
         }
         Waited::InVain(_) => Ok(Found { details, waited: Some(longest) }),

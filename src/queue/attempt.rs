@@ -11,7 +11,7 @@ use super::run::{Ran, Work, in_transaction};
 use super::{Consumer, statements};
 use crate::backoff::Backoff;
 use crate::error::Error;
-use crate::operation::{Deletion, Details, Stored};
+use crate::operation::{Deletion, Details, Stored, View};
 use crate::repository::statements::find_operation;
 
 /// The interval of the checks from another session whether the transaction of an attempt still exists.
@@ -23,7 +23,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Durat
 impl Consumer {
     /// Runs the operation, or ends it after too many attempts. Returns `None` if the lease was lost.
     pub async fn attempt(&self, leased: &Leased) -> Result<Option<End>, Error> {
-        let result = if leased.lease.attempts > self.max_attempts {
+        let result = if leased.lease.attempts > self.limits.attempts {
             // The last attempt did not come back.
             self.give_up(leased).await
         } else {
@@ -40,7 +40,7 @@ impl Consumer {
     /// The failed attempt has ended it if only the answer to its commit was lost.
     pub async fn attempt_failed(&self, leased: &Leased) -> Result<Option<End>, Error> {
         let mut end = None;
-        if leased.lease.attempts >= self.max_attempts {
+        if leased.lease.attempts >= self.limits.attempts {
             end = self.give_up(leased).await?;
         } else {
             self.postpone(leased).await?;
@@ -115,7 +115,7 @@ impl Consumer {
     async fn has_ended(&self, leased: &Leased, end: &End) -> Result<bool, Error> {
         let found = self.database.run(self.database.deadline(), &leased.deletion, |connection, deletion| {
             let Deletion { requester_id, operation_id, .. } = *deletion;
-            Box::pin(find_operation(connection, requester_id, operation_id, false))
+            Box::pin(find_operation(connection, requester_id, operation_id, View::Status))
         });
         let wanted = (Stored::Known(end.status()), end.code().map(Stored::Known));
         // A refused operation may have been cancelled instead.

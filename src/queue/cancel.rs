@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::error::{Code, Error};
-use crate::operation::{Details, Operation, Status, Stored};
+use crate::operation::{Details, Status, Stored, View};
 use crate::repository::Repository;
 use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;
@@ -47,14 +47,14 @@ impl Repository {
         if !is_cancelled {
             return Err(Error::Refused(Code::NOT_CANCELLABLE));
         }
-        report(requester_id, &details.operation);
+        report(requester_id, &details);
         Ok(details)
     }
 }
 
-/// Reports a cancelled operation, like a worker reports one that ended: one line in the log, and the metrics. The number of ids and of
-/// attempts is not looked up.
-fn report(requester_id: Uuid, operation: &Operation) {
+/// Reports a cancelled operation, like a worker reports one that ended: one line in the log, and the metrics. The number of ids is not
+/// looked up.
+fn report(requester_id: Uuid, Details { operation, attempts, .. }: &Details) {
     if let Stored::Known(resource) = operation.resource {
         metrics::operation_ended(resource, Status::Failure, 0);
     }
@@ -66,6 +66,7 @@ fn report(requester_id: Uuid, operation: &Operation) {
         resource = &*operation.resource.clone().into_word(Resource::word),
         operation_status = Status::Failure.name(),
         code = Code::CANCELLED.name(),
+        attempts,
         waited_ms = waited.map(|waited| waited.whole_milliseconds() as i64),
         "operation"
     );
@@ -80,7 +81,7 @@ async fn cancel_and_find(
     is_retry: bool,
 ) -> Result<(bool, Option<Details>), WorkError> {
     let is_cancelled = cancel(connection, requester_id, operation_id).await?;
-    let found = find_operation(connection, requester_id, operation_id, true).await?;
+    let found = find_operation(connection, requester_id, operation_id, View::Details).await?;
     let was_cancelled =
         is_retry && found.as_ref().is_some_and(|details| details.operation.error_code == Some(CANCELLED));
     Ok((is_cancelled || was_cancelled, found))

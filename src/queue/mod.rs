@@ -47,7 +47,6 @@ pub struct Consumer {
     /// The same sessions, for longer transactions.
     long: Database,
     lease: Duration,
-    max_attempts: i32,
     limits: Limits,
 }
 
@@ -59,13 +58,16 @@ impl Consumer {
         database: &config::Database,
         options: PgConnectOptions,
     ) -> Consumer {
-        let limits = Limits { statement: settings.run_timeout, lock: database.operation_lock_timeout() };
+        let limits = Limits {
+            statement: settings.run_timeout,
+            lock: database.operation_lock_timeout(),
+            attempts: settings.max_attempts,
+        };
         let sessions = u32::try_from(settings.workers.max(1)).unwrap_or(u32::MAX);
         let database = config::Database { max_connections: sessions, ..database.clone() };
         let database = Database::new(&database, options).in_background();
         let long = database.clone().with_longest_call(settings.run_timeout + REST_OF_A_RUN);
-        let (lease, max_attempts) = (settings.lease, settings.max_attempts);
-        Consumer { repository, database, long, lease, max_attempts, limits }
+        Consumer { repository, database, long, lease: settings.lease, limits }
     }
 
     /// Waits until every connection is closed.

@@ -13,11 +13,14 @@ use crate::repository::rollbacks::Rollbacks;
 use crate::repository::statements::Record;
 use crate::repository::verdict::{Verdict, delete_or_refuse};
 
-/// The longest duration of a statement, and its longest wait for a lock.
 #[derive(Clone, Copy)]
 pub struct Limits {
+    /// The longest duration of a statement.
     pub statement: Duration,
+    /// The longest wait for a lock.
     pub lock: Duration,
+    /// The largest number of attempts.
+    pub attempts: i32,
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +76,9 @@ async fn hold_and_end(
         Work::GiveUp => Some(End::GivenUp),
     };
     let Some(end) = end else { return Ok(Ran::Undecided) };
-    match (statements::end(connection, &leased.deletion, &end).await?, work) {
+    // The lease that gives up an operation whose last attempt did not come back runs nothing.
+    let attempts = leased.lease.attempts.min(limits.attempts);
+    match (statements::end(connection, &leased.deletion, &end, attempts).await?, work) {
         (true, Work::Delete | Work::GiveUp) => Ok(Ran::Ended(end)),
         (false, Work::Delete) => {
             let id = leased.deletion.operation_id;

@@ -103,7 +103,12 @@ pub async fn is_held(connection: &mut PgConnection, operation_id: Uuid) -> Resul
 }
 
 /// Ends the operation and removes it from the queue. Returns false if it was not open, or not in the queue.
-pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End) -> Result<bool, sqlx::Error> {
+pub async fn end(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    end: &End,
+    attempts: i32,
+) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file_scalar!(
         "src/queue/sql/end_operation.sql",
         deletion.operation_id,
@@ -113,6 +118,7 @@ pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End) 
         end.failed_ids(),
         end.deleted_rows(deletion) as i32,
         id_failure::to_json(end.failures()),
+        attempts,
     );
     observed("end_operation", statement.fetch_one(connection)).await
 }

@@ -34,7 +34,7 @@ use self::sharing::Sharing;
 use self::tasks::Tasks;
 use crate::config;
 use crate::error::Error;
-use crate::operation::{Deletion, Details, Listed, Listing, Outcome};
+use crate::operation::{Deletion, Details, Listed, Listing, Outcome, View};
 
 /// A use case ends by itself, even if the client hangs up, and keeps the permit of its call until then. It fails with
 /// [`Error::Unavailable`] if the database does not answer in time, and with [`Error::Defect`] if this service is wrong.
@@ -102,11 +102,24 @@ impl Repository {
         &self,
         requester_id: Uuid,
         operation_id: Uuid,
-        with_failed_ids: bool,
+        view: View,
         permit: impl Send + 'static,
     ) -> Result<Option<Details>, Error> {
         self.serve(permit, move |repository, deadline| async move {
-            repository.find_by(deadline, requester_id, operation_id, with_failed_ids).await
+            repository.find_by(deadline, requester_id, operation_id, view).await
+        })
+        .await
+    }
+
+    /// Finds the ids of an operation of the requester.
+    pub async fn find_target_ids(
+        &self,
+        requester_id: Uuid,
+        operation_id: Uuid,
+        permit: impl Send + 'static,
+    ) -> Result<Option<Vec<Uuid>>, Error> {
+        self.serve(permit, move |repository, deadline| async move {
+            repository.find_target_ids_by(deadline, requester_id, operation_id).await
         })
         .await
     }

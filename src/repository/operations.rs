@@ -8,9 +8,9 @@ use uuid::Uuid;
 use super::Repository;
 use super::database::failure::WorkError;
 use super::database::observed::observed;
-use super::statements::find_operation;
+use super::statements::{find_operation, find_target_ids};
 use crate::error::Error;
-use crate::operation::{Details, Listed, Listing, Operation, Status, Stored};
+use crate::operation::{Details, Listed, Listing, Operation, Status, Stored, View};
 use crate::resource::Resource;
 
 impl Repository {
@@ -19,10 +19,22 @@ impl Repository {
         deadline: Instant,
         requester_id: Uuid,
         operation_id: Uuid,
-        with_failed_ids: bool,
+        view: View,
     ) -> Result<Option<Details>, Error> {
         let found = self.database.run(deadline, &(), |connection, ()| {
-            Box::pin(find_operation(connection, requester_id, operation_id, with_failed_ids))
+            Box::pin(find_operation(connection, requester_id, operation_id, view))
+        });
+        found.await
+    }
+
+    pub(super) async fn find_target_ids_by(
+        &self,
+        deadline: Instant,
+        requester_id: Uuid,
+        operation_id: Uuid,
+    ) -> Result<Option<Vec<Uuid>>, Error> {
+        let found = self.database.run(deadline, &(), |connection, ()| {
+            Box::pin(find_target_ids(connection, requester_id, operation_id))
         });
         found.await
     }

@@ -10,7 +10,7 @@ use super::database::observed::observed;
 use crate::eligibility::Findings;
 use crate::error::Code;
 use crate::id_failure::{self, IdFailure};
-use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Operation, Outcome, Status, Stored};
+use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Operation, Outcome, Status, Stored, View};
 use crate::resource::Resource;
 
 /// The result of a try to delete.
@@ -160,15 +160,20 @@ pub async fn record_failure(
     Ok(result.rows_affected() == 1)
 }
 
-/// The requester's operation with this id. It has at most 1,000 refused ids, or none unless they are asked for.
+/// The requester's operation with this id. It has at most 1,000 refused ids.
 pub async fn find_operation(
     connection: &mut PgConnection,
     requester_id: Uuid,
     operation_id: Uuid,
-    with_failed_ids: bool,
+    view: View,
 ) -> Result<Option<Details>, WorkError> {
-    let statement =
-        sqlx::query_file!("src/repository/sql/find_operation.sql", requester_id, operation_id, with_failed_ids);
+    let statement = sqlx::query_file!(
+        "src/repository/sql/find_operation.sql",
+        requester_id,
+        operation_id,
+        view != View::Status,
+        view == View::Full,
+    );
     let Some(row) = observed("find_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
     let operation = Operation {
         id: row.id,
@@ -180,8 +185,25 @@ pub async fn find_operation(
         created_at: row.created_at,
         completed_at: row.completed_at,
     };
-    let failures = stored_failures(row.failures.as_deref())?;
-    Ok(Some(Details { operation, failed_ids: row.failed_ids, failures }))
+    Ok(Some(Details {
+        operation,
+        failed_ids: row.failed_ids,
+        failures: stored_failures(row.failures.as_deref())?,
+        deleted_rows: row.deleted_rows.unsigned_abs(),
+        attempts: row.attempts.unsigned_abs(),
+        restored_at: row.restored_at,
+        targets: row.targets.unsigned_abs() as usize,
+    }))
+}
+
+/// The ids of the requester's operation.
+pub async fn find_target_ids(
+    connection: &mut PgConnection,
+    requester_id: Uuid,
+    operation_id: Uuid,
+) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
+    let statement = sqlx::query_file_scalar!("src/repository/sql/find_target_ids.sql", requester_id, operation_id);
+    observed("find_target_ids", statement.fetch_optional(connection)).await
 }
 
 fn stored_failures(stored: Option<&str>) -> Result<Vec<IdFailure>, WorkError> {

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::http::accept::PROBLEM;
 use crate::http::envelope;
 use crate::http::listing::{LAST_PAGE, ListQuery};
+use crate::http::operations;
 use crate::http::problem;
 use crate::http::request::{Limits, body, id, id_list, idempotency_key, media_type, target_ids, validate_only};
 use crate::operation::TargetIds;
@@ -59,6 +60,7 @@ fn failure(name: &str, limits: Limits) -> Error {
         "PAYLOAD_TOO_LARGE" => Some(body::too_large(limits.max_bytes)),
         "UNSUPPORTED_MEDIA_TYPE" => media_type::require_json(&header(CONTENT_TYPE, "text/plain")).err(),
         "status" | "resource" | "page" | "size" => ListQuery::parse(&format!("{name}=nonsense")).err(),
+        "view" => operations::view("view=nonsense").err(),
         "twice" => ListQuery::parse("size=1&size=1").err(),
         "too-far" => ListQuery::parse(&format!("page={LAST_PAGE}")).err(),
         code => code.parse().map(Error::Refused).ok(),

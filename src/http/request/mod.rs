@@ -7,6 +7,7 @@ pub mod idempotency_key;
 mod limits;
 pub mod media_type;
 pub mod prefer;
+pub mod query;
 pub mod target_ids;
 pub mod validate_only;
 

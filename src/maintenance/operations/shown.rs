@@ -24,8 +24,8 @@ pub struct Listed {
     pub created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     pub completed_at: Option<OffsetDateTime>,
-    /// The attempts so far, while it waits.
-    pub attempts: Option<i32>,
+    /// The number of times that the queue ran it.
+    pub attempts: i32,
 }
 
 impl fmt::Display for Listed {
@@ -54,8 +54,8 @@ pub struct Shown {
     pub created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
     pub completed_at: Option<OffsetDateTime>,
-    /// The attempts so far, while it waits.
-    pub attempts: Option<i32>,
+    /// The number of times that the queue ran it.
+    pub attempts: i32,
     /// The time from which it can be attempted, while it waits.
     #[serde(with = "time::serde::rfc3339::option")]
     pub free_at: Option<OffsetDateTime>,
@@ -78,7 +78,7 @@ impl fmt::Display for Shown {
             ("customer", Some(self.customer_id.to_string())),
             ("requester", Some(self.requester_id.to_string())),
             ("actor", self.actor.clone()),
-            ("attempts", self.attempts.map(|attempts| attempts.to_string())),
+            ("attempts", Some(self.attempts.to_string())),
         ];
         let times = times.map(|(name, time)| (name, time.map(written)));
         for (name, value) in lines.into_iter().chain(times) {

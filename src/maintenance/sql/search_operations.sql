@@ -11,7 +11,7 @@ select
   cardinality(operation.target_ids) as "ids!",
   operation.created_at,
   operation.completed_at,
-  operation_queue.attempts as "attempts?"
+  coalesce(operation_queue.attempts, operation.attempts) as "attempts!"
 from operation
 left join operation_queue on operation_queue.operation_id = operation.id
 where operation.id >= $1

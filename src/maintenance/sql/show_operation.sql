@@ -13,7 +13,7 @@ select
   operation.failed_ids,
   operation.created_at,
   operation.completed_at,
-  operation_queue.attempts as "attempts?",
+  coalesce(operation_queue.attempts, operation.attempts) as "attempts!",
   operation_queue.free_at as "free_at?",
   restoration.restored_at as "restored_at?"
 from operation

@@ -6,7 +6,7 @@
 -- So whoever locks the row first wins, and the other finds none. A row that is locked is not waited for.
 with
   held as materialized (
-    select operation_queue.operation_id
+    select operation_queue.operation_id, operation_queue.attempts
     from operation_queue
     where operation_queue.operation_id = $2
       -- "is true" keeps this a filter: as an index condition it could read everything that the requester has waiting.
@@ -15,10 +15,10 @@ with
   ),
   ended as (
     update operation
-    set status = 'FAILURE', error_code = 'CANCELLED', completed_at = clock_timestamp()
+    set status = 'FAILURE', error_code = 'CANCELLED', attempts = held.attempts, completed_at = clock_timestamp()
+    from held
     where operation.id = $2
       and operation.status = 'OPEN'
-      and exists (select from held)
     returning operation.id
   ),
   dequeued as (

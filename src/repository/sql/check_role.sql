@@ -53,7 +53,8 @@ select
         ('product', 'select'), ('product', 'update'),
         ('product_allocation', 'select'),
         ('operation', 'select'), ('operation', 'insert'), ('operation', 'update'),
-        ('operation_queue', 'select'), ('operation_queue', 'insert'), ('operation_queue', 'update'), ('operation_queue', 'delete')
+        ('operation_queue', 'select'), ('operation_queue', 'insert'), ('operation_queue', 'update'), ('operation_queue', 'delete'),
+        ('restoration', 'select')
     ) as needed (name, privilege)
     where not case needed.privilege
       -- A privilege of whole rows.

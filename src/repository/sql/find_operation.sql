@@ -1,7 +1,7 @@
 -- find_operation: the requester's operation with an id. Callers poll it while an operation is open, so it does not read the
--- ids, which may be many.
+-- ids, which may be many, unless their number is asked for.
 --
--- $1 requester  $2 operation  $3 whether the ids that were refused are asked for
+-- $1 requester  $2 operation  $3 whether more than the status is asked for  $4 whether the number of ids is asked for
 select
   operation.id,
   operation.actor,
@@ -11,6 +11,23 @@ select
   operation.error_code,
   case when $3 then operation.failed_ids[1:1000] else '{}' end as "failed_ids!",
   case when $3 then operation.failures::text end as failures,
+  operation.deleted_rows,
+  -- An operation that has ended has left the queue, with the number of its attempts.
+  case
+    when $3 then coalesce(
+      (select operation_queue.attempts from operation_queue where operation_queue.operation_id = operation.id),
+      operation.attempts
+    )
+    else 0
+  end as "attempts!",
+  case
+    when $3 then (
+      select restoration.restored_at
+      from restoration
+      where restoration.operation_id = operation.id
+    )
+  end as restored_at,
+  case when $4 then cardinality(operation.target_ids) else 0 end as "targets!",
   operation.created_at,
   operation.completed_at
 from operation

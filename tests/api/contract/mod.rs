@@ -1,6 +1,7 @@
 //! What a caller sends and is answered: the documented calls, refusals, records and pages.
 
 mod actor;
+mod details;
 mod docs;
 mod failures;
 mod headers;

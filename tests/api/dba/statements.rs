@@ -218,8 +218,9 @@ async fn deleting_a_contact_writes_no_index() {
     panic!("the statistics never came");
 }
 
-pub const OPERATION_TYPES: [(&str, &str); 2] = [
-    (include_str!("../../../src/repository/sql/find_operation.sql"), "uuid, uuid, boolean"),
+pub const OPERATION_TYPES: [(&str, &str); 3] = [
+    (include_str!("../../../src/repository/sql/find_operation.sql"), "uuid, uuid, boolean, boolean"),
+    (include_str!("../../../src/repository/sql/find_target_ids.sql"), "uuid, uuid"),
     (include_str!("../../../src/repository/sql/replay_operation.sql"), "uuid, uuid, uuid, text, uuid[], text"),
 ];
 

@@ -129,6 +129,7 @@ async fn a_cancelled_operation_has_its_line() {
         assert_eq!(line[field], expected, "{field}: {line}");
     }
     assert!(line["waited_ms"].as_u64().is_some(), "{line}");
+    assert_eq!(line["attempts"], 0, "{line}");
 }
 
 #[tokio::test]

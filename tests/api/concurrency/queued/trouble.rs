@@ -62,6 +62,7 @@ async fn after_so_many_attempts_it_is_an_internal_error_that_keeps_no_key_and_ch
         (Some("INTERNAL_ERROR"), Some("GLOBAL_1001")),
         "{failed}"
     );
+    assert_eq!(failed["attempts"], 2);
     assert_eq!(waiting(&service.database.pool).await, 0);
     holder.rollback().await.unwrap();
     assert!(service.world.deleted(Resource::Contact, &[contact]).await.is_empty());

@@ -151,7 +151,7 @@ async fn the_ids_of_a_call_are_read_neither_for_its_status_nor_for_a_list() {
     sqlx::query(long).bind(id).execute(pool).await.unwrap();
 
     let find = include_str!("../../../../src/repository/sql/find_operation.sql");
-    let status = reads_of_long_values_by(pool, find, |query| query.bind(requester).bind(id).bind(true)).await;
+    let status = reads_of_long_values_by(pool, find, |query| query.bind(requester).bind(id).bind(true).bind(false)).await;
     let list = reads_of_long_values_by(pool, SQL, |query| {
         let query = query.bind(requester).bind("OPEN").bind(None::<&str>);
         query.bind(10_i64).bind(0_i64).bind(10_000_i64)

@@ -137,6 +137,7 @@ impl Documented<'_> {
             "customerId" => self.call(&Parts { customer: "nobody".to_owned(), ..good }),
             "id" | "requestId" => self.call(&Parts { id: "nothing".to_owned(), ..good }),
             "status" | "resource" | "page" | "size" => self.with_query(&good, &format!("{example}=nonsense")),
+            "view" => self.with_query(&good, "view=nonsense"),
             "twice" => self.with_query(&good, "size=1&size=1"),
             "too-far" => self.with_query(&good, "page=1000"),
             "Idempotency-Key" => self.call(&good).header("Idempotency-Key", "two words"),

@@ -36,6 +36,7 @@ const SELECT: Columns = &[
             "target_ids",
             "failed_ids",
             "deleted_rows",
+            "attempts",
             "status",
             "error_code",
             "created_at",
@@ -70,7 +71,7 @@ const UPDATE: Columns = &[
     ("purge", &["erased", "ended_at"]),
     ("erasure", &["erased_rows"]),
     ("legal_hold", &["released_at"]),
-    ("operation", &["status", "error_code", "completed_at", "actor"]),
+    ("operation", &["status", "error_code", "attempts", "completed_at", "actor"]),
     ("operation_queue", &["attempts"]),
 ];
 

@@ -20,6 +20,7 @@ const SELECT: Columns = &[
     ("product_allocation", &["product_id", "customer_id", "live"]),
     ("operation", &["*"]),
     ("operation_queue", &["*"]),
+    ("restoration", &["operation_id", "restored_at"]),
 ];
 
 /// What it writes: the deletion, and the columns in which nothing can be changed.
@@ -34,7 +35,16 @@ const UPDATE: Columns = &[
     ("sell_plan", &["held"]),
     (
         "operation",
-        &["status", "error_code", "failed_ids", "failures", "deleted_rows", "idempotency_key", "completed_at"],
+        &[
+            "status",
+            "error_code",
+            "failed_ids",
+            "failures",
+            "deleted_rows",
+            "attempts",
+            "idempotency_key",
+            "completed_at",
+        ],
     ),
     ("operation_queue", &["rank", "attempts", "lease_id", "free_at"]),
 ];

@@ -236,6 +236,10 @@ fn status(operation: &Operation, request_id: Uuid, in_detail: bool, found: &Valu
         "errorMessage": message.map_or(found["errorMessage"].clone(), Value::from),
         "failedIds": operation.failed_ids,
         "failures": failures(operation),
+        "deletedRows": if operation.refusal.is_some() { 0 } else { operation.asked.ids.len() },
+        "attempts": found["attempts"],
+        "restoredAt": null,
+        "actor": null,
     })
 }
 
