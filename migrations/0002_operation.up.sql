@@ -75,13 +75,20 @@ create table operation (
 create unique index operation_idempotency_key on operation (requester_id, idempotency_key)
   where idempotency_key is not null;
 
--- The list of a requester's operations reads a run of ids for each status and resource, newest
--- first. The condition is true of every row. It keeps the index from statements that do not ask for
--- a resource, like the search for an idempotency key. While operations are few, the planner would
--- read all operations of a requester to find one of its keys, and a session keeps that plan while
--- their number grows.
-create index operation_by_requester on operation (requester_id, status, resource, id)
-  where resource is not null;
+-- The list of a requester's operations reads a run of them for each status and resource, newest
+-- first: one index for the list of all, and one for that of a customer. The ids are no measure of the
+-- time, because the clocks of replicas make them before the call is recorded.
+--
+-- Both conditions are true of every row. A statement can only use an index whose condition it
+-- repeats. So the conditions keep the indexes from other statements, like the search for an
+-- idempotency key, and the first index from the list of a customer. While operations are few, the
+-- planner would read all operations of a requester to find one of its keys, and a session keeps that
+-- plan while their number grows.
+create index operation_by_requester on operation (requester_id, status, resource, created_at, id)
+  where created_at >= '-infinity';
+
+create index operation_by_customer on operation (requester_id, customer_id, status, resource, created_at, id)
+  where created_at <= 'infinity';
 
 -- The publication below needs the old status of an updated row in the WAL, and so a replica
 -- identity with the status in it. With the full old row as the identity, the idempotency key would

@@ -224,29 +224,60 @@ pub enum View {
     Full,
 }
 
+/// The operations of a list. A filter that is `None` lists all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    pub requester_id: Uuid,
+    pub status: Option<Status>,
+    pub resource: Option<Resource>,
+    pub customer_id: Option<Uuid>,
+    /// The row that the operation deleted.
+    pub target_id: Option<Uuid>,
+    /// At this time or later.
+    pub created_from: Option<OffsetDateTime>,
+    /// Before this time.
+    pub created_before: Option<OffsetDateTime>,
+}
+
+/// The place of an operation in a list, which is ordered by time and then by id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    pub created_at: OffsetDateTime,
+    pub id: Uuid,
+}
+
 /// A page of a requester's operations, newest first.
 #[derive(Clone, Copy, Debug)]
 pub struct Listing {
-    pub requester_id: Uuid,
-    /// `None` lists every status.
-    pub status: Option<Status>,
-    /// `None` lists every resource.
-    pub resource: Option<Resource>,
+    pub filters: Filters,
+    /// The last operation of the page before.
+    pub after: Option<Position>,
     /// The number of newer operations to skip.
     pub offset: u32,
     pub size: u32,
+    /// The most operations that are counted.
+    pub count: u32,
 }
 
 impl Listing {
-    /// The number of newest operations that are listed and counted. Older ones are not.
+    /// The number of newest operations that are counted, and that pages have numbers for.
     pub const FARTHEST: u32 = 10_000;
+
+    /// Every operation of the page is before this position.
+    pub fn before(&self) -> Option<Position> {
+        // No operation of this time is before one with the lowest id.
+        let time = self.filters.created_before.map(|created_at| Position { created_at, id: Uuid::nil() });
+        [self.after, time].into_iter().flatten().min()
+    }
 }
 
 /// One page, and the length of the whole list.
 #[derive(Clone, Debug)]
 pub struct Listed {
     pub operations: Vec<Operation>,
-    /// At most [`Listing::FARTHEST`].
+    /// Whether older operations follow.
+    pub has_more: bool,
+    /// At most [`Listing::count`].
     pub total: u32,
 }
 

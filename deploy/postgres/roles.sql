@@ -179,6 +179,9 @@ grant select (ctid) on contact, address, external_params, zone to customer_delet
 -- It deletes rows.
 grant update (deleted_at, deleted_by) on contact, address, external_params, zone, product to customer_deletion_service;
 
+-- It finds the call that deleted a row.
+grant select (deleted_by) on contact, address, external_params, zone, product to customer_deletion_service;
+
 -- It locks rows that it does not delete. PostgreSQL lets a role lock a row if the role may update one of its columns.
 -- These three columns take no other value than their present one.
 grant update (live) on customer to customer_deletion_service;

@@ -28,6 +28,9 @@ pub struct Pageable {
     size: u32,
     total_pages: u32,
     total_elements: u32,
+    /// The member is left out if no more elements follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
 }
 
 /// `content` and `pageable` are empty strings, as in the documents' examples.
@@ -77,7 +80,11 @@ impl Pageable {
     ///
     /// If `size` is 0.
     pub fn new(page: u32, size: u32, total_elements: u32) -> Pageable {
-        Pageable { page, size, total_pages: total_elements.div_ceil(size), total_elements }
+        Pageable { page, size, total_pages: total_elements.div_ceil(size), total_elements, next_page_token: None }
+    }
+
+    pub fn followed_by(self, next_page_token: Option<String>) -> Pageable {
+        Pageable { next_page_token, ..self }
     }
 }
 

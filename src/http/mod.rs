@@ -34,6 +34,7 @@ pub mod host;
 mod listing;
 pub mod openapi;
 mod operations;
+mod page_token;
 mod problem;
 mod report;
 mod request;

@@ -10,7 +10,7 @@ use super::database::failure::WorkError;
 use super::database::observed::observed;
 use super::statements::{find_operation, find_target_ids};
 use crate::error::Error;
-use crate::operation::{Details, Listed, Listing, Operation, Status, Stored, View};
+use crate::operation::{Details, Filters, Listed, Listing, Operation, Status, Stored, View};
 use crate::resource::Resource;
 
 impl Repository {
@@ -33,9 +33,9 @@ impl Repository {
         requester_id: Uuid,
         operation_id: Uuid,
     ) -> Result<Option<Vec<Uuid>>, Error> {
-        let found = self.database.run(deadline, &(), |connection, ()| {
-            Box::pin(find_target_ids(connection, requester_id, operation_id))
-        });
+        let found = self
+            .database
+            .run(deadline, &(), |connection, ()| Box::pin(find_target_ids(connection, requester_id, operation_id)));
         found.await
     }
 
@@ -59,23 +59,48 @@ struct Row {
     completed_at: Option<OffsetDateTime>,
 }
 
+macro_rules! list {
+    ($file:literal, $connection:expr, $listing:expr $(, $more:expr)*) => {
+        observed(
+            $file,
+            sqlx::query_file_as!(
+                Row,
+                $file,
+                $listing.filters.requester_id,
+                $listing.filters.status.map(Status::name),
+                $listing.filters.resource.map(Resource::word),
+                // One more tells whether older ones follow.
+                i64::from($listing.size) + 1,
+                i64::from($listing.offset),
+                i64::from($listing.count),
+                $listing.filters.created_from,
+                $listing.before().map(|before| before.created_at),
+                $listing.before().map(|before| before.id),
+                $($more),*
+            )
+            .fetch_all($connection),
+        )
+        .await
+    };
+}
+
 async fn list_operations(connection: &mut PgConnection, listing: &Listing) -> Result<Listed, WorkError> {
-    let statement = sqlx::query_file_as!(
-        Row,
-        "src/repository/sql/list_operations.sql",
-        listing.requester_id,
-        listing.status.map(Status::name),
-        listing.resource.map(Resource::word),
-        i64::from(listing.size),
-        i64::from(listing.offset),
-        i64::from(Listing::FARTHEST),
-    );
-    let rows = observed("list_operations", statement.fetch_all(connection)).await?;
+    let Filters { customer_id, target_id, .. } = listing.filters;
+    let rows = match (target_id, customer_id) {
+        (Some(target), customer) => {
+            list!("src/repository/sql/list_operations_of_target.sql", connection, listing, customer, target)
+        }
+        (None, Some(customer)) => {
+            list!("src/repository/sql/list_operations_of_customer.sql", connection, listing, customer)
+        }
+        (None, None) => list!("src/repository/sql/list_operations.sql", connection, listing),
+    }?;
     let total = rows.first().map_or(0, |row| row.total);
-    Ok(Listed {
-        operations: rows.into_iter().filter_map(Row::operation).collect(),
-        total: u32::try_from(total).map_err(|error| WorkError::Invalid(error.to_string()))?,
-    })
+    let mut operations: Vec<Operation> = rows.into_iter().filter_map(Row::operation).collect();
+    let has_more = operations.len() > listing.size as usize;
+    operations.truncate(listing.size as usize);
+    let total = u32::try_from(total).map_err(|error| WorkError::Invalid(error.to_string()))?;
+    Ok(Listed { operations, has_more, total })
 }
 
 impl Row {

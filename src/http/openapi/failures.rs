@@ -59,10 +59,14 @@ fn failure(name: &str, limits: Limits) -> Error {
         "too-many-ids" => Some(id_list::too_many_ids(limits.max_ids + 1, limits.max_ids)),
         "PAYLOAD_TOO_LARGE" => Some(body::too_large(limits.max_bytes)),
         "UNSUPPORTED_MEDIA_TYPE" => media_type::require_json(&header(CONTENT_TYPE, "text/plain")).err(),
-        "status" | "resource" | "page" | "size" => ListQuery::parse(&format!("{name}=nonsense")).err(),
+        "status" | "resource" | "targetId" | "createdAfter" | "createdBefore" | "pageToken" | "page" | "size" => {
+            ListQuery::parse(&format!("{name}=nonsense"), some_id).err()
+        }
+        "customer-filter" => ListQuery::parse("customerId=nonsense", some_id).err(),
+        "two-pages" => ListQuery::parse("page=0&pageToken=nonsense", some_id).err(),
         "view" => operations::view("view=nonsense").err(),
-        "twice" => ListQuery::parse("size=1&size=1").err(),
-        "too-far" => ListQuery::parse(&format!("page={LAST_PAGE}")).err(),
+        "twice" => ListQuery::parse("size=1&size=1", some_id).err(),
+        "too-far" => ListQuery::parse(&format!("page={LAST_PAGE}"), some_id).err(),
         code => code.parse().map(Error::Refused).ok(),
     };
     malformed.unwrap_or_else(|| panic!("no call fails like the example `{name}`"))

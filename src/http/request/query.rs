@@ -3,6 +3,8 @@
 use std::str::FromStr;
 
 use actix_web::web::Query;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
 use super::id::parse_id;
@@ -40,6 +42,21 @@ impl Parameters {
         let refuse =
             || Error::bad_request(format!("{name} in the query must be a whole number from {least} to {most}"));
         number.map(Some).ok_or_else(refuse)
+    }
+
+    /// The time in UTC, rounded up to the microseconds of the database. A recorded time is before the one if it is before the other.
+    pub fn time(&self, name: &str) -> Result<Option<OffsetDateTime>, Error> {
+        let refuse = || {
+            let example = "like 2026-01-01T12:00:00Z, with + as %2B";
+            Error::bad_request(format!("{name} in the query must be a time of RFC 3339, {example}"))
+        };
+        let parse = |text| {
+            let time = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
+            // The year before 0 and that after 9999 are not of RFC 3339.
+            let time = time.checked_add(Duration::nanoseconds(i64::from((1000 - time.nanosecond() % 1000) % 1000)))?;
+            (0..=9999).contains(&time.year()).then_some(time)
+        };
+        self.one(name)?.map(|text| parse(text).ok_or_else(refuse)).transpose()
     }
 
     pub fn id(&self, name: &str) -> Result<Option<Uuid>, Error> {

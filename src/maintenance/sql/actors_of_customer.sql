@@ -15,5 +15,5 @@ from operation
 where operation.requester_id = $1
   and operation.actor is not null
   -- Always true, and the condition of the index.
-  and operation.resource is not null
+  and operation.created_at >= '-infinity'
 order by operation.id

@@ -6,18 +6,14 @@
 -- A success counts for an hour. An open operation counts until it ends, and then from its acceptance. The limit also bounds how many
 -- operations are read: each has a row.
 with
-  -- The index has a run of ids for each of these, in which the newest is the last. Ids begin with the time at the replica that made
-  -- them, whose clock may be 10 minutes behind. An open operation may be older.
+  -- The index has a run of operations for each of these, in which the newest is the last. An open operation may be older.
   run as (
-    select status.name as status, resource.name as resource, status.first_id
+    select status.name as status, resource.name as resource, status.since
     from (
       values
-        ('OPEN', '00000000-0000-0000-0000-000000000000'::uuid),
-        (
-          'SUCCESS',
-          rpad(lpad(to_hex((extract(epoch from now() - interval '70 minutes') * 1000)::bigint), 12, '0'), 32, '0')::uuid
-        )
-    ) as status (name, first_id)
+        ('OPEN', '-infinity'::timestamptz),
+        ('SUCCESS', now() - interval '1 hour')
+    ) as status (name, since)
     cross join unnest(enum_range(null::resource)) as resource (name)
   ),
   counted as materialized (
@@ -31,9 +27,10 @@ with
       where operation.requester_id = $1
         and operation.status = run.status
         and operation.resource = run.resource
-        and operation.id >= run.first_id
-        and (operation.status = 'OPEN' or operation.created_at > now() - interval '1 hour')
-      order by operation.id desc
+        -- Always true, and the condition of the index.
+        and operation.created_at >= '-infinity'
+        and operation.created_at > run.since
+      order by operation.created_at desc, operation.id desc
       limit $3
     ) as of_run
   ),

@@ -1,6 +1,7 @@
 -- list_operations: a page of the requester's operations, newest first, and their number.
 --
 -- $1 requester  $2 status or null for all  $3 resource or null for all  $4 size  $5 offset  $6 the most that are counted
+-- $7 created at this time or later, or null  $8 created before this time, or at it with an id before $9; both null for all
 --
 -- Every limit is a parameter. A planner that does not know it assumes a small part, and reads an index in its order.
 with recursive
@@ -12,7 +13,7 @@ with recursive
       from operation
       where operation.requester_id = $1
         -- Always true, and the condition of the index.
-        and operation.resource >= enum_first(null::resource)
+        and operation.created_at >= '-infinity'
     ))
     union all
     select (
@@ -20,13 +21,13 @@ with recursive
       from operation
       where operation.requester_id = $1
         and operation.status > status.name
-        and operation.resource >= enum_first(null::resource)
+        and operation.created_at >= '-infinity'
     )
     from status
     where status.name is not null
       and $2::text is null
   ),
-  -- The index has a run of ids for each of these, in which the newest is the last.
+  -- The index has a run of operations for each of these, in the order of their times and ids.
   run as (
     select status.name as status, resource.name as resource
     from status
@@ -46,26 +47,33 @@ with recursive
         where operation.status = run.status
           and operation.resource = run.resource
           and operation.requester_id = $1
-        order by operation.id desc
+          and operation.created_at >= '-infinity'
+          and operation.created_at >= coalesce($7, '-infinity'::timestamptz)
+          and (operation.created_at, operation.id)
+            < (coalesce($8, 'infinity'::timestamptz), coalesce($9, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+        order by operation.created_at desc, operation.id desc
         limit $6
       ) as of_run
       limit $6
     ) as counted
   ),
-  -- Ids are made in the order in which the calls come.
   page as (
-    select of_run.id
+    select of_run.id, of_run.created_at
     from run
     cross join lateral (
-      select operation.id
+      select operation.id, operation.created_at
       from operation
       where operation.status = run.status
         and operation.resource = run.resource
         and operation.requester_id = $1
-      order by operation.id desc
+        and operation.created_at >= '-infinity'
+        and operation.created_at >= coalesce($7, '-infinity'::timestamptz)
+        and (operation.created_at, operation.id)
+          < (coalesce($8, 'infinity'::timestamptz), coalesce($9, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
+      order by operation.created_at desc, operation.id desc
       limit $5::bigint + $4::bigint
     ) as of_run
-    order by of_run.id desc
+    order by of_run.created_at desc, of_run.id desc
     limit $4
     offset $5
   )
@@ -98,4 +106,4 @@ left join (
     limit 1
   ) as listed
 ) on true
-order by listed.id desc
+order by listed.created_at desc, listed.id desc

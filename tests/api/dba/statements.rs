@@ -224,6 +224,9 @@ pub const OPERATION_TYPES: [(&str, &str); 3] = [
     (include_str!("../../../src/repository/sql/replay_operation.sql"), "uuid, uuid, uuid, text, uuid[], text"),
 ];
 
+/// Of every list of operations.
+pub const LIST_TYPES: &str = "uuid, text, text, bigint, bigint, bigint, timestamptz, timestamptz, uuid";
+
 /// The statements that delete, one for each resource, with their types.
 pub fn deletions() -> Vec<(String, &'static str)> {
     every_resource()
@@ -234,18 +237,23 @@ pub fn deletions() -> Vec<(String, &'static str)> {
 /// A plan that was made while the tables were empty is kept while they grow, until somebody analyzes them.
 #[tokio::test]
 async fn no_statement_that_is_planned_on_empty_tables_reads_one_from_end_to_end() {
-    let list = include_str!("../../../src/repository/sql/list_operations.sql");
     let shares = |resource: &Resource| contract(*resource).shares;
     let mut statements = deletions();
     statements.extend(every_resource().map(|resource| (sql("inspect", resource), "uuid, uuid, uuid[]")));
     let shared = every_resource().filter(shares).map(|resource| sql("share", resource));
     statements.extend(shared.map(|sql| (sql, "uuid[], uuid[], uuid[], uuid[], integer[], integer[], text[]")));
     statements.extend(OPERATION_TYPES.map(|(sql, types)| (sql.to_owned(), types)));
-    statements.push((list.to_owned(), "uuid, text, text, bigint, bigint, bigint"));
     let count = include_str!("../../../src/repository/sql/count_deleted_rows.sql");
     statements.push((count.to_owned(), "uuid, bigint, bigint"));
     for (sql, types) in statements {
         assert_no_table_is_read(&sql, types).await;
+    }
+    for (sql, more_types) in [
+        (include_str!("../../../src/repository/sql/list_operations.sql"), ""),
+        (include_str!("../../../src/repository/sql/list_operations_of_customer.sql"), ", uuid"),
+        (include_str!("../../../src/repository/sql/list_operations_of_target.sql"), ", uuid, uuid"),
+    ] {
+        assert_no_table_is_read(sql, &format!("{LIST_TYPES}{more_types}")).await;
     }
 }
 

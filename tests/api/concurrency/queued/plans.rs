@@ -24,7 +24,7 @@ const FULL: &str = "
 )]
 #[case::end(
     include_str!("../../../../src/queue/sql/end_operation.sql"),
-    "uuid, uuid, text, text, uuid[], integer, text",
+    "uuid, uuid, text, text, uuid[], integer, text, integer",
     "operation_queue_pkey"
 )]
 #[case::postpone(

@@ -75,7 +75,7 @@ async fn parameters_are_read_however_they_are_encoded_and_others_are_ignored() {
         "?resource=external-params",
         "?resource=external%2Dparams&status=INTERNAL%5FERROR",
         "?%72esource=%65xternal-params&&page=0&size=100&",
-        "?sort=asc&sort=desc&customerId=nonsense&resource=external-params&Status=OPEN&%ff=%ff&=",
+        "?sort=asc&sort=desc&customerid=nonsense&resource=external-params&Status=OPEN&%ff=%ff&=",
     ] {
         let (content, _) = listed(&service, requester, query).await;
         assert_eq!(ids(&content), wanted, "{query}");

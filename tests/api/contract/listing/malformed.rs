@@ -37,7 +37,33 @@ use crate::support::service::send;
 #[case::page_twice("page=0&p%61ge=0", "page in the query was sent twice")]
 #[case::size_twice("size=10&size=", "size in the query was sent twice")]
 #[case::a_page_beyond_the_farthest("page=100&size=100", "page in the query is beyond the newest 10000 operations")]
-#[case::a_usual_page_beyond_the_farthest("page=1000", "narrow them by status or resource")]
+#[case::a_usual_page_beyond_the_farthest("page=1000", "narrow them by status or resource, or use pageToken")]
+#[case::an_empty_customer("customerId=", "customerId in the query is not a UUID")]
+#[case::a_customer_in_braces(
+    "customerId={01946983-4c40-7e85-a42b-13860913b370}",
+    "customerId in the query is not a UUID"
+)]
+#[case::half_a_target("targetId=01946983-4c40-7e85", "targetId in the query is not a UUID")]
+#[case::targets_in_one(
+    "targetId=01946983-4c40-7e85-a42b-13860913b370,01946983-4c40-7e85-a42b-13860913b371",
+    "targetId in the query is not a UUID"
+)]
+#[case::target_twice("targetId=&targetId=", "targetId in the query was sent twice")]
+#[case::a_day("createdAfter=2026-01-01", "createdAfter in the query must be a time of RFC 3339")]
+#[case::a_time_of_no_zone("createdBefore=2026-01-01T12:00:00", "createdBefore in the query must be a time of RFC 3339")]
+#[case::a_plus_that_is_a_space("createdAfter=2026-01-01T12:00:00+01:00", "with + as %2B")]
+#[case::a_number("createdAfter=1767268800", "createdAfter in the query must be a time of RFC 3339")]
+#[case::a_time_after_all_years("createdAfter=9999-12-31T23:59:59-01:00", "createdAfter in the query must be")]
+#[case::an_empty_time("createdBefore=", "createdBefore in the query must be")]
+#[case::after_twice("createdAfter=&createdAfter=", "createdAfter in the query was sent twice")]
+#[case::an_empty_token("pageToken=", "pageToken in the query is malformed")]
+#[case::a_token_of_nobody(
+    "pageToken=AQAGRqqqqqqqAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "pageToken in the query is malformed"
+)]
+#[case::a_long_token(&format!("pageToken={}", "A".repeat(4_000)), "pageToken in the query is malformed")]
+#[case::token_twice("pageToken=&pageToken=", "pageToken in the query was sent twice")]
+#[case::a_token_beside_a_page("page=0&pageToken=", "page and pageToken in the query exclude each other")]
 #[tokio::test]
 async fn a_malformed_query_is_a_bad_request(#[case] query: &str, #[case] part_of_message: &str) {
     let service = TestService::shared().await;

@@ -1,6 +1,8 @@
 //! The list of what a requester has called, newest first.
 
+mod cursors;
 mod filters;
+mod found;
 mod malformed;
 mod pages;
 mod plans;

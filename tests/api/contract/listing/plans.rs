@@ -5,31 +5,123 @@ use customer_deletion::resource::Resource;
 use rstest::rstest;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{ids, listed, record};
-use crate::dba::statements::{OPERATION_TYPES, deletions, explain, rows_read};
-use crate::support::{TestDatabase, TestService};
+use crate::dba::statements::{LIST_TYPES, OPERATION_TYPES, deletions, explain, rows_read};
+use crate::support::{TestDatabase, TestService, World};
 
 const SQL: &str = include_str!("../../../../src/repository/sql/list_operations.sql");
-const TYPES: &str = "uuid, text, text, bigint, bigint, bigint";
+const OF_CUSTOMER: &str = include_str!("../../../../src/repository/sql/list_operations_of_customer.sql");
+const OF_TARGET: &str = include_str!("../../../../src/repository/sql/list_operations_of_target.sql");
 const ALL: &str = "null";
 
 /// Operations of one requester, in the order of their ids, and a tenth as many of others.
 const MANY: &str = "
-    insert into operation (id, requester_id, customer_id, resource, target_ids, status, error_code, deleted_rows, completed_at)
+    insert into operation 
+      (id, requester_id, customer_id, resource, target_ids, status, error_code, deleted_rows, created_at, completed_at)
     select
       lpad(to_hex(i), 32, '0')::uuid,
       case when i % 10 = 0 then gen_random_uuid() else $1 end,
-      $1,
+      -- One customer has few.
+      case when i % 10000 = 2 then $2 else $1 end,
       -- Contacts and addresses are many, zones are few, and products are none.
       (case when i % 20000 = 1 then 'zone' when i % 3 = 0 then 'contact' else 'address' end)::resource,
       array[$1],
       case when i % 7 = 0 then 'FAILURE' else 'SUCCESS' end,
       case when i % 7 = 0 then 'CUSTOMER_1002' end,
       case when i % 7 = 0 then 0 else 1 end,
+      -- Two in a second.
+      timestamptz '2026-01-01 00:00:00Z' + i / 2 * interval '1 second',
       now()
     from generate_series(1, 200000) as i";
+
+/// The customer that few of them are about.
+const RARE: Uuid = Uuid::from_u128(0xc);
+
+/// A part of the list.
+#[derive(Clone, Copy)]
+struct Part {
+    what: &'static str,
+    status: &'static str,
+    resource: &'static str,
+    from: &'static str,
+    before: &'static str,
+    /// One more than on the page.
+    size: u32,
+    offset: u32,
+    counted: u32,
+    most_rows: u32,
+}
+
+const NEWEST: Part = Part {
+    what: "no filter",
+    status: ALL,
+    resource: ALL,
+    from: ALL,
+    before: "null, null",
+    size: 11,
+    offset: 0,
+    counted: 10_000,
+    most_rows: 10_000 + 5 * 11 + 11,
+};
+
+/// With all 180,000 operations, in about equal parts of each status and resource, from their middle on.
+const CURSOR: &str = "'2026-01-01 14:00:00Z', '00000000-0000-0000-0000-000000018a88'";
+
+const PARTS: [Part; 11] = [
+    NEWEST,
+    Part { what: "a status that no operation has", status: "'OPEN'", most_rows: 0, ..NEWEST },
+    Part { what: "a resource that no operation has", resource: "'product'", most_rows: 0, ..NEWEST },
+    Part { what: "a rare resource", resource: "'zone'", size: 101, most_rows: 30, ..NEWEST },
+    Part {
+        what: "both",
+        status: "'FAILURE'",
+        resource: "'address'",
+        offset: 9_000,
+        most_rows: 10_000 + 9_011 + 11,
+        ..NEWEST
+    },
+    // Each of the five runs that there are may have all of it, and each is read in its order.
+    Part { what: "the last page", size: 101, offset: 9_900, most_rows: 10_000 + 50_005 + 101, ..NEWEST },
+    Part { what: "after a cursor", before: CURSOR, counted: 0, most_rows: 5 * 11 + 11, ..NEWEST },
+    Part {
+        what: "a status after a cursor",
+        status: "'FAILURE'",
+        before: CURSOR,
+        counted: 0,
+        most_rows: 3 * 11 + 11,
+        ..NEWEST
+    },
+    Part {
+        what: "an hour long ago",
+        from: "'2026-01-01 02:00:00Z'",
+        before: "'2026-01-01 03:00:00Z', '00000000-0000-0000-0000-000000000000'",
+        most_rows: 6_480 + 5 * 11 + 11,
+        ..NEWEST
+    },
+    Part { what: "a time to come", from: "'2027-01-01 00:00:00Z'", most_rows: 0, ..NEWEST },
+    Part {
+        what: "the time before all of them",
+        before: "'2025-01-01 00:00:00Z', '00000000-0000-0000-0000-000000000000'",
+        most_rows: 0,
+        ..NEWEST
+    },
+];
+
+impl Part {
+    async fn assert_cheap(self, pool: &PgPool, sql: &str, more_types: &str, requester: Uuid, more_values: &str) {
+        let Part { what, status, resource, from, before, size, offset, counted, most_rows } = self;
+        let values =
+            format!("'{requester}', {status}, {resource}, {size}, {offset}, {counted}, {from}, {before}{more_values}");
+        let plan = explain(pool, sql, &format!("{LIST_TYPES}{more_types}"), &values).await;
+        let (rows, pages) = cost(&plan);
+        // Numbers of rows are rounded for each of the twenty runs.
+        assert!(rows <= f64::from(most_rows) + 40.0, "{what}: {rows} rows {plan}");
+        assert!(pages <= f64::from(most_rows) * 1.1 + 300.0, "{what}: {pages} pages {plan}");
+    }
+}
 
 /// How many rows of operations the plan reads, and how many pages of anything.
 fn cost(plan: &Value) -> (f64, f64) {
@@ -42,7 +134,7 @@ fn cost(plan: &Value) -> (f64, f64) {
 
 async fn fill(requester: Uuid) -> TestDatabase {
     let database = TestDatabase::migrated().await;
-    sqlx::query(MANY).bind(requester).execute(&database.pool).await.unwrap();
+    sqlx::query(MANY).bind(requester).bind(RARE).execute(&database.pool).await.unwrap();
     database
 }
 
@@ -57,22 +149,67 @@ async fn a_list_reads_little_of_a_requesters_200_000_operations(#[case] before: 
     let database = fill(requester).await;
     sqlx::raw_sql(before).execute(&database.pool).await.unwrap();
 
-    for (what, status, resource, size, offset, most_rows) in [
-        ("no filter", ALL, ALL, 10, 0, 10_000 + 50 + 10),
-        ("a status that no operation has", "'OPEN'", ALL, 10, 0, 0),
-        ("a resource that no operation has", ALL, "'product'", 10, 0, 0),
-        ("a rare resource", ALL, "'zone'", 100, 0, 30),
-        ("both", "'FAILURE'", "'address'", 10, 9_000, 10_000 + 9_010 + 10),
-        // Each of the five runs that there are may have all of it, and each is read in its order.
-        ("the last page", ALL, ALL, 100, 9_900, 10_000 + 50_000 + 100),
-    ] {
-        let values = format!("'{requester}', {status}, {resource}, {size}, {offset}, 10000");
-        let plan = explain(&database.pool, SQL, TYPES, &values).await;
-        let (rows, pages) = cost(&plan);
-        // Numbers of rows are rounded for each of the twenty runs.
-        assert!(rows <= f64::from(most_rows) + 40.0, "{what}: {rows} rows {plan}");
-        assert!(pages <= f64::from(most_rows) * 1.1 + 200.0, "{what}: {pages} pages {plan}");
+    for part in PARTS {
+        part.assert_cheap(&database.pool, SQL, "", requester, "").await;
+        part.assert_cheap(&database.pool, OF_CUSTOMER, ", uuid", requester, &format!(", '{requester}'")).await;
+        let rare = Part { most_rows: 20 + 20 + 20, ..part };
+        rare.assert_cheap(&database.pool, OF_CUSTOMER, ", uuid", requester, &format!(", '{RARE}'")).await;
     }
+}
+
+/// A row names the operation that deleted it, so that no other is read.
+#[tokio::test]
+async fn the_call_that_deleted_a_row_is_found_with_a_few_look_ups() {
+    let requester = Uuid::now_v7();
+    let database = fill(requester).await;
+    let world = World::new(database.pool.clone());
+    let contact = world.contact(world.family().await.sub_customer).await;
+    sqlx::query("update contact set deleted_at = now(), deleted_by = $2 where id = $1")
+        .bind(contact)
+        .bind(Uuid::from_u128(7))
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    for before in ["select 1", "vacuum analyze"] {
+        sqlx::raw_sql(before).execute(&database.pool).await.unwrap();
+        let values = format!("'{requester}', null, null, 11, 0, 10000, null, null, null, null, '{contact}'");
+        let plan = explain(&database.pool, OF_TARGET, &format!("{LIST_TYPES}, uuid, uuid"), &values).await;
+        for (table, most) in [("operation", 1.0), ("contact", 1.0), ("product", 0.0)] {
+            let mut rows = Vec::new();
+            rows_read(&plan, table, &mut rows);
+            assert!(!rows.is_empty() && rows.iter().sum::<f64>() <= most, "{table}: {rows:?} {plan}");
+        }
+        assert_eq!(plan[0]["Plan"]["Actual Rows"].as_f64(), Some(1.0), "{plan}");
+    }
+}
+
+/// A plan that was made while the tables were empty is kept while they grow.
+#[tokio::test]
+async fn each_list_is_planned_with_its_own_index() {
+    for (sql, types, index, other) in [
+        (SQL, LIST_TYPES.to_owned(), "operation_by_requester", "operation_by_customer"),
+        (OF_CUSTOMER, format!("{LIST_TYPES}, uuid"), "operation_by_customer", "operation_by_requester"),
+    ] {
+        let database = TestDatabase::migrated().await;
+        let mut connection = database.pool.acquire().await.unwrap();
+        let plan = generic_plan(&mut connection, sql, &types).await;
+        assert!(plan.iter().any(|line| line.contains(index)), "{plan:#?}");
+        assert!(!plan.iter().any(|line| line.contains(other)), "{plan:#?}");
+        let runs = plan.iter().filter(|line| line.contains("Index Cond") && line.contains("ROW(")).count();
+        assert_eq!(runs, 2, "the count and the page begin at the cursor: {plan:#?}");
+    }
+}
+
+/// The two statements are copies.
+#[test]
+fn the_list_of_a_customer_is_the_list_with_a_customer() {
+    let statement = |sql: &str| sql[sql.find("-- $1").unwrap()..].to_owned();
+    let without_customer: String = statement(OF_CUSTOMER)
+        .lines()
+        .filter(|line| !line.contains("operation.customer_id = $10") && *line != "-- $10 customer")
+        .map(|line| line.replace("created_at <= 'infinity'", "created_at >= '-infinity'") + "\n")
+        .collect();
+    assert_eq!(without_customer, statement(SQL));
 }
 
 #[tokio::test]
@@ -101,9 +238,6 @@ async fn no_other_statement_goes_through_everything_of_a_requester() {
 async fn assert_not_through_everything(sql: &str, types: &str) {
     let database = TestDatabase::migrated().await;
     let mut connection = database.pool.acquire().await.unwrap();
-    for (name, value) in PLANNING {
-        sqlx::raw_sql(AssertSqlSafe(format!("set {name} = {value}"))).execute(&mut *connection).await.unwrap();
-    }
     let each_has_one = "
         insert into operation (id, requester_id, customer_id, resource, target_ids, status)
         select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'contact', array[gen_random_uuid()], 'OPEN'
@@ -111,14 +245,22 @@ async fn assert_not_through_everything(sql: &str, types: &str) {
 
     for before in ["select 1", "analyze operation", each_has_one, "analyze operation", "vacuum operation"] {
         sqlx::raw_sql(before).execute(&mut *connection).await.unwrap();
-        let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
-        sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-        let nulls = vec!["null"; types.split(',').count()].join(", ");
-        let explain = format!("explain (costs off) execute statement ({nulls})");
-        let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
-        let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
-        assert!(!plan.iter().any(|line| line.contains("operation_by_requester")), "{before}: {plan:#?}");
+        let plan = generic_plan(&mut connection, sql, types).await;
+        assert!(!plan.iter().any(|line| line.contains("operation_by_")), "{before}: {plan:#?}");
     }
+}
+
+/// The plan that a session of the service makes now, by its lines.
+async fn generic_plan(connection: &mut PgConnection, sql: &str, types: &str) -> Vec<String> {
+    for (name, value) in PLANNING {
+        sqlx::raw_sql(AssertSqlSafe(format!("set {name} = {value}"))).execute(&mut *connection).await.unwrap();
+    }
+    let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+    let nulls = vec!["null"; types.split(',').count()].join(", ");
+    let explain = format!("explain (costs off) execute statement ({nulls})");
+    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+    plan.iter().map(|line| line.get(0)).collect()
 }
 
 /// How often a session has read the part of the table where long values are.
@@ -151,10 +293,12 @@ async fn the_ids_of_a_call_are_read_neither_for_its_status_nor_for_a_list() {
     sqlx::query(long).bind(id).execute(pool).await.unwrap();
 
     let find = include_str!("../../../../src/repository/sql/find_operation.sql");
-    let status = reads_of_long_values_by(pool, find, |query| query.bind(requester).bind(id).bind(true).bind(false)).await;
+    let status =
+        reads_of_long_values_by(pool, find, |query| query.bind(requester).bind(id).bind(true).bind(false)).await;
     let list = reads_of_long_values_by(pool, SQL, |query| {
         let query = query.bind(requester).bind("OPEN").bind(None::<&str>);
-        query.bind(10_i64).bind(0_i64).bind(10_000_i64)
+        let query = query.bind(10_i64).bind(0_i64).bind(10_000_i64);
+        query.bind(None::<OffsetDateTime>).bind(None::<OffsetDateTime>).bind(None::<Uuid>)
     });
 
     assert_eq!((status, list.await), (0, 0));

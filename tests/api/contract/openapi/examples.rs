@@ -136,7 +136,11 @@ impl Documented<'_> {
             "ACCEPTED" => self.call(&good).header("Prefer", "respond-async"),
             "customerId" => self.call(&Parts { customer: "nobody".to_owned(), ..good }),
             "id" | "requestId" => self.call(&Parts { id: "nothing".to_owned(), ..good }),
-            "status" | "resource" | "page" | "size" => self.with_query(&good, &format!("{example}=nonsense")),
+            "status" | "resource" | "targetId" | "createdAfter" | "createdBefore" | "pageToken" | "page" | "size" => {
+                self.with_query(&good, &format!("{example}=nonsense"))
+            }
+            "customer-filter" => self.with_query(&good, "customerId=nonsense"),
+            "two-pages" => self.with_query(&good, "page=0&pageToken=nonsense"),
             "view" => self.with_query(&good, "view=nonsense"),
             "twice" => self.with_query(&good, "size=1&size=1"),
             "too-far" => self.with_query(&good, "page=1000"),
