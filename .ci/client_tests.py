@@ -51,6 +51,14 @@ require_equal((accepted.status_code, type(accepted.parsed)), (202, type(deleted.
 listed = list_calls.sync(client=client, status=CallStatus.FAILURE)
 require_equal([call.request_id for call in listed.content][0], details.request_id)
 
+found = list_calls.sync(client=client, target_id=CONTACT, customer_id=SUB_CUSTOMER)
+require_equal([call.request_id for call in found.content], [request_id])
+first = list_calls.sync(client=client, size=1)
+second = list_calls.sync(client=client, size=1, page_token=first.pageable.next_page_token)
+require_equal(second.pageable.page, 1)
+deletion = get_call_details.sync(request_id, client=client).content[0]
+require_equal((deletion.deleted_rows, deletion.attempts, deletion.restored_at), (1, 0, None))
+
 refused(delete_contact.sync_detailed(SUB_CUSTOMER, CONTACT, client=client_of(str(uuid4()))), 404, "CUSTOMER_1002")
 refused(delete_contact.sync_detailed(SUB_CUSTOMER, CONTACT, client=client_of("nobody")), 401, "UNAUTHORIZED")
 refused(get_call_status.sync_detailed(uuid4(), client=client), 404, "GLOBAL_1003")

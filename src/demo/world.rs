@@ -55,8 +55,8 @@ pub fn calls_to_paste(base_url: &str) -> String {
     )
 }
 
-/// Deletions of every resource, a validation, a refusal, an asynchronous call, a status and the list.
-fn calls(base_url: &str) -> [Call; 10] {
+/// Deletions of every resource, a validation, a refusal, an asynchronous call, a status, the list, and a search in it.
+fn calls(base_url: &str) -> [Call; 11] {
     let delete = |path: &str| curl(&format!("-X DELETE {base_url}/api/v2/customer/{path}"));
     let list = |method: &str, path: &str, ids: [&str; 2]| {
         curl(&format!(
@@ -118,6 +118,11 @@ fn calls(base_url: &str) -> [Call; 10] {
             about: "The requester's calls, newest first",
             answer: "200 with all of the above",
             command: curl(&format!("{base_url}/api/v3/global/call")),
+        },
+        Call {
+            about: "The call that deleted the zone",
+            answer: "200 with that call, once the zone is deleted",
+            command: curl(&format!("{base_url}/api/v3/global/call\\?targetId={ZONE}")),
         },
     ]
 }

@@ -13,6 +13,7 @@ use super::shares::Share;
 use crate::error::Error;
 use crate::operation::{Details, Operation, Outcome, Status, Stored};
 use crate::repository::Repository;
+use crate::telemetry::metrics;
 
 /// The longest time after which a caller may ask again.
 const MAX_RETRY_AFTER_SECONDS: i64 = 30;
@@ -39,7 +40,9 @@ pub async fn until_ended(
 ) -> Waited {
     let Some(permit) = admission.waiting_permit(requester) else { return Waited::NotAtAll };
     let began = Instant::now();
+    let counted = metrics::Waiting::begin();
     let has_ended = repository.until_ended(operation_id, longest).await;
+    drop(counted);
     Notes::of(request, |notes| notes.waited.set(began.elapsed()));
     match has_ended {
         Some(true) => Waited::UntilTheEnd(permit),

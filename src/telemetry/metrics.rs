@@ -19,6 +19,7 @@ const REQUEST_DURATION: &str = "customer_deletion_request_duration_seconds";
 const DEFECTS: &str = "customer_deletion_defects_total";
 const REQUESTS_ABANDONED: &str = "customer_deletion_requests_abandoned_total";
 const IN_FLIGHT: &str = "customer_deletion_requests_in_flight";
+const WAITING: &str = "customer_deletion_requests_waiting";
 const REJECTED: &str = "customer_deletion_rejected_total";
 const OPEN_CONNECTIONS: &str = "customer_deletion_connections";
 const CONNECTION_LIMIT_REACHED: &str = "customer_deletion_connection_limit_reached_total";
@@ -109,6 +110,10 @@ fn describe() {
     );
     describe_counter!(DEFECTS, "Answers with 500: defects of this service or its schema.");
     describe_gauge!(IN_FLIGHT, "Calls under /api/ in flight.");
+    describe_gauge!(
+        WAITING,
+        "Calls with `Prefer: wait=N` that wait for the end of an operation. They are not in flight."
+    );
     describe_counter!(
         REJECTED,
         "Calls rejected by a limit, before any work: in_flight, large_bodies, long_validations, memory (503), rate, share, waiting (429)."
@@ -188,6 +193,7 @@ fn start_at_zero() {
     }
     counter!(DEFECTS).absolute(0);
     gauge!(IN_FLIGHT).set(0);
+    gauge!(WAITING).set(0);
     gauge!(READY).set(0);
     drop(histogram!(QUEUE_WAIT));
     gauge!(BACKLOG).set(0);
@@ -251,6 +257,22 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         gauge!(IN_FLIGHT).decrement(1);
+    }
+}
+
+/// A call waits for the end of an operation as long as this value lives.
+pub struct Waiting;
+
+impl Waiting {
+    pub fn begin() -> Waiting {
+        gauge!(WAITING).increment(1);
+        Waiting
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        gauge!(WAITING).decrement(1);
     }
 }
 

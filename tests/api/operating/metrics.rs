@@ -122,6 +122,32 @@ async fn the_duration_of_a_call_leaves_out_its_wait() {
 }
 
 #[tokio::test]
+async fn a_call_that_waits_is_on_the_gauge_until_it_is_answered() {
+    let measured = Measured::start_with(&[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]).await;
+    let family = measured.family;
+    let url = |path: &str| format!("http://{}{path}", measured.process.address);
+    let call = |call: RequestBuilder| call.header("X-Requester-Id", family.requester.to_string());
+    let path = collection(family.sub_customer, Resource::Contact);
+    let deletion = call(client().delete(url(&path)).body(body(&[Uuid::now_v7()])));
+    let accepted = send(deletion.header("Prefer", "respond-async")).await;
+    let location = accepted.header("Location").unwrap();
+    let until = async |count: f64| {
+        let began = Instant::now();
+        while measured.value("customer_deletion_requests_waiting").await != Some(count) {
+            assert!(began.elapsed() < Duration::from_secs(30), "{}", measured.page().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    until(0.0).await;
+
+    let waiting = tokio::spawn(send(call(client().get(url(location))).header("Prefer", "wait=15")));
+    until(1.0).await;
+    send(call(client().post(url(&format!("{location}:cancel"))))).await.assert_status(200);
+    waiting.await.unwrap().assert_status(200);
+    until(0.0).await;
+}
+
+#[tokio::test]
 async fn a_call_that_is_only_validated_is_a_request_and_no_operation() {
     let measured = Measured::start().await;
     let contacts = measured.world.rows(Resource::Contact, measured.family.sub_customer, 3).await;
