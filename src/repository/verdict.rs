@@ -47,11 +47,8 @@ pub async fn delete_or_refuse(
                 // `None` if it was purged in between.
                 return Ok(recorded.map_or(Verdict::Undecided, Verdict::Recorded));
             }
+            // If an earlier try of this call was committed after all, its rows are refused, and its record is found.
             DeleteResult::OverLimit(wait) => {
-                // The earlier call may be an earlier try of this one, without a key.
-                if let Some(recorded) = statements::replay_operation(connection, deletion).await? {
-                    return Ok(Verdict::Recorded(recorded));
-                }
                 return Ok(find_obstacle(connection, deletion).await?.unwrap_or(Verdict::OverLimit(wait)));
             }
             DeleteResult::InPart => rollbacks.remember(deletion.requester_id),
