@@ -241,8 +241,8 @@ def send(to, data, timeout=10, source=None, linger=False):
 
 
 def sql(statement):
-    options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", "--dbname=gateways",
-               "--username=postgres"]
+    options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1",
+               f"--dbname={os.environ['DATABASE']}", "--username=postgres"]
     return subprocess.run(
         [os.environ["PSQL"], *options, f"--host={os.environ['SOCKET_FOLDER']}", f"--command={statement}"],
         check=True, capture_output=True, text=True,
