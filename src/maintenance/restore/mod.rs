@@ -56,9 +56,9 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
     let operation_id = arguments.operation;
     let mut tx = session.begin().await?;
     let (deletion, resource) = find_deletion(&mut tx, operation_id).await?;
-    let rows = statements::lock_deleted(&mut tx, resource, operation_id, &deletion.target_ids).await?;
+    let rows = statements::lock_deleted(&mut tx, resource, operation_id).await?;
     refuse_second_restore(&mut tx, operation_id).await?;
-    let surroundings = hold_surroundings(&mut tx, resource, &rows).await?;
+    let surroundings = hold_surroundings(&mut tx, resource, operation_id, &rows).await?;
     let found = obstacles::find(&deletion.target_ids, &rows, &surroundings);
     if arguments.dry_run {
         list(resource, &rows);
@@ -123,6 +123,7 @@ async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid
 async fn hold_surroundings(
     connection: &mut PgConnection,
     resource: Resource,
+    operation_id: Uuid,
     rows: &[DeletedRow],
 ) -> Result<Surroundings, MaintenanceError> {
     let every = |id: fn(&DeletedRow) -> Option<Uuid>| {
@@ -132,15 +133,17 @@ async fn hold_surroundings(
         ids
     };
     let customers = [every(|row| Some(row.customer_id)), every(|row| row.sub_customer_id)].concat();
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let taken_names = match resource {
-        Resource::Zone => statements::taken_zone_names(connection, &ids).await?.into_iter().collect(),
+        Resource::Zone => {
+            let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+            statements::taken_zone_names(connection, &ids).await?.into_iter().collect()
+        }
         Resource::Contact | Resource::Address | Resource::ExternalParams | Resource::Product => HashMap::new(),
     };
     Ok(Surroundings {
-        customers: statements::hold_customers(connection, &customers, &ids).await?,
-        subscribers: statements::hold_subscribers(connection, &every(|row| row.subscriber_id), &ids).await?,
-        sell_plans: statements::hold_sell_plans(connection, &every(|row| row.sell_plan_id), &ids).await?,
+        customers: statements::hold_customers(connection, &customers, operation_id).await?,
+        subscribers: statements::hold_subscribers(connection, &every(|row| row.subscriber_id), operation_id).await?,
+        sell_plans: statements::hold_sell_plans(connection, &every(|row| row.sell_plan_id), operation_id).await?,
         taken_names,
     })
 }

@@ -53,8 +53,8 @@ pub struct DeletedRow {
 }
 
 macro_rules! lock {
-    ($file:literal, $connection:expr, $operation_id:expr, $ids:expr) => {
-        sqlx::query_file_as!(DeletedRow, $file, $operation_id, $ids).fetch_all($connection).await
+    ($file:literal, $connection:expr, $operation_id:expr) => {
+        sqlx::query_file_as!(DeletedRow, $file, $operation_id).fetch_all($connection).await
     };
 }
 
@@ -63,15 +63,14 @@ pub async fn lock_deleted(
     connection: &mut PgConnection,
     resource: Resource,
     operation_id: Uuid,
-    ids: &[Uuid],
 ) -> Result<Vec<DeletedRow>, sqlx::Error> {
     match resource {
-        Resource::Contact => lock!("src/maintenance/sql/lock_deleted_contacts.sql", connection, operation_id, ids),
-        Resource::Address => lock!("src/maintenance/sql/lock_deleted_addresses.sql", connection, operation_id, ids),
+        Resource::Contact => lock!("src/maintenance/sql/lock_deleted_contacts.sql", connection, operation_id),
+        Resource::Address => lock!("src/maintenance/sql/lock_deleted_addresses.sql", connection, operation_id),
         Resource::ExternalParams => {
-            lock!("src/maintenance/sql/lock_deleted_external_params.sql", connection, operation_id, ids)
+            lock!("src/maintenance/sql/lock_deleted_external_params.sql", connection, operation_id)
         }
-        Resource::Zone => lock!("src/maintenance/sql/lock_deleted_zones.sql", connection, operation_id, ids),
+        Resource::Zone => lock!("src/maintenance/sql/lock_deleted_zones.sql", connection, operation_id),
         Resource::Product => Ok(Vec::new()),
     }
 }
@@ -79,27 +78,30 @@ pub async fn lock_deleted(
 pub async fn hold_customers(
     connection: &mut PgConnection,
     ids: &[Uuid],
-    rows: &[Uuid],
+    operation_id: Uuid,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let held = sqlx::query_file_scalar!("src/maintenance/sql/hold_customers.sql", ids, rows).fetch_all(connection);
+    let held =
+        sqlx::query_file_scalar!("src/maintenance/sql/hold_customers.sql", ids, operation_id).fetch_all(connection);
     Ok(held.await?.into_iter().collect())
 }
 
 pub async fn hold_subscribers(
     connection: &mut PgConnection,
     ids: &[Uuid],
-    rows: &[Uuid],
+    operation_id: Uuid,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let held = sqlx::query_file_scalar!("src/maintenance/sql/hold_subscribers.sql", ids, rows).fetch_all(connection);
+    let held =
+        sqlx::query_file_scalar!("src/maintenance/sql/hold_subscribers.sql", ids, operation_id).fetch_all(connection);
     Ok(held.await?.into_iter().collect())
 }
 
 pub async fn hold_sell_plans(
     connection: &mut PgConnection,
     ids: &[Uuid],
-    rows: &[Uuid],
+    operation_id: Uuid,
 ) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let held = sqlx::query_file_scalar!("src/maintenance/sql/hold_sell_plans.sql", ids, rows).fetch_all(connection);
+    let held =
+        sqlx::query_file_scalar!("src/maintenance/sql/hold_sell_plans.sql", ids, operation_id).fetch_all(connection);
     Ok(held.await?.into_iter().collect())
 }
 

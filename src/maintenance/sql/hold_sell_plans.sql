@@ -1,7 +1,7 @@
 -- hold_sell_plans: those of the ids that are live, or were deleted before the rows that refer to them. They are locked, so that they
 -- stay live until this transaction ends.
 --
--- $1 ids  $2 rows that refer to them
+-- $1 ids  $2 the operation that deleted the rows that refer to them
 select sell_plan.id
 from sell_plan
 where sell_plan.id = any($1)
@@ -11,7 +11,7 @@ where sell_plan.id = any($1)
     or sell_plan.deleted_at < (
       select min(external_params.deleted_at)
       from external_params
-      where external_params.id = any($2)
+      where external_params.id = any((select operation.target_ids from operation where operation.id = $2)::uuid[])
     )
   )
 order by sell_plan.id

@@ -1,7 +1,7 @@
 -- hold_subscribers: those of the ids that are live, or were deleted before the rows that refer to them. They are locked, so that they
 -- stay live until this transaction ends.
 --
--- $1 ids  $2 rows that refer to them
+-- $1 ids  $2 the operation that deleted the rows that refer to them
 select subscriber.id
 from subscriber
 where subscriber.id = any($1)
@@ -11,7 +11,7 @@ where subscriber.id = any($1)
     or subscriber.deleted_at < (
       select min(external_params.deleted_at)
       from external_params
-      where external_params.id = any($2)
+      where external_params.id = any((select operation.target_ids from operation where operation.id = $2)::uuid[])
     )
   )
 order by subscriber.id

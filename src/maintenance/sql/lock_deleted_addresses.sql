@@ -1,6 +1,6 @@
 -- lock_deleted_addresses: locks the rows that an operation deleted, and returns the entities that they refer to.
 --
--- $1 operation  $2 its ids
+-- $1 operation
 select
   address.id,
   address.customer_id,
@@ -8,7 +8,7 @@ select
   null::uuid as subscriber_id,
   null::uuid as sell_plan_id
 from address
-where address.id = any($2)
+where address.id = any((select operation.target_ids from operation where operation.id = $1)::uuid[])
   and address.deleted_by = $1
 -- In the order of their ids, as every statement locks them.
 order by address.id
