@@ -90,6 +90,10 @@ fn targets(known: &Known) -> Vec<(&'static str, String, Vec<u8>)> {
         ("GET", format!("/api/v2/global/call/{}", known.requester), Vec::new()),
         ("GET", format!("/api/v3/global/call/{}", known.requester), Vec::new()),
         ("GET", "/api/v3/global/call".to_owned(), Vec::new()),
+        ("GET", format!("/api/v3/global/call/{}?view=full", known.requester), Vec::new()),
+        ("GET", format!("/api/v3/global/call?customerId={0}&targetId={0}", known.requester), Vec::new()),
+        ("GET", "/api/v3/global/call?createdAfter=2026-01-01T00:00:00Z&size=1".to_owned(), Vec::new()),
+        ("POST", format!("/api/v3/global/call/{}:cancel", known.requester), Vec::new()),
     ];
     for (customer, word, ids) in &known.rows {
         let collection = format!("/api/v2/customer/{customer}/{word}");

@@ -143,7 +143,7 @@ pub const PARTS: [&str; 22] = [
     "global/call",
 ];
 
-pub const QUERIES: [&str; 17] = [
+pub const QUERIES: [&str; 24] = [
     "",
     "",
     "?",
@@ -161,6 +161,13 @@ pub const QUERIES: [&str; 17] = [
     "?page=-0&size=%",
     "?status=&status=%00",
     "?resource=external%2dparams&page=\u{0661}",
+    "?view=full",
+    "?view=FULL&view",
+    "?customerId=01946983-4c40-7e85-a42b-13860913b370&targetId=%ff",
+    "?createdAfter=9999-12-31T23:59:59-01:00&createdBefore=0000-01-01T00:00:00%2B00:01",
+    "?createdAfter=2026-12-31T23:59:60Z&createdBefore=2026-01-01T00:00:00+01:00",
+    "?pageToken=AQAGRqqqqqqqAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "?pageToken=&page=0",
 ];
 
 pub const VERSIONS: [&str; 8] =

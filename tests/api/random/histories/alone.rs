@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use tokio::time::sleep;
@@ -12,10 +13,10 @@ use uuid::Uuid;
 
 use super::calls::{Call, read};
 use super::cast::{self, Ids};
-use super::contract::row_of;
+use super::contract::{CANCELLED, row_of};
 use super::deeds::{self, Deed};
-use super::model::{Answered, Model, Operation};
-use super::plan::{AskPlan, Beforehand, Plan, Step, Who};
+use super::model::{Answered, Fate, Model, Operation};
+use super::plan::{AskPlan, Asking, Beforehand, ListPlan, Plan, Step, Who};
 use super::tables::{self, Tables};
 use crate::support::TestService;
 use crate::support::service::{self, Answer, validating};
@@ -82,6 +83,7 @@ impl History<'_> {
                 None => Ok(()),
             },
             Step::Ask(plan) => self.ask(*plan).await,
+            Step::List(plan) => self.list(*plan).await,
             Step::Deed(plan) => match cast::deed(*plan, &self.model, &mut self.ids) {
                 Some(deed) => self.carry_out(deed).await,
                 None => Ok(()),
@@ -98,7 +100,8 @@ impl History<'_> {
             Beforehand::Nothing => None,
             Beforehand::Validation => Some(service::send(validating(call.request(self.service))).await),
         };
-        let expected = call.predict(&mut self.model, number);
+        let before = self.model.clone();
+        let mut expected = call.predict(&mut self.model, number);
         let answer = service::send(call.request(self.service)).await;
         if let Some(validated) = validated {
             self.lines.push(format!("validated before: {} {}", validated.status, validated.text));
@@ -106,6 +109,11 @@ impl History<'_> {
             count(tally, "validated");
         }
         let (refusal, request_id) = read(&answer)?;
+        if call.cancel && answer.status == 202 && self.is_cancelled(&call, request_id).await? {
+            self.model = before;
+            expected = self.model.cancelled(number, &call.asked(), call.key.as_deref());
+            count(tally, "cancelled");
+        }
         let refusal = if answer.status == 202 { self.end_of(&call, request_id).await? } else { refusal };
         if call.later && answer.status == 200 {
             return Err("a caller that does not wait was kept waiting".to_owned());
@@ -120,11 +128,28 @@ impl History<'_> {
         agree(&expected, &found)
     }
 
-    /// The refusal that an accepted call has ended with.
+    /// Cancels an accepted call, unless it is executed first.
+    async fn is_cancelled(&self, call: &Call, request_id: Uuid) -> Result<bool, String> {
+        let answer = self.service.cancel(call.requester, request_id).await;
+        match answer.status {
+            200 if answer.json()["content"][0]["errorCode"] == CANCELLED => Ok(true),
+            409 if answer.json()["errorCode"] == "NOT_CANCELLABLE" => Ok(false),
+            _ => Err(format!("a cancelled call is {} {}", answer.status, answer.text)),
+        }
+    }
+
+    /// The refusal that an accepted call has ended with. Every second status call waits for it.
     async fn end_of(&self, call: &Call, request_id: Uuid) -> Result<Option<&'static str>, String> {
         let began = Instant::now();
         loop {
-            let details = self.service.details(call.requester, request_id).await.json()["content"][0].clone();
+            let path = format!("/api/v3/global/call/{request_id}");
+            let status = self.service.call(Method::GET, &path, call.requester);
+            let waits = request_id.as_u128().is_multiple_of(2);
+            let status = service::send(if waits { status.header("Prefer", "wait=5") } else { status }).await;
+            let details = status.json()["content"][0].clone();
+            if status.header("Preference-Applied") != waits.then_some("wait=5") {
+                return Err(format!("the wait was not applied: {:?}", status.headers));
+            }
             match (details["status"].as_str(), details["errorCode"].as_str().and_then(row_of)) {
                 (Some("OPEN"), None) if began.elapsed() < LONGEST_OPERATION => sleep(PAUSE).await,
                 (Some("SUCCESS"), None) => return Ok(None),
@@ -162,23 +187,88 @@ impl History<'_> {
             Who::Unknown => self.stranger,
         };
         self.lines.push(format!("the status of call {number}, for {requester}, {plan:?}"));
+        let in_detail = plan.how != Asking::Status;
         let (&request_id, _) = self.numbers.iter().find(|(_, of)| **of == number).expect("each call has its own");
         let operation = self.model.operations.get(&number).filter(|found| found.asked.requester == requester);
-        let answer = match plan.in_detail {
-            true => self.service.details(requester, request_id).await,
-            false => self.service.status(requester, request_id).await,
+        let answer = match plan.how {
+            Asking::Status => self.service.status(requester, request_id).await,
+            Asking::Details => self.service.details(requester, request_id).await,
+            Asking::Full => {
+                let path = format!("/api/v3/global/call/{request_id}?view=full");
+                service::send(self.service.call(Method::GET, &path, requester)).await
+            }
+            Asking::Cancelling => self.service.cancel(requester, request_id).await,
         };
         let Some(operation) = operation else {
             return agree(&Some("GLOBAL_1003"), &read(&answer)?.0);
         };
+        if plan.how == Asking::Cancelling {
+            return agree(&Some("NOT_CANCELLABLE"), &read(&answer)?.0);
+        }
         let mut found = answer.json()["content"][0].clone();
-        if let Some(details) = found.as_object_mut().filter(|_| plan.in_detail) {
+        if let Some(details) = found.as_object_mut().filter(|_| in_detail) {
             let [began, ended] = ["createdAt", "completedAt"].map(|name| details.remove(name));
             if !matches!((&began, &ended), (Some(Value::String(_)), Some(Value::String(_)))) {
                 return Err(format!("it worked from {began:?} to {ended:?}"));
             }
         }
-        agree(&status(operation, request_id, plan.in_detail, &found), &found)
+        let mut expected = status(operation, request_id, in_detail, &found);
+        if plan.how == Asking::Full {
+            expected["targetIds"] = operation.asked.ids.iter().map(Uuid::to_string).collect();
+        }
+        agree(&expected, &found)
+    }
+
+    /// Lists calls page by page, and compares their numbers.
+    async fn list(&mut self, plan: ListPlan) -> Result<(), String> {
+        if self.calls.is_empty() {
+            return Ok(());
+        }
+        let [of, like] = [plan.call, plan.like].map(|call| &self.calls[usize::from(call) % self.calls.len()]);
+        let requester = match plan.by {
+            Who::Right => of.requester,
+            Who::Any(other) => self.model.customers[usize::from(other) % self.model.customers.len()].id,
+            Who::Unknown => self.stranger,
+        };
+        let target = plan.target.filter(|_| !self.model.rows.is_empty());
+        let target = target.map(|row| &self.model.rows[usize::from(row) % self.model.rows.len()]);
+        let mut query = format!("?size={}", plan.size);
+        if let Some(failed) = plan.failed {
+            query += if failed { "&status=FAILURE" } else { "&status=SUCCESS" };
+        }
+        if plan.with_resource {
+            query += &format!("&resource={}", like.word);
+        }
+        if plan.with_customer {
+            query += &format!("&customerId={}", like.customer);
+        }
+        if let Some(target) = target {
+            query += &format!("&targetId={}", target.id);
+        }
+        let matches = |(number, operation): &(&usize, &Operation)| {
+            operation.asked.requester == requester
+                && plan.failed.is_none_or(|failed| failed == operation.refusal.is_some())
+                && (!plan.with_resource || operation.asked.word == like.word)
+                && (!plan.with_customer || operation.asked.customer == like.customer)
+                && target.is_none_or(|target| target.fate == Fate::DeletedBy(**number))
+        };
+        let expected: Vec<usize> =
+            self.model.operations.iter().filter(matches).map(|(number, _)| *number).rev().collect();
+        self.lines.push(format!("the calls of {requester}, {query}"));
+        let mut found = Vec::new();
+        let mut token = String::new();
+        loop {
+            let path = format!("/api/v3/global/call{query}{token}");
+            let answer = service::send(self.service.call(Method::GET, &path, requester)).await.json();
+            for call in answer["content"].as_array().into_iter().flatten() {
+                let id: Option<Uuid> = call["requestId"].as_str().and_then(|id| id.parse().ok());
+                let number = id.and_then(|id| self.numbers.get(&id));
+                found.push(*number.ok_or_else(|| format!("a call that nobody sent: {call}"))?);
+            }
+            let Some(next) = answer["pageable"]["nextPageToken"].as_str() else { break };
+            token = format!("&pageToken={next}");
+        }
+        agree(&expected, &found)
     }
 
     /// Compares everything that was left behind.

@@ -21,6 +21,8 @@ pub struct Call {
     pub key: Option<String>,
     /// Whether its caller does not wait for the outcome.
     pub later: bool,
+    /// Whether its caller cancels it at once, if it does not wait.
+    pub cancel: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -124,6 +124,7 @@ pub fn call(plan: &CallPlan, model: &Model, ids: &mut Ids, stranger: Uuid) -> Ca
         form: form(plan.form, word),
         key: plan.key.map(|key| format!("key-{key}")),
         later: plan.later && may_be_later(plan.form),
+        cancel: plan.cancel,
     }
 }
 

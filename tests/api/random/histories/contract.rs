@@ -12,6 +12,7 @@ pub fn words() -> [Word; Resource::ALL.len()] {
 
 pub const NO_CUSTOMER: &str = "CUSTOMER_1002";
 pub const ALLOCATED: &str = "CUSTOMER_1046";
+pub const CANCELLED: &str = "CANCELLED";
 pub const REUSED_KEY: &str = "IDEMPOTENCY_KEY_REUSED";
 
 /// The refusals of a resource.

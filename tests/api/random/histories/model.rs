@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::contract::{ALLOCATED, NO_CUSTOMER, REUSED_KEY, codes};
+use super::contract::{ALLOCATED, CANCELLED, NO_CUSTOMER, REUSED_KEY, codes};
 use super::deeds::Deed;
 
 /// One of the five words of the contract.
@@ -131,6 +131,11 @@ impl Model {
             }
         }
         self.record(number, asked, refusal, key)
+    }
+
+    /// A well-formed call that was accepted and then cancelled.
+    pub fn cancelled(&mut self, number: usize, asked: &Asked, key: Option<&str>) -> Answered {
+        self.record(number, asked, Refusal::of_call(CANCELLED), key)
     }
 
     fn under_key(&self, requester: Uuid, key: Option<&str>) -> Option<(usize, &Operation)> {

@@ -48,6 +48,7 @@ pub enum Step {
     Call(CallPlan, Beforehand),
     Repeat(RepeatPlan, Beforehand),
     Ask(AskPlan),
+    List(ListPlan),
     Deed(DeedPlan),
 }
 
@@ -74,6 +75,8 @@ pub struct CallPlan {
     pub key: Option<u8>,
     /// Whether the caller does not wait.
     pub later: bool,
+    /// Whether it cancels the call at once, if it does not wait.
+    pub cancel: bool,
 }
 
 /// Another id of a list.
@@ -123,7 +126,32 @@ pub enum Twist {
 pub struct AskPlan {
     pub call: u8,
     pub by: Who,
-    pub in_detail: bool,
+    pub how: Asking,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    Status,
+    Details,
+    Full,
+    /// The call has ended, so that nothing is cancelled.
+    Cancelling,
+}
+
+/// The calls of a requester that match all filters, in pages that follow tokens.
+#[derive(Clone, Copy, Debug)]
+pub struct ListPlan {
+    /// Its requester asks.
+    pub call: u8,
+    pub by: Who,
+    pub size: u8,
+    pub failed: Option<bool>,
+    /// The resource and the customer are those of this call.
+    pub like: u8,
+    pub with_resource: bool,
+    pub with_customer: bool,
+    /// A row.
+    pub target: Option<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -225,13 +253,39 @@ fn row_plans() -> impl Strategy<Value = RowPlan> {
 
 fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
-        10 => (call_plans(), prop::bool::weighted(0.25), beforehand())
-            .prop_map(|(plan, later, beforehand)| Step::Call(CallPlan { later, ..plan }, beforehand)),
+        10 => (call_plans(), prop::bool::weighted(0.25), prop::bool::weighted(0.3), beforehand()).prop_map(
+            |(plan, later, cancel, beforehand)| Step::Call(CallPlan { later, cancel, ..plan }, beforehand)
+        ),
         5 => deed_plans().prop_map(Step::Deed),
         4 => (repeat_plans(), beforehand()).prop_map(|(plan, beforehand)| Step::Repeat(plan, beforehand)),
-        3 => (any::<u8>(), who(), any::<bool>())
-            .prop_map(|(call, by, in_detail)| Step::Ask(AskPlan { call, by, in_detail })),
+        3 => (any::<u8>(), who(), askings()).prop_map(|(call, by, how)| Step::Ask(AskPlan { call, by, how })),
+        2 => list_plans().prop_map(Step::List),
     ]
+}
+
+fn askings() -> impl Strategy<Value = Asking> {
+    prop_oneof![
+        2 => Just(Asking::Status),
+        1 => Just(Asking::Details),
+        1 => Just(Asking::Full),
+        1 => Just(Asking::Cancelling),
+    ]
+}
+
+fn list_plans() -> impl Strategy<Value = ListPlan> {
+    let like = (weighted(0.3, any::<bool>()), any::<u8>(), prop::bool::weighted(0.3), prop::bool::weighted(0.3));
+    (any::<u8>(), who(), 1..4u8, like, weighted(0.4, any::<u8>())).prop_map(
+        |(call, by, size, (failed, like, with_resource, with_customer), target)| ListPlan {
+            call,
+            by,
+            size,
+            failed,
+            like,
+            with_resource,
+            with_customer,
+            target,
+        },
+    )
 }
 
 fn beforehand() -> impl Strategy<Value = Beforehand> {
@@ -252,6 +306,7 @@ pub fn call_plans() -> impl Strategy<Value = CallPlan> {
             form,
             key,
             later: false,
+            cancel: false,
         },
     )
 }

@@ -147,7 +147,16 @@ mod tests {
 
     fn deletion() -> Call {
         let form = Form::Url("");
-        Call { requester: CUSTOMER, customer: CUSTOMER, word: "zone", ids: vec![ZONE], form, key: None, later: false }
+        Call {
+            requester: CUSTOMER,
+            customer: CUSTOMER,
+            word: "zone",
+            ids: vec![ZONE],
+            form,
+            key: None,
+            later: false,
+            cancel: false,
+        }
     }
 
     /// Deletions of the zone, from one second to another, and their refusals.
