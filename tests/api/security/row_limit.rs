@@ -9,7 +9,9 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::concurrency::queued::{assert_accepted, ended};
-use crate::support::service::{Answer, hang_up, send, send_deletion, until_somebody_waits, validating};
+use crate::support::service::{
+    Answer, hang_up, send, send_deletion, until_somebody_waits, validating, waiting_for_locks,
+};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService};
 
@@ -198,6 +200,7 @@ async fn the_calls_of_one_requester_leave_the_sessions_to_others() {
         let other = service.world.family().await;
         let zone = service.world.zone(other.requester).await;
         delete(&service, other, &[zone]).await.assert_deleted();
+        assert_eq!(waiting_for_locks(&service.database.pool).await, 1);
     }
     holding.rollback().await.unwrap();
     for client in clients {

@@ -236,16 +236,21 @@ pub async fn until_somebody_waits(pool: &PgPool) {
 
 /// Waits until so many backends of the database wait for a lock.
 pub async fn until_so_many_wait(pool: &PgPool, count: i64) {
-    let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let began = Instant::now();
     loop {
-        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(pool).await.unwrap();
+        let waiting = waiting_for_locks(pool).await;
         if waiting >= count {
             return;
         }
         assert!(began.elapsed() < Duration::from_secs(30), "{waiting} wait for a lock, and not {count}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// The backends of the database that wait for a lock.
+pub async fn waiting_for_locks(pool: &PgPool) -> i64 {
+    let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
 /// Resets the connection, and leaves the service a moment to notice.
