@@ -36,10 +36,7 @@ use crate::resource::Resource;
 /// The longest wait of a batch for a lock that it cannot skip.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The options that name what is to be erased, whatever its age.
-const NOT_BY_AGE: [&str; 8] =
-    ["customer", "operation", "contact", "address", "external_params", "zone", "product", "replay"];
-
+/// The options that name what is to be erased, whatever its age, are in the group `whatever_age` too.
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub struct Arguments {
@@ -49,44 +46,44 @@ pub struct Arguments {
 
     /// Erases operations that are older than this, at least 24h. An operation that deleted rows is also kept for
     /// --older-than, and as long as one of these rows exists.
-    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with_all = NOT_BY_AGE)]
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with = "whatever_age")]
     operations_older_than: Age,
 
     /// Skips rows that other services deleted. To find these, a purge reads the whole tables.
-    #[arg(long, conflicts_with_all = NOT_BY_AGE)]
+    #[arg(long, conflicts_with = "whatever_age")]
     recorded_only: bool,
 
     /// Erases the deleted rows of this customer, whoever deleted them and whatever their age, but not those that it deleted
     /// of its sub-customers. Erases the actors of its calls as well. If the customer is deleted, erases everything that it has.
-    #[arg(long, value_name = "ID", group = "what")]
+    #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     customer: Option<Uuid>,
 
     /// Erases the rows that this operation deleted, whatever their age. The operation is kept for its own age.
-    #[arg(long, value_name = "ID", group = "what")]
+    #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     operation: Option<Uuid>,
 
-    /// Erases this deleted contact, whatever its age. May be given several times, as may the next four.
-    #[arg(long, value_name = "ID", group = "what")]
+    /// Erases this deleted contact, whatever its age. This and the following options for one row may be given several times.
+    #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     contact: Vec<Uuid>,
 
     /// Erases this deleted address.
-    #[arg(long, value_name = "ID", group = "what")]
+    #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     address: Vec<Uuid>,
 
     /// Erases this deleted external params instance.
-    #[arg(long, value_name = "ID", group = "what")]
+    #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     external_params: Vec<Uuid>,
 
     /// Erases this deleted zone.
-    #[arg(long, value_name = "ID", group = "what")]
+    #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     zone: Vec<Uuid>,
 
     /// Erases this deleted product.
-    #[arg(long, value_name = "ID", group = "what")]
+    #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     product: Vec<Uuid>,
 
     /// Erases again what this ledger says that earlier purges erased, after a restore from backup.
-    #[arg(long, value_name = "FILE", group = "what")]
+    #[arg(long, value_name = "FILE", groups = ["what", "whatever_age"])]
     replay: Option<PathBuf>,
 
     /// Appends the ids of everything that is erased to this file, before it is erased. It is created if it is missing.
@@ -175,4 +172,46 @@ async fn erase_by_age(eraser: &mut Eraser, arguments: &Arguments, age: Age) -> R
     let (rows, operations) = (age.before(now), arguments.operations_older_than.before(now));
     by_age::erase(eraser, Ages { now, rows, operations, recorded_only: arguments.recorded_only }).await?;
     eraser.refusals.written().map_or(Ok(()), |rows| Err(MaintenanceError::Incomplete(rows)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        purge: Arguments,
+    }
+
+    const ID: &str = "3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098";
+
+    fn parse(options: &[&str]) -> Result<Arguments, ErrorKind> {
+        let command = Command::try_parse_from(["purge"].iter().chain(options));
+        command.map(|command| command.purge).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn rows_of_every_resource_can_be_named() {
+        for resource in Resource::ALL {
+            let option = format!("--{}", resource.word());
+            let arguments = parse(&[&option, ID, &option, ID]).unwrap();
+            assert_eq!(arguments.ids(resource), [ID.parse::<Uuid>().unwrap(); 2], "{option}");
+        }
+    }
+
+    #[test]
+    fn what_is_named_has_no_age() {
+        let options = Resource::ALL.map(|resource| format!("--{}", resource.word()));
+        for option in options.iter().map(String::as_str).chain(["--customer", "--operation", "--replay"]) {
+            assert!(parse(&[option, ID]).is_ok(), "{option}");
+            for age in [&["--recorded-only"][..], &["--operations-older-than", "40d"], &["--older-than", "90d"]] {
+                let refused = parse(&[&[option, ID], age].concat()).err();
+                assert_eq!(refused, Some(ErrorKind::ArgumentConflict), "{option} {age:?}");
+            }
+        }
+    }
 }
