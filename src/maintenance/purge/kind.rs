@@ -81,4 +81,19 @@ mod tests {
         }
         assert!(Kind::try_from("everything".to_owned()).is_err());
     }
+
+    #[test]
+    fn rows_that_refer_to_a_resource_are_a_kind() {
+        for reference in Resource::ALL.into_iter().filter_map(|resource| resource.rules().reference) {
+            assert!(Kind::try_from(reference.word.to_owned()).is_ok(), "{}", reference.word);
+        }
+    }
+
+    #[test]
+    fn a_replay_finds_rows_of_every_kind() {
+        let sql = include_str!("../sql/present_rows.sql");
+        for kind in Kind::all() {
+            assert!(sql.contains(&format!("$1 = '{}'", kind.word())), "{kind:?}");
+        }
+    }
 }

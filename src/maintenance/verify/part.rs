@@ -37,3 +37,15 @@ impl Part {
         matches!(self, Part::Operations | Part::Restorations)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_refer_to_a_resource_are_verified() {
+        for reference in Resource::ALL.into_iter().filter_map(|resource| resource.rules().reference) {
+            assert!(Part::all().any(|part| part.word() == reference.word), "{}", reference.word);
+        }
+    }
+}
