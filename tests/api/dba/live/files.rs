@@ -22,6 +22,15 @@ pub async fn catalog(connection: &mut PgConnection) -> BTreeSet<String> {
     objects.into_iter().chain(versions.iter().map(|version| format!("migration {version}"))).collect()
 }
 
+/// Without the words of enums: PostgreSQL cannot remove one.
+fn without_words(catalog: &BTreeSet<String>) -> BTreeSet<String> {
+    let line = |object: &String| match (object.starts_with("type "), object.split_once('{'), object.split_once('}')) {
+        (true, Some((before, _)), Some((_, after))) => before.to_owned() + after,
+        _ => object.clone(),
+    };
+    catalog.iter().map(line).collect()
+}
+
 #[track_caller]
 pub fn assert_same(found: &BTreeSet<String>, expected: &BTreeSet<String>, what: &str) {
     let differences: Vec<&String> = found.symmetric_difference(expected).collect();
@@ -48,10 +57,10 @@ async fn each_migration_can_be_taken_back_and_applied_again() {
     for version in versions.iter().rev() {
         migrator.undo(&mut connection, below(*version)).await.unwrap();
         let what = format!("{version} and back is not what was there before");
-        assert_same(&catalog(&mut connection).await, &after[&below(*version)], &what);
+        assert_same(&without_words(&catalog(&mut connection).await), &without_words(&after[&below(*version)]), &what);
     }
     migrator.run(&mut connection).await.unwrap();
-    assert_same(&catalog(&mut connection).await, &after[&9006], "back and up again is another schema");
+    assert_same(&catalog(&mut connection).await, &after[&9007], "back and up again is another schema");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn migrations_behind_long_transactions_fail_no_call_and_stall_none() {
     load.until_answered(20).await;
     let report = load.stop().await;
     let told = told.lines();
-    assert_eq!(result.unwrap().1, 9006, "{told:?}");
+    assert_eq!(result.unwrap().1, 9007, "{told:?}");
     report.assert_no_failure();
     report.assert_no_stall();
     assert!(told.iter().any(|line| line.starts_with(WAITED)), "{told:?}");

@@ -1,0 +1,2 @@
+-- The word stays: PostgreSQL cannot remove it.
+delete from schema_version where version = 9007;
