@@ -157,13 +157,14 @@ mod tests {
 
     #[test]
     fn every_other_depth_than_the_scope_is_refused() {
-        for (resource, wrong_depths, code) in [
-            (Resource::Contact, [0, 2], Code::AUTH_1010),
-            (Resource::Address, [0, 2], Code::AUTH_1011),
-            (Resource::ExternalParams, [1, 2], Code::CUSTOMER_1026),
-            (Resource::Zone, [1, 2], Code::CUSTOMER_1030),
-            (Resource::Product, [1, 2], Code::AUTH_1015),
-        ] {
+        for resource in Resource::ALL {
+            let (wrong_depths, code) = match resource {
+                Resource::Contact => ([0, 2], Code::AUTH_1010),
+                Resource::Address => ([0, 2], Code::AUTH_1011),
+                Resource::ExternalParams => ([1, 2], Code::CUSTOMER_1026),
+                Resource::Zone => ([1, 2], Code::CUSTOMER_1030),
+                Resource::Product => ([1, 2], Code::AUTH_1015),
+            };
             for depth in wrong_depths {
                 let refusal = judged(resource, Findings { depth: Some(depth), ..Findings::default() }).unwrap();
                 assert_eq!(refusal, (code, vec![]), "{resource:?} at depth {depth}");

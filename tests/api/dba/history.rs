@@ -83,20 +83,18 @@ async fn a_row_whose_operation_is_purged_or_never_was_still_has_its_time() {
 
 /// Tables in which reading from end to end is never the cheapest way to a row.
 async fn fill(pool: &PgPool) {
-    let customer = World::new(pool.clone()).customer(None).await;
-    for columns in [
-        "contact (id, customer_id, email, mobile, deleted_at, deleted_by) select gen_random_uuid(), $1, 'a@example.com', '+49'",
-        "address (id, customer_id, line_1, city, country_code, deleted_at, deleted_by) select gen_random_uuid(), $1, '1', 'Bern', 'CHE'",
-        "zone (id, customer_id, name, country_code, deleted_at, deleted_by) select gen_random_uuid(), $1, i::text, 'DEU'",
-        "product (id, customer_id, name, deleted_at, deleted_by) select gen_random_uuid(), $1, i::text",
-        "external_params (id, customer_id, sub_customer_id, name, value, deleted_at, deleted_by) select gen_random_uuid(), $1, $1, 'a', 'b'",
-        "operation (deleted_rows, customer_id, id, requester_id, target_ids, resource, status, completed_at)
-         select 1, $1, gen_random_uuid(), gen_random_uuid(), array[gen_random_uuid()], 'contact', 'SUCCESS'",
-    ] {
-        let deleted = if columns.starts_with("operation") { "now()" } else { "now(), gen_random_uuid()" };
-        let sql = format!("insert into {columns}, {deleted} from generate_series(1, 20000) as i");
-        sqlx::query(AssertSqlSafe(sql)).bind(customer).execute(pool).await.unwrap();
+    let world = World::new(pool.clone());
+    let customer = world.customer(None).await;
+    for resource in every_resource() {
+        world.rows(resource, customer, 20_000).await;
+        let delete = format!("update {} set deleted_at = now(), deleted_by = gen_random_uuid()", table(resource));
+        pool.execute(AssertSqlSafe(delete)).await.unwrap();
     }
+    let record = "
+        insert into operation (deleted_rows, customer_id, id, requester_id, target_ids, resource, status, completed_at)
+        select 1, $1, gen_random_uuid(), gen_random_uuid(), array[gen_random_uuid()], 'contact', 'SUCCESS', now()
+        from generate_series(1, 20000)";
+    sqlx::query(record).bind(customer).execute(pool).await.unwrap();
     pool.execute("vacuum analyze").await.unwrap();
 }
 

@@ -12,9 +12,9 @@ use crate::support::TestService;
 use crate::support::service::{Answer, collection, send, validating};
 use crate::support::world::Family;
 
-/// The migrations of the newer build: a sixth resource, a fifth status, a third type of contacts.
+/// The migrations of the newer build: another resource, another status, another type of contacts.
 const MIGRATIONS: [&str; 3] = [
-    "alter type resource add value 'offer'",
+    "alter type resource add value 'newer-resource'",
     "alter type contact_type add value 'GUEST'",
     "do $$
      begin
@@ -37,7 +37,7 @@ struct Recorded {
     error_code: Option<&'static str>,
 }
 
-const OFFER: Recorded = Recorded { resource: "offer", status: "SUCCESS", error_code: None };
+const NEWER_RESOURCE: Recorded = Recorded { resource: "newer-resource", status: "SUCCESS", error_code: None };
 const EXPIRED: Recorded = Recorded { resource: "contact", status: "EXPIRED", error_code: None };
 const REFUSED: Recorded = Recorded { resource: "contact", status: "FAILURE", error_code: Some("CUSTOMER_1099") };
 
@@ -126,7 +126,7 @@ fn assert_replayed(answer: &Answer, id: Uuid) {
 #[tokio::test]
 async fn the_words_of_an_operation_are_shown_as_they_are_stored() {
     let stage = Stage::new().await;
-    for (recorded, message) in [(OFFER, ""), (EXPIRED, ""), (REFUSED, MESSAGE)] {
+    for (recorded, message) in [(NEWER_RESOURCE, ""), (EXPIRED, ""), (REFUSED, MESSAGE)] {
         let id = stage.record(recorded).await;
 
         let status = stage.service.status(stage.family.requester, id).await;
@@ -146,7 +146,7 @@ async fn the_words_of_an_operation_are_shown_as_they_are_stored() {
 #[tokio::test]
 async fn the_list_has_them_too() {
     let stage = Stage::new().await;
-    let mut ids = [stage.record(OFFER).await, stage.record(EXPIRED).await, stage.record(REFUSED).await];
+    let mut ids = [stage.record(NEWER_RESOURCE).await, stage.record(EXPIRED).await, stage.record(REFUSED).await];
     ids.reverse();
     let listed = async |query| {
         let calls = stage.list(query).await;
@@ -156,7 +156,7 @@ async fn the_list_has_them_too() {
     assert_eq!(listed("").await, ids);
     assert_eq!(listed("?status=SUCCESS").await, ids[2..]);
     assert_eq!(listed("?resource=contact").await, ids[..2]);
-    assert_eq!(stage.list("?status=SUCCESS").await[0]["resource"], "offer");
+    assert_eq!(stage.list("?status=SUCCESS").await[0]["resource"], "newer-resource");
 }
 
 #[tokio::test]
@@ -194,20 +194,20 @@ async fn a_replay_of_an_unknown_status_is_left_to_the_newer_build() {
 #[tokio::test]
 async fn the_key_of_an_unknown_resource_is_used() {
     let stage = Stage::new().await;
-    stage.record(OFFER).await;
+    stage.record(NEWER_RESOURCE).await;
 
-    let answer = send(stage.again(OFFER)).await;
+    let answer = send(stage.again(NEWER_RESOURCE)).await;
 
     assert_eq!((answer.status, &answer.json()["errorCode"]), (422, &json!("IDEMPOTENCY_KEY_REUSED")));
     stage.assert_contact_is_live().await;
 }
 
-/// The rows of an offer are in a table that this build does not read. Its operation explains them.
+/// The rows of the newer resource are in a table that this build does not read. Its operation explains them.
 #[tokio::test]
 async fn a_purge_keeps_operations_with_unknown_words_and_says_so() {
     let stage = Stage::new().await;
     let pool = stage.service.pool();
-    let kept = [stage.record(OFFER).await, stage.record(EXPIRED).await];
+    let kept = [stage.record(NEWER_RESOURCE).await, stage.record(EXPIRED).await];
     let refused = stage.record(REFUSED).await;
     for id in [kept[0], kept[1], refused] {
         age_operation(pool, id, 100).await;
@@ -226,7 +226,7 @@ async fn a_purge_keeps_operations_with_unknown_words_and_says_so() {
 #[tokio::test]
 async fn a_restore_of_an_operation_with_unknown_words_is_refused() {
     let stage = Stage::new().await;
-    for (recorded, word) in [(OFFER, "offer"), (EXPIRED, "EXPIRED")] {
+    for (recorded, word) in [(NEWER_RESOURCE, "newer-resource"), (EXPIRED, "EXPIRED")] {
         let id = stage.record(recorded).await.to_string();
         let reason = format!("has the word `{word}`, which this build does not know; run the newer build");
         run(&stage.service.database, &["restore", "--operation", &id]).await.refused(&["nothing is restored", &reason]);
@@ -236,8 +236,8 @@ async fn a_restore_of_an_operation_with_unknown_words_is_refused() {
 #[tokio::test]
 async fn a_purge_of_an_operation_with_an_unknown_resource_is_refused() {
     let stage = Stage::new().await;
-    let id = stage.record(OFFER).await.to_string();
-    let reason = "has the word `offer`, which this build does not know; run the newer build";
+    let id = stage.record(NEWER_RESOURCE).await.to_string();
+    let reason = "has the word `newer-resource`, which this build does not know; run the newer build";
     run(&stage.service.database, &["purge", "--operation", &id]).await.refused(&["nothing is erased", reason]);
 }
 

@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use customer_deletion::resource::{Resource, Scope};
+use customer_deletion::resource::Resource;
 
-use crate::support::resources::{contract, table};
+use crate::support::resources::{contract, table, word};
 
 const HEAD: &str = "\
 # The lines in which a statement differs from its model, after the names of the resource are replaced.
@@ -39,18 +39,20 @@ impl Kind {
         format!("{}{}{}", self.name.0, contract(resource).plural, self.name.1)
     }
 
-    /// The lines of the statement, with `{rows}`, `{row}` and `{word}` in place of the names of the resource.
+    /// The lines of the statement, with `{rows}`, `{row}`, `{word}` and `{reference}` in place of the names of the resource and
+    /// of the table that refers to it.
     fn lines(self, resource: Resource) -> Vec<String> {
         let path = root().join(format!("src/{}/sql/{}.sql", self.folder, self.file(resource)));
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let plural = contract(resource).plural;
-        let names = [
+        let reference = contract(resource).reference.map(|reference| reference.table.to_owned());
+        let names = reference.map(|table| (table, "{reference}".to_owned())).into_iter().chain([
             (self.file(resource), format!("{}{{rows}}{}", self.name.0, self.name.1)),
             (format!("'{}'", resource.word()), "'{word}'".to_owned()),
             (plural.to_owned(), if plural == table(resource) { "{row}" } else { "{rows}" }.to_owned()),
             (table(resource).to_owned(), "{row}".to_owned()),
-        ];
-        let text = names.iter().fold(text, |text, (name, placeholder)| text.replace(name, placeholder));
+        ]);
+        let text = names.fold(text, |text, (name, placeholder)| text.replace(&name, &placeholder));
         text.lines().map(str::to_owned).collect()
     }
 }
@@ -59,12 +61,12 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The resource whose statements are nearest. Contacts have no model.
+/// The resource from which the statements were copied. Contacts have no model.
 fn model(resource: Resource) -> Option<Resource> {
-    match (resource, resource.rules().scope) {
-        (Resource::Contact, _) => None,
-        (Resource::Zone, _) | (_, Scope::SubCustomer) => Some(Resource::Contact),
-        (_, Scope::Requester) => Some(Resource::Zone),
+    match resource {
+        Resource::Contact => None,
+        Resource::Address | Resource::Zone => Some(Resource::Contact),
+        Resource::ExternalParams | Resource::Product => Some(Resource::Zone),
     }
 }
 
@@ -83,6 +85,22 @@ fn twins_differ_in_names_and_in_listed_lines_only() {
         "not in twins.diff:\n{unlisted}\nonly in twins.diff:\n{missing}"
     );
     assert_eq!(found, listed);
+}
+
+#[test]
+fn a_statement_with_a_branch_for_contacts_has_one_for_every_resource() {
+    let mut found = 0;
+    for path in fs::read_dir(root().join("src/maintenance/sql")).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = fs::read_to_string(&path).unwrap();
+        if !text.contains("'contact'") {
+            continue;
+        }
+        found += 1;
+        for word in Resource::ALL.map(word) {
+            assert!(text.contains(&format!("'{word}'")), "{}: no branch for {word}", path.display());
+        }
+    }
+    assert!(found > 4, "{found} statements with branches");
 }
 
 /// One part for each pair of statements.

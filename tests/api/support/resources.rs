@@ -25,6 +25,15 @@ pub struct Contract {
     pub not_yours: Refusal,
     /// Makes rows with the ids $1 of the customer $2, which it may delete.
     pub insert: &'static str,
+    /// The table whose live rows refer to the resource and forbid its deletion.
+    pub reference: Option<Reference>,
+}
+
+pub struct Reference {
+    pub table: &'static str,
+    pub in_use: Refusal,
+    /// Makes a live row with the id $1, which refers to the row $2 and belongs to the customer $3.
+    pub insert: &'static str,
 }
 
 pub fn contract(resource: Resource) -> Contract {
@@ -41,6 +50,7 @@ pub fn contract(resource: Resource) -> Contract {
             not_yours: ("AUTH_1010", "Contact for your customer was not found"),
             insert: "insert into contact (id, customer_id, email, mobile)
                 select id, $2, 'a@example.com', '+491510000' from unnest($1::uuid[]) as id",
+            reference: None,
         },
         Resource::Address => Contract {
             word: "address",
@@ -54,6 +64,7 @@ pub fn contract(resource: Resource) -> Contract {
             not_yours: ("AUTH_1011", "Address for your customer was not found"),
             insert: "insert into address (id, customer_id, line_1, city, country_code)
                 select id, $2, '1', 'Bern', 'CHE' from unnest($1::uuid[]) as id",
+            reference: None,
         },
         Resource::ExternalParams => Contract {
             word: "external-params",
@@ -70,6 +81,7 @@ pub fn contract(resource: Resource) -> Contract {
                 )
                 insert into external_params (id, customer_id, subscriber_id, name, value)
                 select row.id, $2, entity.id, 'a', 'b' from unnest($1::uuid[]) as row (id) cross join entity",
+            reference: None,
         },
         Resource::Zone => Contract {
             word: "zone",
@@ -83,6 +95,7 @@ pub fn contract(resource: Resource) -> Contract {
             not_yours: ("CUSTOMER_1030", "Failed to delete customer zone\\s"),
             insert: "insert into zone (id, customer_id, name, country_code)
                 select id, $2, id::text, 'DEU' from unnest($1::uuid[]) as id",
+            reference: None,
         },
         Resource::Product => Contract {
             word: "product",
@@ -95,6 +108,14 @@ pub fn contract(resource: Resource) -> Contract {
             unknown: ("CUSTOMER_1047", "Unknown product id"),
             not_yours: ("AUTH_1015", "Product was not found for your account"),
             insert: "insert into product (id, customer_id, name) select id, $2, id::text from unnest($1::uuid[]) as id",
+            reference: Some(Reference {
+                table: "product_allocation",
+                in_use: (
+                    "CUSTOMER_1046",
+                    "Product deletion failure. It is not allowed to delete a product allocated to sub customers",
+                ),
+                insert: "insert into product_allocation (id, product_id, customer_id) values ($1, $2, $3)",
+            }),
         },
     }
 }
@@ -102,6 +123,11 @@ pub fn contract(resource: Resource) -> Contract {
 /// Every resource. The output of a failed test ends with the resource for which it failed.
 pub fn every_resource() -> impl Iterator<Item = Resource> {
     Resource::ALL.into_iter().inspect(|resource| println!("{resource:?}"))
+}
+
+/// Every resource to which rows of another table refer, with that table.
+pub fn every_reference() -> impl Iterator<Item = (Resource, Reference)> {
+    every_resource().filter_map(|resource| Some((resource, contract(resource).reference?)))
 }
 
 /// Every resource of which a list can be deleted.

@@ -125,9 +125,14 @@ impl World {
     }
 
     pub async fn allocation(&self, product: Uuid, customer: Uuid) -> Uuid {
+        self.reference(Resource::Product, product, customer).await
+    }
+
+    /// A live row of the customer that refers to the row of the resource and forbids its deletion.
+    pub async fn reference(&self, resource: Resource, row: Uuid, customer: Uuid) -> Uuid {
         let id = Uuid::now_v7();
-        let sql = "insert into product_allocation (id, product_id, customer_id) values ($1, $2, $3)";
-        sqlx::query(sql).bind(id).bind(product).bind(customer).execute(&self.pool).await.unwrap();
+        let insert = contract(resource).reference.expect("rows refer to the resource").insert;
+        sqlx::query(insert).bind(id).bind(row).bind(customer).execute(&self.pool).await.unwrap();
         id
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{resolve, served};
-use crate::support::resources::word;
+use crate::support::resources::{contract, word};
 use crate::support::service::{Answer, send, with_query};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService, body};
@@ -172,21 +172,27 @@ impl Documented<'_> {
             }
             "GLOBAL_1003" => self.call(&Parts { id: stranger.to_string(), ..good }),
             "CUSTOMER_1002" => self.call(&Parts { customer: stranger.to_string(), ..good }),
-            "CUSTOMER_1017" | "CUSTOMER_1018" | "CUSTOMER_1026" | "CUSTOMER_1030" | "CUSTOMER_1047" => {
-                self.call(&good.about(stranger))
-            }
-            "AUTH_1010" | "AUTH_1011" | "AUTH_1015" => {
-                let foreign = self.service.world.row(self.resource.unwrap(), self.family.sibling).await;
-                self.call(&good.about(foreign))
-            }
-            "CUSTOMER_1046" => {
-                let product = self.service.world.product(self.family.requester).await;
-                self.service.world.allocation(product, self.family.sub_customer).await;
-                self.call(&good.about(product))
-            }
-            other => panic!("nothing is known to be answered like {other}"),
+            code => self.refused_by_its_resource(code, &good).await,
         };
         send(call.header("Accept", self.accepted)).await
+    }
+
+    /// A call that a code of its resource refuses.
+    async fn refused_by_its_resource(&self, code: &str, good: &Parts) -> RequestBuilder {
+        let resource = self.resource.unwrap_or_else(|| panic!("nothing is known to be answered like {code}"));
+        let (contract, world) = (contract(resource), &self.service.world);
+        let row = if code == contract.unknown.0 {
+            Uuid::now_v7()
+        } else if code == contract.not_yours.0 {
+            world.row(resource, self.family.sibling).await
+        } else if contract.reference.is_some_and(|reference| code == reference.in_use.0) {
+            let row = world.row(resource, self.family.requester).await;
+            world.reference(resource, row, self.family.sub_customer).await;
+            row
+        } else {
+            panic!("nothing is known to be answered like {code}")
+        };
+        self.call(&good.clone().about(row))
     }
 
     /// What is answered with 200.

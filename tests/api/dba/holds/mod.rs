@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::dba::maintenance::{age_operation, age_rows, change_restorations, present, rows, run, told};
 use crate::support::database::MAINTENANCE;
-use crate::support::resources::{every_resource, table, word};
+use crate::support::resources::{every_reference, every_resource, table, word};
 use crate::support::{TestDatabase, TestService, World};
 
 /// Places a hold as a DBA does, and gives its id.
@@ -127,8 +127,10 @@ async fn the_calls_and_restores_of_a_customer_under_hold_stay_on_record() {
 /// One row of everything that a customer has.
 async fn furnish(world: &World, customer: Uuid, other: Uuid) -> Vec<(&'static str, Uuid)> {
     let mut rows = vec![("customer", customer)];
-    let product = world.product(other).await;
-    rows.push(("product_allocation", world.allocation(product, customer).await));
+    for (resource, reference) in every_reference() {
+        let row = world.row(resource, other).await;
+        rows.push((reference.table, world.reference(resource, row, customer).await));
+    }
     rows.push(("subscriber", world.subscriber(customer).await));
     rows.push(("sell_plan", world.sell_plan(customer).await));
     for resource in every_resource() {
@@ -152,7 +154,10 @@ async fn a_hold_survives_the_deletion_of_its_customer() {
 
     run(database, &["release", "--customer", &customer.to_string()]).await.done();
     run(database, &["purge", "--customer", &customer.to_string()]).await.done();
-    assert_eq!(present(&database.pool, Resource::Contact, &[rows[4].1]).await, Vec::<Uuid>::new());
+    let ids: Vec<Uuid> = rows.iter().map(|(_, id)| *id).collect();
+    for resource in every_resource() {
+        assert_eq!(present(&database.pool, resource, &ids).await, Vec::<Uuid>::new());
+    }
 }
 
 #[tokio::test]

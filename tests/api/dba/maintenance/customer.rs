@@ -6,13 +6,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{figures, maintenance_sql, present, rows, run, told};
-use crate::support::resources::{every_resource, statement, table};
+use crate::support::resources::{every_reference, every_resource, statement, table};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService, World};
 
 /// The tables of the resources, and then the others.
 fn tables() -> Vec<&'static str> {
-    [&Resource::ALL.map(table)[..], &["product_allocation", "subscriber", "sell_plan", "customer"]].concat()
+    let references = every_reference().map(|(_, reference)| reference.table);
+    every_resource().map(table).chain(references).chain(["subscriber", "sell_plan", "customer"]).collect()
 }
 
 async fn counts(pool: &PgPool) -> Vec<(&'static str, i64)> {
@@ -54,7 +55,7 @@ async fn of_a_live_customer_the_deleted_rows_go_whatever_their_age() {
     let deleted = one_of_each(&service.world, family.requester).await;
     let live = one_of_each(&service.world, family.requester).await;
     let others = one_of_each(&service.world, family.sub_customer).await;
-    for index in 0..5 {
+    for index in 0..Resource::ALL.len() {
         delete_directly(pool, Resource::ALL[index], deleted[index]).await;
         delete_directly(pool, Resource::ALL[index], others[index]).await;
     }
@@ -126,9 +127,11 @@ async fn furnish(world: &World, family: Family) -> Uuid {
         world.external_params(owner, "sell_plan_id", plan).await;
     }
     world.external_params(family.requester, "sub_customer_id", customer).await;
-    let product = world.product(family.requester).await;
-    world.allocation(product, customer).await;
-    world.allocation(product, family.sub_customer).await;
+    for (resource, _) in every_reference() {
+        let row = world.row(resource, family.requester).await;
+        world.reference(resource, row, customer).await;
+        world.reference(resource, row, family.sub_customer).await;
+    }
     customer
 }
 

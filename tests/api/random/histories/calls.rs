@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::contract::row_of;
+use super::contract::{row_of, takes_list};
 use super::model::{Answered, Asked, Model, Word};
 use crate::support::service::{Answer, with_query};
 use crate::support::{TestService, body};
@@ -93,7 +93,7 @@ impl Call {
     pub fn predict(&self, model: &mut Model, number: usize) -> Answered {
         let malformed = match self.form {
             Form::Wrong(wrong) => Some(wrong.code()),
-            Form::Delete(_) | Form::BatchDelete(_) if self.word == "product" => Some("BAD_REQUEST"),
+            Form::Delete(_) | Form::BatchDelete(_) if !takes_list(self.word) => Some("BAD_REQUEST"),
             Form::Url(_) | Form::Delete(_) | Form::BatchDelete(_) => None,
         };
         match malformed {

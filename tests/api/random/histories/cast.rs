@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::calls::{Call, Form, Spelling, Wrong};
-use super::contract::words;
+use super::contract::{takes_list, words};
 use super::deeds::Deed;
 use super::model::{Allocation, Customer, Entity, Fate, Model, Row, SetOn, Word};
 use super::plan::{
@@ -153,12 +153,12 @@ fn id(plan: Other, number: u8, first: Option<&Row>, word: Word, model: &Model, u
     nth(&candidates, number).map_or(unknown, |row| row.id)
 }
 
-/// Products mostly go by the URL; lists of them are refused.
+/// What takes no list mostly goes by the URL; lists of it are refused.
 fn form(plan: FormPlan, word: Word) -> Form {
     match plan {
         FormPlan::Url(body) => Form::Url(body),
         FormPlan::List(form @ (Form::Delete(Spelling::Plain) | Form::BatchDelete(Spelling::Plain))) => form,
-        FormPlan::List(_) if word == "product" => Form::Url(""),
+        FormPlan::List(_) if !takes_list(word) => Form::Url(""),
         FormPlan::List(form) => form,
         FormPlan::Wrong(wrong) => Form::Wrong(wrong),
     }

@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 
 use super::model::Word;
 
-use crate::support::resources::{contract, word};
+use crate::support::resources::{Contract, contract, word};
 
 pub fn words() -> [Word; Resource::ALL.len()] {
     Resource::ALL.map(word)
@@ -24,10 +24,17 @@ pub struct Codes {
     pub not_theirs: &'static str,
 }
 
+fn of(word: Word) -> Contract {
+    let contract = Resource::ALL.into_iter().map(contract).find(|contract| contract.word == word);
+    contract.unwrap_or_else(|| panic!("`{word}` is not a resource"))
+}
+
+pub fn takes_list(word: Word) -> bool {
+    of(word).takes_list
+}
+
 pub fn codes(word: Word) -> Codes {
-    let contracts = Resource::ALL.map(contract);
-    let contract = contracts.iter().find(|contract| contract.word == word);
-    let contract = contract.unwrap_or_else(|| panic!("`{word}` is not a resource"));
+    let contract = of(word);
     let (not_yours, unknown) = (contract.not_yours.0, contract.unknown.0);
     Codes { depth: contract.depth, elsewhere: not_yours, unknown, not_theirs: not_yours }
 }

@@ -105,10 +105,11 @@ fn insert_row(Row { id, word, customer, set_on, name, .. }: &Row) -> String {
         "address" => ("line_1, city, country_code".to_owned(), "'1', 'Bern', 'CHE'".to_owned()),
         "zone" => ("name, country_code".to_owned(), format!("'{name}', 'DEU'")),
         "product" => ("name".to_owned(), format!("'{name}'")),
-        _ => {
+        "external-params" => {
             let (column, on) = set_on.expect("external params are set on something");
             (format!("{column}, name, value"), format!("'{on}', 'a', 'b'"))
         }
+        word => panic!("a row of `{word}` has unknown columns"),
     };
     format!("insert into {} (id, customer_id, {columns}) values ('{id}', '{customer}', {values})", table(word))
 }

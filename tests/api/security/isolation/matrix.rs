@@ -1,10 +1,11 @@
 //! Every position, resource and shape: the documented answer, and nothing else changed.
 
 use customer_deletion::resource::Resource;
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::position::{Kin, Position};
-use crate::support::resources::{contract, every_resource};
+use crate::support::resources::{contract, every_resource, table};
 use crate::support::{Answer, TestService};
 
 /// What comes of a call, as the contract has it.
@@ -106,26 +107,21 @@ impl Cell<'_> {
     }
 
     async fn rows_deleted_by(&self, operation: Uuid) -> Vec<Uuid> {
-        let sql = "
-            select id from contact where deleted_by = $1
-            union all select id from address where deleted_by = $1
-            union all select id from external_params where deleted_by = $1
-            union all select id from zone where deleted_by = $1
-            union all select id from product where deleted_by = $1
-            order by id";
-        sqlx::query_scalar(sql).bind(operation).fetch_all(&self.service.database.pool).await.unwrap()
+        let of = |resource| format!("select id from {} where deleted_by = $1", table(resource));
+        let sql = Resource::ALL.map(of).join(" union all ") + " order by id";
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(operation).fetch_all(&self.service.database.pool).await.unwrap()
     }
 
     /// The rows of the operation as they were, so that whatever else has changed shows. Products have no restore, and their
     /// guard is put aside.
     async fn put_back(&self, operation: Uuid) {
-        let table = crate::support::resources::table(self.resource);
+        let table = table(self.resource);
         let sql = format!(
             "alter table {table} disable trigger user;
              update {table} set deleted_at = null, deleted_by = null where deleted_by = '{operation}';
              alter table {table} enable trigger user;"
         );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&self.service.database.pool).await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.service.database.pool).await.unwrap();
     }
 
     /// To be done once all rows are there.
