@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use customer_deletion::config::{SETTINGS_FILE, Settings};
-use customer_deletion::maintenance::MaintenanceError;
 use customer_deletion::schema::{MIGRATOR, Runner};
 use customer_deletion::server::Server;
 use customer_deletion::{demo, healthcheck, http, maintenance, repository, telemetry};
@@ -56,28 +55,32 @@ enum Command {
 // One thread talks to PostgreSQL, and actix's workers talk to the clients. More threads would only wake each other.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let result = match CommandLine::parse().command {
-        Command::Serve => serve().await,
-        Command::Migrate => migrate().await,
-        Command::Demo(arguments) => demo(arguments).await,
-        Command::Restore(arguments) => done(maintenance::restore::run(arguments).await),
-        Command::Purge(arguments) => purge(arguments).await,
-        Command::Hold(arguments) => done(maintenance::hold::place(arguments).await),
-        Command::Release(arguments) => done(maintenance::hold::release(arguments).await),
-        Command::Holds(arguments) => done(maintenance::hold::holds(arguments).await),
-        Command::Operations(arguments) => done(maintenance::operations::run(arguments).await),
-        Command::Verify(arguments) => verify(arguments).await,
-        Command::Healthcheck => check_health(),
-        Command::Settings => print_settings(),
-        Command::Openapi(arguments) => print_openapi(&arguments),
-    };
-    match result {
+    match run(CommandLine::parse().command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("customer-deletion: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+async fn run(command: Command) -> Result<(), AnyError> {
+    match command {
+        Command::Serve => serve().await?,
+        Command::Migrate => migrate().await?,
+        Command::Demo(arguments) => demo::run(arguments, stop_signal()?).await?,
+        Command::Restore(arguments) => maintenance::restore::run(arguments).await?,
+        Command::Purge(arguments) => maintenance::purge::run(arguments, stop_signal()?).await?,
+        Command::Hold(arguments) => maintenance::hold::place(arguments).await?,
+        Command::Release(arguments) => maintenance::hold::release(arguments).await?,
+        Command::Holds(arguments) => maintenance::hold::holds(arguments).await?,
+        Command::Operations(arguments) => maintenance::operations::run(arguments).await?,
+        Command::Verify(arguments) => maintenance::verify::run(arguments, stop_signal()?).await?,
+        Command::Healthcheck => healthcheck::run(&Settings::load()?.management)?,
+        Command::Settings => write!(io::stdout(), "{SETTINGS_FILE}")?,
+        Command::Openapi(arguments) => writeln!(io::stdout(), "{:#}", http::openapi::printed(&arguments))?,
+    }
+    Ok(())
 }
 
 async fn serve() -> Result<(), AnyError> {
@@ -102,38 +105,6 @@ async fn migrate() -> Result<(), AnyError> {
     } else {
         println!("the schema went from version {before} to version {after}");
     }
-    Ok(())
-}
-
-fn done(result: Result<(), MaintenanceError>) -> Result<(), AnyError> {
-    Ok(result?)
-}
-
-async fn purge(arguments: maintenance::purge::Arguments) -> Result<(), AnyError> {
-    Ok(maintenance::purge::run(arguments, stop_signal()?).await?)
-}
-
-async fn verify(arguments: maintenance::verify::Arguments) -> Result<(), AnyError> {
-    Ok(maintenance::verify::run(arguments, stop_signal()?).await?)
-}
-
-fn check_health() -> Result<(), AnyError> {
-    healthcheck::run(&Settings::load()?.management)?;
-    Ok(())
-}
-
-fn print_settings() -> Result<(), AnyError> {
-    write!(io::stdout(), "{SETTINGS_FILE}")?;
-    Ok(())
-}
-
-fn print_openapi(arguments: &http::openapi::Arguments) -> Result<(), AnyError> {
-    writeln!(io::stdout(), "{:#}", http::openapi::printed(arguments))?;
-    Ok(())
-}
-
-async fn demo(arguments: demo::Arguments) -> Result<(), AnyError> {
-    demo::run(arguments, stop_signal()?).await?;
     Ok(())
 }
 
