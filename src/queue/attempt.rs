@@ -5,8 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::end::End;
-use super::leased::Leased;
+use super::leased::{End, Leased};
 use super::run::{Ran, Work, in_transaction};
 use super::{Consumer, statements};
 use crate::backoff::Backoff;

@@ -1,12 +1,13 @@
-//! An operation that is leased to an attempt.
+//! An operation that is leased to an attempt, and its end.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::end::End;
-use crate::operation::Deletion;
+use crate::eligibility::Refusal;
+use crate::error::Code;
+use crate::operation::{Deletion, Status};
 
 #[derive(Debug)]
 pub struct Leased {
@@ -23,4 +24,44 @@ pub struct Lease {
     pub attempt: Uuid,
     /// The number of attempts, this one included.
     pub attempts: i32,
+}
+
+#[derive(Clone, Debug)]
+pub enum End {
+    Deleted,
+    Refused(Refusal),
+    /// Too many attempts failed.
+    GivenUp,
+}
+
+impl End {
+    pub fn status(&self) -> Status {
+        match self {
+            End::Deleted => Status::Success,
+            End::Refused(_) => Status::Failure,
+            End::GivenUp => Status::InternalError,
+        }
+    }
+
+    pub fn code(&self) -> Option<Code> {
+        match self {
+            End::Deleted => None,
+            End::Refused(refusal) => Some(refusal.code),
+            End::GivenUp => Some(Code::GLOBAL_1001),
+        }
+    }
+
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            End::Refused(refusal) => Some(refusal),
+            End::Deleted | End::GivenUp => None,
+        }
+    }
+
+    pub fn deleted_rows(&self, deletion: &Deletion) -> usize {
+        match self {
+            End::Deleted => deletion.targets.count(),
+            End::Refused(_) | End::GivenUp => 0,
+        }
+    }
 }

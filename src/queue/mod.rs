@@ -16,7 +16,6 @@ mod accept;
 mod attempt;
 mod cancel;
 mod claim;
-mod end;
 mod leased;
 mod run;
 mod statements;

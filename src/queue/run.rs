@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 
-use super::end::End;
-use super::leased::Leased;
+use super::leased::{End, Leased};
 use super::statements;
 use crate::operation::Deletion;
 use crate::repository::database::failure::WorkError;
