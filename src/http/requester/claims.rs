@@ -1,10 +1,10 @@
 //! The claims of a token whose signature has been verified.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use uuid::Uuid;
 
 use crate::config::RequiredClaim;
@@ -15,22 +15,31 @@ const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// A name that occurs twice in an object is refused at any depth, because parsers differ in which one they take.
 #[derive(Debug)]
-pub struct Claims(Map<String, Value>);
+pub struct Claims(HashMap<String, Claim>);
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+enum Claim {
+    Text(String),
+    Number(f64),
+    List(Vec<Claim>),
+    Object(Claims),
+    Other(#[allow(dead_code, reason = "no check accepts it")] Option<bool>),
+}
 
 impl Claims {
     pub fn parse(payload: &[u8]) -> Result<Claims, String> {
-        match serde_json::from_slice(payload) {
-            Ok(Unambiguous(Value::Object(claims))) => Ok(Claims(claims)),
-            Ok(_) | Err(_) => Err("the claims are not a JSON object, or have a name twice".to_owned()),
-        }
+        serde_json::from_slice(payload).map_err(|_| "the claims are not a JSON object, or have a name twice".to_owned())
     }
 
     /// Checks `exp` and `nbf`. `now` is in seconds since 1970.
     pub fn check_times(&self, now: f64, leeway: Duration) -> Result<(), String> {
         let time = |name| -> Result<Option<f64>, String> {
-            let seconds = |value: &Value| value.as_f64().filter(|seconds| *seconds >= 0.0);
-            let problem = || format!("the claim `{name}` is not a time in seconds");
-            self.0.get(name).map(|value| seconds(value).ok_or_else(problem)).transpose()
+            match self.0.get(name) {
+                None => Ok(None),
+                Some(Claim::Number(seconds)) if *seconds >= 0.0 => Ok(Some(*seconds)),
+                Some(_) => Err(format!("the claim `{name}` is not a time in seconds")),
+            }
         };
         let expiry = time("exp")?.ok_or("the claim `exp` is missing")?;
         if expiry > LAST_SECOND {
@@ -67,9 +76,9 @@ impl Claims {
     /// Looks in each of the claims. A claim is a string with spaces between the scopes (RFC 9068), or a list.
     pub fn have_scope(&self, wanted: &str, claims: &[String]) -> bool {
         claims.iter().filter_map(|name| self.find(name)).any(|claim| match claim {
-            Value::String(scopes) => scopes.split(' ').any(|scope| scope == wanted),
-            Value::Array(scopes) => scopes.iter().any(|scope| scope.as_str() == Some(wanted)),
-            _ => false,
+            Claim::Text(scopes) => scopes.split(' ').any(|scope| scope == wanted),
+            Claim::List(scopes) => scopes.iter().any(|scope| scope.as_text() == Some(wanted)),
+            Claim::Number(_) | Claim::Object(_) | Claim::Other(_) => false,
         })
     }
 
@@ -81,15 +90,15 @@ impl Claims {
     /// Returns `None` if the claim is missing or null.
     pub fn text(&self, name: &str) -> Result<Option<&str>, String> {
         match self.single(name)? {
-            None | Some(Value::Null) => Ok(None),
+            None | Some(Claim::Other(None)) => Ok(None),
             value => text(name, value).map(Some),
         }
     }
 
     /// Some issuers write a single value as a list.
-    fn single(&self, name: &str) -> Result<Option<&Value>, String> {
+    fn single(&self, name: &str) -> Result<Option<&Claim>, String> {
         match self.find(name) {
-            Some(Value::Array(values)) => match values.as_slice() {
+            Some(Claim::List(values)) => match values.as_slice() {
                 [value] => Ok(Some(value)),
                 _ => Err(format!("the claim `{name}` is a list of {} values, not of one", values.len())),
             },
@@ -97,88 +106,59 @@ impl Claims {
         }
     }
 
-    fn find(&self, path: &str) -> Option<&Value> {
-        find(&self.0, path)
+    /// Finds a claim by its name, or else by a path with dots. A name may itself have dots.
+    fn find(&self, path: &str) -> Option<&Claim> {
+        let nested = |(dot, _)| match self.0.get(&path[..dot])? {
+            Claim::Object(claims) => claims.find(&path[dot + 1..]),
+            Claim::Text(_) | Claim::Number(_) | Claim::List(_) | Claim::Other(_) => None,
+        };
+        self.0.get(path).or_else(|| path.match_indices('.').find_map(nested))
     }
 }
 
-/// Finds a claim by its name, or else by a path with dots. A name may itself have dots.
-fn find<'a>(object: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    let nested = |(dot, _)| find(object.get(&path[..dot])?.as_object()?, &path[dot + 1..]);
-    object.get(path).or_else(|| path.match_indices('.').find_map(nested))
+impl Claim {
+    fn as_text(&self) -> Option<&str> {
+        if let Claim::Text(text) = self { Some(text) } else { None }
+    }
 }
 
-fn text<'a>(name: &str, value: Option<&'a Value>) -> Result<&'a str, String> {
-    let value = value.ok_or_else(|| format!("the claim `{name}` is missing"))?;
-    value.as_str().ok_or_else(|| format!("the claim `{name}` is not a string"))
+fn text<'a>(name: &str, claim: Option<&'a Claim>) -> Result<&'a str, String> {
+    let claim = claim.ok_or_else(|| format!("the claim `{name}` is missing"))?;
+    claim.as_text().ok_or_else(|| format!("the claim `{name}` is not a string"))
 }
 
 /// Accepts a string or a list of strings.
-fn texts<'a>(name: &str, value: Option<&'a Value>) -> Result<Vec<&'a str>, String> {
-    let list: Option<Vec<_>> = match value {
-        Some(Value::Array(values)) => values.iter().map(Value::as_str).collect(),
+fn texts<'a>(name: &str, claim: Option<&'a Claim>) -> Result<Vec<&'a str>, String> {
+    let list: Option<Vec<_>> = match claim {
+        Some(Claim::List(values)) => values.iter().map(Claim::as_text).collect(),
         other => return text(name, other).map(|text| vec![text]),
     };
     list.ok_or_else(|| format!("the claim `{name}` is a list with a value that is not a string"))
 }
 
-struct Unambiguous(Value);
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Claims, D::Error> {
+        struct EachNameOnce;
 
-impl<'de> Deserialize<'de> for Unambiguous {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Unambiguous, D::Error> {
-        deserializer.deserialize_any(ValueVisitor).map(Unambiguous)
-    }
-}
+        impl<'de> Visitor<'de> for EachNameOnce {
+            type Value = Claims;
 
-struct ValueVisitor;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
 
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(Unambiguous(value)) = list.next_element()? {
-            values.push(value);
-        }
-        Ok(values.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
-        let mut members = Map::new();
-        while let Some((name, Unambiguous(value))) = object.next_entry()? {
-            if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name occurs twice"));
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Claims, A::Error> {
+                let mut claims = HashMap::new();
+                while let Some((name, claim)) = object.next_entry()? {
+                    if claims.insert(name, claim).is_some() {
+                        return Err(A::Error::custom("a name occurs twice"));
+                    }
+                }
+                Ok(Claims(claims))
             }
         }
-        Ok(members.into())
+
+        deserializer.deserialize_map(EachNameOnce)
     }
 }
 
