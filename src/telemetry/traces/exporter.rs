@@ -1,7 +1,5 @@
 //! Sends spans, and logs when they cannot be sent. The library does not log that.
 
-use std::time::Duration;
-
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -29,18 +27,6 @@ impl SpanExporter for Exporter {
             ("spans could not be sent to the collector, and are lost", "spans are sent to the collector again");
         self.outage.report(&result, begin, end);
         result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.inner.shutdown_with_timeout(timeout)
-    }
-
-    fn shutdown(&self) -> OTelSdkResult {
-        self.inner.shutdown()
-    }
-
-    fn force_flush(&self) -> OTelSdkResult {
-        self.inner.force_flush()
     }
 
     fn set_resource(&mut self, resource: &Resource) {

@@ -26,63 +26,48 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// # Errors
-    ///
     /// Says what is wrong, without a value that may be a secret.
     pub fn check(&self, value: &str) -> Result<(), String> {
-        if self.accepts(value) {
-            return Ok(());
-        }
-        match self {
-            Rule::Unsupported(reason) => Err((*reason).to_owned()),
-            Rule::Url | Rule::Headers | Rule::Pairs(_) | Rule::Text(_) => Err(format!("must be {}", self.demand())),
-            Rule::Boolean | Rule::Word(_) | Rule::Words(..) | Rule::Number(..) | Rule::Ratio => {
-                Err(format!("must be {}, and is `{value}`", self.demand()))
+        let (is_valid, demand) = match self {
+            Rule::Boolean => {
+                (["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word)), "true or false".to_owned())
             }
-        }
-    }
-
-    fn accepts(&self, value: &str) -> bool {
-        match self {
-            Rule::Boolean => ["true", "false"].iter().any(|word| value.eq_ignore_ascii_case(word)),
-            Rule::Word(words) => words.contains(&value),
+            Rule::Word(words) => (words.contains(&value), words.join(if words.len() == 2 { " or " } else { ", " })),
             Rule::Words(first, second) => {
                 let mut words = value.split(',').map(str::trim);
-                words.clone().any(|word| word == *first) && words.all(|word| [first, second].contains(&&word))
+                let is_valid =
+                    words.clone().any(|word| word == *first) && words.all(|word| [first, second].contains(&&word));
+                (is_valid, format!("{first}, or {first},{second}"))
             }
-            Rule::Number(least, most) => value.parse().is_ok_and(|number: u64| (*least..=*most).contains(&number)),
-            Rule::Ratio => value.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio)),
-            Rule::Text(longest) => value.len() <= *longest,
-            Rule::Url => is_endpoint(value),
-            Rule::Headers => are_pairs(value, |name, value| {
-                name.parse::<HeaderName>().is_ok() && !value.is_empty() && value.bytes().all(is_visible)
-            }),
-            Rule::Pairs(longest) => value.len() <= *longest && are_pairs(value, |name, _| !name.is_empty()),
-            Rule::Unsupported(_) => false,
-        }
-    }
-
-    fn demand(&self) -> String {
+            Rule::Number(least, most) => {
+                let is_valid = value.parse().is_ok_and(|number: u64| (*least..=*most).contains(&number));
+                (is_valid, format!("a whole number from {least} to {most}"))
+            }
+            Rule::Ratio => {
+                let is_valid = value.parse().is_ok_and(|ratio: f64| (0.0..=1.0).contains(&ratio));
+                (is_valid, "a number from 0 to 1".to_owned())
+            }
+            Rule::Text(longest) => (value.len() <= *longest, format!("of at most {longest} bytes")),
+            Rule::Url => {
+                (is_endpoint(value), "a URL like http://collector:4318, without a user or a password".to_owned())
+            }
+            Rule::Headers => (are_pairs(value, is_header), "of the form key=value,key=value".to_owned()),
+            Rule::Pairs(longest) => {
+                let is_valid = value.len() <= *longest && are_pairs(value, |name, _| !name.is_empty());
+                (is_valid, format!("of the form key=value,key=value, and of at most {longest} bytes"))
+            }
+            Rule::Unsupported(reason) => return Err((*reason).to_owned()),
+        };
         match self {
-            Rule::Boolean => "true or false".to_owned(),
-            Rule::Word(words) => match words {
-                [first, second] => format!("{first} or {second}"),
-                words => words.join(", "),
-            },
-            Rule::Words(first, second) => format!("{first}, or {first},{second}"),
-            Rule::Number(least, most) => format!("a whole number from {least} to {most}"),
-            Rule::Ratio => "a number from 0 to 1".to_owned(),
-            Rule::Text(longest) => format!("of at most {longest} bytes"),
-            Rule::Url => "a URL like http://collector:4318, without a user or a password".to_owned(),
-            Rule::Headers => "of the form key=value,key=value".to_owned(),
-            Rule::Pairs(longest) => format!("of the form key=value,key=value, and of at most {longest} bytes"),
-            Rule::Unsupported(_) => "left out".to_owned(),
+            _ if is_valid => Ok(()),
+            Rule::Url | Rule::Headers | Rule::Pairs(_) | Rule::Text(_) => Err(format!("must be {demand}")),
+            _ => Err(format!("must be {demand}, and is `{value}`")),
         }
     }
 }
 
-/// Each of the two parsers accepts some texts that the other refuses. A user and a password would not be sent, but logged at
-/// the level `trace`.
+/// Each of the two parsers accepts some texts that the other refuses. A user and a password would not be sent, but they would be
+/// logged at the level `trace`.
 fn is_endpoint(text: &str) -> bool {
     let is_http = |uri: Uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
@@ -98,8 +83,9 @@ fn are_pairs(text: &str, is_pair: impl Fn(&str, &str) -> bool) -> bool {
         .all(|pair| pair.trim().split_once('=').is_some_and(|(name, value)| is_pair(name.trim(), value.trim())))
 }
 
-fn is_visible(byte: u8) -> bool {
-    byte == b' ' || byte.is_ascii_graphic()
+fn is_header(name: &str, value: &str) -> bool {
+    let is_visible = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    name.parse::<HeaderName>().is_ok() && !value.is_empty() && value.bytes().all(is_visible)
 }
 
 #[cfg(test)]
@@ -132,10 +118,10 @@ mod tests {
     #[test]
     fn headers_are_pairs() {
         for text in ["authorization=Bearer%20x", "a=b, c=d", "a=b=c", "a=b,"] {
-            assert!(Rule::Headers.accepts(text), "{text}");
+            assert!(Rule::Headers.check(text).is_ok(), "{text}");
         }
         for text in ["a", "a=b,c", "=b", "a=", "a b=c", "a=b,,c=d", "a=\u{fc}"] {
-            assert!(!Rule::Headers.accepts(text), "{text}");
+            assert!(!Rule::Headers.check(text).is_ok(), "{text}");
         }
     }
 }
