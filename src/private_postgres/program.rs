@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
+
 use super::launch_error::LaunchError;
 
 const PAUSE: Duration = Duration::from_millis(10);
@@ -85,8 +87,7 @@ pub fn ends_within(child: &mut Child, time: Duration) -> bool {
 /// Kills the whole process group that the program leads.
 pub fn kill(child: &mut Child) {
     // Errors mean that there is nothing left to kill. The group has the id of its leader.
-    let _ = Command::new("sh").args(["-c", "kill -s KILL -- \"-$0\"", &child.id().to_string()]).status();
-    let _ = child.kill();
+    let _ = rustix::process::kill_process_group(Pid::from_child(child), Signal::KILL);
     let _ = child.wait();
 }
 

@@ -1,12 +1,14 @@
 //! Starts the server, and stops it.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
+
+use uuid::Uuid;
 
 use super::binaries::{self, Binaries};
 use super::folder::Folder;
@@ -200,7 +202,7 @@ fn create_cluster(
     unless_missing(fs::remove_dir_all(&unfinished)).map_err(LaunchError::file(&unfinished))?;
     // Every user of the machine can connect to a loopback port, and a superuser of PostgreSQL can run programs as the server's
     // user. Hence the password. It is sent in clear, because SCRAM takes a debug build 60 ms for each connection.
-    folder.write_secret(&folder.password(), &random_password()?)?;
+    folder.write_secret(&folder.password(), &random_password())?;
 
     let mut initdb = folder.command(&binaries.folder.join("initdb"));
     initdb.arg("-D").arg(&unfinished);
@@ -214,11 +216,9 @@ fn create_cluster(
     fs::rename(unfinished, &cluster).map_err(LaunchError::file(&cluster))
 }
 
-fn random_password() -> Result<String, LaunchError> {
-    let source = Path::new("/dev/urandom");
-    let mut bytes = [0; 16];
-    File::open(source).and_then(|mut source| source.read_exact(&mut bytes)).map_err(LaunchError::file(source))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+/// 122 random bits.
+fn random_password() -> String {
+    Uuid::new_v4().simple().to_string()
 }
 
 /// After a crash of the machine, the process id of the last server may belong to another program. PostgreSQL would take that
@@ -250,8 +250,8 @@ mod tests {
 
     #[test]
     fn no_two_passwords_are_alike() {
-        let password = random_password().unwrap();
+        let password = random_password();
         assert_eq!(password.len(), 32);
-        assert_ne!(password, random_password().unwrap());
+        assert_ne!(password, random_password());
     }
 }

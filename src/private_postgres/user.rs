@@ -47,11 +47,8 @@ impl User {
     }
 }
 
-/// Whether this process is root.
 pub fn is_root() -> bool {
-    // The standard library has no call for this.
-    let output = Command::new("id").arg("-u").output();
-    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+    rustix::process::geteuid().is_root()
 }
 
 /// Returns the first of these users that is in the text of /etc/passwd.
