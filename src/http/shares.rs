@@ -1,8 +1,9 @@
 //! Divides a number of units among requesters, so that one requester never has all of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 /// Units that calls take and give back. Cheap to clone.
@@ -52,16 +53,12 @@ impl Shares {
         share.grow(units)?;
         Ok(share)
     }
-
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.0.taken.lock().expect("nothing panics while it holds this lock")
-    }
 }
 
 impl Share {
     /// Takes more units.
     pub fn grow(&mut self, units: usize) -> Result<(), NoneLeft> {
-        let mut taken = self.shares.taken();
+        let mut taken = self.shares.0.taken.lock();
         let of_requester = taken.of.get(&self.requester).copied().unwrap_or(0) + units;
         if of_requester > self.shares.of_one() {
             return Err(NoneLeft::ForThisRequester);
@@ -82,7 +79,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut taken = self.shares.taken();
+        let mut taken = self.shares.0.taken.lock();
         taken.all -= self.units;
         if let Some(of_requester) = taken.of.get_mut(&self.requester) {
             *of_requester -= self.units;
@@ -109,7 +106,7 @@ mod tests {
         drop(first);
         assert!(shares.take(other, 1).is_ok());
         drop((second, third));
-        assert!(shares.taken().of.is_empty() && shares.taken().all == 0);
+        assert!(shares.0.taken.lock().of.is_empty() && shares.0.taken.lock().all == 0);
     }
 
     #[test]
@@ -117,9 +114,9 @@ mod tests {
         let shares = Shares::new(10, 8);
         let mut share = shares.take(Uuid::nil(), 5).ok().unwrap();
         assert_eq!(share.grow(4), Err(NoneLeft::ForThisRequester));
-        assert_eq!((share.units(), shares.taken().all), (5, 5));
+        assert_eq!((share.units(), shares.0.taken.lock().all), (5, 5));
         assert_eq!(share.grow(3), Ok(()));
         drop(share);
-        assert_eq!(shares.taken().all, 0);
+        assert_eq!(shares.0.taken.lock().all, 0);
     }
 }

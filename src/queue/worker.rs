@@ -1,10 +1,11 @@
 //! Claims and attempts operations, one after the other.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,8 +14,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use super::Consumer;
-use super::end::End;
-use super::leased::Leased;
+use super::leased::{End, Leased};
 use crate::error::{Code, Error};
 use crate::operation::Status;
 use crate::telemetry::outage::Outage;
@@ -54,15 +54,11 @@ impl Workers {
         if timeout(patience, ended).await.is_err() {
             tracing::warn!(?patience, "an operation takes longer, and is handed back to the queue");
             self.tasks.shutdown().await;
-            let interrupted: Vec<_> = lock(&self.at_work).drain().map(|(_, leased)| leased).collect();
+            let interrupted: Vec<_> = self.at_work.lock().drain().map(|(_, leased)| leased).collect();
             join_all(interrupted.iter().map(|leased| hand_back(&self.consumer, leased))).await;
         }
         self.consumer.close().await;
     }
-}
-
-fn lock(at_work: &AtWork) -> MutexGuard<'_, HashMap<usize, Arc<Leased>>> {
-    at_work.lock().expect("nothing panics while it holds this lock")
 }
 
 /// If it fails, the lease ends by itself, and counts as an attempt.
@@ -107,9 +103,9 @@ impl Worker {
                 Ok(Some(leased)) if self.stop.is_cancelled() => hand_back(&self.consumer, &leased).await,
                 Ok(Some(leased)) => {
                     let leased = Arc::new(leased);
-                    lock(&self.at_work).insert(self.number, Arc::clone(&leased));
+                    self.at_work.lock().insert(self.number, Arc::clone(&leased));
                     self.attempt(leased).await;
-                    lock(&self.at_work).remove(&self.number);
+                    self.at_work.lock().remove(&self.number);
                 }
                 Ok(None) | Err(_) => self.rest().await,
             }
@@ -171,9 +167,9 @@ fn trace(span: &Span, result: &Result<Option<End>, Error>) {
         Ok(end) => end.as_ref().and_then(End::code),
         Err(error) => error.code().ok(),
     };
-    span.record("customer_deletion.error_code", code.map(Code::name));
+    span.record("customer_deletion.error_code", code.map(Code::word));
     if code == Some(Code::GLOBAL_1001) {
-        traces::fail(span, Code::GLOBAL_1001.name());
+        traces::fail(span, Code::GLOBAL_1001.word());
     }
 }
 
@@ -191,8 +187,8 @@ fn report(leased: &Leased, end: &End, took: Duration) {
         customer_id = %deletion.customer_id,
         resource = deletion.resource.word(),
         ids = deletion.targets.count(),
-        operation_status = end.status().name(),
-        code = end.code().map(Code::name),
+        operation_status = end.status().word(),
+        code = end.code().map(Code::word),
         attempts = leased.lease.attempts,
         waited_ms = leased.waited.as_millis() as u64,
         duration_ms = took.as_millis() as u64,
@@ -224,7 +220,7 @@ mod tests {
         let (held_by_the_work, dropped) = oneshot::channel::<()>();
         let held_by_the_work = Mutex::new(Some(held_by_the_work));
         let waiting = again_after_panics(move || {
-            let held = held_by_the_work.lock().unwrap().take();
+            let held = held_by_the_work.lock().take();
             async move {
                 let _held = held;
                 std::future::pending::<()>().await;

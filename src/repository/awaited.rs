@@ -5,9 +5,10 @@
 //! and does not pass through every pooler.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sqlx::PgConnection;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -71,17 +72,11 @@ impl State {
     }
 }
 
-impl Awaited {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds this lock")
-    }
-}
-
 impl Repository {
     /// Waits until the operation has ended, for so long at most. Returns whether it has ended, or `None` if the service shuts down
     /// before.
     pub async fn until_ended(&self, operation_id: Uuid, longest: Duration) -> Option<bool> {
-        let ended = self.awaited.lock().add(operation_id);
+        let ended = self.awaited.state.lock().add(operation_id);
         self.ask_while_somebody_waits();
         tokio::select! {
             biased;
@@ -96,7 +91,7 @@ impl Repository {
     }
 
     fn ask_while_somebody_waits(&self) {
-        let asking = self.awaited.lock().begin_asking();
+        let asking = self.awaited.state.lock().begin_asking();
         if let Some(asking) = asking {
             let repository = self.clone();
             self.tasks.start(async move {
@@ -110,7 +105,7 @@ impl Repository {
     async fn ask(&self) {
         loop {
             sleep(ASK_INTERVAL).await;
-            let operations = self.awaited.lock().awaited();
+            let operations = self.awaited.state.lock().awaited();
             if operations.is_empty() {
                 return;
             }
@@ -119,7 +114,7 @@ impl Repository {
             });
             // Without an answer, the next statement asks again.
             if let Ok(ended) = ended.await {
-                self.awaited.lock().notify(&ended);
+                self.awaited.state.lock().notify(&ended);
             }
         }
     }

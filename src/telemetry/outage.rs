@@ -1,8 +1,9 @@
 //! A failure of work that is repeated for ever. The log has a line when it begins, every few minutes, and when it ends.
 
 use std::fmt::Display;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// A failure that lasts is logged again after this time.
 const REMINDER: Duration = Duration::from_secs(300);
@@ -27,7 +28,7 @@ impl Outage {
     }
 
     fn note_at(&self, succeeded: bool, now: Instant) -> bool {
-        let mut logged = self.0.lock().expect("nothing panics while it holds this lock");
+        let mut logged = self.0.lock();
         if succeeded {
             return logged.take().is_some();
         }

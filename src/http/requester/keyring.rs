@@ -3,10 +3,11 @@
 //! One task refreshes them: at an interval, sooner after a failure, and at once if a token cannot be verified, because the
 //! issuer may have rotated its keys. A failed refresh leaves the keys as they are.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -99,7 +100,7 @@ impl Keyring {
 
     /// Returns a requested refresh that has not ended, or a new one. Returns `None` if the last request is too recent.
     fn request_refresh(&self) -> Option<RequestedRefresh> {
-        let mut last = self.last_request.lock().expect("nothing panics while it holds this lock");
+        let mut last = self.last_request.lock();
         let (begun, ended) = {
             let state = self.state.borrow();
             (state.begun, state.ended)

@@ -4,10 +4,11 @@
 //! call was given up. It is not cancelled: that would end the wait and not the commit, and show a deletion that a failover
 //! loses. So such a session counts as one of the pool until its commit ends.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use sqlx::PgConnection;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard};
 use tokio::time::Instant;
@@ -70,7 +71,7 @@ impl Backends {
 
     /// Counts the abandoned sessions whose commit waits, and forgets those that have ended. Asks nothing if there is none.
     pub async fn waiting(&self, session: &mut PgConnection) -> Result<usize, sqlx::Error> {
-        let asked = self.abandoned().clone();
+        let asked = self.0.abandoned.lock().clone();
         if !asked.is_empty() {
             let statement = sqlx::query_file_as!(Running, "src/repository/sql/running_sessions.sql", &asked);
             let running = observed("running_sessions", statement.fetch_all(session)).await?;
@@ -81,7 +82,7 @@ impl Backends {
 
     /// Another answer may have come meanwhile. A session that it found to have ended does not count again.
     fn found(&self, asked: &[i32], running: &[Running]) {
-        let mut abandoned = self.abandoned();
+        let mut abandoned = self.0.abandoned.lock();
         abandoned.retain(|pid| !asked.contains(pid) || running.iter().any(|session| session.pid == *pid));
         let waits = |session: &&Running| session.commit_waits && abandoned.contains(&session.pid);
         self.0.waiting.store(running.iter().filter(waits).count(), Ordering::Relaxed);
@@ -90,16 +91,12 @@ impl Backends {
     pub fn last_waiting(&self) -> usize {
         self.0.waiting.load(Ordering::Relaxed)
     }
-
-    fn abandoned(&self) -> MutexGuard<'_, Vec<i32>> {
-        self.0.abandoned.lock().expect("nothing panics while it holds this lock")
-    }
 }
 
 impl Open {
     /// The session is closed in the middle of a statement.
     pub fn abandon(&self) {
-        self.backends.abandoned().extend(self.pid);
+        self.backends.0.abandoned.lock().extend(self.pid);
     }
 }
 
@@ -129,19 +126,15 @@ impl CommitProof {
         let deadline = database.deadline();
         // Another message would wait as well, in a session more.
         if let waiting @ 1.. = database.waiting_commits(deadline).await? {
-            *self.last() = None;
+            *self.0.lock() = None;
             return Err(Error::Unavailable(reason(waiting)));
         }
-        if self.last().is_some_and(|last| last.elapsed() < PROVEN_FOR) {
+        if self.0.lock().is_some_and(|last| last.elapsed() < PROVEN_FOR) {
             return Ok(());
         }
         database.run(deadline, &(), |connection, ()| Box::pin(commit_message(connection))).await?;
-        *self.last() = Some(Instant::now());
+        *self.0.lock() = Some(Instant::now());
         Ok(())
-    }
-
-    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -176,7 +169,7 @@ mod tests {
         assert_eq!(backends.last_waiting(), 1);
         backends.found(&[7], &[]);
         backends.found(&[7], &waits);
-        assert_eq!((backends.last_waiting(), backends.abandoned().len()), (0, 0));
+        assert_eq!((backends.last_waiting(), backends.0.abandoned.lock().len()), (0, 0));
     }
 
     #[test]
@@ -184,7 +177,7 @@ mod tests {
         let backends = Backends::default();
         backends.opened(Some(7)).abandon();
         backends.found(&[7], &[Running { pid: 7, commit_waits: false }]);
-        assert_eq!((backends.last_waiting(), backends.abandoned().clone()), (0, vec![7]));
+        assert_eq!((backends.last_waiting(), backends.0.abandoned.lock().clone()), (0, vec![7]));
     }
 
     #[test]
@@ -193,7 +186,7 @@ mod tests {
         let (of_process, behind_pooler) = (backends.opened(Some(7)), backends.opened(None));
         of_process.abandon();
         behind_pooler.abandon();
-        assert_eq!((backends.open(), backends.abandoned().clone()), (2, vec![7]));
+        assert_eq!((backends.open(), backends.0.abandoned.lock().clone()), (2, vec![7]));
         drop(of_process);
         assert_eq!(backends.open(), 1);
     }

@@ -1,8 +1,9 @@
 //! Attempts to connect to PostgreSQL. The reason of the last failure explains why a wait for a session timed out.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// An attempt that is cancelled after this time got no answer. One that is cancelled earlier had no time for it.
@@ -23,22 +24,18 @@ impl ConnectAttempts {
         let mut attempt = Attempt { attempts: self, began: Instant::now(), is_over: false };
         let result = connecting.await;
         attempt.is_over = true;
-        *self.last_failure() = result.as_ref().err().map(|error| Failure { at: Instant::now(), reason: reason(error) });
+        *self.0.lock() = result.as_ref().err().map(|error| Failure { at: Instant::now(), reason: reason(error) });
         result
     }
 
     /// Records that an attempt failed for another reason.
     pub fn fail(&self, reason: String) {
-        *self.last_failure() = Some(Failure { at: Instant::now(), reason });
+        *self.0.lock() = Some(Failure { at: Instant::now(), reason });
     }
 
     /// Why the last attempt failed. Returns `None` if it succeeded, or failed before that time.
     pub fn failure_since(&self, time: Instant) -> Option<String> {
-        self.last_failure().as_ref().filter(|failure| failure.at >= time).map(|failure| failure.reason.clone())
-    }
-
-    fn last_failure(&self) -> MutexGuard<'_, Option<Failure>> {
-        self.0.lock().expect("nothing panics while it holds this lock")
+        self.0.lock().as_ref().filter(|failure| failure.at >= time).map(|failure| failure.reason.clone())
     }
 }
 
@@ -53,7 +50,7 @@ impl Drop for Attempt<'_> {
         let took = self.began.elapsed();
         if !self.is_over && took >= SILENT_AFTER {
             let reason = format!("no answer to an attempt to connect in {took:.1?}");
-            *self.attempts.last_failure() = Some(Failure { at: Instant::now(), reason });
+            *self.attempts.0.lock() = Some(Failure { at: Instant::now(), reason });
         }
     }
 }

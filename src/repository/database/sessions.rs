@@ -3,10 +3,11 @@
 //! A session that returns is reused without a ping, which takes as long as a deletion. sqlx's own pool would send one. Here only
 //! an idle session is pinged. A session is discarded if another one broke after it was opened.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult};
+use parking_lot::Mutex;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
@@ -237,10 +238,10 @@ struct LastTime(Arc<Mutex<Option<Instant>>>);
 
 impl LastTime {
     fn is_now(&self) {
-        *self.0.lock().expect("nothing panics while it holds this lock") = Some(Instant::now());
+        *self.0.lock() = Some(Instant::now());
     }
 
     fn is_within(&self, age: Duration) -> bool {
-        self.0.lock().expect("nothing panics while it holds this lock").is_some_and(|time| time.elapsed() <= age)
+        self.0.lock().is_some_and(|time| time.elapsed() <= age)
     }
 }

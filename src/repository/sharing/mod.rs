@@ -14,9 +14,10 @@
 mod schedule;
 mod statement;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, Span};
@@ -79,7 +80,7 @@ impl Sharing {
         let began = Instant::now();
         let longest_wait = deadline.min(began + self.0.longest_wait);
         let mut result = timeout_at(longest_wait, &mut granted).await;
-        if result.is_err() && !self.0.lock().leave(deletion.operation_id) {
+        if result.is_err() && !self.0.schedule.lock().leave(deletion.operation_id) {
             // By now it is in a statement, or has its turn.
             result = timeout_at(deadline, &mut granted).await;
         }
@@ -95,7 +96,7 @@ impl Sharing {
 
     /// Returns `None` if the call has taken a free turn.
     fn enqueue(&self, deletion: &Arc<Deletion>) -> Option<oneshot::Receiver<Granted>> {
-        let mut schedule = self.0.lock();
+        let mut schedule = self.0.schedule.lock();
         if schedule.take_free_turn() {
             return None;
         }
@@ -109,7 +110,7 @@ impl Sharing {
 
 impl Drop for SessionTurn {
     fn drop(&mut self) {
-        let next = self.0.lock().next(|caller| caller.granted.is_closed());
+        let next = self.0.schedule.lock().next(|caller| caller.granted.is_closed());
         if !next.is_empty() {
             SessionTurn(Arc::clone(&self.0)).pass_to(next);
         }
@@ -149,10 +150,6 @@ impl SessionTurn {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Schedule<Caller>> {
-        self.schedule.lock().expect("nothing panics while it holds this lock")
-    }
-
     /// Answers the calls whose operations are recorded. The others go on alone.
     fn settle(&self, calls: Vec<Waiting<Caller>>, recorded: &[Uuid]) {
         let is_recorded = |call: &Waiting<Caller>| recorded.contains(&call.deletion.operation_id);
@@ -162,6 +159,6 @@ impl Inner {
             let _ = call.caller.granted.send(Granted::Deletion);
         }
         left_out.iter_mut().for_each(|call| call.caller.since = Instant::now());
-        self.lock().put_back(left_out);
+        self.schedule.lock().put_back(left_out);
     }
 }
