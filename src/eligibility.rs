@@ -92,7 +92,7 @@ mod tests {
     fn judged_failures(resource: Resource, findings: Findings) -> Vec<(Uuid, &'static str, Vec<Uuid>)> {
         let failures = judge(resource, findings).unwrap().failures;
         let told =
-            |failure: IdFailure| (failure.id, Code::name(failure.error_code.parse().unwrap()), failure.allocations);
+            |failure: IdFailure| (failure.id, Code::word(failure.error_code.parse().unwrap()), failure.allocations);
         failures.into_iter().map(told).collect()
     }
 

@@ -1,7 +1,6 @@
 //! The documented codes, and the reasons for which a call fails.
 
 use std::borrow::Cow;
-use std::str::FromStr;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -13,106 +12,81 @@ closed_set! {
     #[allow(non_camel_case_types, reason = "the documented code is the identifier, so that a search finds every use")]
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Code {
-        GLOBAL_1001,
-        GLOBAL_1003,
-        CUSTOMER_1002,
-        AUTH_1010,
-        AUTH_1011,
-        AUTH_1015,
-        CUSTOMER_1017,
-        CUSTOMER_1018,
-        CUSTOMER_1026,
-        CUSTOMER_1030,
-        CUSTOMER_1046,
-        CUSTOMER_1047,
-        BAD_REQUEST,
-        UNAUTHORIZED,
-        NOT_FOUND,
-        METHOD_NOT_ALLOWED,
-        PAYLOAD_TOO_LARGE,
-        UNSUPPORTED_MEDIA_TYPE,
-        TOO_MANY_REQUESTS,
-        IDEMPOTENCY_KEY_REUSED,
-        CANCELLED,
-        NOT_CANCELLABLE,
+        GLOBAL_1001 = "GLOBAL_1001",
+        GLOBAL_1003 = "GLOBAL_1003",
+        CUSTOMER_1002 = "CUSTOMER_1002",
+        AUTH_1010 = "AUTH_1010",
+        AUTH_1011 = "AUTH_1011",
+        AUTH_1015 = "AUTH_1015",
+        CUSTOMER_1017 = "CUSTOMER_1017",
+        CUSTOMER_1018 = "CUSTOMER_1018",
+        CUSTOMER_1026 = "CUSTOMER_1026",
+        CUSTOMER_1030 = "CUSTOMER_1030",
+        CUSTOMER_1046 = "CUSTOMER_1046",
+        CUSTOMER_1047 = "CUSTOMER_1047",
+        BAD_REQUEST = "BAD_REQUEST",
+        UNAUTHORIZED = "UNAUTHORIZED",
+        NOT_FOUND = "NOT_FOUND",
+        METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED",
+        PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE",
+        UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE",
+        TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS",
+        IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED",
+        CANCELLED = "CANCELLED",
+        NOT_CANCELLABLE = "NOT_CANCELLABLE",
     }
 }
 
 impl Code {
-    /// Name, message and HTTP status. The message of a numbered code is that of the documents, to the letter.
-    const fn row(self) -> (&'static str, &'static str, StatusCode) {
+    /// The message and the HTTP status. The message of a numbered code is that of the documents, to the letter.
+    const fn row(self) -> (&'static str, StatusCode) {
         use StatusCode as S;
         match self {
-            Code::GLOBAL_1001 => ("GLOBAL_1001", "Service unavailable. Please try again", S::SERVICE_UNAVAILABLE),
-            Code::GLOBAL_1003 => ("GLOBAL_1003", "Provided request ID does not exist for your account.", S::NOT_FOUND),
-            Code::CUSTOMER_1002 => ("CUSTOMER_1002", "Customer does not exist", S::NOT_FOUND),
-            Code::AUTH_1010 => ("AUTH_1010", "Contact for your customer was not found", S::NOT_FOUND),
-            Code::AUTH_1011 => ("AUTH_1011", "Address for your customer was not found", S::NOT_FOUND),
-            Code::AUTH_1015 => ("AUTH_1015", "Product was not found for your account", S::NOT_FOUND),
-            Code::CUSTOMER_1017 => ("CUSTOMER_1017", "Unknown Contact ID", S::NOT_FOUND),
-            Code::CUSTOMER_1018 => ("CUSTOMER_1018", "Unknown Address ID", S::NOT_FOUND),
-            Code::CUSTOMER_1026 => ("CUSTOMER_1026", "Failed to delete external params item", S::NOT_FOUND),
-            Code::CUSTOMER_1030 => ("CUSTOMER_1030", r"Failed to delete customer zone\s", S::NOT_FOUND),
-            Code::CUSTOMER_1046 => (
-                "CUSTOMER_1046",
-                "Product deletion failure. It is not allowed to delete a product allocated to sub customers",
-                S::CONFLICT,
-            ),
-            Code::CUSTOMER_1047 => ("CUSTOMER_1047", "Unknown product id", S::NOT_FOUND),
-            Code::BAD_REQUEST => ("BAD_REQUEST", "The call is malformed.", S::BAD_REQUEST),
-            Code::UNAUTHORIZED => ("UNAUTHORIZED", "The call is not authenticated.", S::UNAUTHORIZED),
-            Code::NOT_FOUND => ("NOT_FOUND", "There is no such route.", S::NOT_FOUND),
-            Code::METHOD_NOT_ALLOWED => (
-                "METHOD_NOT_ALLOWED",
-                "The route does not have this method. The Allow header names those it has.",
-                S::METHOD_NOT_ALLOWED,
-            ),
-            Code::PAYLOAD_TOO_LARGE => ("PAYLOAD_TOO_LARGE", "The body is too large.", S::PAYLOAD_TOO_LARGE),
-            Code::UNSUPPORTED_MEDIA_TYPE => (
-                "UNSUPPORTED_MEDIA_TYPE",
-                "The body must be JSON (application/json), without a content coding.",
-                S::UNSUPPORTED_MEDIA_TYPE,
-            ),
+            Code::GLOBAL_1001 => ("Service unavailable. Please try again", S::SERVICE_UNAVAILABLE),
+            Code::GLOBAL_1003 => ("Provided request ID does not exist for your account.", S::NOT_FOUND),
+            Code::CUSTOMER_1002 => ("Customer does not exist", S::NOT_FOUND),
+            Code::AUTH_1010 => ("Contact for your customer was not found", S::NOT_FOUND),
+            Code::AUTH_1011 => ("Address for your customer was not found", S::NOT_FOUND),
+            Code::AUTH_1015 => ("Product was not found for your account", S::NOT_FOUND),
+            Code::CUSTOMER_1017 => ("Unknown Contact ID", S::NOT_FOUND),
+            Code::CUSTOMER_1018 => ("Unknown Address ID", S::NOT_FOUND),
+            Code::CUSTOMER_1026 => ("Failed to delete external params item", S::NOT_FOUND),
+            Code::CUSTOMER_1030 => (r"Failed to delete customer zone\s", S::NOT_FOUND),
+            Code::CUSTOMER_1046 => {
+                const MESSAGE: &str =
+                    "Product deletion failure. It is not allowed to delete a product allocated to sub customers";
+                (MESSAGE, S::CONFLICT)
+            }
+            Code::CUSTOMER_1047 => ("Unknown product id", S::NOT_FOUND),
+            Code::BAD_REQUEST => ("The call is malformed.", S::BAD_REQUEST),
+            Code::UNAUTHORIZED => ("The call is not authenticated.", S::UNAUTHORIZED),
+            Code::NOT_FOUND => ("There is no such route.", S::NOT_FOUND),
+            Code::METHOD_NOT_ALLOWED => {
+                ("The route does not have this method. The Allow header names those it has.", S::METHOD_NOT_ALLOWED)
+            }
+            Code::PAYLOAD_TOO_LARGE => ("The body is too large.", S::PAYLOAD_TOO_LARGE),
+            Code::UNSUPPORTED_MEDIA_TYPE => {
+                ("The body must be JSON (application/json), without a content coding.", S::UNSUPPORTED_MEDIA_TYPE)
+            }
             Code::TOO_MANY_REQUESTS => (
-                "TOO_MANY_REQUESTS",
                 "Too many calls in a short time. The Retry-After header tells when to try again.",
                 S::TOO_MANY_REQUESTS,
             ),
             Code::IDEMPOTENCY_KEY_REUSED => (
-                "IDEMPOTENCY_KEY_REUSED",
                 "The Idempotency-Key belongs to another call. Send a new call under a new key.",
                 S::UNPROCESSABLE_ENTITY,
             ),
-            Code::CANCELLED => ("CANCELLED", "The call was cancelled before it was executed.", S::CONFLICT),
-            Code::NOT_CANCELLABLE => {
-                ("NOT_CANCELLABLE", "The call is being executed or has ended, and cannot be cancelled.", S::CONFLICT)
-            }
+            Code::CANCELLED => ("The call was cancelled before it was executed.", S::CONFLICT),
+            Code::NOT_CANCELLABLE => ("The call is being executed or has ended, and cannot be cancelled.", S::CONFLICT),
         }
     }
 
-    pub const fn name(self) -> &'static str {
+    pub const fn message(self) -> &'static str {
         self.row().0
     }
 
-    pub const fn message(self) -> &'static str {
-        self.row().1
-    }
-
     pub const fn status(self) -> StatusCode {
-        self.row().2
-    }
-}
-
-/// The text is not one of the codes: a newer service wrote it.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a known code")]
-pub struct UnknownCode(String);
-
-impl FromStr for Code {
-    type Err = UnknownCode;
-
-    fn from_str(name: &str) -> Result<Code, UnknownCode> {
-        Code::ALL.into_iter().find(|code| code.name() == name).ok_or_else(|| UnknownCode(name.to_owned()))
+        self.row().1
     }
 }
 
@@ -131,7 +105,7 @@ pub enum Error {
     Unauthenticated(Cow<'static, str>),
 
     /// Accept it: a documented rule says no.
-    #[error("refused: {}", .0.name())]
+    #[error("refused: {}", .0.word())]
     Refused(Code),
 
     /// Accept it: a newer build recorded this refusal, whose code this build does not know. The call is a replay.
@@ -187,10 +161,7 @@ impl Error {
 
     /// The text of `errorCode`.
     pub fn code_name(&self) -> &str {
-        match self.code() {
-            Ok(code) => code.name(),
-            Err(name) => name,
-        }
+        self.code().map_or_else(|name| name, |code| code.word())
     }
 
     /// The message of the code, whatever this failure adds to it.

@@ -20,7 +20,7 @@ pub struct IdFailure {
 
 impl IdFailure {
     pub fn new(id: Uuid, code: Code) -> IdFailure {
-        IdFailure { id, error_code: Cow::Borrowed(code.name()), allocations: Vec::new() }
+        IdFailure { id, error_code: Cow::Borrowed(code.word()), allocations: Vec::new() }
     }
 
     pub fn message(&self) -> &'static str {

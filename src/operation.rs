@@ -59,25 +59,13 @@ impl TargetIds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
-/// The text is not an idempotency key.
-#[derive(Debug, thiserror::Error)]
-#[error("an Idempotency-Key has 1 to 255 visible ASCII characters")]
-pub struct InvalidIdempotencyKey;
-
-impl FromStr for IdempotencyKey {
-    type Err = InvalidIdempotencyKey;
-
-    fn from_str(text: &str) -> Result<IdempotencyKey, InvalidIdempotencyKey> {
-        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if visible && (1..=255).contains(&text.len()) {
-            Ok(IdempotencyKey(text.to_owned()))
-        } else {
-            Err(InvalidIdempotencyKey)
-        }
-    }
-}
-
 impl IdempotencyKey {
+    /// Returns `None` if the text is not an idempotency key.
+    pub fn new(text: &str) -> Option<IdempotencyKey> {
+        let is_key = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_key.then(|| IdempotencyKey(text.to_owned()))
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -123,35 +111,11 @@ closed_set! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Status {
         /// In progress.
-        Open,
-        Success,
+        Open = "OPEN",
+        Success = "SUCCESS",
         /// A documented rule said no.
-        Failure,
-        InternalError,
-    }
-}
-
-impl Status {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Status::Open => "OPEN",
-            Status::Success => "SUCCESS",
-            Status::Failure => "FAILURE",
-            Status::InternalError => "INTERNAL_ERROR",
-        }
-    }
-}
-
-/// The text is not one of the four.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a known status")]
-pub struct UnknownStatus(String);
-
-impl FromStr for Status {
-    type Err = UnknownStatus;
-
-    fn from_str(name: &str) -> Result<Status, UnknownStatus> {
-        Status::ALL.into_iter().find(|status| status.name() == name).ok_or_else(|| UnknownStatus(name.to_owned()))
+        Failure = "FAILURE",
+        InternalError = "INTERNAL_ERROR",
     }
 }
 

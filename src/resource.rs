@@ -1,19 +1,17 @@
 //! The resources and how they differ: the API documents as a table.
 
-use std::str::FromStr;
-
 use crate::closed_set::closed_set;
 use crate::error::Code;
 
 closed_set! {
-    /// The kind of a row that can be deleted.
+    /// The kind of a row that can be deleted. Its word is that of URLs, operations and logs.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Resource {
-        Contact,
-        Address,
-        ExternalParams,
-        Zone,
-        Product,
+        Contact = "contact",
+        Address = "address",
+        ExternalParams = "external-params",
+        Zone = "zone",
+        Product = "product",
     }
 }
 
@@ -39,8 +37,6 @@ impl Scope {
 /// The row of a resource in the table of refusals.
 #[derive(Debug)]
 pub struct Rules {
-    /// The word in the URL.
-    pub word: &'static str,
     pub scope: Scope,
     /// The customer is in the requester's tree, at another depth than `scope`.
     pub out_of_scope: Code,
@@ -77,7 +73,6 @@ impl Resource {
     pub const fn rules(self) -> Rules {
         match self {
             Resource::Contact => Rules {
-                word: "contact",
                 scope: Scope::SubCustomer,
                 out_of_scope: Code::AUTH_1010,
                 unknown: Code::CUSTOMER_1017,
@@ -87,7 +82,6 @@ impl Resource {
                 reference: None,
             },
             Resource::Address => Rules {
-                word: "address",
                 scope: Scope::SubCustomer,
                 out_of_scope: Code::AUTH_1011,
                 unknown: Code::CUSTOMER_1018,
@@ -97,7 +91,6 @@ impl Resource {
                 reference: None,
             },
             Resource::ExternalParams => Rules {
-                word: "external-params",
                 scope: Scope::Requester,
                 out_of_scope: Code::CUSTOMER_1026,
                 unknown: Code::CUSTOMER_1026,
@@ -107,7 +100,6 @@ impl Resource {
                 reference: None,
             },
             Resource::Zone => Rules {
-                word: "zone",
                 scope: Scope::Requester,
                 out_of_scope: Code::CUSTOMER_1030,
                 unknown: Code::CUSTOMER_1030,
@@ -117,7 +109,6 @@ impl Resource {
                 reference: None,
             },
             Resource::Product => Rules {
-                word: "product",
                 scope: Scope::Requester,
                 out_of_scope: Code::AUTH_1015,
                 unknown: Code::CUSTOMER_1047,
@@ -133,26 +124,5 @@ impl Resource {
                 }),
             },
         }
-    }
-
-    /// The word in URLs, operations and logs.
-    pub const fn word(self) -> &'static str {
-        self.rules().word
-    }
-}
-
-/// No resource has this word.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a resource")]
-pub struct UnknownResource(String);
-
-impl FromStr for Resource {
-    type Err = UnknownResource;
-
-    fn from_str(word: &str) -> Result<Resource, UnknownResource> {
-        Resource::ALL
-            .into_iter()
-            .find(|resource| resource.word() == word)
-            .ok_or_else(|| UnknownResource(word.to_owned()))
     }
 }

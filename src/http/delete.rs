@@ -22,11 +22,12 @@ use super::requester::SentActor;
 use super::response::{REQUEST_ID, id_value};
 use super::shares::Share;
 use super::waiting::{self, Waited, Waiting};
+use crate::closed_set::UnknownWord;
 use crate::error::{Code, Error};
 use crate::id_failure::IdFailure;
 use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Outcome, Stored, TargetIds, View};
 use crate::repository::Repository;
-use crate::resource::{Resource, UnknownResource};
+use crate::resource::Resource;
 
 pub const DELETE_ONE: &str = "/api/v2/customer/{customer_id}/{resource}/{id}";
 pub const DELETE_LIST: &str = "/api/v2/customer/{customer_id}/{resource}";
@@ -153,7 +154,7 @@ struct Head {
 impl Head {
     fn parse(request: &HttpRequest, path: &InPath, actor: SentActor, longest_wait: Duration) -> Result<Head, Error> {
         Ok(Head {
-            resource: path.resource.parse().map_err(|error: UnknownResource| Error::Defect(error.to_string()))?,
+            resource: path.resource.parse().map_err(|error: UnknownWord| Error::Defect(error.to_string()))?,
             customer_id: path_id("customerId", &path.customer_id)?,
             id: path.id.as_deref().map(|id| path_id("id", id)).transpose()?,
             idempotency_key: idempotency_key::parse(request.headers())?,

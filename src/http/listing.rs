@@ -59,7 +59,7 @@ impl ListQuery {
         let parameters = Parameters::parse(query)?;
         let filters = Filters {
             requester_id,
-            status: parameters.word("status", &Status::ALL.map(Status::name))?,
+            status: parameters.word("status", &Status::ALL.map(Status::word))?,
             resource: parameters.word("resource", &Resource::ALL.map(Resource::word))?,
             customer_id: parameters.id("customerId")?,
             target_id: parameters.id("targetId")?,

@@ -39,7 +39,7 @@ pub async fn status(
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
     let found = beside_body(incoming, find(service, call, &request, &request_id, View::Status)).await?;
-    let status = found.details.operation.status.clone().into_word(Status::name);
+    let status = found.details.operation.status.clone().into_word(Status::word);
     Ok(found.with_headers(envelope::success(StatusContent { status })))
 }
 
@@ -69,13 +69,13 @@ impl From<Operation> for OperationContent {
         };
         OperationContent {
             request_id: operation.id,
-            status: operation.status.into_word(Status::name),
+            status: operation.status.into_word(Status::word),
             resource: operation.resource.into_word(Resource::word),
             customer_id: operation.customer_id,
             actor: operation.actor,
             created_at: operation.created_at,
             completed_at: operation.completed_at,
-            error_code: operation.error_code.map_or(Cow::Borrowed(""), |code| code.into_word(Code::name)),
+            error_code: operation.error_code.map_or(Cow::Borrowed(""), |code| code.into_word(Code::word)),
             error_message,
         }
     }

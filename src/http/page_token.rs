@@ -62,7 +62,7 @@ fn checksum(token: &[u8], filters: &Filters) -> [u8; CHECKSUM_LENGTH] {
     let time = |time: &Option<OffsetDateTime>| time.map(OffsetDateTime::unix_timestamp_nanos);
     let filters = format!(
         "{requester_id} {:?} {:?} {customer_id:?} {target_id:?} {:?} {:?}",
-        status.map(Status::name),
+        status.map(Status::word),
         resource.map(Resource::word),
         time(created_from),
         time(created_before),

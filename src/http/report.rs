@@ -86,7 +86,7 @@ impl Report {
         span::end(&self.span, self.method, &end);
         let code = match end.error.map(Error::code) {
             None => Cow::Borrowed(""),
-            Some(Ok(code)) => Cow::Borrowed(code.name()),
+            Some(Ok(code)) => Cow::Borrowed(code.word()),
             Some(Err(name)) => Cow::Owned(name.to_owned()),
         };
         let status = response.status().as_u16();

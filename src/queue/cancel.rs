@@ -64,8 +64,8 @@ fn report(requester_id: Uuid, Details { operation, attempts, .. }: &Details) {
         %requester_id,
         customer_id = %operation.customer_id,
         resource = &*operation.resource.clone().into_word(Resource::word),
-        operation_status = Status::Failure.name(),
-        code = Code::CANCELLED.name(),
+        operation_status = Status::Failure.word(),
+        code = Code::CANCELLED.word(),
         attempts,
         waited_ms = waited.map(|waited| waited.whole_milliseconds() as i64),
         "operation"

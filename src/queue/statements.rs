@@ -7,14 +7,14 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Backlog;
-use super::end::End;
-use super::leased::{Lease, Leased};
+use super::leased::{End, Lease, Leased};
+use crate::closed_set::UnknownWord;
 use crate::error::Code;
 use crate::id_failure;
 use crate::operation::{Actor, Deletion, IdempotencyKey, TargetIds};
 use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;
-use crate::resource::{Resource, UnknownResource};
+use crate::resource::Resource;
 
 /// The result of a try to put a call into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub async fn claim(connection: &mut PgConnection, attempt: Uuid, lease: Duration
         operation_id: row.id,
         requester_id: row.requester_id,
         customer_id: row.customer_id,
-        resource: row.resource.parse().map_err(|error: UnknownResource| WorkError::Invalid(error.to_string()))?,
+        resource: row.resource.parse().map_err(|error: UnknownWord| WorkError::Invalid(error.to_string()))?,
         targets: TargetIds::new(row.target_ids)
             .ok_or_else(|| WorkError::Invalid(format!("operation {} has no target", row.id)))?,
         // The operation has both already.
@@ -109,15 +109,19 @@ pub async fn end(
     end: &End,
     attempts: i32,
 ) -> Result<bool, sqlx::Error> {
+    let (failed_ids, failures) = match end.refusal() {
+        Some(refusal) => (&refusal.failed_ids[..], &refusal.failures[..]),
+        None => (&[][..], &[][..]),
+    };
     let statement = sqlx::query_file_scalar!(
         "src/queue/sql/end_operation.sql",
         deletion.operation_id,
         deletion.customer_id,
-        end.status().name(),
-        end.code().map(Code::name),
-        end.failed_ids(),
+        end.status().word(),
+        end.code().map(Code::word),
+        failed_ids,
         end.deleted_rows(deletion) as i32,
-        id_failure::to_json(end.failures()),
+        id_failure::to_json(failures),
         attempts,
     );
     observed("end_operation", statement.fetch_one(connection)).await

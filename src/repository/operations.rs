@@ -67,7 +67,7 @@ macro_rules! list {
                 Row,
                 $file,
                 $listing.filters.requester_id,
-                $listing.filters.status.map(Status::name),
+                $listing.filters.status.map(Status::word),
                 $listing.filters.resource.map(Resource::word),
                 // One more tells whether older ones follow.
                 i64::from($listing.size) + 1,

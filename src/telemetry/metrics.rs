@@ -14,37 +14,72 @@ use crate::closed_set::closed_set;
 use crate::operation::Status;
 use crate::resource::Resource;
 
-const REQUESTS: &str = "customer_deletion_requests_total";
-const REQUEST_DURATION: &str = "customer_deletion_request_duration_seconds";
-const DEFECTS: &str = "customer_deletion_defects_total";
-const REQUESTS_ABANDONED: &str = "customer_deletion_requests_abandoned_total";
-const IN_FLIGHT: &str = "customer_deletion_requests_in_flight";
-const WAITING: &str = "customer_deletion_requests_waiting";
-const REJECTED: &str = "customer_deletion_rejected_total";
-const OPEN_CONNECTIONS: &str = "customer_deletion_connections";
-const CONNECTION_LIMIT_REACHED: &str = "customer_deletion_connection_limit_reached_total";
-const DELETED_ROWS: &str = "customer_deletion_deleted_rows_total";
-const OPERATIONS: &str = "customer_deletion_operations_total";
-const REPLAYS: &str = "customer_deletion_replays_total";
-const CONNECTIONS: &str = "customer_deletion_database_connections";
-const CONNECTIONS_MAX: &str = "customer_deletion_database_connections_max";
-const COMMITS_WAITING: &str = "customer_deletion_commits_waiting";
-const WAIT: &str = "customer_deletion_database_wait_seconds";
-const WAIT_TIMEOUTS: &str = "customer_deletion_database_wait_timeouts_total";
-const SHARED_STATEMENTS: &str = "customer_deletion_shared_statements_total";
-const SHARED_CALLS: &str = "customer_deletion_shared_calls_total";
-const RETRIES: &str = "customer_deletion_database_retries_total";
-const STATEMENT_DURATION: &str = "customer_deletion_statement_duration_seconds";
-const JWKS_REFRESHES: &str = "customer_deletion_jwks_refreshes_total";
-const ACCEPTED: &str = "customer_deletion_queue_accepted_total";
-const FAILED_ATTEMPTS: &str = "customer_deletion_queue_failed_attempts_total";
-const GIVEN_UP: &str = "customer_deletion_queue_given_up_total";
-const BACKLOG: &str = "customer_deletion_queue_operations";
-const BACKLOG_AGE: &str = "customer_deletion_queue_oldest_age_seconds";
-const QUEUE_WAIT: &str = "customer_deletion_queue_wait_seconds";
-const RUN_DURATION: &str = "customer_deletion_queue_run_duration_seconds";
-const READY: &str = "customer_deletion_ready";
-const BUILD_INFO: &str = "customer_deletion_build_info";
+/// Names the metrics and describes them, each in one row.
+macro_rules! metrics {
+    ($($describe:ident $NAME:ident $name:literal $description:literal)+) => {
+        $(const $NAME: &str = $name;)+
+
+        fn describe() {
+            $($describe!($NAME, $description);)+
+        }
+    };
+}
+
+metrics! {
+    describe_counter REQUESTS "customer_deletion_requests_total"
+        "Calls that were answered, by route, method, status and code; the code of a success is empty."
+    describe_histogram REQUEST_DURATION "customer_deletion_request_duration_seconds"
+        "Time from the head of a request to the head of its answer, without the time that `Prefer: wait=N` waited."
+    describe_counter DEFECTS "customer_deletion_defects_total"
+        "Answers with 500: defects of this service or its schema."
+    describe_counter REQUESTS_ABANDONED "customer_deletion_requests_abandoned_total"
+        "Calls that ended before their answer: the client hung up (client), or the connection was closed at its limit (limit)."
+    describe_gauge IN_FLIGHT "customer_deletion_requests_in_flight" "Calls under /api/ in flight."
+    describe_gauge WAITING "customer_deletion_requests_waiting"
+        "Calls with `Prefer: wait=N` that wait for the end of an operation. They are not in flight."
+    describe_counter REJECTED "customer_deletion_rejected_total"
+        "Calls rejected by a limit, before any work: in_flight, large_bodies, long_validations, memory (503), rate, share, waiting (429)."
+    describe_gauge OPEN_CONNECTIONS "customer_deletion_connections" "Connections of clients that are open, by port."
+    describe_counter CONNECTION_LIMIT_REACHED "customer_deletion_connection_limit_reached_total"
+        "Connections that came at the limit, so that one that waited for its client was closed, by port."
+    describe_counter DELETED_ROWS "customer_deletion_deleted_rows_total" "Rows that were deleted."
+    describe_counter OPERATIONS "customer_deletion_operations_total"
+        "Operations by their final status, without replays."
+    describe_counter REPLAYS "customer_deletion_replays_total"
+        "Calls that got a recorded answer for their idempotency key."
+    describe_gauge CONNECTIONS "customer_deletion_database_connections"
+        "Connections to PostgreSQL that are open for calls; each worker of the queue has one more."
+    describe_gauge CONNECTIONS_MAX "customer_deletion_database_connections_max"
+        "The largest number of connections to PostgreSQL for calls."
+    describe_gauge COMMITS_WAITING "customer_deletion_commits_waiting"
+        "Sessions that were given up while their commit waits for a synchronous standby."
+    describe_histogram WAIT "customer_deletion_database_wait_seconds" "Wait of calls for a connection."
+    describe_counter WAIT_TIMEOUTS "customer_deletion_database_wait_timeouts_total"
+        "Calls that got no connection in time."
+    describe_counter SHARED_STATEMENTS "customer_deletion_shared_statements_total"
+        "Statements that executed several calls together, because these waited for a connection."
+    describe_counter SHARED_CALLS "customer_deletion_shared_calls_total"
+        "Calls of shared statements: done in the statement, or executed alone because a row was locked or missing."
+    describe_counter RETRIES "customer_deletion_database_retries_total"
+        "Retries, by the SQLSTATE of the failed try; without one, the connection broke."
+    describe_histogram STATEMENT_DURATION "customer_deletion_statement_duration_seconds"
+        "Time from sending a statement to its result, or to its cancellation."
+    describe_counter JWKS_REFRESHES "customer_deletion_jwks_refreshes_total" "Refreshes of the issuer's keys."
+    describe_counter ACCEPTED "customer_deletion_queue_accepted_total" "Calls that were accepted for later execution."
+    describe_counter FAILED_ATTEMPTS "customer_deletion_queue_failed_attempts_total"
+        "Failed attempts at an accepted operation. Each is followed by another attempt, or by the end of the operation."
+    describe_counter GIVEN_UP "customer_deletion_queue_given_up_total"
+        "Accepted operations that ended as an internal error, after their last attempt."
+    describe_gauge BACKLOG "customer_deletion_queue_operations"
+        "Accepted operations that have not ended, of all replicas."
+    describe_gauge BACKLOG_AGE "customer_deletion_queue_oldest_age_seconds" "Age of the oldest accepted operation."
+    describe_histogram QUEUE_WAIT "customer_deletion_queue_wait_seconds"
+        "Time from the acceptance of an operation to its first attempt."
+    describe_histogram RUN_DURATION "customer_deletion_queue_run_duration_seconds"
+        "Duration of an attempt at an accepted operation."
+    describe_gauge READY "customer_deletion_ready" "Whether the last readiness check passed: 1 or 0."
+    describe_gauge BUILD_INFO "customer_deletion_build_info" "Always 1; the label has the version."
+}
 
 /// In seconds: from the duration of a statement on an idle machine to the duration of the longest call.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
@@ -95,70 +130,6 @@ pub fn upkeep() {
     EXPORTER.handle.run_upkeep();
 }
 
-fn describe() {
-    describe_counter!(
-        REQUESTS,
-        "Calls that were answered, by route, method, status and code; the code of a success is empty."
-    );
-    describe_histogram!(
-        REQUEST_DURATION,
-        "Time from the head of a request to the head of its answer, without the time that `Prefer: wait=N` waited."
-    );
-    describe_counter!(
-        REQUESTS_ABANDONED,
-        "Calls that ended before their answer: the client hung up (client), or the connection was closed at its limit (limit)."
-    );
-    describe_counter!(DEFECTS, "Answers with 500: defects of this service or its schema.");
-    describe_gauge!(IN_FLIGHT, "Calls under /api/ in flight.");
-    describe_gauge!(
-        WAITING,
-        "Calls with `Prefer: wait=N` that wait for the end of an operation. They are not in flight."
-    );
-    describe_counter!(
-        REJECTED,
-        "Calls rejected by a limit, before any work: in_flight, large_bodies, long_validations, memory (503), rate, share, waiting (429)."
-    );
-    describe_gauge!(OPEN_CONNECTIONS, "Connections of clients that are open, by port.");
-    describe_counter!(
-        CONNECTION_LIMIT_REACHED,
-        "Connections that came at the limit, so that one that waited for its client was closed, by port."
-    );
-    describe_counter!(DELETED_ROWS, "Rows that were deleted.");
-    describe_counter!(OPERATIONS, "Operations by their final status, without replays.");
-    describe_counter!(REPLAYS, "Calls that got a recorded answer for their idempotency key.");
-    describe_gauge!(
-        CONNECTIONS,
-        "Connections to PostgreSQL that are open for calls; each worker of the queue has one more."
-    );
-    describe_gauge!(COMMITS_WAITING, "Sessions that were given up while their commit waits for a synchronous standby.");
-    describe_gauge!(CONNECTIONS_MAX, "The largest number of connections to PostgreSQL for calls.");
-    describe_histogram!(WAIT, "Wait of calls for a connection.");
-    describe_counter!(WAIT_TIMEOUTS, "Calls that got no connection in time.");
-    describe_counter!(
-        SHARED_STATEMENTS,
-        "Statements that executed several calls together, because these waited for a connection."
-    );
-    describe_counter!(
-        SHARED_CALLS,
-        "Calls of shared statements: done in the statement, or executed alone because a row was locked or missing."
-    );
-    describe_counter!(RETRIES, "Retries, by the SQLSTATE of the failed try; without one, the connection broke.");
-    describe_histogram!(STATEMENT_DURATION, "Time from sending a statement to its result, or to its cancellation.");
-    describe_counter!(ACCEPTED, "Calls that were accepted for later execution.");
-    describe_counter!(
-        FAILED_ATTEMPTS,
-        "Failed attempts at an accepted operation. Each is followed by another attempt, or by the end of the operation."
-    );
-    describe_counter!(GIVEN_UP, "Accepted operations that ended as an internal error, after their last attempt.");
-    describe_gauge!(BACKLOG, "Accepted operations that have not ended, of all replicas.");
-    describe_gauge!(BACKLOG_AGE, "Age of the oldest accepted operation.");
-    describe_histogram!(QUEUE_WAIT, "Time from the acceptance of an operation to its first attempt.");
-    describe_histogram!(RUN_DURATION, "Duration of an attempt at an accepted operation.");
-    describe_counter!(JWKS_REFRESHES, "Refreshes of the issuer's keys.");
-    describe_gauge!(READY, "Whether the last readiness check passed: 1 or 0.");
-    describe_gauge!(BUILD_INFO, "Always 1; the label has the version.");
-}
-
 /// `rate` does not see the first event of a counter that appears with it. So every counter starts at 0.
 fn start_at_zero() {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1);
@@ -174,15 +145,15 @@ fn start_at_zero() {
             counter!(SHARED_CALLS, "resource" => resource, "outcome" => outcome).absolute(0);
         }
         for status in [Status::Success, Status::Failure, Status::InternalError] {
-            counter!(OPERATIONS, "resource" => resource, "status" => status.name()).absolute(0);
+            counter!(OPERATIONS, "resource" => resource, "status" => status.word()).absolute(0);
         }
     }
     for limit in Limit::ALL {
-        counter!(REJECTED, "limit" => limit.name()).absolute(0);
+        counter!(REJECTED, "limit" => limit.word()).absolute(0);
     }
-    for port in [Port::Calls, Port::Management] {
-        counter!(CONNECTION_LIMIT_REACHED, "port" => port.name()).absolute(0);
-        gauge!(OPEN_CONNECTIONS, "port" => port.name()).set(0);
+    for port in Port::ALL {
+        counter!(CONNECTION_LIMIT_REACHED, "port" => port.word()).absolute(0);
+        gauge!(OPEN_CONNECTIONS, "port" => port.word()).set(0);
     }
     for outcome in ["success", "failure"] {
         counter!(JWKS_REFRESHES, "outcome" => outcome).absolute(0);
@@ -281,71 +252,49 @@ closed_set! {
     #[derive(Clone, Copy)]
     pub enum Limit {
         /// Too many calls in flight.
-        InFlight,
+        InFlight = "in_flight",
         /// Too many calls of one requester.
-        Rate,
+        Rate = "rate",
         /// Too many waiting operations of one requester.
-        Waiting,
+        Waiting = "waiting",
         /// Too many rows that one requester deletes in an hour.
-        Rows,
+        Rows = "rows",
         /// Too many large bodies.
-        LargeBodies,
+        LargeBodies = "large_bodies",
         /// Too many long lists in validation.
-        LongValidations,
+        LongValidations = "long_validations",
         /// Too many bytes of heads, bodies or answers in memory.
-        Memory,
+        Memory = "memory",
         /// One requester has the largest part of a limit that it may have.
-        Share,
-    }
-}
-
-impl Limit {
-    const fn name(self) -> &'static str {
-        match self {
-            Limit::InFlight => "in_flight",
-            Limit::Rate => "rate",
-            Limit::Waiting => "waiting",
-            Limit::Rows => "rows",
-            Limit::LargeBodies => "large_bodies",
-            Limit::LongValidations => "long_validations",
-            Limit::Memory => "memory",
-            Limit::Share => "share",
-        }
+        Share = "share",
     }
 }
 
 pub fn rejected(limit: Limit) {
-    counter!(REJECTED, "limit" => limit.name()).increment(1);
+    counter!(REJECTED, "limit" => limit.word()).increment(1);
 }
 
-/// The two ports that clients connect to.
-#[derive(Clone, Copy)]
-pub enum Port {
-    Calls,
-    Management,
-}
-
-impl Port {
-    const fn name(self) -> &'static str {
-        match self {
-            Port::Calls => "calls",
-            Port::Management => "management",
-        }
+closed_set! {
+    /// The two ports that clients connect to.
+    #[derive(Clone, Copy)]
+    pub enum Port {
+        Calls = "calls",
+        Management = "management",
     }
 }
 
 pub fn open_connections(port: Port, open: usize) {
-    gauge!(OPEN_CONNECTIONS, "port" => port.name()).set(open as f64);
+    gauge!(OPEN_CONNECTIONS, "port" => port.word()).set(open as f64);
 }
 
 /// A connection came when there were as many as there may be.
 pub fn connection_limit_reached(port: Port) {
-    counter!(CONNECTION_LIMIT_REACHED, "port" => port.name()).increment(1);
+    counter!(CONNECTION_LIMIT_REACHED, "port" => port.word()).increment(1);
 }
 
 /// An operation ended, and deleted so many rows.
 pub fn operation_ended(resource: Resource, status: Status, rows: usize) {
-    counter!(OPERATIONS, "resource" => resource.word(), "status" => status.name()).increment(1);
+    counter!(OPERATIONS, "resource" => resource.word(), "status" => status.word()).increment(1);
     if rows > 0 {
         counter!(DELETED_ROWS, "resource" => resource.word()).increment(rows as u64);
     }

@@ -89,8 +89,8 @@ fn general_words(identity: Identity, limits: Limits, server: &str) -> Words {
         "maxBytes": limits.awaited.max_bytes,
         "maxBytesLater": limits.later.max_bytes,
         "resources": Resource::ALL.map(Resource::word),
-        "statuses": Status::ALL.map(Status::name),
-        "codes": Code::ALL.map(Code::name),
+        "statuses": Status::ALL.map(Status::word),
+        "codes": Code::ALL.map(Code::word),
         "codeList": code_list(),
         "problemType": TYPE_PREFIX,
         "maxWait": limits.longest_wait.as_secs(),
@@ -103,7 +103,7 @@ fn general_words(identity: Identity, limits: Limits, server: &str) -> Words {
 
 /// A Markdown list of all codes with their messages.
 fn code_list() -> String {
-    let item = |code: Code| format!("- `{}` ({}): `{}`", code.name(), code.status().as_u16(), code.message());
+    let item = |code: Code| format!("- `{}` ({}): `{}`", code.word(), code.status().as_u16(), code.message());
     Code::ALL.map(item).join("\n")
 }
 
@@ -114,16 +114,16 @@ fn words_of(resource: Resource, template: &Value) -> Words {
         Scope::Requester => "requester",
         Scope::SubCustomer => "sub-customer",
     };
-    let mut words = template::words(template["x-resources"][rules.word].clone());
+    let mut words = template::words(template["x-resources"][resource.word()].clone());
     words.extend(template::words(template["x-scopes"][scope].clone()));
     words.extend(template::words(json!({
-        "resource": rules.word,
+        "resource": resource.word(),
         "id": words["ids"][0],
         "takesList": rules.takes_list,
-        "outOfScopeCode": rules.out_of_scope.name(),
-        "unknownCode": rules.unknown.name(),
-        "ineligibleCode": rules.ineligible.name(),
-        "inUseCode": rules.reference.map(|reference| reference.in_use.name()),
+        "outOfScopeCode": rules.out_of_scope.word(),
+        "unknownCode": rules.unknown.word(),
+        "ineligibleCode": rules.ineligible.word(),
+        "inUseCode": rules.reference.map(|reference| reference.in_use.word()),
     })));
     words
 }

@@ -18,6 +18,6 @@ pub fn parse(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Error> {
     if values.next().is_some() {
         return Err(Error::bad_request("Idempotency-Key was sent twice"));
     }
-    let key = value.to_str().ok().and_then(|text| text.parse().ok());
+    let key = value.to_str().ok().and_then(IdempotencyKey::new);
     key.map(Some).ok_or_else(|| Error::bad_request("Idempotency-Key must be 1 to 255 visible ASCII characters"))
 }

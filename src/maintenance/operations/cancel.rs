@@ -17,7 +17,7 @@ pub async fn cancel(session: &mut PgConnection, id: Uuid) -> Result<(), Maintena
         return Ok(());
     }
     let status = statements::find(session, id).await?.map_or(operation.status, |operation| operation.status);
-    let problem = match status == Status::Open.name() {
+    let problem = match status == Status::Open.word() {
         true => "is being executed".to_owned(),
         false => format!("has ended: its status is {status}"),
     };

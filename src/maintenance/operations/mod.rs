@@ -65,7 +65,7 @@ impl ValueEnum for Status {
     }
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.name()))
+        Some(clap::builder::PossibleValue::new(self.word()))
     }
 }
 

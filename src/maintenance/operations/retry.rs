@@ -18,7 +18,7 @@ pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, Mainten
     };
     let deletion = deletion(failed).map_err(|problem| nothing_is_retried(&problem))?;
     if let Some(Twin { id: twin, status }) = statements::twin(session, id).await? {
-        let state = if status == Status::Open.name() { "waits already" } else { "has succeeded since" };
+        let state = if status == Status::Open.word() { "waits already" } else { "has succeeded since" };
         return Err(nothing_is_retried(&format!("operation {twin} {state}, and asks for the same")));
     }
     let most_waiting = Settings::load()?.queue.max_waiting;

@@ -34,7 +34,7 @@ pub async fn search(
         end,
         filter.requester,
         filter.customer,
-        filter.status.map(Status::name),
+        filter.status.map(Status::word),
     );
     sql.fetch_all(connection).await
 }

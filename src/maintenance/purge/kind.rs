@@ -21,19 +21,9 @@ closed_set! {
     /// The rows that a customer has besides its resources. They are erased with it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Belonging {
-        Allocation,
-        Subscriber,
-        SellPlan,
-    }
-}
-
-impl Belonging {
-    pub fn word(self) -> &'static str {
-        match self {
-            Belonging::Allocation => "allocation",
-            Belonging::Subscriber => "subscriber",
-            Belonging::SellPlan => "sell-plan",
-        }
+        Allocation = "allocation",
+        Subscriber = "subscriber",
+        SellPlan = "sell-plan",
     }
 }
 

@@ -106,7 +106,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::operation::TargetIds;
+    use crate::operation::{IdempotencyKey, TargetIds};
     use crate::resource::Resource::{self, Contact, Product, Zone};
 
     /// A call about these ids, and whether it has an idempotency key.
@@ -122,7 +122,7 @@ mod tests {
             customer_id: Uuid::nil(),
             resource,
             targets: TargetIds::new(ids.map(Uuid::from_u128).collect()).unwrap(),
-            idempotency_key: has_key.then(|| "key".parse().unwrap()),
+            idempotency_key: has_key.then(|| IdempotencyKey::new("key").unwrap()),
             actor: None,
         })
     }

@@ -122,7 +122,7 @@ fn every_code_is_an_example_of_an_answer() {
             }
         }
     }
-    for code in Code::ALL.map(Code::name) {
+    for code in Code::ALL.map(Code::word) {
         assert!(described.iter().any(|described| described == code), "{code}");
     }
 }

@@ -1,7 +1,7 @@
 //! What a validation does not do: write, lock, wait for rows, share a statement, or believe a replica.
 
 use customer_deletion::config::{Database, Queue};
-use customer_deletion::operation::{Deletion, TargetIds};
+use customer_deletion::operation::{Deletion, IdempotencyKey, TargetIds};
 use customer_deletion::repository::Repository;
 use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
@@ -105,7 +105,7 @@ async fn it_needs_no_right_but_to_read() {
                 customer_id: rows.family.in_scope(*resource),
                 resource: *resource,
                 targets: TargetIds::one(id),
-                idempotency_key: Some(id.to_string().parse().unwrap()),
+                idempotency_key: IdempotencyKey::new(&id.to_string()),
             };
             let outcome = repository.validate(deletion, ()).await.unwrap();
             assert_eq!(outcome.refusal.is_some(), refused, "{resource:?}: {outcome:?}");
