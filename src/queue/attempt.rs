@@ -60,8 +60,8 @@ impl Consumer {
         });
         let ran = tokio::select! {
             ran = ran => ran?,
-            () = self.until_nobody_holds(leased.deletion.operation_id) => {
-                let reason = "the session of the attempt is silent, and holds the operation no more";
+            () = self.until_nobody_locks(leased.deletion.operation_id) => {
+                let reason = "the session of the attempt is silent, and no longer locks the operation";
                 return Err(Error::Unavailable(reason.to_owned()));
             }
         };
@@ -72,21 +72,21 @@ impl Consumer {
         }
     }
 
-    /// Ends when two checks in a row find that no transaction holds the operation.
+    /// Ends when two checks in a row find that no transaction locks the operation.
     ///
     /// A session can go silent without an end, if the server's machine is lost or the network forgets its connection. PostgreSQL
-    /// has released the operation long before the longest run is over. One check does not tell: the transaction may not hold it
+    /// has released the operation long before the longest run is over. One check does not tell: the transaction may not lock it
     /// yet, or may have ended just now.
-    async fn until_nobody_holds(&self, operation_id: Uuid) {
+    async fn until_nobody_locks(&self, operation_id: Uuid) {
         let database = &self.repository.upkeep;
-        let mut unheld = 0;
-        while unheld < 2 {
+        let mut unlocked = 0;
+        while unlocked < 2 {
             sleep(CHECK_INTERVAL).await;
-            let held = database.run_once(database.deadline(), &operation_id, |connection, operation_id| {
-                Box::pin(statements::is_held(connection, *operation_id))
+            let locked = database.run_once(database.deadline(), &operation_id, |connection, operation_id| {
+                Box::pin(statements::is_locked(connection, *operation_id))
             });
             // A check without an answer tells nothing.
-            unheld = if held.await.unwrap_or(true) { 0 } else { unheld + 1 };
+            unlocked = if locked.await.unwrap_or(true) { 0 } else { unlocked + 1 };
         }
     }
 

@@ -46,7 +46,7 @@ pub async fn in_transaction(
     work: Work,
 ) -> Result<Ran, WorkError> {
     let mut transaction = connection.begin().await?;
-    let result = hold_and_end(&mut transaction, leased, limits, work).await;
+    let result = lock_and_end(&mut transaction, leased, limits, work).await;
     match &result {
         Ok(Ran::Ended(end)) => {
             // An attempt that gives up after its run does not need it.
@@ -54,20 +54,20 @@ pub async fn in_transaction(
             transaction.commit().await?;
         }
         Ok(Ran::Dropped) => transaction.commit().await?,
-        // Not left to the next use of the connection, because until then the operation would be held.
+        // Not left to the next use of the connection, because until then the operation would be locked.
         Ok(Ran::Undecided | Ran::LeaseIsLost) => transaction.rollback().await?,
         Err(_) => drop(transaction.rollback().await),
     }
     result
 }
 
-async fn hold_and_end(
+async fn lock_and_end(
     connection: &mut PgConnection,
     leased: &Leased,
     limits: Limits,
     work: Work,
 ) -> Result<Ran, WorkError> {
-    if !statements::hold(connection, leased, limits.statement, limits.lock).await? {
+    if !statements::lock(connection, leased, limits.statement, limits.lock).await? {
         return Ok(Ran::LeaseIsLost);
     }
     let end = match work {

@@ -79,25 +79,25 @@ pub async fn claim(connection: &mut PgConnection, attempt: Uuid, lease: Duration
     }))
 }
 
-/// Holds the operation until the transaction ends, and gives the transaction its limits. Returns false if the lease was lost.
-pub async fn hold(
+/// Locks the operation until the transaction ends, and gives the transaction its limits. Returns false if the lease was lost.
+pub async fn lock(
     connection: &mut PgConnection,
     leased: &Leased,
     longest_statement: Duration,
     longest_lock: Duration,
 ) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file!(
-        "src/queue/sql/hold_operation.sql",
+        "src/queue/sql/lock_operation.sql",
         leased.deletion.operation_id,
         leased.lease.attempt,
         longest_statement.as_millis().to_string(),
         longest_lock.as_millis().to_string(),
     );
-    Ok(observed("hold_operation", statement.fetch_optional(connection)).await?.is_some())
+    Ok(observed("lock_operation", statement.fetch_optional(connection)).await?.is_some())
 }
 
-/// Whether a transaction holds the operation. Returns false as well if it is no longer in the queue.
-pub async fn is_held(connection: &mut PgConnection, operation_id: Uuid) -> Result<bool, sqlx::Error> {
+/// Whether a transaction locks the operation. Returns false as well if it is no longer in the queue.
+pub async fn is_locked(connection: &mut PgConnection, operation_id: Uuid) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_file_scalar!("src/queue/sql/watch_operation.sql", operation_id);
     observed("watch_operation", statement.fetch_one(connection)).await
 }

@@ -1,4 +1,4 @@
--- watch_operation: whether a transaction holds an operation of the queue.
+-- watch_operation: whether a transaction locks an operation of the queue.
 --
 -- $1 operation
 with
@@ -10,4 +10,4 @@ with
   )
 select
   exists (select from operation_queue where operation_queue.operation_id = $1)
-  and not exists (select from free) as "held!"
+  and not exists (select from free) as "locked!"

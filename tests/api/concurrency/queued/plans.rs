@@ -17,8 +17,8 @@ const FULL: &str = "
     "uuid, uuid, uuid, text, uuid[], text, bigint, text",
     "operation_queue_requester"
 )]
-#[case::hold(
-    include_str!("../../../../src/queue/sql/hold_operation.sql"),
+#[case::lock(
+    include_str!("../../../../src/queue/sql/lock_operation.sql"),
     "uuid, uuid, text, text",
     "operation_queue_pkey"
 )]

@@ -1,4 +1,4 @@
-//! Errors on the way of an operation that was accepted: when it is leased, held, done, ended, committed, and put back.
+//! Errors on the way of an operation that was accepted: when it is leased, locked, done, ended, committed, and put back.
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,9 @@ use crate::support::resources::{contract, every_resource, most, table};
 /// Long enough for an attempt on a machine that has much else to do, and short enough to wait for.
 const LEASE: Duration = Duration::from_secs(3);
 
-/// Where every operation that is held comes by, and its row is its own.
+/// Where every operation that is locked comes by, and its row is its own.
 const OF_THE_OPERATION: [&str; 9] = [
-    "hold_operation: reads operation_queue",
+    "lock_operation: reads operation_queue",
     "end_operation: reads operation",
     "end_operation: before update of operation",
     "end_operation: after update of operation",

@@ -1,4 +1,4 @@
--- hold_operation: holds a leased operation until this transaction ends, and gives the transaction more time than a call has.
+-- lock_operation: locks a leased operation until this transaction ends, and gives the transaction more time than a call has.
 --
 -- $1 operation  $2 attempt  $3 milliseconds that a statement may take  $4 milliseconds that it may wait for a lock
 --
