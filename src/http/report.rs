@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -21,8 +21,9 @@ use super::response::REQUEST_ID;
 use super::routing::resource_pattern;
 use super::span;
 use crate::error::Error;
+use crate::telemetry::end::{Ended, log_end};
 use crate::telemetry::metrics::{self, Abandoned};
-use crate::telemetry::{end_line, traces};
+use crate::telemetry::traces;
 
 /// The header in which the gateway names a call.
 pub const GATEWAY_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -113,25 +114,27 @@ impl Report {
 
     fn log(&self, end: &End<'_>, reason: Option<String>) {
         let deletion = self.notes.deletion.get();
-
-        end_line!(
-            end.is_outage(),
-            request_id = end.request_id,
+        let ended = Ended {
+            is_outage: end.is_outage(),
+            request_id: &end.request_id,
+            requester_id: self.notes.requester_id.get(),
+            customer_id: deletion.map(|deletion| deletion.customer_id),
+            resource: deletion.map(|deletion| deletion.resource),
+            ids: deletion.map(|deletion| deletion.ids),
+            code: end.error_code(),
+            duration: Some(self.began.elapsed()),
+        };
+        log_end!(
+            "call",
+            ended,
             gateway_request_id = self.gateway_request_id,
             trace_id = self.trace_id.map(display),
-            requester_id = self.notes.requester_id.get().map(display),
-            customer_id = deletion.map(|deletion| display(deletion.customer_id)),
-            resource = deletion.map(|deletion| deletion.resource),
-            ids = deletion.map(|deletion| deletion.ids),
             validate_only = self.notes.validate_only.get().then_some(true),
             method = self.method,
             route = end.route,
             status = end.status,
-            code = end.error_code(),
             reason,
-            replayed = end.is_replay.then_some(true),
-            duration_ms = milliseconds(self.began.elapsed()),
-            "call"
+            replayed = end.is_replay.then_some(true)
         );
     }
 }
@@ -155,11 +158,6 @@ fn gateway_request_id(headers: &HeaderMap) -> Option<&str> {
 fn matched_route(request: &HttpRequest) -> Option<Cow<'static, str>> {
     static RESOURCE_PATTERN: LazyLock<String> = LazyLock::new(resource_pattern);
     request.match_pattern().map(|pattern| Cow::Owned(pattern.replace(&*RESOURCE_PATTERN, "{resource}")))
-}
-
-/// With three decimals.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Whether the log has the text of an error. That of a malformed call may quote what the caller sent.

@@ -13,17 +13,15 @@ use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;
 use crate::repository::statements::find_operation;
 use crate::resource::Resource;
+use crate::telemetry::end::{Ended, log_end};
 use crate::telemetry::metrics;
 
 const CANCELLED: Stored<Code> = Stored::Known(Code::CANCELLED);
 
 impl Repository {
-    /// Ends an operation of the requester that waits as cancelled, and returns it. Holds the permit like [`Repository::delete`].
-    ///
-    /// # Errors
-    ///
-    /// [`Code::GLOBAL_1003`] if the requester has no such operation, [`Code::NOT_CANCELLABLE`] if it is being executed or has ended,
-    /// and those of [`Repository::delete`].
+    /// Ends a waiting operation of the requester as cancelled, and returns it. Keeps the permit like [`Repository::delete`].
+    /// Refuses with [`Code::GLOBAL_1003`] if the requester has no such operation, and with [`Code::NOT_CANCELLABLE`] if it is
+    /// being executed or has ended.
     pub async fn cancel(
         &self,
         requester_id: Uuid,
@@ -59,16 +57,23 @@ fn report(requester_id: Uuid, Details { operation, attempts, .. }: &Details) {
         metrics::operation_ended(resource, Status::Failure, 0);
     }
     let waited = operation.completed_at.map(|completed_at| completed_at - operation.created_at);
-    tracing::info!(
-        request_id = %operation.id,
-        %requester_id,
-        customer_id = %operation.customer_id,
-        resource = &*operation.resource.clone().into_word(Resource::word),
+    let resource = operation.resource.clone().into_word(Resource::word);
+    let ended = Ended {
+        is_outage: false,
+        request_id: &operation.id,
+        requester_id: Some(requester_id),
+        customer_id: Some(operation.customer_id),
+        resource: Some(&resource),
+        ids: None,
+        code: Some(Code::CANCELLED.word()),
+        duration: None,
+    };
+    log_end!(
+        "operation",
+        ended,
         operation_status = Status::Failure.word(),
-        code = Code::CANCELLED.word(),
         attempts,
-        waited_ms = waited.map(|waited| waited.whole_milliseconds() as i64),
-        "operation"
+        waited_ms = waited.map(|waited| waited.whole_milliseconds() as i64)
     );
 }
 

@@ -17,8 +17,9 @@ use super::Consumer;
 use super::leased::{End, Leased};
 use crate::error::{Code, Error};
 use crate::operation::Status;
+use crate::telemetry::end::{Ended, log_end};
 use crate::telemetry::outage::Outage;
-use crate::telemetry::{end_line, metrics, traces};
+use crate::telemetry::{metrics, traces};
 
 /// An idle worker polls for operations that other replicas accepted. Those of its own replica wake it.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,7 +42,7 @@ impl Workers {
         for number in 0..number {
             let worker =
                 Worker { number, consumer: consumer.clone(), stop: stop.clone(), at_work: Arc::clone(&at_work) };
-            tasks.spawn(worker.work_for_good());
+            tasks.spawn(again_after_panics(move || worker.clone().work()));
         }
         Workers { consumer, tasks, stop, at_work }
     }
@@ -88,10 +89,6 @@ struct Worker {
 }
 
 impl Worker {
-    async fn work_for_good(self) {
-        again_after_panics(|| self.clone().work()).await;
-    }
-
     async fn work(self) {
         let outage = Outage::default();
         while !self.stop.is_cancelled() {
@@ -180,19 +177,22 @@ fn report(leased: &Leased, end: &End, took: Duration) {
     if end.status() == Status::InternalError {
         metrics::given_up(deletion.resource);
     }
-    end_line!(
-        end.code() == Some(Code::GLOBAL_1001),
-        request_id = %deletion.operation_id,
-        requester_id = %deletion.requester_id,
-        customer_id = %deletion.customer_id,
-        resource = deletion.resource.word(),
-        ids = deletion.targets.count(),
+    let ended = Ended {
+        is_outage: end.code() == Some(Code::GLOBAL_1001),
+        request_id: &deletion.operation_id,
+        requester_id: Some(deletion.requester_id),
+        customer_id: Some(deletion.customer_id),
+        resource: Some(deletion.resource.word()),
+        ids: Some(deletion.targets.count()),
+        code: end.code().map(Code::word),
+        duration: Some(took),
+    };
+    log_end!(
+        "operation",
+        ended,
         operation_status = end.status().word(),
-        code = end.code().map(Code::word),
         attempts = leased.lease.attempts,
-        waited_ms = leased.waited.as_millis() as u64,
-        duration_ms = took.as_millis() as u64,
-        "operation"
+        waited_ms = leased.waited.as_millis() as u64
     );
 }
 

@@ -1,5 +1,6 @@
 //! Logs, traces and metrics.
 
+pub mod end;
 pub mod metrics;
 pub mod outage;
 pub mod traces;
@@ -17,14 +18,6 @@ use self::traces::Traces;
 use self::traces::environment::Variables;
 use crate::config::{Log, LogFormat, SettingsError};
 
-/// Logs that a call or an operation ended: as an error if the service failed, else as information.
-macro_rules! end_line {
-    ($failed:expr, $($fields:tt)+) => {
-        if $failed { tracing::error!($($fields)+) } else { tracing::info!($($fields)+) }
-    };
-}
-pub(crate) use end_line;
-
 /// Must be ended before the process ends.
 #[must_use = "the last spans are sent when it is ended"]
 pub struct Telemetry {
@@ -32,10 +25,7 @@ pub struct Telemetry {
 }
 
 /// Logs to standard output from now on, and sends spans to the collector that the environment names.
-///
-/// # Errors
-///
-/// The level or a variable of OpenTelemetry is invalid or not supported.
+/// Fails if the level or a variable of OpenTelemetry is invalid or not supported.
 pub fn start(settings: &Log) -> Result<Telemetry, SettingsError> {
     let variables = Variables::of_this_process();
     let traces = Traces::new(&variables)?;
@@ -60,10 +50,6 @@ impl Telemetry {
 }
 
 /// The log: one line for each event. Spans are for traces only, and a process without traces makes none.
-///
-/// # Errors
-///
-/// The level is invalid.
 pub fn log<W>(
     settings: &Log,
     writer: W,
