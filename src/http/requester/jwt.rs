@@ -9,7 +9,7 @@ use super::actor::SentActor;
 use super::claims::Claims;
 use super::denial::Denial;
 use super::keyring::Keyring;
-use super::keys::NoKey;
+use super::keys::Unverified;
 use super::scope::MissingScopes;
 use super::token::Token;
 use crate::config::{JwtSource, LEEWAY, SettingsError};
@@ -46,10 +46,12 @@ impl Verifier {
     pub async fn requester(&self, headers: &HeaderMap) -> Result<(Requester, SentActor, MissingScopes), Denial> {
         let token = Token::parse(bearer(headers)?).map_err(invalid)?;
         let mut verified = self.verify(&token);
-        if verified.as_ref().is_err_and(Unverified::may_be_of_a_new_key) && self.keyring.wait_for_refresh().await {
+        // Issuers may rotate a key and keep its id, so an invalid signature may be of a new key.
+        let may_be_of_a_new_key = verified.as_ref().is_err_and(|unverified| *unverified != Unverified::NotFetched);
+        if may_be_of_a_new_key && self.keyring.wait_for_refresh().await {
             verified = self.verify(&token);
         }
-        verified.map_err(Unverified::into_denial)?;
+        verified.map_err(denial)?;
         let claims = Claims::parse(&token.payload).map_err(invalid)?;
         let requester = self.requester_of(&claims).map_err(invalid)?;
         Ok((requester, self.actor_of(&claims), MissingScopes::of(&claims, &self.source.scopes)))
@@ -57,7 +59,7 @@ impl Verifier {
 
     /// Checks the signature. The key decides which algorithms are possible, never the token.
     fn verify(&self, token: &Token<'_>) -> Result<(), Unverified> {
-        let keys = self.keyring.candidates(token.key_id.as_deref(), token.algorithm).map_err(Unverified::NoKey)?;
+        let keys = self.keyring.candidates(token.key_id.as_deref(), token.algorithm)?;
         let is_verified = keys.iter().any(|key| key.verifies(token.message, token.signature, token.algorithm));
         if is_verified { Ok(()) } else { Err(Unverified::Signature) }
     }
@@ -83,35 +85,10 @@ impl Verifier {
     }
 }
 
-enum Unverified {
-    NoKey(NoKey),
-    Signature,
-}
-
-impl Unverified {
-    /// Issuers may rotate a key and keep its id, so an invalid signature may be of a new key.
-    fn may_be_of_a_new_key(&self) -> bool {
-        match self {
-            Unverified::Signature => true,
-            Unverified::NoKey(NoKey::NotFetched) => false,
-            Unverified::NoKey(NoKey::UnknownId | NoKey::LeftOut | NoKey::OtherAlgorithms | NoKey::TooMany) => true,
-        }
-    }
-
-    fn into_denial(self) -> Denial {
-        invalid(match self {
-            Unverified::Signature => "the signature of the token is invalid",
-            Unverified::NoKey(NoKey::UnknownId) => "the key of the token (`kid`) is not in the key set",
-            Unverified::NoKey(NoKey::LeftOut) => {
-                "the key of the token (`kid`) is in the key set but unusable; the log says why"
-            }
-            Unverified::NoKey(NoKey::OtherAlgorithms) => "the key of the token is for other algorithms (`alg`)",
-            Unverified::NoKey(NoKey::TooMany) => "the token must name its key (`kid`): too many keys are possible",
-            Unverified::NoKey(NoKey::NotFetched) => {
-                let error = Error::Unavailable("there are no keys yet to verify tokens with".to_owned());
-                return Denial { error, challenge: None };
-            }
-        })
+fn denial(unverified: Unverified) -> Denial {
+    match unverified {
+        Unverified::NotFetched => Denial { error: Error::Unavailable(unverified.to_string()), challenge: None },
+        other => invalid(other.to_string()),
     }
 }
 

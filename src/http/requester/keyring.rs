@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::keys::{Key, KeySet, LeftOut, NoKey, listed};
+use super::keys::{Key, KeySet, LeftOut, Unverified, listed};
 use super::reader::Reader;
 use crate::config::{KeySource, SettingsError, WAIT_FOR_KEY};
 use crate::telemetry::metrics;
@@ -83,10 +83,10 @@ impl Keyring {
         }
     }
 
-    /// See [`KeySet::candidates`].
-    pub fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, NoKey> {
+    /// The keys that may have signed a token, like [`KeySet::candidates`].
+    pub fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, Unverified> {
         let state = self.state.borrow();
-        state.keys.as_ref().ok_or(NoKey::NotFetched)?.candidates(id, algorithm)
+        state.keys.as_ref().ok_or(Unverified::NotFetched)?.candidates(id, algorithm)
     }
 
     /// Requests a refresh and waits for its end, for a limited time. Returns false at once if the last request is too recent.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::jwk;
 
-/// In bytes. RFC 7518: a secret is at least as long as the hash, and the shortest hash has 32 bytes.
+/// The shortest secret, in bytes. RFC 7518: a secret is at least as long as the hash, and the shortest hash has 32 bytes.
 const MIN_SECRET: usize = 32;
 
 /// The keys that are tried for one token. Anybody can send tokens that no key fits.
@@ -40,16 +40,21 @@ pub struct LeftOut {
     reason: &'static str,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub enum NoKey {
-    /// The issuer has not answered yet.
+/// The reason why no key verifies a token.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    #[error("there are no keys yet to verify tokens with")]
     NotFetched,
+    #[error("the key of the token (`kid`) is not in the key set")]
     UnknownId,
-    /// The set has the key, but it is unusable.
+    #[error("the key of the token (`kid`) is in the key set but unusable; the log says why")]
     LeftOut,
+    #[error("the key of the token is for other algorithms (`alg`)")]
     OtherAlgorithms,
-    /// More than [`MAX_CANDIDATES`] keys fit.
+    #[error("the token must name its key (`kid`): too many keys are possible")]
     TooMany,
+    #[error("the signature of the token is invalid")]
+    Signature,
 }
 
 #[derive(Deserialize)]
@@ -105,20 +110,20 @@ impl KeySet {
     }
 
     /// Returns the keys that may have signed a token with this `kid` and `alg`: at least one. Several keys may have one id.
-    pub fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, NoKey> {
+    pub fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, Unverified> {
         // In a set without ids, any key may be the one that the token names.
         let id = id.filter(|_| self.keys.iter().any(|key| key.id.is_some()));
         let named: Vec<_> = self.keys.iter().filter(|key| id.is_none() || key.id.as_deref() == id).collect();
         if named.is_empty() {
             let is_left_out = self.left_out.iter().any(|key| key.id.as_deref() == id);
-            return Err(if is_left_out { NoKey::LeftOut } else { NoKey::UnknownId });
+            return Err(if is_left_out { Unverified::LeftOut } else { Unverified::UnknownId });
         }
         let fitting: Vec<_> =
             named.into_iter().filter(|key| key.algorithms.contains(&algorithm)).map(Arc::clone).collect();
         match fitting.len() {
-            0 => Err(NoKey::OtherAlgorithms),
+            0 => Err(Unverified::OtherAlgorithms),
             1..=MAX_CANDIDATES => Ok(fitting),
-            _ => Err(NoKey::TooMany),
+            _ => Err(Unverified::TooMany),
         }
     }
 

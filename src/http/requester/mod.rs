@@ -42,9 +42,7 @@ pub enum Identification {
 }
 
 impl Identification {
-    /// # Errors
-    ///
-    /// If a file with keys cannot be used. An issuer that does not answer is no error: it may recover.
+    /// Fails if a file with keys cannot be used. An issuer that does not answer is no error: it may recover.
     pub fn new(source: RequesterSource) -> Result<Identification, SettingsError> {
         Ok(match source {
             RequesterSource::Header { name, actor_name, trusted_peers } => {

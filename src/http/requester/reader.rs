@@ -15,7 +15,7 @@ use crate::config::{KeySource, SettingsError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// To the last byte of the answer.
+/// The time in which the last byte of the answer must arrive.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Far more than a key set or a configuration has.
@@ -79,7 +79,7 @@ fn read_file(path: &Path, parse: fn(&[u8]) -> Result<KeySet, String>) -> Result<
     parse(&bytes).map_err(|problem| format!("{} {problem}", path.display()))
 }
 
-/// The URL for the log and the readiness check. Its query could hold a secret.
+/// The URL for the log and the readiness check. Its query could contain a secret.
 fn shown(url: &Url) -> Url {
     let mut shown = url.clone();
     shown.set_query(None);

@@ -16,7 +16,7 @@ pub struct Token<'a> {
     pub key_id: Option<String>,
     /// The signed part.
     pub message: &'a str,
-    /// In base64url.
+    /// The signature in base64url.
     pub signature: &'a str,
     /// The claims, as JSON.
     pub payload: Vec<u8>,

@@ -36,7 +36,7 @@ fn parse(keys: &[Value]) -> Result<KeySet, String> {
     KeySet::from_jwks(json!({"keys": keys}).to_string().as_bytes())
 }
 
-fn candidates(set: &KeySet, id: Option<&str>, algorithm: Algorithm) -> Result<usize, NoKey> {
+fn candidates(set: &KeySet, id: Option<&str>, algorithm: Algorithm) -> Result<usize, Unverified> {
     set.candidates(id, algorithm).map(|keys| keys.len())
 }
 
@@ -57,10 +57,10 @@ fn a_token_gets_the_keys_that_it_can_mean() {
     assert_eq!(find(None, Algorithm::EdDSA), Ok(1));
     assert_eq!(find(None, Algorithm::RS512), Ok(1));
     assert_eq!(find(None, Algorithm::RS256), Ok(2));
-    assert_eq!(find(None, Algorithm::HS256), Err(NoKey::OtherAlgorithms));
-    assert_eq!(find(Some("c"), Algorithm::RS256), Err(NoKey::OtherAlgorithms));
-    assert_eq!(find(Some("d"), Algorithm::RS256), Err(NoKey::UnknownId));
-    assert_eq!(find(Some(""), Algorithm::RS512), Err(NoKey::UnknownId));
+    assert_eq!(find(None, Algorithm::HS256), Err(Unverified::OtherAlgorithms));
+    assert_eq!(find(Some("c"), Algorithm::RS256), Err(Unverified::OtherAlgorithms));
+    assert_eq!(find(Some("d"), Algorithm::RS256), Err(Unverified::UnknownId));
+    assert_eq!(find(Some(""), Algorithm::RS512), Err(Unverified::UnknownId));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_set_without_ids_has_the_key_of_any_name() {
 fn a_token_is_tried_with_a_few_keys_at_most() {
     let keys: Vec<_> = std::iter::repeat_with(generated).take(9).collect();
     assert_eq!(candidates(&parse(&keys[..8]).unwrap(), None, Algorithm::EdDSA), Ok(8));
-    assert_eq!(candidates(&parse(&keys).unwrap(), None, Algorithm::EdDSA), Err(NoKey::TooMany));
+    assert_eq!(candidates(&parse(&keys).unwrap(), None, Algorithm::EdDSA), Err(Unverified::TooMany));
 }
 
 #[test]
@@ -103,8 +103,8 @@ fn a_bad_key_does_not_spoil_the_others_and_is_named() {
         "a key without an id is malformed; `encryption` is not for signatures (`use`); \
          `one` has an even modulus, or an exponent that is even, 1, or longer than 33 bits"
     );
-    assert_eq!(candidates(&set, Some("one"), Algorithm::RS256), Err(NoKey::LeftOut));
-    assert_eq!(candidates(&set, Some("two"), Algorithm::RS256), Err(NoKey::UnknownId));
+    assert_eq!(candidates(&set, Some("one"), Algorithm::RS256), Err(Unverified::LeftOut));
+    assert_eq!(candidates(&set, Some("two"), Algorithm::RS256), Err(Unverified::UnknownId));
 }
 
 #[test]
