@@ -5,17 +5,8 @@ use sqlx::migrate::Migration;
 
 use super::SchemaError;
 
-/// The schema in which migrations create their objects, and the table `schema_version` that the search path
-/// finds.
-struct Location {
-    /// The first schema of the search path.
-    schema: Option<String>,
-    /// The schema of `schema_version`, or `None` if no such table exists.
-    found_in: Option<String>,
-    /// Whether it has the columns of the first migration. Other migration tools have a table of this name too.
-    is_own: bool,
-}
-
+/// The schema in which migrations create their objects, and the schema of the table `schema_version` that the search path
+/// finds. Other migration tools have a table of this name too, so its columns are compared with those of the first migration.
 const LOCATION: &str = "
     select
       current_schema()::text,
@@ -35,20 +26,16 @@ const LOCATION: &str = "
           )
       )";
 
-/// Whether the schema has a `schema_version` of this service.
-///
-/// # Errors
-///
-/// There is no schema to create objects in, the table belongs to other software, or it is in another schema
-/// than the one in which migrations would create their objects.
+/// Whether the schema has a `schema_version` of this service. Fails if there is no schema to create objects in, if the table
+/// belongs to other software, or if it is in another schema than the one in which migrations would create their objects.
 pub async fn has_history(connection: &mut PgConnection) -> Result<bool, SchemaError> {
-    let (schema, found_in, is_own) = sqlx::query_as(LOCATION).fetch_one(connection).await?;
-    let location = Location { schema, found_in, is_own };
-    let Some(schema) = location.schema else { return Err(SchemaError::NoSchema) };
-    match location.found_in {
-        Some(found_in) if found_in == schema && location.is_own => Ok(true),
+    let (schema, found_in, is_own): (Option<String>, Option<String>, bool) =
+        sqlx::query_as(LOCATION).fetch_one(connection).await?;
+    let Some(schema) = schema else { return Err(SchemaError::NoSchema) };
+    match found_in {
+        Some(found_in) if found_in == schema && is_own => Ok(true),
         Some(found_in) if found_in == schema => Err(collision(schema, vec!["table schema_version".to_owned()])),
-        Some(found_in) if location.is_own => Err(SchemaError::OtherSchema { found_in, schema }),
+        Some(found_in) if is_own => Err(SchemaError::OtherSchema { found_in, schema }),
         // A table of other software, in a schema that is not this service's.
         Some(_) | None => Ok(false),
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migration;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, PgConnection};
 use tokio::time::sleep;
 
 /// The interval at which a slow migration is checked for sessions that block it.
@@ -64,25 +64,13 @@ async fn tell_while_connected(
     }
 }
 
-/// An index whose concurrent build failed. Every insert writes it, and no query uses it.
-pub struct HalfBuiltIndex {
-    pub name: String,
-    quoted: String,
-}
+/// The name of an index, and its quoted name for SQL.
+pub type Index = (String, String);
 
-impl HalfBuiltIndex {
-    pub async fn drop(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        let drop = format!("drop index concurrently if exists {}", self.quoted);
-        sqlx::raw_sql(AssertSqlSafe(drop)).execute(connection).await.map(|_| ())
-    }
-}
-
-/// The indexes of the migration that an earlier run left half-built, and that no session is building now.
-pub async fn half_built(
-    connection: &mut PgConnection,
-    migration: &Migration,
-) -> Result<Vec<HalfBuiltIndex>, sqlx::Error> {
-    let invalid: Vec<(String, String)> = sqlx::query_as(
+/// The indexes of the migration that an earlier run left half-built, and that no session is building now. Every insert writes
+/// such an index, and no query uses it.
+pub async fn half_built(connection: &mut PgConnection, migration: &Migration) -> Result<Vec<Index>, sqlx::Error> {
+    let mut indexes: Vec<Index> = sqlx::query_as(
         "select pg_class.relname::text, format('%I.%I', pg_namespace.nspname, pg_class.relname)
          from pg_index
          join pg_class on pg_class.oid = pg_index.indexrelid
@@ -96,9 +84,8 @@ pub async fn half_built(
     )
     .fetch_all(connection)
     .await?;
-    let is_built = |name: &str| built_concurrently(migration.sql.as_str()).any(|built| built == name);
-    let own = invalid.into_iter().filter(|(name, _)| is_built(name));
-    Ok(own.map(|(name, quoted)| HalfBuiltIndex { name, quoted }).collect())
+    indexes.retain(|(name, _)| built_concurrently(migration.sql.as_str()).any(|built| built == name));
+    Ok(indexes)
 }
 
 /// The names of the indexes that a file builds concurrently.

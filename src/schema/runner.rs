@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
-use super::obstacles::{self, HalfBuiltIndex};
+use super::obstacles;
 use super::server::{self, TooOld};
 use super::{Applied, MIGRATOR, Misfit, applied, breaking, collisions, fits_build, left_out, newest, versions};
 use crate::backoff::Backoff;
@@ -84,7 +84,7 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<(i64, i64), SchemaErr
 /// Brings a schema up to date.
 pub struct Runner<'a> {
     pub migrator: &'a Migrator,
-    /// How long a migration that does not get its locks is retried.
+    /// The time for which a migration that does not get its locks is retried.
     pub patience: Duration,
     /// Receives one line for each thing that the run waits for.
     pub tell: &'a (dyn Fn(&str) + Sync),
@@ -119,7 +119,8 @@ impl Runner<'_> {
     async fn wait_for_other_runs(&self, connection: &mut PgConnection) -> Result<(), SchemaError> {
         let mut pauses = Pauses::begin(self.patience);
         set_lock_timeout(connection, WAIT_FOR_ANOTHER_RUN).await?;
-        while let Err(error) = lock(connection).await {
+        let lock = || sqlx::query("select pg_advisory_lock($1)").bind(LOCK);
+        while let Err(error) = lock().execute(&mut *connection).await {
             if !sqlstate::is_one_of(&error, &sqlstate::LOCKED) {
                 return Err(error.into());
             }
@@ -187,12 +188,10 @@ impl Runner<'_> {
 
     async fn drop_half_built(&self, connection: &mut PgConnection, migration: &Migration) -> Result<(), sqlx::Error> {
         set_lock_timeout(connection, self.patience).await?;
-        for index in obstacles::half_built(connection, migration).await? {
-            (self.tell)(&format!(
-                "the index {} was left half-built by an earlier run: it is dropped first",
-                index.name
-            ));
-            index.drop(connection).await?;
+        for (name, quoted) in obstacles::half_built(connection, migration).await? {
+            (self.tell)(&format!("the index {name} was left half-built by an earlier run: it is dropped first"));
+            let drop = format!("drop index concurrently if exists {quoted}");
+            sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await?;
         }
         Ok(())
     }
@@ -200,14 +199,10 @@ impl Runner<'_> {
     async fn failed(&self, connection: &mut PgConnection, migration: &Migration, error: sqlx::Error) -> SchemaError {
         let version = migration.version;
         match obstacles::half_built(connection, migration).await.unwrap_or_default().pop() {
-            Some(HalfBuiltIndex { name: index, .. }) => SchemaError::HalfBuilt { version, index, error },
+            Some((index, _)) => SchemaError::HalfBuilt { version, index, error },
             None => SchemaError::Migration(version, error),
         }
     }
-}
-
-async fn lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(connection).await.map(drop)
 }
 
 /// A file is one transaction, unless it says that it cannot run in one.
