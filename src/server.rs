@@ -198,7 +198,7 @@ impl Upkeep {
         loop {
             interval.tick().await;
             metrics::upkeep();
-            self.health.update_metric().await;
+            let _ = self.health.state().await;
             self.measure_backlog().await;
         }
     }

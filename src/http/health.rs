@@ -11,7 +11,7 @@ use crate::telemetry::metrics;
 use crate::telemetry::outage::Outage;
 
 pub struct Health {
-    repository: Repository,
+    pub repository: Repository,
     identification: Identification,
     draining: CancellationToken,
     database_outage: Outage,
@@ -35,17 +35,8 @@ impl Health {
         metrics::ready(false);
     }
 
-    /// Updates the metrics of the connection pool.
-    pub fn count_connections(&self) {
-        self.repository.count_connections();
-    }
-
-    /// Updates the readiness metric. There may be no probe that does.
-    pub async fn update_metric(&self) {
-        let _ = self.state().await;
-    }
-
-    async fn state(&self) -> Result<(), String> {
+    /// Checks whether a deletion could be done now, and updates the metric. There may be no probe that does.
+    pub async fn state(&self) -> Result<(), String> {
         let state = self.check().await;
         metrics::ready(state.is_ok());
         state

@@ -168,6 +168,6 @@ async fn keep_connection(
 
 /// `GET /metrics`, in Prometheus's text format.
 async fn metrics_page(health: web::Data<Health>) -> HttpResponse {
-    health.count_connections();
+    health.repository.count_connections();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(metrics::page())
 }

@@ -11,7 +11,6 @@ pub mod row_limit;
 mod sharing;
 pub mod statements;
 mod tasks;
-mod use_case;
 mod validation;
 pub mod verdict;
 
@@ -20,6 +19,7 @@ use std::sync::Arc;
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use self::database::{
@@ -132,7 +132,12 @@ impl Repository {
     /// Fails if a deletion could not be done now.
     pub async fn check(&self) -> Result<(), Error> {
         let repository = self.clone();
-        self.tasks.run(async move { repository.verify().await }).await
+        let checked = self.tasks.run(async move {
+            let upkeep = &repository.upkeep;
+            repository.schema_gate.verify(upkeep, upkeep.deadline()).await?;
+            repository.commit_proof.renew(upkeep).await
+        });
+        checked.await
     }
 
     /// Puts the state of the connections into the metrics.
@@ -144,5 +149,30 @@ impl Repository {
     pub async fn close(&self) {
         self.tasks.end().await;
         self.database.close().await;
+    }
+
+    /// Runs a use case until the deadline of a call, once the schema gate is passed. Keeps the permit until then.
+    pub(crate) fn serve<T, W, P>(
+        &self,
+        permit: P,
+        use_case: impl FnOnce(Repository, Instant) -> W + Send + 'static,
+    ) -> impl Future<Output = Result<T, Error>>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Error>> + Send + 'static,
+        P: Send + 'static,
+    {
+        let repository = self.clone();
+        self.tasks.run(async move {
+            let _permit = permit;
+            let (gate, deadline) = (Arc::clone(&repository.schema_gate), repository.database.deadline());
+            gate.acquire(&repository.database, deadline).await?;
+            let result = use_case(repository, deadline).await;
+            if let Err(Error::Defect(_)) = &result {
+                // The schema may have been changed under the running service.
+                gate.invalidate();
+            }
+            result
+        })
     }
 }

@@ -117,15 +117,13 @@ pub fn reason(waiting: usize) -> String {
 pub struct CommitProof(Mutex<Option<Instant>>);
 
 impl CommitProof {
-    /// Commits a message to the WAL, unless that was done a moment ago.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`] if this commit, or that of a call that was given up, does not end.
+    /// Commits a message to the WAL, unless that was done a moment ago. Fails with [`Error::Unavailable`] if this commit, or that
+    /// of a call that was given up, does not end.
     pub async fn renew(&self, database: &Database) -> Result<(), Error> {
-        let deadline = database.deadline();
+        let (deadline, backends) = (database.deadline(), database.sessions.backends());
+        let waiting = database.run(deadline, backends, |connection, backends| Box::pin(backends.waiting(connection)));
         // Another message would wait as well, in a session more.
-        if let waiting @ 1.. = database.waiting_commits(deadline).await? {
+        if let waiting @ 1.. = waiting.await? {
             *self.0.lock() = None;
             return Err(Error::Unavailable(reason(waiting)));
         }

@@ -135,17 +135,6 @@ impl Database {
         Ok(result?)
     }
 
-    /// Counts the sessions that were given up while their commit waits for a synchronous standby.
-    pub async fn waiting_commits(&self, deadline: Instant) -> Result<usize, Error> {
-        let backends = self.sessions.backends();
-        self.run(deadline, backends, |connection, backends| Box::pin(backends.waiting(connection))).await
-    }
-
-    /// Discards every connection that is open now, because its server takes no writes.
-    pub fn invalidate_connections(&self) {
-        self.sessions.invalidate();
-    }
-
     /// Puts the state of the connections into the metrics.
     pub fn count_connections(&self) {
         self.sessions.count();

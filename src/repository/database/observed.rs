@@ -1,4 +1,4 @@
-//! How a statement shows to operators: its span and its metric.
+//! The span and the metric of a statement.
 //!
 //! Names, types and status of the span follow OpenTelemetry's semantic conventions for database
 //! clients.
@@ -74,7 +74,7 @@ fn span(name: &'static str) -> Span {
     )
 }
 
-/// For a failure to which PostgreSQL gave no code.
+/// The `error.type` of a failure to which PostgreSQL gave no code.
 fn kind(error: &sqlx::Error) -> &'static str {
     // The first is OpenTelemetry's word for everything else.
     if Failure::of(error).is_defect() { "_OTHER" } else { "connection" }

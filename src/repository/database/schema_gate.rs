@@ -34,12 +34,8 @@ impl SchemaGate {
         if self.cache.is_valid() { Ok(()) } else { Box::pin(self.verify(database, deadline)).await }
     }
 
-    /// Verifies that a deletion could be done now.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`] if the database is away, takes no writes, or has another schema; and if the role or the
-    /// session settings are not those of this service.
+    /// Verifies that a deletion could be done now. Fails with [`Error::Unavailable`] if the database is away, takes no writes, or
+    /// has another schema, and if the role or the session settings are not those of this service.
     pub async fn verify(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
         let begun = self.cache.begin();
         let read = database.run(deadline, &self.required_settings, |connection, settings| {
@@ -62,7 +58,7 @@ impl SchemaGate {
         self.required_settings.check(&schema.settings).map_err(Error::Unavailable)?;
         self.cache.validate(begun);
         if !schema.writable {
-            database.invalidate_connections();
+            database.sessions.invalidate();
             return Err(Error::Unavailable("the server does not take writes".to_owned()));
         }
         Ok(())
@@ -91,7 +87,7 @@ async fn read(
 }
 
 pub struct SchemaCheck {
-    /// In ascending order.
+    /// The migrations, in ascending order of their versions.
     pub applied: Vec<Applied>,
     writable: bool,
     /// The values of the session, in the order of their names. `None` if the server does not know a name.

@@ -36,7 +36,8 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Du
 #[derive(Clone)]
 pub struct Sessions {
     pool: Pool<Maker>,
-    invalidated: LastTime,
+    /// The time when the sessions were last invalidated.
+    invalidated: Arc<Mutex<Option<Instant>>>,
     connect_attempts: ConnectAttempts,
     backends: Backends,
     acquire_timeout: Duration,
@@ -60,7 +61,7 @@ pub enum NoSession {
 impl Sessions {
     /// Connects when the first session is acquired.
     pub fn new(settings: &config::Database, options: PgConnectOptions) -> Sessions {
-        let (invalidated, connect_attempts) = (LastTime::default(), ConnectAttempts::default());
+        let (invalidated, connect_attempts): (Arc<Mutex<_>>, _) = (Arc::default(), ConnectAttempts::default());
         let backends = Backends::default();
         let maker = Maker {
             opener: Opener::new(settings, options),
@@ -85,7 +86,7 @@ impl Sessions {
         }
     }
 
-    /// For work that is not a call.
+    /// The same sessions, for work that is not a call.
     pub fn without_counting_waits(self) -> Sessions {
         Sessions { counts_waits: false, ..self }
     }
@@ -116,7 +117,7 @@ impl Sessions {
 
     /// Discards every session that is open now, because its server is gone or takes no writes.
     pub fn invalidate(&self) {
-        self.invalidated.is_now();
+        *self.invalidated.lock() = Some(Instant::now());
     }
 
     pub fn backends(&self) -> &Backends {
@@ -172,7 +173,7 @@ pub struct Session {
 /// Opens sessions, and checks them before they are reused.
 struct Maker {
     opener: Opener,
-    invalidated: LastTime,
+    invalidated: Arc<Mutex<Option<Instant>>>,
     connect_attempts: ConnectAttempts,
     backends: Backends,
     max_connections: usize,
@@ -216,7 +217,7 @@ impl Manager for Maker {
     async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         let age = metrics.age();
         // The server of an older session may be gone, or be a replica by now. Only a new session tells.
-        if age > LIFETIME || self.invalidated.is_within(age) {
+        if age > LIFETIME || self.invalidated.lock().is_some_and(|time| time.elapsed() <= age) {
             return Err(RecycleError::message("it is too old"));
         }
         if metrics.last_used() < PING_AFTER {
@@ -225,23 +226,9 @@ impl Manager for Maker {
         match timeout(PING_TIMEOUT, session.connection.ping()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => {
-                self.invalidated.is_now();
+                *self.invalidated.lock() = Some(Instant::now());
                 Err(RecycleError::message("it does not answer"))
             }
         }
-    }
-}
-
-/// The time when something last happened.
-#[derive(Clone, Default)]
-struct LastTime(Arc<Mutex<Option<Instant>>>);
-
-impl LastTime {
-    fn is_now(&self) {
-        *self.0.lock() = Some(Instant::now());
-    }
-
-    fn is_within(&self, age: Duration) -> bool {
-        self.0.lock().is_some_and(|time| time.elapsed() <= age)
     }
 }

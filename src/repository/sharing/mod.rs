@@ -74,7 +74,7 @@ impl Sharing {
 
     /// Waits for a turn no longer than for a connection, or until a shared statement has deleted the rows.
     pub async fn wait(&self, deadline: Instant, deletion: &Arc<Deletion>) -> Result<Granted, Error> {
-        let Some(mut granted) = self.enqueue(deletion) else {
+        let Some(mut granted) = self.wait_for_turn(deletion) else {
             return Ok(Granted::Turn(SessionTurn(Arc::clone(&self.0))));
         };
         let began = Instant::now();
@@ -95,14 +95,14 @@ impl Sharing {
     }
 
     /// Returns `None` if the call has taken a free turn.
-    fn enqueue(&self, deletion: &Arc<Deletion>) -> Option<oneshot::Receiver<Granted>> {
+    fn wait_for_turn(&self, deletion: &Arc<Deletion>) -> Option<oneshot::Receiver<Granted>> {
         let mut schedule = self.0.schedule.lock();
         if schedule.take_free_turn() {
             return None;
         }
         let (granted, receiver) = oneshot::channel();
         let caller = Caller { since: Instant::now(), granted, span: Span::current() };
-        let waiting = schedule.enqueue(Arc::clone(deletion), caller);
+        let waiting = schedule.add_waiting(Arc::clone(deletion), caller);
         tracing::trace!(waiting, "a call waits for a connection");
         Some(receiver)
     }

@@ -38,7 +38,7 @@ impl<T> Schedule<T> {
     }
 
     /// Returns the number of waiting calls.
-    pub fn enqueue(&mut self, deletion: Arc<Deletion>, caller: T) -> usize {
+    pub fn add_waiting(&mut self, deletion: Arc<Deletion>, caller: T) -> usize {
         let shares = may_share(&deletion);
         self.waiting.push_back(Waiting { deletion, shares, caller });
         self.waiting.len()
@@ -56,7 +56,7 @@ impl<T> Schedule<T> {
         let mut index = 0;
         while index < self.waiting.len() && group.len() < MAX_CALLS {
             if group[0].may_run_with(&ids, &self.waiting[index]) {
-                let call = self.waiting.remove(index).expect("the index is in the queue");
+                let call = self.waiting.remove(index).expect("the index is of a waiting call");
                 ids.extend(call.deletion.targets.as_slice());
                 group.push(call);
             } else {
@@ -66,7 +66,7 @@ impl<T> Schedule<T> {
         group
     }
 
-    /// Removes a call that waits no longer. Returns false if it is not in the queue.
+    /// Removes a call that waits no longer. Returns false if it does not wait.
     pub fn leave(&mut self, operation_id: Uuid) -> bool {
         let index = self.waiting.iter().position(|call| call.deletion.operation_id == operation_id);
         index.and_then(|index| self.waiting.remove(index)).is_some()
@@ -131,7 +131,7 @@ mod tests {
     fn schedule(calls: Vec<Call>) -> Schedule<usize> {
         let mut schedule = Schedule::new(0);
         for (number, call) in calls.into_iter().enumerate() {
-            schedule.enqueue(deletion(call), number);
+            schedule.add_waiting(deletion(call), number);
         }
         schedule
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_leaves_the_queue_once() {
+    fn a_waiting_call_leaves_once() {
         let mut schedule = schedule(contacts(2));
         let first = schedule.waiting[0].deletion.operation_id;
         assert!(schedule.leave(first));
@@ -197,8 +197,8 @@ mod tests {
     fn calls_that_are_put_back_run_next_each_alone() {
         let mut schedule = schedule(contacts(2));
         let group = schedule.next(|_| false);
-        schedule.enqueue(deletion((Contact, 2..3, NO_KEY)), 2);
-        schedule.enqueue(deletion((Contact, 3..4, NO_KEY)), 3);
+        schedule.add_waiting(deletion((Contact, 2..3, NO_KEY)), 2);
+        schedule.add_waiting(deletion((Contact, 3..4, NO_KEY)), 3);
         schedule.put_back(group);
         for expected in [&[0][..], &[1], &[2, 3]] {
             assert_eq!(next(&mut schedule), expected);
