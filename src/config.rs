@@ -83,7 +83,7 @@ pub struct Log {
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
-    /// For people.
+    /// Lines for people.
     Text,
 }
 

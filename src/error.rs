@@ -135,7 +135,7 @@ pub enum Error {
     #[error("unavailable: {0}")]
     Unavailable(String),
 
-    /// Nothing the caller can do: a defect of this service or its schema.
+    /// Report it: a defect of this service or its schema.
     #[error("defect: {0}")]
     Defect(String),
 }

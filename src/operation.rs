@@ -49,7 +49,7 @@ impl TargetIds {
         &self.0
     }
 
-    /// At least 1.
+    /// Never 0.
     pub fn count(&self) -> usize {
         self.0.len()
     }
@@ -245,7 +245,7 @@ pub struct Listed {
     pub total: u32,
 }
 
-/// How a deletion call ended.
+/// The end of a deletion call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The call's own operation, or that of the earlier call if this is a replay.

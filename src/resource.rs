@@ -62,9 +62,9 @@ pub struct Reference {
     pub in_use: Code,
     /// The foreign key, which fails if a live row was inserted while the deletion ran.
     pub constraint: &'static str,
-    /// For the result of a purge: the rows that stay, and why.
+    /// The rows that stay, and why, for the result of a purge.
     pub left: &'static str,
-    /// For the result of a purge: how to erase the rows that stay.
+    /// The way to erase the rows that stay, for the result of a purge.
     pub remedy: &'static str,
 }
 

@@ -24,11 +24,8 @@ pub use self::url::FORM;
 use self::parameters::PARAMETERS;
 use super::SettingsError;
 
-/// The connection that the URL asks for. A variable counts only for what the URL leaves open.
-///
-/// # Errors
-///
-/// Names the parameter that is invalid, unknown or not supported, and the setting or variable that it came from.
+/// The connection that the URL asks for. A variable counts only if the URL does not set its parameter. An error names the
+/// parameter, and the setting or variable that it came from.
 pub fn options(url: &str, environment: &Environment) -> Result<PgConnectOptions, SettingsError> {
     let mut given = Given::default();
     for (name, value) in url::parameters(url).map_err(|problem| SettingsError::new("database.url", problem))? {

@@ -62,9 +62,7 @@ impl Database {
         self.deadline * 2 / 5
     }
 
-    /// # Errors
-    ///
-    /// The URL or a variable of libpq is missing, invalid or not supported.
+    /// Fails if the URL or a variable of libpq is missing, invalid or not supported.
     pub fn connect_options(&self) -> Result<PgConnectOptions, SettingsError> {
         let Some(url) = &self.url else {
             let problem = format!("is not set; it, or DATABASE_URL, must be {}", connection::FORM);

@@ -14,7 +14,7 @@ pub fn prefers_problem(headers: &HeaderMap) -> bool {
     problem.quality > envelope || problem.quality == envelope && problem.quality > 0 && problem.is_named
 }
 
-/// How a client accepts a media type, by the most specific range that includes it.
+/// The most specific range of a client that includes a media type.
 struct Accepted {
     /// In thousandths.
     quality: u16,

@@ -58,7 +58,7 @@ impl From<&Deletion> for DeletionFields {
     }
 }
 
-/// How a call ended.
+/// The end of a call.
 pub struct End<'a> {
     /// The id in the response: that of the recorded operation if the call is a replay.
     pub request_id: &'a str,

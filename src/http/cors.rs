@@ -16,7 +16,7 @@ use crate::config::AllowedOrigins;
 use crate::error::Error;
 use crate::telemetry::traces::{TRACE_PARENT, TRACE_STATE};
 
-/// For how long a browser may cache a preflight.
+/// The time for which a browser may cache a preflight.
 const MAX_AGE_SECONDS: usize = 600;
 
 /// Answers preflights, and lets pages of the allowed origins read the answers to their calls. Cookies

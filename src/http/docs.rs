@@ -74,7 +74,7 @@ static FILES: LazyLock<Result<HashMap<&str, File>, String>> = LazyLock::new(|| {
     own.map(Ok).into_iter().chain(vendored).collect()
 });
 
-/// Reads a file of Swagger UI, which the binary holds compressed.
+/// Reads a file of Swagger UI, which is compressed in the binary.
 fn swagger_ui(name: &'static str) -> Result<(&'static str, File), String> {
     let file = utoipa_swagger_ui::serve(name, Arc::new(Config::default())).map_err(|error| error.to_string())?;
     let file = file.ok_or_else(|| format!("Swagger UI has no {name}"))?;

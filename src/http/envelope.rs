@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Code, Error};
 
-/// For a 503.
+/// The `Retry-After` of a 503.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// `errorCode` and `errorMessage` are empty strings, as in the documents' examples.

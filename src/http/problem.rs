@@ -48,7 +48,7 @@ impl Problem<'_> {
     }
 }
 
-/// For the examples of the OpenAPI document.
+/// A problem for the examples of the OpenAPI document.
 pub fn problem_as_json(error: &Error, request_id: Uuid) -> Value {
     serde_json::to_value(Problem::of(error, request_id)).expect("a problem is JSON")
 }

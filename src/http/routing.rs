@@ -1,4 +1,4 @@
-//! How a route is built: its methods, the pattern of `{resource}`, and the answer where there is no route.
+//! Builds the routes: their methods, the pattern of `{resource}`, and the answer if no route matches.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, Resource as RouteOfPath, Route, guard, web};

@@ -51,11 +51,8 @@ pub async fn until_ended(
     }
 }
 
-/// Returns `None` while the operation is open, and if only a newer build knows its status.
-///
-/// # Errors
-///
-/// If the operation was given up: like a call that waited for the same.
+/// Returns `None` while the operation is open, and if only a newer build knows its status. Fails if the operation was given up,
+/// like a call that waited for its outcome.
 pub fn outcome(details: Details, replayed: bool) -> Result<Option<Outcome>, Error> {
     let Details { operation, failures, .. } = details;
     let ended = |refusal| Outcome { operation_id: operation.id, refusal, failures, replayed };

@@ -29,11 +29,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Creates the folder, or uses that of an earlier start.
-    ///
-    /// # Errors
-    ///
-    /// If it holds anything else, or is in use.
+    /// Creates the folder, or uses that of an earlier start. Fails if it contains anything else, or is in use.
     pub fn claim(path: &Path, cancel: &Cancel) -> Result<Folder, LaunchError> {
         fs::create_dir_all(path).map_err(LaunchError::file(path))?;
         let path = path.canonicalize().map_err(LaunchError::file(path))?;

@@ -66,7 +66,7 @@ pub enum LaunchError {
 }
 
 impl LaunchError {
-    /// For `map_err`.
+    /// A function for `map_err`.
     pub fn file(path: &Path) -> impl FnOnce(io::Error) -> LaunchError + use<> {
         let path = path.to_owned();
         move |error| LaunchError::File { path, error }

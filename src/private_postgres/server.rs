@@ -63,11 +63,6 @@ pub struct PrivatePostgres {
 
 impl PrivatePostgres {
     /// Starts a server on the cluster in the folder. Creates both if they are missing.
-    ///
-    /// # Errors
-    ///
-    /// If there are no PostgreSQL programs and none can be installed, if the folder is in use or not a private server's, or if
-    /// the server does not start. The error then shows the end of its log.
     pub fn start(folder: &Path, durability: Durability) -> Result<PrivatePostgres, LaunchError> {
         let cancel = Cancel::default();
         PrivatePostgres::start_in(Folder::claim(folder, &cancel)?, durability, &cancel)

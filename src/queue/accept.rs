@@ -18,11 +18,8 @@ use crate::telemetry::metrics::{self, Limit};
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
 
 impl Repository {
-    /// Records the call as an open operation. Eligibility is not checked here; the worker checks it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooManyWaiting`] if the requester's queue is full, [`Error::TooManyRows`] if it has deleted too many rows.
+    /// Records the call as an open operation. Eligibility is not checked here; the worker checks it. Fails with
+    /// [`Error::TooManyWaiting`] if the requester's queue is full, and with [`Error::TooManyRows`] if it has deleted too many rows.
     pub async fn accept(&self, deletion: Deletion, permit: impl Send + 'static) -> Result<Outcome, Error> {
         self.serve(permit, |repository, deadline| async move { repository.accept_by(deadline, deletion).await }).await
     }

@@ -13,7 +13,7 @@ use crate::operation::{Deletion, Status};
 pub struct Leased {
     pub lease: Lease,
     pub deletion: Deletion,
-    /// From the acceptance to this lease.
+    /// The time from the acceptance to this lease.
     pub waited: Duration,
     /// The end that this attempt has asked PostgreSQL to commit.
     pub requested_end: OnceLock<End>,

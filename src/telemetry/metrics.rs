@@ -84,7 +84,7 @@ metrics! {
 /// In seconds: from the duration of a statement on an idle machine to the duration of the longest call.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
-/// The same for accepted operations, in seconds.
+/// The buckets of accepted operations, in seconds.
 const LONG_BUCKETS: [f64; 12] = [0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 1800.0];
 
 /// The interval at which measurements are moved into the buckets. Until then each one takes memory of its own.
@@ -95,7 +95,7 @@ struct Exporter {
     process: Collector,
 }
 
-/// One for the process.
+/// The exporter of this process.
 static EXPORTER: LazyLock<Exporter> = LazyLock::new(|| {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)

@@ -37,11 +37,7 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// `None` if the variables name no collector, or turn traces off.
-    ///
-    /// # Errors
-    ///
-    /// Names the variable that is invalid or not supported.
+    /// Returns `None` if the variables name no collector, or turn traces off. An error names the invalid or unsupported variable.
     pub fn new(variables: &Variables) -> Result<Option<Traces>, SettingsError> {
         let Some(endpoint) = variables.endpoint()? else { return Ok(None) };
         variables.validate()?;

@@ -92,9 +92,7 @@ pub fn find(name: &str) -> Option<&'static Parameter> {
 }
 
 impl Parameter {
-    /// # Errors
-    ///
-    /// Says what the value must be, and does not show it.
+    /// An error says what the value must be, and does not show it.
     pub fn check(&self, value: &str) -> Result<(), String> {
         match &self.rule {
             Any => Ok(()),

@@ -5,11 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The password of the first line for this host, port, database and user.
-///
-/// # Errors
-///
-/// Says why the file cannot be used, without its content.
+/// The password of the first line for this host, port, database and user. An error does not show the content of the file.
 pub fn find(path: &Path, wanted: [&str; 4]) -> Result<Option<String>, String> {
     let unreadable = |error| format!("cannot be read: {error}");
     let mut file = File::open(path).map_err(unreadable)?;

@@ -11,11 +11,8 @@ use super::parameters::{self, is_word};
 /// The form of the URL, for messages.
 pub const FORM: &str = "postgres://user:password@host:port/database";
 
-/// The non-empty parameters of the URL, by libpq's names. A parameter in the query wins, as with libpq.
-///
-/// # Errors
-///
-/// Says what is wrong, and shows no part of the URL but the names of parameters.
+/// The non-empty parameters of the URL, by libpq's names. A parameter in the query wins, as with libpq. An error shows no part
+/// of the URL but the names of parameters.
 pub fn parameters(url: &str) -> Result<BTreeMap<&'static str, String>, String> {
     let url = url.trim_ascii();
     let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));

@@ -10,7 +10,7 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub awaited: BodyLimits,
-    /// With `Prefer: respond-async`.
+    /// The limits with `Prefer: respond-async`.
     pub later: BodyLimits,
     /// For the end of an operation, with all work before it.
     pub longest_wait: Duration,
@@ -22,7 +22,7 @@ pub struct Limits {
 pub struct BodyLimits {
     pub max_ids: usize,
     pub max_bytes: usize,
-    /// For the last byte of the body to arrive.
+    /// The time in which the last byte of the body must arrive.
     pub timeout: Duration,
 }
 

@@ -44,7 +44,7 @@ fn preferences(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// How long the caller prefers to wait for the end of an operation, in whole seconds, at most `longest`. The first `wait` counts.
+/// The time that the caller prefers to wait for the end of an operation, in whole seconds, at most `longest`. The first `wait` counts.
 pub fn wait(headers: &HeaderMap, longest: Duration) -> Option<Duration> {
     let values = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
     let wait = values.flat_map(preferences).map(name_and_value).find(|(name, _)| name.eq_ignore_ascii_case(WAIT))?.1;

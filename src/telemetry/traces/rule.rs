@@ -13,9 +13,9 @@ pub enum Rule {
     Number(u64, u64),
     /// A number from 0 to 1.
     Ratio,
-    /// At most so many bytes.
+    /// The longest accepted text, in bytes.
     Text(usize),
-    /// With the scheme `http` or `https`.
+    /// A URL with the scheme `http` or `https`.
     Url,
     /// `key=value,key=value`, where each key is the name of a header.
     Headers,
