@@ -82,7 +82,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     product: Vec<Uuid>,
 
-    /// Erases again what this ledger says that earlier purges erased, after a restore from backup.
+    /// Erases again what this ledger says that earlier purges erased, after a recovery from a backup.
     #[arg(long, value_name = "FILE", groups = ["what", "whatever_age"])]
     replay: Option<PathBuf>,
 

@@ -1,4 +1,4 @@
-//! `--replay`: erases what the ledger says that earlier purges erased, in a database that was restored from a backup.
+//! `--replay`: erases what the ledger says that earlier purges erased, in a database that was recovered from a backup.
 
 use std::path::Path;
 

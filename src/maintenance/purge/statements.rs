@@ -207,7 +207,7 @@ pub struct Due {
     pub customer: Option<Uuid>,
     /// Leaves out rows that another operation deleted. A row may be restored and deleted again meanwhile.
     pub operation: Option<Uuid>,
-    /// And live rows, which were erased before the database was restored.
+    /// And live rows, which were erased before the database was recovered.
     pub live_too: bool,
 }
 
