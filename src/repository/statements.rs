@@ -13,7 +13,6 @@ use crate::id_failure::{self, IdFailure};
 use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Operation, Outcome, Status, Stored, View};
 use crate::resource::Resource;
 
-/// The result of a try to delete.
 pub enum DeleteResult {
     /// Every row is deleted. The operation is recorded, unless it was open.
     Deleted,
@@ -36,40 +35,37 @@ pub enum Record {
     IsOpen,
 }
 
-macro_rules! delete {
-    ($file:literal, $connection:expr, $deletion:expr, $record:expr) => {
-        observed(
-            $file,
-            sqlx::query_file_scalar!(
-                $file,
-                $deletion.operation_id,
-                $deletion.requester_id,
-                $deletion.customer_id,
-                $deletion.targets.as_slice(),
-                $deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
-                $record == Record::IsOpen,
-                $deletion.actor.as_ref().map(Actor::as_str),
-            )
-            .fetch_one($connection),
-        )
-        .await
-    };
-}
-
 /// Deletes every target and records the success, or changes nothing.
 pub async fn delete(
     connection: &mut PgConnection,
     deletion: &Deletion,
     record: Record,
 ) -> Result<DeleteResult, sqlx::Error> {
+    macro_rules! delete {
+        ($file:literal) => {
+            observed(
+                $file,
+                sqlx::query_file_scalar!(
+                    $file,
+                    deletion.operation_id,
+                    deletion.requester_id,
+                    deletion.customer_id,
+                    deletion.targets.as_slice(),
+                    deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+                    record == Record::IsOpen,
+                    deletion.actor.as_ref().map(Actor::as_str),
+                )
+                .fetch_one(connection),
+            )
+            .await
+        };
+    }
     let row = match deletion.resource {
-        Resource::Contact => delete!("src/repository/sql/delete_contacts.sql", connection, deletion, record),
-        Resource::Address => delete!("src/repository/sql/delete_addresses.sql", connection, deletion, record),
-        Resource::ExternalParams => {
-            delete!("src/repository/sql/delete_external_params.sql", connection, deletion, record)
-        }
-        Resource::Zone => delete!("src/repository/sql/delete_zones.sql", connection, deletion, record),
-        Resource::Product => delete!("src/repository/sql/delete_products.sql", connection, deletion, record),
+        Resource::Contact => delete!("src/repository/sql/delete_contacts.sql"),
+        Resource::Address => delete!("src/repository/sql/delete_addresses.sql"),
+        Resource::ExternalParams => delete!("src/repository/sql/delete_external_params.sql"),
+        Resource::Zone => delete!("src/repository/sql/delete_zones.sql"),
+        Resource::Product => delete!("src/repository/sql/delete_products.sql"),
     };
     match row {
         Ok(0) => Ok(DeleteResult::NotEligible),
@@ -95,33 +91,22 @@ fn violates(error: &sqlx::Error, constraints: &[&str]) -> bool {
         .is_some_and(|constraint| constraints.contains(&constraint))
 }
 
-macro_rules! inspect {
-    ($file:literal, $connection:expr, $deletion:expr) => {
-        observed(
-            $file,
-            sqlx::query_file_as!(
-                Findings,
-                $file,
-                $deletion.requester_id,
-                $deletion.customer_id,
-                $deletion.targets.as_slice(),
-            )
-            .fetch_one($connection),
-        )
-        .await
-    };
-}
-
 /// Finds out in one snapshot why a deletion was not possible.
 pub async fn inspect(connection: &mut PgConnection, deletion: &Deletion) -> Result<Findings, sqlx::Error> {
+    let Deletion { requester_id, customer_id, .. } = *deletion;
+    macro_rules! inspect {
+        ($file:literal) => {{
+            let ids = deletion.targets.as_slice();
+            let statement = sqlx::query_file_as!(Findings, $file, requester_id, customer_id, ids);
+            observed($file, statement.fetch_one(connection)).await
+        }};
+    }
     match deletion.resource {
-        Resource::Contact => inspect!("src/repository/sql/inspect_contacts.sql", connection, deletion),
-        Resource::Address => inspect!("src/repository/sql/inspect_addresses.sql", connection, deletion),
-        Resource::ExternalParams => {
-            inspect!("src/repository/sql/inspect_external_params.sql", connection, deletion)
-        }
-        Resource::Zone => inspect!("src/repository/sql/inspect_zones.sql", connection, deletion),
-        Resource::Product => inspect!("src/repository/sql/inspect_products.sql", connection, deletion),
+        Resource::Contact => inspect!("src/repository/sql/inspect_contacts.sql"),
+        Resource::Address => inspect!("src/repository/sql/inspect_addresses.sql"),
+        Resource::ExternalParams => inspect!("src/repository/sql/inspect_external_params.sql"),
+        Resource::Zone => inspect!("src/repository/sql/inspect_zones.sql"),
+        Resource::Product => inspect!("src/repository/sql/inspect_products.sql"),
     }
 }
 

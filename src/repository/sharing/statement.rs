@@ -9,26 +9,6 @@ use crate::operation::Deletion;
 use crate::repository::database::observed::observed;
 use crate::resource::Resource;
 
-macro_rules! share {
-    ($file:literal, $connection:expr, $calls:expr) => {
-        observed(
-            $file,
-            sqlx::query_file_scalar!(
-                $file,
-                &$calls.operations,
-                &$calls.requesters,
-                &$calls.customers,
-                &$calls.targets,
-                &$calls.firsts,
-                &$calls.lasts,
-                &$calls.actors as &[Option<String>],
-            )
-            .fetch_all($connection),
-        )
-        .await
-    };
-}
-
 /// Deletes every target of each call and records its success, or changes nothing of the call. Returns the recorded operations.
 /// The calls are about this resource, and have no key and no id in common.
 pub async fn share(
@@ -36,12 +16,27 @@ pub async fn share(
     resource: Resource,
     deletions: &[Arc<Deletion>],
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    let calls = Calls::new(deletions);
+    let Calls { operations, requesters, customers, targets, firsts, lasts, actors } = &Calls::new(deletions);
+    macro_rules! share {
+        ($file:literal) => {{
+            let statement = sqlx::query_file_scalar!(
+                $file,
+                operations,
+                requesters,
+                customers,
+                targets,
+                firsts,
+                lasts,
+                &actors[..] as &[Option<String>],
+            );
+            observed($file, statement.fetch_all(connection)).await
+        }};
+    }
     match resource {
-        Resource::Contact => share!("src/repository/sql/share_contacts.sql", connection, calls),
-        Resource::Address => share!("src/repository/sql/share_addresses.sql", connection, calls),
-        Resource::ExternalParams => share!("src/repository/sql/share_external_params.sql", connection, calls),
-        Resource::Zone => share!("src/repository/sql/share_zones.sql", connection, calls),
+        Resource::Contact => share!("src/repository/sql/share_contacts.sql"),
+        Resource::Address => share!("src/repository/sql/share_addresses.sql"),
+        Resource::ExternalParams => share!("src/repository/sql/share_external_params.sql"),
+        Resource::Zone => share!("src/repository/sql/share_zones.sql"),
         Resource::Product => Ok(Vec::new()),
     }
 }
