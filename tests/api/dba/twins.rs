@@ -103,6 +103,26 @@ fn a_statement_with_a_branch_for_contacts_has_one_for_every_resource() {
     assert!(found > 4, "{found} statements with branches");
 }
 
+/// The rows that a customer has besides its resources: in the name of a file, in a sentence, and as a table.
+const BELONGINGS: [[&str; 3]; 3] = [
+    ["allocations", "allocations", "product_allocation"],
+    ["sell_plans", "sell plans", "sell_plan"],
+    ["subscribers", "subscribers", "subscriber"],
+];
+
+#[test]
+fn statements_about_the_belongings_of_a_customer_differ_in_names_only() {
+    let text = |before: &str, [file, words, table]: [&str; 3]| {
+        let path = root().join(format!("src/maintenance/sql/{before}{file}_of_customer.sql"));
+        let text = fs::read_to_string(path).unwrap();
+        text.replace(file, "{rows}").replace(words, "{rows}").replace(table, "{row}")
+    };
+    let [allocations, sell_plans, subscribers] = BELONGINGS.map(|names| text("erase_", names));
+    assert_eq!(allocations, sell_plans);
+    assert_eq!(sell_plans, subscribers);
+    assert_eq!(text("", BELONGINGS[1]), text("", BELONGINGS[2]));
+}
+
 /// One part for each pair of statements.
 fn parts(differences: &str) -> impl Iterator<Item = &str> {
     differences.split_inclusive("\n\n")
