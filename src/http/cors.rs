@@ -40,7 +40,6 @@ pub fn middleware(origins: &AllowedOrigins, identification: &Identification) -> 
     }
 }
 
-/// The header that names the requester.
 fn identity_header(identification: &Identification) -> HeaderName {
     match identification {
         Identification::Header { name, .. } => name.clone(),

@@ -29,7 +29,6 @@ pub fn route(path: &str, methods: &'static str) -> RouteOfPath {
     with_405(web::resource(path), methods)
 }
 
-/// The pattern of `{resource}` in the path of a route.
 pub fn resource_pattern() -> String {
     format!("{{resource:{}}}", Resource::ALL.map(Resource::word).join("|"))
 }

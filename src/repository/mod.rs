@@ -97,7 +97,6 @@ impl Repository {
         self.serve(permit, |repository, deadline| async move { repository.validate_by(deadline, deletion).await }).await
     }
 
-    /// Finds an operation of the requester.
     pub async fn find_operation(
         &self,
         requester_id: Uuid,

@@ -11,6 +11,7 @@ use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
@@ -54,7 +55,7 @@ pub fn log<W>(
     settings: &Log,
     writer: W,
     colours: bool,
-) -> Result<impl SubscriberInitExt + Subscriber + Spans, SettingsError>
+) -> Result<impl SubscriberInitExt + Subscriber + for<'s> LookupSpan<'s> + Send + Sync, SettingsError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -82,11 +83,6 @@ fn levels(text: &str) -> Result<EnvFilter, SettingsError> {
     }
     EnvFilter::try_new(text).map_err(|error| refuse(format!("`{text}` is not a level: {error}")))
 }
-
-/// A subscriber that finds its spans by id, which a layer of traces needs.
-pub trait Spans: for<'s> tracing_subscriber::registry::LookupSpan<'s> + Send + Sync {}
-
-impl<T: for<'s> tracing_subscriber::registry::LookupSpan<'s> + Send + Sync> Spans for T {}
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,6 @@ pub struct Parameter {
 }
 
 enum Rule {
-    /// Any value.
     Any,
     /// A value that this function accepts.
     Valid(fn(&str) -> Result<(), &'static str>),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::denial::Denial;
+use super::Denial;
 use crate::http::call::Requester;
 use crate::http::request::id::parse_id;
 

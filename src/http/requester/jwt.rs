@@ -5,9 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use super::Denial;
 use super::actor::SentActor;
 use super::claims::Claims;
-use super::denial::Denial;
 use super::keyring::Keyring;
 use super::keys::Unverified;
 use super::scope::MissingScopes;

@@ -45,7 +45,6 @@ struct State {
     left_out: Vec<LeftOut>,
 }
 
-/// A refresh that a call requested.
 #[derive(Clone, Copy)]
 struct RequestedRefresh {
     at: Instant,

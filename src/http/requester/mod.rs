@@ -2,7 +2,6 @@
 
 mod actor;
 mod claims;
-mod denial;
 mod discovery;
 mod ed25519;
 mod header;
@@ -14,25 +13,48 @@ mod reader;
 mod scope;
 mod token;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::HeaderName;
+use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, web};
+use actix_web::{HttpMessage, HttpResponse, web};
 use ipnet::IpNet;
 
 pub use self::actor::SentActor;
 
-use self::denial::Denial;
 use self::jwt::Verifier;
 use self::scope::MissingScopes;
 use super::call::{Notes, Requester};
 use super::connections::Connection;
 use super::response;
 use crate::config::{RequesterSource, SettingsError};
+use crate::error::Error;
+
+/// The answer to a call whose requester is unknown: 401, or 503 while there are no keys.
+#[derive(Debug)]
+pub struct Denial {
+    pub error: Error,
+    /// Every 401 tells how a call is authenticated.
+    pub challenge: Option<HeaderValue>,
+}
+
+impl Denial {
+    pub fn unauthenticated(reason: impl Into<Cow<'static, str>>, challenge: HeaderValue) -> Denial {
+        Denial { error: Error::Unauthenticated(reason.into()), challenge: Some(challenge) }
+    }
+
+    pub fn into_response(self) -> HttpResponse {
+        let mut response = HttpResponse::from_error(self.error);
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
 
 /// Cheap to clone.
 #[derive(Clone)]

@@ -3,8 +3,8 @@
 use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 
+use super::Denial;
 use super::claims::Claims;
-use super::denial::Denial;
 use crate::config::Scopes;
 
 /// The required scopes that the token of a call does not have.

@@ -64,7 +64,6 @@ impl Backends {
         Open { backends: self.clone(), pid }
     }
 
-    /// The sessions that are open.
     pub fn open(&self) -> usize {
         self.0.open.load(Ordering::Relaxed)
     }

@@ -27,7 +27,6 @@ impl WorkError {
     }
 }
 
-/// The kinds of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The server is gone or takes no writes, and every session that is open leads to it.

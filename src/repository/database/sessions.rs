@@ -164,7 +164,6 @@ impl Drop for Acquired {
     }
 }
 
-/// A session of the pool.
 pub struct Session {
     connection: PgConnection,
     open: Open,
