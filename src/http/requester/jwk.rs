@@ -62,54 +62,27 @@ pub fn parse(jwk: Value) -> Result<(DecodingKey, Vec<Algorithm>), &'static str> 
     if jwk.d.is_some() {
         return Err("has its private half with it, with which anybody can sign");
     }
-    let kind = Kind::of(&jwk)?;
-    let mut algorithms = kind.algorithms().to_vec();
-    if let Some(name) = &jwk.alg {
-        algorithms.retain(|possible| algorithm(name) == Some(*possible));
-    }
+    let (possible, key) = kind(&jwk)?;
+    let is_named = |possible: &Algorithm| jwk.alg.as_ref().is_none_or(|name| algorithm(name) == Some(*possible));
+    let algorithms: Vec<_> = possible.iter().copied().filter(is_named).collect();
     if algorithms.is_empty() {
         return Err("is for an algorithm that is not accepted for its type (`alg`)");
     }
-    Ok((kind.key(&jwk)?, algorithms))
+    Ok((key(&jwk)?, algorithms))
 }
 
-#[derive(Clone, Copy)]
-enum Kind {
-    Rsa,
-    P256,
-    P384,
-    Ed25519,
-}
+type ReadKey = fn(&Jwk) -> Result<DecodingKey, &'static str>;
 
-impl Kind {
-    fn of(jwk: &Jwk) -> Result<Kind, &'static str> {
-        match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-            ("RSA", _) => Ok(Kind::Rsa),
-            ("EC", Some("P-256")) => Ok(Kind::P256),
-            ("EC", Some("P-384")) => Ok(Kind::P384),
-            ("OKP", Some("Ed25519")) => Ok(Kind::Ed25519),
-            ("oct", _) => Err("is a secret, which must not be published"),
-            ("EC" | "OKP", _) => Err("is of a curve that is not supported (`crv`)"),
-            _ => Err("is of a type that is not supported (`kty`)"),
-        }
-    }
-
-    fn algorithms(self) -> &'static [Algorithm] {
-        match self {
-            Kind::Rsa => RSA,
-            Kind::P256 => &[Algorithm::ES256],
-            Kind::P384 => &[Algorithm::ES384],
-            Kind::Ed25519 => &[Algorithm::EdDSA],
-        }
-    }
-
-    fn key(self, jwk: &Jwk) -> Result<DecodingKey, &'static str> {
-        match self {
-            Kind::Rsa => rsa_key(jwk),
-            Kind::P256 => ec_key(jwk, 32, &ECDSA_P256_SHA256_FIXED),
-            Kind::P384 => ec_key(jwk, 48, &ECDSA_P384_SHA384_FIXED),
-            Kind::Ed25519 => ed25519_key(jwk),
-        }
+/// The algorithms of a type of keys, and the function that reads such a key.
+fn kind(jwk: &Jwk) -> Result<(&'static [Algorithm], ReadKey), &'static str> {
+    match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        ("RSA", _) => Ok((RSA, rsa_key)),
+        ("EC", Some("P-256")) => Ok((&[Algorithm::ES256], |jwk| ec_key(jwk, 32, &ECDSA_P256_SHA256_FIXED))),
+        ("EC", Some("P-384")) => Ok((&[Algorithm::ES384], |jwk| ec_key(jwk, 48, &ECDSA_P384_SHA384_FIXED))),
+        ("OKP", Some("Ed25519")) => Ok((&[Algorithm::EdDSA], ed25519_key)),
+        ("oct", _) => Err("is a secret, which must not be published"),
+        ("EC" | "OKP", _) => Err("is of a curve that is not supported (`crv`)"),
+        _ => Err("is of a type that is not supported (`kty`)"),
     }
 }
 

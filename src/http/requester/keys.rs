@@ -150,17 +150,14 @@ impl Key {
     }
 
     fn is_same(&self, other: &Key) -> bool {
-        let (own, others) = (self.decoding_key.kind(), other.decoding_key.kind());
-        let is_same_key = match (own, others) {
-            (DecodingKeyKind::SecretOrDer(own), DecodingKeyKind::SecretOrDer(others)) => own == others,
-            (
-                DecodingKeyKind::RsaModulusExponent { n, e },
-                DecodingKeyKind::RsaModulusExponent { n: others_n, e: others_e },
-            ) => (n, e) == (others_n, others_e),
-            (DecodingKeyKind::SecretOrDer(_), DecodingKeyKind::RsaModulusExponent { .. })
-            | (DecodingKeyKind::RsaModulusExponent { .. }, DecodingKeyKind::SecretOrDer(_)) => false,
-        };
-        is_same_key && self.id == other.id && self.algorithms == other.algorithms
+        self.parts() == other.parts() && self.id == other.id && self.algorithms == other.algorithms
+    }
+
+    fn parts(&self) -> [&[u8]; 2] {
+        match self.decoding_key.kind() {
+            DecodingKeyKind::SecretOrDer(key) => [key, &[]],
+            DecodingKeyKind::RsaModulusExponent { n, e } => [n, e],
+        }
     }
 }
 
