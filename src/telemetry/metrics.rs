@@ -159,8 +159,8 @@ fn start_at_zero() {
         counter!(JWKS_REFRESHES, "outcome" => outcome).absolute(0);
     }
     counter!(WAIT_TIMEOUTS).absolute(0);
-    for by in [Abandoned::ByTheClient, Abandoned::AtTheLimit] {
-        counter!(REQUESTS_ABANDONED, "by" => by.name()).absolute(0);
+    for by in Abandoned::ALL {
+        counter!(REQUESTS_ABANDONED, "by" => by.word()).absolute(0);
     }
     counter!(DEFECTS).absolute(0);
     gauge!(IN_FLIGHT).set(0);
@@ -192,27 +192,20 @@ pub fn request_ended(
     counter!(REQUESTS, labels).increment(1);
 }
 
-/// The reason for which a call has no answer.
-#[derive(Clone, Copy)]
-pub enum Abandoned {
-    /// The client hung up.
-    ByTheClient,
-    /// The connection was closed at the limit of connections.
-    AtTheLimit,
-}
-
-impl Abandoned {
-    const fn name(self) -> &'static str {
-        match self {
-            Abandoned::ByTheClient => "client",
-            Abandoned::AtTheLimit => "limit",
-        }
+closed_set! {
+    /// The reason for which a call has no answer.
+    #[derive(Clone, Copy)]
+    pub enum Abandoned {
+        /// The client hung up.
+        ByTheClient = "client",
+        /// The connection was closed at the limit of connections.
+        AtTheLimit = "limit",
     }
 }
 
 /// A connection ended before its call was answered.
 pub fn request_abandoned(abandoned: Abandoned) {
-    counter!(REQUESTS_ABANDONED, "by" => abandoned.name()).increment(1);
+    counter!(REQUESTS_ABANDONED, "by" => abandoned.word()).increment(1);
 }
 
 /// A call is in flight as long as this value lives.
