@@ -12,7 +12,7 @@ pub enum Kind {
     Beside(Belonging),
     Customer,
     Operation,
-    /// Of an operation that stays.
+    /// The actor of an operation that stays.
     Actor,
     Restoration,
 }

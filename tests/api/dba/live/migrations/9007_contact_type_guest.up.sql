@@ -1,5 +1,5 @@
 -- Another word in an enum. A file after this one can use it.
 
-alter type contact_type add value if not exists 'GUEST';
+alter type contact_type add value if not exists 'GUEST' after 'MEMBER';
 
 insert into schema_version (version, oldest_build) values (9007, 12);
