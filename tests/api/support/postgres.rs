@@ -77,6 +77,8 @@ fn in_a_container() -> TestPostgres {
                 .with_wait_for(WaitFor::message_on_stderr("listening on IPv4 address"))
                 .with_wait_for(WaitFor::message_on_stderr("ready to accept connections"))
                 .with_exposed_port(5432.tcp())
+                // Docker's usual network by its name, because the container's address is asked for by it.
+                .with_network("bridge")
                 .with_mount(Mount::tmpfs_mount("/var/lib/postgresql/data"))
                 .with_env_var("POSTGRES_HOST_AUTH_METHOD", "trust")
                 .with_cmd(["postgres"].into_iter().chain(SETTINGS.into_iter().flat_map(|setting| ["-c", setting])));
