@@ -29,38 +29,50 @@ const SIDE_BY_SIDE: u32 = 4;
 
 #[test]
 fn a_hundred_random_histories_go_as_the_model_says() {
-    histories_go_as_the_model_says(number_from("HISTORIES", 100) as u32);
+    histories_go_as_the_model_says(seed(), number_from("HISTORIES", 100) as u32);
 }
+
+/// The answers that histories meet at some time, the rare ones among them.
+const ANSWERS: [&str; 20] = [
+    "validated",
+    "deleted",
+    "deleted, replayed",
+    "deleted, later",
+    "deleted, replayed, later",
+    "AUTH_1010, later",
+    "CUSTOMER_1002, later",
+    "CUSTOMER_1017, later",
+    "CUSTOMER_1046, later",
+    "CUSTOMER_1002",
+    "AUTH_1010",
+    "AUTH_1011",
+    "AUTH_1015",
+    "CUSTOMER_1017",
+    "CUSTOMER_1018",
+    "CUSTOMER_1026",
+    "CUSTOMER_1030",
+    "CUSTOMER_1046",
+    "CUSTOMER_1047",
+    "IDEMPOTENCY_KEY_REUSED",
+];
+
+/// Chance decides which answers a history meets, so there are more rounds of them until each answer was met.
+const MOST_ROUNDS: u32 = 10;
 
 #[test]
 #[ignore = "two thousand histories: takes 1 minute; cargo test --test api -- --ignored two_thousand_random_histories"]
 fn two_thousand_random_histories_go_as_the_model_says() {
-    let tally = histories_go_as_the_model_says(number_from("HISTORIES", 2000) as u32);
-    eprintln!("{tally:#?}");
-    for answer in [
-        "validated",
-        "deleted",
-        "deleted, replayed",
-        "deleted, later",
-        "deleted, replayed, later",
-        "AUTH_1010, later",
-        "CUSTOMER_1002, later",
-        "CUSTOMER_1017, later",
-        "CUSTOMER_1046, later",
-        "CUSTOMER_1002",
-        "AUTH_1010",
-        "AUTH_1011",
-        "AUTH_1015",
-        "CUSTOMER_1017",
-        "CUSTOMER_1018",
-        "CUSTOMER_1026",
-        "CUSTOMER_1030",
-        "CUSTOMER_1046",
-        "CUSTOMER_1047",
-        "IDEMPOTENCY_KEY_REUSED",
-    ] {
-        assert!(tally.contains_key(answer), "`{answer}` was never met");
+    let mut missing = ANSWERS.to_vec();
+    for round in 0..MOST_ROUNDS {
+        let seed = seed() + u64::from(round * SIDE_BY_SIDE);
+        let tally = histories_go_as_the_model_says(seed, number_from("HISTORIES", 2000) as u32);
+        eprintln!("{tally:#?}");
+        missing.retain(|answer| !tally.contains_key(*answer));
+        if missing.is_empty() {
+            return;
+        }
     }
+    panic!("{missing:?} were never met");
 }
 
 #[test]
@@ -86,8 +98,7 @@ fn seed() -> u64 {
     number_from("HISTORIES_SEED", uuid::Uuid::now_v7().as_u64_pair().1 >> 16)
 }
 
-fn histories_go_as_the_model_says(count: u32) -> BTreeMap<String, usize> {
-    let seed = seed();
+fn histories_go_as_the_model_says(seed: u64, count: u32) -> BTreeMap<String, usize> {
     let runtime = Runtime::new().unwrap();
     let workers = SIDE_BY_SIDE as usize;
     let service = runtime.block_on(TestService::start_with(|settings| settings.queue.workers = workers));
