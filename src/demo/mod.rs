@@ -182,7 +182,7 @@ fn connect_options(url: String) -> Result<PgConnectOptions, SettingsError> {
     config::Database { url: Some(url.into()), ..config::Database::default() }.connect_options()
 }
 
-async fn create_database(options: &PgConnectOptions) -> Result<(), sqlx::Error> {
+async fn create_database(options: &PgConnectOptions) -> sqlx::Result<()> {
     let mut connection = options.connect().await?;
     let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
         .bind(DATABASE)

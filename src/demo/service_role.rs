@@ -9,7 +9,7 @@ const ROLES: &str = include_str!("../../deploy/postgres/roles.sql");
 pub const NAME: &str = "customer_deletion_demo";
 
 /// Grants what the roles need, and lets the service log in. The password must not need quoting.
-pub async fn create(options: &PgConnectOptions, password: &str) -> Result<(), sqlx::Error> {
+pub async fn create(options: &PgConnectOptions, password: &str) -> sqlx::Result<()> {
     let log_in = format!(
         "do $$
          begin

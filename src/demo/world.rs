@@ -24,7 +24,7 @@ const ALLOCATED_PRODUCT: &str = "c85a17d2-4f9e-4036-86db-10e7b3f5a92c";
 pub const OPERATION: &str = "01946983-4c40-7e85-a42b-13860913b370";
 
 /// Loads the small world into a migrated database. Returns false, and changes nothing, if there are customers already.
-pub async fn load(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+pub async fn load(options: &PgConnectOptions) -> sqlx::Result<bool> {
     let mut connection = options.connect().await?;
     let mut tx = connection.begin().await?;
     // A second, concurrent load waits here, and then finds customers.

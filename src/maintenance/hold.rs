@@ -128,7 +128,7 @@ pub async fn place(arguments: Place) -> Result<(), MaintenanceError> {
 }
 
 /// Waits until the transactions that erase rows now have ended. Returns the sessions of those that have not.
-async fn wait_for_erasures(session: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+async fn wait_for_erasures(session: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     let began = Instant::now();
     let mut left = erasing(session).await?;
     while !left.is_empty() && began.elapsed() < PATIENCE {
@@ -146,7 +146,7 @@ struct Erasing {
     session: String,
 }
 
-async fn erasing(session: &mut PgConnection) -> Result<Vec<Erasing>, sqlx::Error> {
+async fn erasing(session: &mut PgConnection) -> sqlx::Result<Vec<Erasing>> {
     sqlx::query_file_as!(Erasing, "src/maintenance/sql/erasing_sessions.sql").fetch_all(session).await
 }
 
@@ -203,7 +203,7 @@ pub async fn list(
     connection: &mut PgConnection,
     customer: Option<Uuid>,
     released_too: bool,
-) -> Result<Vec<Hold>, sqlx::Error> {
+) -> sqlx::Result<Vec<Hold>> {
     sqlx::query_file_as!(Hold, "src/maintenance/sql/list_holds.sql", customer, released_too).fetch_all(connection).await
 }
 

@@ -105,7 +105,7 @@ async fn accept_within(
     connection: &mut PgConnection,
     deletion: &Deletion,
     max_waiting: i64,
-) -> Result<(Enqueued, Option<Duration>), sqlx::Error> {
+) -> sqlx::Result<(Enqueued, Option<Duration>)> {
     let mut tx = connection.begin().await?;
     let result = match limit.wait(&mut tx, deletion).await {
         Ok(None) => queue::accept(&mut tx, deletion, max_waiting).await.map(|enqueued| (enqueued, None)),

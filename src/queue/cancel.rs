@@ -93,11 +93,7 @@ async fn cancel_and_find(
 }
 
 /// Returns false if the operation is not in the queue, or is being executed.
-pub async fn cancel(
-    connection: &mut PgConnection,
-    requester_id: Uuid,
-    operation_id: Uuid,
-) -> Result<bool, sqlx::Error> {
+pub async fn cancel(connection: &mut PgConnection, requester_id: Uuid, operation_id: Uuid) -> sqlx::Result<bool> {
     let statement = sqlx::query_file_scalar!("src/queue/sql/cancel_operation.sql", requester_id, operation_id);
     observed("cancel_operation", statement.fetch_one(connection)).await
 }

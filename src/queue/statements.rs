@@ -27,11 +27,7 @@ pub enum Enqueued {
 }
 
 /// Records the call as open and lets it wait, or changes nothing.
-pub async fn accept(
-    connection: &mut PgConnection,
-    deletion: &Deletion,
-    max_waiting: i64,
-) -> Result<Enqueued, sqlx::Error> {
+pub async fn accept(connection: &mut PgConnection, deletion: &Deletion, max_waiting: i64) -> sqlx::Result<Enqueued> {
     let statement = sqlx::query_file!(
         "src/queue/sql/accept_operation.sql",
         deletion.operation_id,
@@ -85,7 +81,7 @@ pub async fn lock(
     leased: &Leased,
     longest_statement: Duration,
     longest_lock: Duration,
-) -> Result<bool, sqlx::Error> {
+) -> sqlx::Result<bool> {
     let statement = sqlx::query_file!(
         "src/queue/sql/lock_operation.sql",
         leased.deletion.operation_id,
@@ -97,18 +93,13 @@ pub async fn lock(
 }
 
 /// Whether a transaction locks the operation. Returns false as well if it is no longer in the queue.
-pub async fn is_locked(connection: &mut PgConnection, operation_id: Uuid) -> Result<bool, sqlx::Error> {
+pub async fn is_locked(connection: &mut PgConnection, operation_id: Uuid) -> sqlx::Result<bool> {
     let statement = sqlx::query_file_scalar!("src/queue/sql/watch_operation.sql", operation_id);
     observed("watch_operation", statement.fetch_one(connection)).await
 }
 
 /// Ends the operation and removes it from the queue. Returns false if it was not open, or not in the queue.
-pub async fn end(
-    connection: &mut PgConnection,
-    deletion: &Deletion,
-    end: &End,
-    attempts: i32,
-) -> Result<bool, sqlx::Error> {
+pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End, attempts: i32) -> sqlx::Result<bool> {
     let (failed_ids, failures) = match end.refusal() {
         Some(refusal) => (&refusal.failed_ids[..], &refusal.failures[..]),
         None => (&[][..], &[][..]),
@@ -128,7 +119,7 @@ pub async fn end(
 }
 
 /// Lets the operation wait before the next attempt.
-pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Duration) -> Result<(), sqlx::Error> {
+pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Duration) -> sqlx::Result<()> {
     let statement = sqlx::query_file!(
         "src/queue/sql/postpone_operation.sql",
         leased.deletion.operation_id,
@@ -140,14 +131,14 @@ pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Dur
 }
 
 /// Ends the lease of an attempt that does not count.
-pub async fn hand_back(connection: &mut PgConnection, leased: &Leased) -> Result<(), sqlx::Error> {
+pub async fn hand_back(connection: &mut PgConnection, leased: &Leased) -> sqlx::Result<()> {
     let statement =
         sqlx::query_file!("src/queue/sql/hand_back_operation.sql", leased.deletion.operation_id, leased.lease.attempt,);
     observed("hand_back_operation", statement.execute(connection)).await?;
     Ok(())
 }
 
-pub async fn measure(connection: &mut PgConnection) -> Result<Backlog, sqlx::Error> {
+pub async fn measure(connection: &mut PgConnection) -> sqlx::Result<Backlog> {
     let statement = sqlx::query_file!("src/queue/sql/measure_queue.sql");
     let row = observed("measure_queue", statement.fetch_one(connection)).await?;
     Ok(Backlog { operations: row.depth, oldest_seconds: row.oldest_seconds })

@@ -120,7 +120,7 @@ impl Repository {
     }
 }
 
-async fn ended_operations(connection: &mut PgConnection, operations: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+async fn ended_operations(connection: &mut PgConnection, operations: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     let statement = sqlx::query_file_scalar!("src/repository/sql/ended_operations.sql", operations);
     observed("ended_operations", statement.fetch_all(connection)).await
 }

@@ -60,7 +60,7 @@ impl RowLimit {
 
     /// Returns the time until the call would fit, or `None` if it fits now. Other limited calls of the requester wait until the
     /// transaction ends.
-    pub async fn wait(&self, tx: &mut PgConnection, deletion: &Deletion) -> Result<Option<Duration>, sqlx::Error> {
+    pub async fn wait(&self, tx: &mut PgConnection, deletion: &Deletion) -> sqlx::Result<Option<Duration>> {
         let lock = sqlx::query_file!("src/repository/sql/lock_requester.sql", deletion.requester_id);
         observed("lock_requester", lock.fetch_one(&mut *tx)).await?;
         // A statement of its own, because its snapshot must be younger than the lock.

@@ -36,11 +36,7 @@ pub enum Record {
 }
 
 /// Deletes every target and records the success, or changes nothing.
-pub async fn delete(
-    connection: &mut PgConnection,
-    deletion: &Deletion,
-    record: Record,
-) -> Result<DeleteResult, sqlx::Error> {
+pub async fn delete(connection: &mut PgConnection, deletion: &Deletion, record: Record) -> sqlx::Result<DeleteResult> {
     macro_rules! delete {
         ($file:literal) => {
             observed(
@@ -92,7 +88,7 @@ fn violates(error: &sqlx::Error, constraints: &[&str]) -> bool {
 }
 
 /// Finds out in one snapshot why a deletion was not possible.
-pub async fn inspect(connection: &mut PgConnection, deletion: &Deletion) -> Result<Findings, sqlx::Error> {
+pub async fn inspect(connection: &mut PgConnection, deletion: &Deletion) -> sqlx::Result<Findings> {
     let Deletion { requester_id, customer_id, .. } = *deletion;
     macro_rules! inspect {
         ($file:literal) => {{
@@ -125,7 +121,7 @@ pub async fn record_failure(
     connection: &mut PgConnection,
     deletion: &Deletion,
     failure: FailureRecord<'_>,
-) -> Result<bool, sqlx::Error> {
+) -> sqlx::Result<bool> {
     let key = deletion.idempotency_key.as_ref().filter(|_| failure.keeps_key);
     let statement = sqlx::query_file!(
         "src/repository/sql/record_failure.sql",
@@ -186,7 +182,7 @@ pub async fn find_target_ids(
     connection: &mut PgConnection,
     requester_id: Uuid,
     operation_id: Uuid,
-) -> Result<Option<Vec<Uuid>>, sqlx::Error> {
+) -> sqlx::Result<Option<Vec<Uuid>>> {
     let statement = sqlx::query_file_scalar!("src/repository/sql/find_target_ids.sql", requester_id, operation_id);
     observed("find_target_ids", statement.fetch_optional(connection)).await
 }

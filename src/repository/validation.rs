@@ -44,7 +44,7 @@ async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<
     }))
 }
 
-async fn is_writable(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+async fn is_writable(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let statement = sqlx::query_file_scalar!("src/repository/sql/check_writable.sql");
     observed("check_writable", statement.fetch_one(connection)).await
 }

@@ -77,7 +77,7 @@ async fn delete(
     deletion: &Deletion,
     record: Record,
     limit: Option<&RowLimit>,
-) -> Result<DeleteResult, sqlx::Error> {
+) -> sqlx::Result<DeleteResult> {
     match (record, limit) {
         (Record::IsMade, None) => statements::delete(connection, deletion, record).await,
         (Record::IsMade, Some(limit)) => within(limit, connection, deletion).await,
@@ -86,11 +86,7 @@ async fn delete(
 }
 
 /// Counts and deletes in one transaction.
-async fn within(
-    limit: &RowLimit,
-    connection: &mut PgConnection,
-    deletion: &Deletion,
-) -> Result<DeleteResult, sqlx::Error> {
+async fn within(limit: &RowLimit, connection: &mut PgConnection, deletion: &Deletion) -> sqlx::Result<DeleteResult> {
     let mut tx = connection.begin().await?;
     let result = match limit.wait(&mut tx, deletion).await {
         Ok(None) => statements::delete(&mut tx, deletion, Record::IsMade).await,
@@ -107,7 +103,7 @@ async fn within(
 }
 
 /// The statement may fail because a product was allocated while it ran. The transaction goes on to say so.
-async fn in_savepoint(connection: &mut PgConnection, deletion: &Deletion) -> Result<DeleteResult, sqlx::Error> {
+async fn in_savepoint(connection: &mut PgConnection, deletion: &Deletion) -> sqlx::Result<DeleteResult> {
     let mut savepoint = connection.begin().await?;
     let result = statements::delete(&mut savepoint, deletion, Record::IsOpen).await?;
     match result {

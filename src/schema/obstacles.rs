@@ -46,7 +46,7 @@ async fn tell_while_connected(
     pid: i32,
     title: &str,
     tell: &(dyn Fn(&str) + Sync),
-) -> Result<Infallible, sqlx::Error> {
+) -> sqlx::Result<Infallible> {
     let mut told = Vec::new();
     loop {
         let pids: Vec<i32> = sqlx::query_scalar("select unnest(pg_blocking_pids($1)) order by 1")
@@ -69,7 +69,7 @@ pub type Index = (String, String);
 
 /// The indexes of the migration that an earlier run left half-built, and that no session is building now. Every insert writes
 /// such an index, and no query uses it.
-pub async fn half_built(connection: &mut PgConnection, migration: &Migration) -> Result<Vec<Index>, sqlx::Error> {
+pub async fn half_built(connection: &mut PgConnection, migration: &Migration) -> sqlx::Result<Vec<Index>> {
     let mut indexes: Vec<Index> = sqlx::query_as(
         "select pg_class.relname::text, format('%I.%I', pg_namespace.nspname, pg_class.relname)
          from pg_index

@@ -169,7 +169,7 @@ impl Runner<'_> {
         connection: &mut PgConnection,
         options: &PgConnectOptions,
         migration: &Migration,
-    ) -> Result<Result<(), sqlx::Error>, sqlx::Error> {
+    ) -> sqlx::Result<sqlx::Result<()>> {
         let lock_timeout = if migration.no_tx {
             self.drop_half_built(connection, migration).await?;
             // A concurrent build waits for older transactions, and no call waits for it.
@@ -186,7 +186,7 @@ impl Runner<'_> {
         })
     }
 
-    async fn drop_half_built(&self, connection: &mut PgConnection, migration: &Migration) -> Result<(), sqlx::Error> {
+    async fn drop_half_built(&self, connection: &mut PgConnection, migration: &Migration) -> sqlx::Result<()> {
         set_lock_timeout(connection, self.patience).await?;
         for (name, quoted) in obstacles::half_built(connection, migration).await? {
             (self.tell)(&format!("the index {name} was left half-built by an earlier run: it is dropped first"));
@@ -206,7 +206,7 @@ impl Runner<'_> {
 }
 
 /// A file is one transaction, unless it says that it cannot run in one.
-async fn execute(connection: &mut PgConnection, migration: &Migration) -> Result<(), sqlx::Error> {
+async fn execute(connection: &mut PgConnection, migration: &Migration) -> sqlx::Result<()> {
     let file = sqlx::raw_sql(migration.sql.clone());
     if migration.no_tx {
         return file.execute(connection).await.map(drop);
@@ -222,7 +222,7 @@ async fn execute(connection: &mut PgConnection, migration: &Migration) -> Result
     }
 }
 
-async fn set_lock_timeout(connection: &mut PgConnection, timeout: Duration) -> Result<(), sqlx::Error> {
+async fn set_lock_timeout(connection: &mut PgConnection, timeout: Duration) -> sqlx::Result<()> {
     let set = format!("set lock_timeout = {}", timeout.as_millis());
     sqlx::raw_sql(AssertSqlSafe(set)).execute(connection).await.map(drop)
 }

@@ -52,7 +52,7 @@ where
 /// Removes the time limit of transactions. Statements have limits of their own.
 ///
 /// The limit exists since PostgreSQL 17. An older server refuses a session with this option.
-pub async fn lift_transaction_timeout(session: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub async fn lift_transaction_timeout(session: &mut PgConnection) -> sqlx::Result<()> {
     if session.server_version_num().is_some_and(|number| number < 170_000) {
         return Ok(());
     }

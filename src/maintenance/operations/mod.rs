@@ -114,7 +114,7 @@ async fn show(session: &mut PgConnection, id: Uuid, as_json: bool) -> Result<(),
 }
 
 /// Searches from the newest operation to the oldest, in short statements: there is no index for most filters.
-async fn list(session: &mut PgConnection, filter: Filter, limit: usize) -> Result<Vec<Listed>, sqlx::Error> {
+async fn list(session: &mut PgConnection, filter: Filter, limit: usize) -> sqlx::Result<Vec<Listed>> {
     let (mut operations, mut before) = (Vec::new(), Uuid::max());
     while operations.len() < limit
         && let Some(from) = statements::search_end(session, before, PAGE).await?

@@ -17,7 +17,7 @@ pub struct Filter {
 }
 
 /// The oldest of the next `count` operations before an id. `None` if there is none.
-pub async fn search_end(connection: &mut PgConnection, before: Uuid, count: i64) -> Result<Option<Uuid>, sqlx::Error> {
+pub async fn search_end(connection: &mut PgConnection, before: Uuid, count: i64) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_file_scalar!("src/maintenance/sql/search_end.sql", before, count).fetch_optional(connection).await
 }
 
@@ -26,7 +26,7 @@ pub async fn search(
     connection: &mut PgConnection,
     Range { start, end }: Range<Uuid>,
     filter: Filter,
-) -> Result<Vec<Listed>, sqlx::Error> {
+) -> sqlx::Result<Vec<Listed>> {
     let sql = sqlx::query_file_as!(
         Listed,
         "src/maintenance/sql/search_operations.sql",
@@ -39,7 +39,7 @@ pub async fn search(
     sql.fetch_all(connection).await
 }
 
-pub async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Option<Shown>, sqlx::Error> {
+pub async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Shown>> {
     sqlx::query_file_as!(Shown, "src/maintenance/sql/show_operation.sql", id).fetch_optional(connection).await
 }
 
@@ -51,6 +51,6 @@ pub struct Twin {
 }
 
 /// A twin of the operation that waits, or that succeeded after it.
-pub async fn twin(connection: &mut PgConnection, id: Uuid) -> Result<Option<Twin>, sqlx::Error> {
+pub async fn twin(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Twin>> {
     sqlx::query_file_as!(Twin, "src/maintenance/sql/twin_of_operation.sql", id).fetch_optional(connection).await
 }

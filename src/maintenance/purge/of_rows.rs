@@ -66,7 +66,7 @@ async fn restored(
     resource: Resource,
     ids: &[Uuid],
     operation: Option<Uuid>,
-) -> Result<Option<String>, sqlx::Error> {
+) -> sqlx::Result<Option<String>> {
     let session = &mut eraser.session;
     let live = statements::live_rows(session, resource, ids).await?;
     let deleted = statements::deleted_rows(session, resource, ids, None).await?;

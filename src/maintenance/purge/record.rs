@@ -23,7 +23,7 @@ pub struct Record {
 }
 
 impl Record {
-    pub async fn begin(connection: &mut PgConnection, request: &Request) -> Result<Record, sqlx::Error> {
+    pub async fn begin(connection: &mut PgConnection, request: &Request) -> sqlx::Result<Record> {
         let id = Uuid::now_v7();
         sqlx::query_file!(
             "src/maintenance/sql/begin_purge.sql",
@@ -39,7 +39,7 @@ impl Record {
     }
 
     /// Records a batch, in the transaction that erases it.
-    pub async fn add(&self, tx: &mut PgConnection, kind: Kind, batch: &Batch) -> Result<(), sqlx::Error> {
+    pub async fn add(&self, tx: &mut PgConnection, kind: Kind, batch: &Batch) -> sqlx::Result<()> {
         if !batch.operations.is_empty() {
             sqlx::query_file!("src/maintenance/sql/record_erasures.sql", self.id, &batch.operations)
                 .execute(&mut *tx)
@@ -54,14 +54,14 @@ impl Record {
         Ok(())
     }
 
-    async fn count(&self, tx: &mut PgConnection, word: &str, count: i64) -> Result<(), sqlx::Error> {
+    async fn count(&self, tx: &mut PgConnection, word: &str, count: i64) -> sqlx::Result<()> {
         if count > 0 {
             sqlx::query_file!("src/maintenance/sql/count_erased.sql", self.id, word, count).execute(tx).await?;
         }
         Ok(())
     }
 
-    pub async fn end(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    pub async fn end(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::query_file!("src/maintenance/sql/end_purge.sql", self.id).execute(connection).await.map(|_| ())
     }
 }

@@ -38,7 +38,7 @@ impl Rows {
     }
 
     /// Erases the rows, or only counts them.
-    pub async fn erase(self, tx: &mut PgConnection, ids: &[Uuid], only_count: bool) -> Result<Batch, sqlx::Error> {
+    pub async fn erase(self, tx: &mut PgConnection, ids: &[Uuid], only_count: bool) -> sqlx::Result<Batch> {
         let erased = match self {
             Rows::Of(resource, due) => return statements::erase(tx, resource, ids, due, only_count).await,
             _ if only_count => Vec::new(),

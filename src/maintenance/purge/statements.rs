@@ -18,21 +18,21 @@ macro_rules! ids {
 }
 
 /// Returns whether no other purge runs in this database. The lock ends with the session.
-pub async fn take_purge_lock(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+pub async fn take_purge_lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_file_scalar!("src/maintenance/sql/take_purge_lock.sql").fetch_one(connection).await
 }
 
 /// Lets new holds wait until the transaction ends.
-pub async fn share_hold_lock(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+pub async fn share_hold_lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query_file!("src/maintenance/sql/share_hold_lock.sql").fetch_one(connection).await.map(|_| ())
 }
 
-pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::Error> {
+pub async fn now(connection: &mut PgConnection) -> sqlx::Result<OffsetDateTime> {
     sqlx::query_file_scalar!("src/maintenance/sql/now.sql").fetch_one(connection).await
 }
 
 /// The purges that this database knows to have ended.
-pub async fn ended_purges(connection: &mut PgConnection) -> Result<HashSet<Uuid>, sqlx::Error> {
+pub async fn ended_purges(connection: &mut PgConnection) -> sqlx::Result<HashSet<Uuid>> {
     let ended = sqlx::query_file_scalar!("src/maintenance/sql/ended_purges.sql").fetch_all(connection);
     Ok(ended.await?.into_iter().collect())
 }
@@ -54,7 +54,7 @@ pub async fn page_of_operations(
     count: i64,
     deleted_before: OffsetDateTime,
     ids: i64,
-) -> Result<Vec<Operation>, sqlx::Error> {
+) -> sqlx::Result<Vec<Operation>> {
     let sql = sqlx::query_file_as!(
         Operation,
         "src/maintenance/sql/page_of_operations.sql",
@@ -74,7 +74,7 @@ pub async fn erasable_operations(
     ids: &[Uuid],
     before: OffsetDateTime,
     kept_from: Option<OffsetDateTime>,
-) -> Result<Vec<Erasable>, sqlx::Error> {
+) -> sqlx::Result<Vec<Erasable>> {
     sqlx::query_file_as!(Erasable, "src/maintenance/sql/erasable_operations.sql", ids, before, kept_from)
         .fetch_all(connection)
         .await
@@ -92,38 +92,32 @@ pub async fn erase_operations(
     connection: &mut PgConnection,
     ids: &[Uuid],
     before: OffsetDateTime,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> sqlx::Result<Vec<Uuid>> {
     ids!(connection, "src/maintenance/sql/erase_operations.sql", ids, before)
 }
 
 /// The operations that the customer sent and that name an actor.
-pub async fn actors_of_customer(
-    connection: &mut PgConnection,
-    customer_id: Uuid,
-) -> Result<Vec<Erasable>, sqlx::Error> {
+pub async fn actors_of_customer(connection: &mut PgConnection, customer_id: Uuid) -> sqlx::Result<Vec<Erasable>> {
     sqlx::query_file_as!(Erasable, "src/maintenance/sql/actors_of_customer.sql", customer_id)
         .fetch_all(connection)
         .await
 }
 
 /// Erases the actors of operations, and returns these operations.
-pub async fn erase_actors(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+pub async fn erase_actors(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     ids!(connection, "src/maintenance/sql/erase_actors.sql", ids)
 }
 
 /// The records of restores that are older than `before`.
-pub async fn old_restorations(
-    connection: &mut PgConnection,
-    before: OffsetDateTime,
-) -> Result<Vec<Erasable>, sqlx::Error> {
+pub async fn old_restorations(connection: &mut PgConnection, before: OffsetDateTime) -> sqlx::Result<Vec<Erasable>> {
     sqlx::query_file_as!(Erasable, "src/maintenance/sql/old_restorations.sql", before).fetch_all(connection).await
 }
 
-pub async fn erase_restorations(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+pub async fn erase_restorations(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     ids!(connection, "src/maintenance/sql/erase_restorations.sql", ids)
 }
 
-pub async fn count_blocks(connection: &mut PgConnection, resource: Resource) -> Result<i64, sqlx::Error> {
+pub async fn count_blocks(connection: &mut PgConnection, resource: Resource) -> sqlx::Result<i64> {
     let table = match resource {
         Resource::Contact => "contact",
         Resource::Address => "address",
@@ -141,7 +135,7 @@ pub async fn expired(
     first: i64,
     end: i64,
     before: OffsetDateTime,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> sqlx::Result<Vec<Uuid>> {
     match resource {
         Resource::Contact => ids!(connection, "src/maintenance/sql/expired_contacts.sql", first, end, before),
         Resource::Address => ids!(connection, "src/maintenance/sql/expired_addresses.sql", first, end, before),
@@ -159,7 +153,7 @@ pub async fn of_customer(
     resource: Resource,
     customer_id: Uuid,
     live_too: bool,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> sqlx::Result<Vec<Uuid>> {
     let (id, all) = (customer_id, live_too);
     match resource {
         Resource::Contact => ids!(connection, "src/maintenance/sql/contacts_of_customer.sql", id, all),
@@ -174,7 +168,7 @@ pub async fn of_customer(
 pub async fn find_operation(
     connection: &mut PgConnection,
     id: Uuid,
-) -> Result<Option<(Stored<Resource>, Vec<Uuid>)>, sqlx::Error> {
+) -> sqlx::Result<Option<(Stored<Resource>, Vec<Uuid>)>> {
     let found = sqlx::query_file!("src/maintenance/sql/find_deletion.sql", id).fetch_optional(connection).await?;
     Ok(found.map(|found| (found.resource.into(), found.target_ids)))
 }
@@ -185,16 +179,12 @@ pub async fn deleted_rows(
     resource: Resource,
     ids: &[Uuid],
     operation_id: Option<Uuid>,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> sqlx::Result<Vec<Uuid>> {
     ids!(connection, "src/maintenance/sql/deleted_rows.sql", resource.word(), ids, operation_id)
 }
 
 /// Selects the rows that are live.
-pub async fn live_rows(
-    connection: &mut PgConnection,
-    resource: Resource,
-    ids: &[Uuid],
-) -> Result<Vec<Uuid>, sqlx::Error> {
+pub async fn live_rows(connection: &mut PgConnection, resource: Resource, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     ids!(connection, "src/maintenance/sql/live_rows.sql", resource.word(), ids)
 }
 
@@ -249,7 +239,7 @@ pub async fn erase(
     ids: &[Uuid],
     due: Due,
     only_count: bool,
-) -> Result<Batch, sqlx::Error> {
+) -> sqlx::Result<Batch> {
     match resource {
         Resource::Contact => erase!("src/maintenance/sql/erase_contacts.sql", connection, ids, due, only_count),
         Resource::Address => erase!("src/maintenance/sql/erase_addresses.sql", connection, ids, due, only_count),
@@ -267,16 +257,12 @@ pub struct Customer {
     pub below: i64,
 }
 
-pub async fn find_customer(connection: &mut PgConnection, id: Uuid) -> Result<Option<Customer>, sqlx::Error> {
+pub async fn find_customer(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Customer>> {
     sqlx::query_file_as!(Customer, "src/maintenance/sql/find_customer.sql", id).fetch_optional(connection).await
 }
 
 /// The ids of what the customer has.
-pub async fn belongings(
-    connection: &mut PgConnection,
-    kind: Belonging,
-    customer_id: Uuid,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+pub async fn belongings(connection: &mut PgConnection, kind: Belonging, customer_id: Uuid) -> sqlx::Result<Vec<Uuid>> {
     match kind {
         Belonging::Allocation => ids!(connection, "src/maintenance/sql/allocations_of_customer.sql", customer_id),
         Belonging::Subscriber => ids!(connection, "src/maintenance/sql/subscribers_of_customer.sql", customer_id),
@@ -298,7 +284,7 @@ pub async fn erase_belongings(
     kind: Belonging,
     owner: Owner,
     ids: &[Uuid],
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> sqlx::Result<Vec<Uuid>> {
     let Owner { customer, live_too } = owner;
     match kind {
         Belonging::Allocation => {
@@ -314,16 +300,12 @@ pub async fn erase_belongings(
 }
 
 /// Fails with SQLSTATE 23503 if a row still refers to a customer.
-pub async fn erase_customers(
-    connection: &mut PgConnection,
-    ids: &[Uuid],
-    live_too: bool,
-) -> Result<Vec<Uuid>, sqlx::Error> {
+pub async fn erase_customers(connection: &mut PgConnection, ids: &[Uuid], live_too: bool) -> sqlx::Result<Vec<Uuid>> {
     ids!(connection, "src/maintenance/sql/erase_customers.sql", ids, live_too)
 }
 
 /// The id of the transaction.
-pub async fn transaction_id(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+pub async fn transaction_id(connection: &mut PgConnection) -> sqlx::Result<String> {
     sqlx::query_file_scalar!("src/maintenance/sql/transaction_id.sql").fetch_one(connection).await
 }
 
@@ -337,6 +319,6 @@ pub struct Present {
 }
 
 /// Selects the rows that exist. An open operation is left out, because a worker ends it.
-pub async fn present(connection: &mut PgConnection, kind: Kind, ids: &[Uuid]) -> Result<Vec<Present>, sqlx::Error> {
+pub async fn present(connection: &mut PgConnection, kind: Kind, ids: &[Uuid]) -> sqlx::Result<Vec<Present>> {
     sqlx::query_file_as!(Present, "src/maintenance/sql/present_rows.sql", kind.word(), ids).fetch_all(connection).await
 }

@@ -18,10 +18,7 @@ pub struct FoundDeletion {
     pub created_at: OffsetDateTime,
 }
 
-pub async fn find_deletion(
-    connection: &mut PgConnection,
-    operation_id: Uuid,
-) -> Result<Option<FoundDeletion>, sqlx::Error> {
+pub async fn find_deletion(connection: &mut PgConnection, operation_id: Uuid) -> sqlx::Result<Option<FoundDeletion>> {
     sqlx::query_file_as!(FoundDeletion, "src/maintenance/sql/find_deletion.sql", operation_id)
         .fetch_optional(connection)
         .await
@@ -33,10 +30,7 @@ pub struct Restoration {
     pub restored_by: String,
 }
 
-pub async fn find_restoration(
-    connection: &mut PgConnection,
-    operation_id: Uuid,
-) -> Result<Option<Restoration>, sqlx::Error> {
+pub async fn find_restoration(connection: &mut PgConnection, operation_id: Uuid) -> sqlx::Result<Option<Restoration>> {
     sqlx::query_file_as!(Restoration, "src/maintenance/sql/find_restoration.sql", operation_id)
         .fetch_optional(connection)
         .await
@@ -63,7 +57,7 @@ pub async fn lock_deleted(
     connection: &mut PgConnection,
     resource: Resource,
     operation_id: Uuid,
-) -> Result<Vec<DeletedRow>, sqlx::Error> {
+) -> sqlx::Result<Vec<DeletedRow>> {
     match resource {
         Resource::Contact => lock!("src/maintenance/sql/lock_deleted_contacts.sql", connection, operation_id),
         Resource::Address => lock!("src/maintenance/sql/lock_deleted_addresses.sql", connection, operation_id),
@@ -79,7 +73,7 @@ pub async fn hold_customers(
     connection: &mut PgConnection,
     ids: &[Uuid],
     operation_id: Uuid,
-) -> Result<HashSet<Uuid>, sqlx::Error> {
+) -> sqlx::Result<HashSet<Uuid>> {
     let held =
         sqlx::query_file_scalar!("src/maintenance/sql/hold_customers.sql", ids, operation_id).fetch_all(connection);
     Ok(held.await?.into_iter().collect())
@@ -89,7 +83,7 @@ pub async fn hold_subscribers(
     connection: &mut PgConnection,
     ids: &[Uuid],
     operation_id: Uuid,
-) -> Result<HashSet<Uuid>, sqlx::Error> {
+) -> sqlx::Result<HashSet<Uuid>> {
     let held =
         sqlx::query_file_scalar!("src/maintenance/sql/hold_subscribers.sql", ids, operation_id).fetch_all(connection);
     Ok(held.await?.into_iter().collect())
@@ -99,20 +93,20 @@ pub async fn hold_sell_plans(
     connection: &mut PgConnection,
     ids: &[Uuid],
     operation_id: Uuid,
-) -> Result<HashSet<Uuid>, sqlx::Error> {
+) -> sqlx::Result<HashSet<Uuid>> {
     let held =
         sqlx::query_file_scalar!("src/maintenance/sql/hold_sell_plans.sql", ids, operation_id).fetch_all(connection);
     Ok(held.await?.into_iter().collect())
 }
 
 /// Zones whose name is taken, with the zone that has it.
-pub async fn taken_zone_names(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, sqlx::Error> {
+pub async fn taken_zone_names(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, Uuid)>> {
     let taken = sqlx::query_file!("src/maintenance/sql/taken_zone_names.sql", ids).fetch_all(connection).await?;
     Ok(taken.into_iter().map(|zone| (zone.id, zone.other_id)).collect())
 }
 
 /// Records the restoration of the operation. The database then restores its rows, all or none.
-pub async fn restore(connection: &mut PgConnection, id: Uuid, operation_id: Uuid) -> Result<(), sqlx::Error> {
+pub async fn restore(connection: &mut PgConnection, id: Uuid, operation_id: Uuid) -> sqlx::Result<()> {
     sqlx::query_file!("src/maintenance/sql/restore_rows.sql", id, operation_id).execute(connection).await?;
     Ok(())
 }

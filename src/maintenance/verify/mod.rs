@@ -81,7 +81,7 @@ pub async fn verify(
     connection: &mut PgConnection,
     since: Option<OffsetDateTime>,
     pace: Pace,
-) -> Result<Findings, sqlx::Error> {
+) -> sqlx::Result<Findings> {
     let mut findings = Findings::default();
     verify_schema(connection, &mut findings).await?;
     match since {
@@ -101,7 +101,7 @@ pub async fn verify(
 }
 
 /// Guards that others added are not looked at, but for foreign keys that are switched off.
-async fn verify_schema(connection: &mut PgConnection, findings: &mut Findings) -> Result<(), sqlx::Error> {
+async fn verify_schema(connection: &mut PgConnection, findings: &mut Findings) -> sqlx::Result<()> {
     let lines: BTreeSet<String> = statements::schema(connection).await?.into_iter().collect();
     for guard in SCHEMA.lines().filter(|guard| !lines.contains(*guard)) {
         findings.add("schema", "guard that is missing, changed, invalid or switched off", guard.to_owned());
@@ -118,7 +118,7 @@ async fn verify_part(
     after: Uuid,
     pace: Pace,
     findings: &mut Findings,
-) -> Result<(), sqlx::Error> {
+) -> sqlx::Result<()> {
     let (mut last, mut count, mut rows, mut shown) = (after, FIRST_PAGE, 0, Instant::now());
     loop {
         let began = Instant::now();

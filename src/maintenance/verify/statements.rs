@@ -17,12 +17,7 @@ pub struct Verified {
 }
 
 /// Verifies the rows of a part that come after an id, in the order of their ids.
-pub async fn page(
-    connection: &mut PgConnection,
-    part: Part,
-    after: Uuid,
-    count: i64,
-) -> Result<Vec<Verified>, sqlx::Error> {
+pub async fn page(connection: &mut PgConnection, part: Part, after: Uuid, count: i64) -> sqlx::Result<Vec<Verified>> {
     macro_rules! page {
         ($file:literal $(, $parameter:expr)+) => {
             sqlx::query_file_as!(Verified, $file $(, $parameter)+).fetch_all(connection).await
@@ -39,10 +34,10 @@ pub async fn page(
 }
 
 /// The guards of the schema, one line each.
-pub async fn schema(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
+pub async fn schema(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_file_scalar!("src/maintenance/sql/verify_schema.sql").fetch_all(connection).await
 }
 
-pub async fn now(connection: &mut PgConnection) -> Result<OffsetDateTime, sqlx::Error> {
+pub async fn now(connection: &mut PgConnection) -> sqlx::Result<OffsetDateTime> {
     sqlx::query_file_scalar!("src/maintenance/sql/now.sql").fetch_one(connection).await
 }

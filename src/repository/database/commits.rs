@@ -69,7 +69,7 @@ impl Backends {
     }
 
     /// Counts the abandoned sessions whose commit waits, and forgets those that have ended. Asks nothing if there is none.
-    pub async fn waiting(&self, session: &mut PgConnection) -> Result<usize, sqlx::Error> {
+    pub async fn waiting(&self, session: &mut PgConnection) -> sqlx::Result<usize> {
         let asked = self.0.abandoned.lock().clone();
         if !asked.is_empty() {
             let statement = sqlx::query_file_as!(Running, "src/repository/sql/running_sessions.sql", &asked);
@@ -135,7 +135,7 @@ impl CommitProof {
     }
 }
 
-async fn commit_message(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn commit_message(connection: &mut PgConnection) -> sqlx::Result<()> {
     let statement = sqlx::query_file!("src/repository/sql/prove_commit.sql");
     observed("prove_commit", statement.fetch_one(connection)).await.map(|_| ())
 }

@@ -20,7 +20,7 @@ struct Failure {
 
 impl ConnectAttempts {
     /// Records how the attempt ends.
-    pub async fn watch<T>(&self, connecting: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    pub async fn watch<T>(&self, connecting: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
         let mut attempt = Attempt { attempts: self, began: Instant::now(), is_over: false };
         let result = connecting.await;
         attempt.is_over = true;

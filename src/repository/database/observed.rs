@@ -34,10 +34,7 @@ pub fn database_is(options: &PgConnectOptions) {
 }
 
 /// Executes the statement of a file in `sql/`, and reports its duration, also if it is cancelled.
-pub async fn observed<T>(
-    file: &'static str,
-    statement: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
+pub async fn observed<T>(file: &'static str, statement: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     let name = statement_name(file);
     let span = span(name);
     let mut report = Report { name, began: Instant::now(), span: span.clone(), ended: false };

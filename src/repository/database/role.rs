@@ -41,7 +41,7 @@ impl Role {
     }
 }
 
-pub async fn check_role(connection: &mut PgConnection) -> Result<Role, sqlx::Error> {
+pub async fn check_role(connection: &mut PgConnection) -> sqlx::Result<Role> {
     let statement = sqlx::query_file_as!(Role, "src/repository/sql/check_role.sql");
     observed("check_role", statement.fetch_one(connection)).await
 }

@@ -79,7 +79,7 @@ impl SchemaGate {
 async fn read(
     connection: &mut PgConnection,
     settings: Vec<String>,
-) -> Result<Result<(SchemaCheck, Role), TooOld>, sqlx::Error> {
+) -> sqlx::Result<Result<(SchemaCheck, Role), TooOld>> {
     if let Err(too_old) = schema::require_version(connection) {
         return Ok(Err(too_old));
     }
@@ -95,7 +95,7 @@ pub struct SchemaCheck {
 }
 
 /// Fails with SQLSTATE 42P01 in a database without a schema.
-pub async fn check_schema(connection: &mut PgConnection, settings: &[String]) -> Result<SchemaCheck, sqlx::Error> {
+pub async fn check_schema(connection: &mut PgConnection, settings: &[String]) -> sqlx::Result<SchemaCheck> {
     let statement = sqlx::query_file!("src/repository/sql/check_schema.sql", settings);
     let row = observed("check_schema", statement.fetch_one(connection)).await?;
     let applied = row.versions.into_iter().zip(row.oldest_builds);

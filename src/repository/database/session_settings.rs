@@ -94,7 +94,7 @@ impl Opener {
     }
 
     /// A session with its settings, sent from here or given by the role.
-    pub async fn open(&self) -> Result<PgConnection, sqlx::Error> {
+    pub async fn open(&self) -> sqlx::Result<PgConnection> {
         let mut session = self.options.connect().await?;
         if self.session_settings == SessionSettings::Sent {
             schema::lift_transaction_timeout(&mut session).await?;
@@ -103,7 +103,7 @@ impl Opener {
     }
 
     /// The process of a session. Returns `None` behind a pooler, and for a server that is too old to be asked anything.
-    pub async fn process_id(&self, session: &mut PgConnection) -> Result<Option<i32>, sqlx::Error> {
+    pub async fn process_id(&self, session: &mut PgConnection) -> sqlx::Result<Option<i32>> {
         if self.session_settings == SessionSettings::Given || schema::require_version(session).is_err() {
             return Ok(None);
         }

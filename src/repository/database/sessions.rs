@@ -180,7 +180,7 @@ struct Maker {
 
 impl Maker {
     /// Opens a session. Returns `None` if there is no room for it, because commits of other sessions wait.
-    async fn open(&self) -> Result<Option<Session>, sqlx::Error> {
+    async fn open(&self) -> sqlx::Result<Option<Session>> {
         let Some(_permit) = self.backends.permit() else { return Ok(None) };
         let mut connection = self.connect_attempts.watch(self.opener.open()).await?;
         let open = self.backends.opened(self.opener.process_id(&mut connection).await?);
@@ -199,7 +199,7 @@ impl Manager for Maker {
     type Error = sqlx::Error;
 
     /// Retries while a server is restarting, or there is no room. The caller's timeout ends it.
-    async fn create(&self) -> Result<Session, sqlx::Error> {
+    async fn create(&self) -> sqlx::Result<Session> {
         let mut failures = 0;
         loop {
             // Boxed: otherwise each call has room for it in its task, and few calls open a session.

@@ -15,7 +15,7 @@ pub async fn share(
     connection: &mut PgConnection,
     resource: Resource,
     deletions: &[Arc<Deletion>],
-) -> Result<Vec<Uuid>, sqlx::Error> {
+) -> sqlx::Result<Vec<Uuid>> {
     let Calls { operations, requesters, customers, targets, firsts, lasts, actors } = &Calls::new(deletions);
     macro_rules! share {
         ($file:literal) => {{
