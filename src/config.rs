@@ -21,13 +21,13 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 
 pub use self::connection::Environment;
-pub use self::database::{Database, SessionSettings};
+pub use self::database::{DatabaseSettings, SessionSettings};
 pub use self::hosts::AllowedHosts;
-pub use self::http::Http;
-pub use self::jwt::{Jwt, JwtSource, KeySource, LEEWAY, RequiredClaim, Scopes, WAIT_FOR_KEY, published_url};
+pub use self::http::HttpSettings;
+pub use self::jwt::{JwtSettings, JwtSource, KeySource, LEEWAY, RequiredClaim, Scopes, WAIT_FOR_KEY, published_url};
 pub use self::origins::AllowedOrigins;
-pub use self::queue::Queue;
-pub use self::requester::{Header, Requester, RequesterSource};
+pub use self::queue::QueueSettings;
+pub use self::requester::{HeaderSettings, RequesterSettings, RequesterSource};
 
 /// Every setting with its default. `settings` prints it, and [`Settings`] reads the defaults from it.
 pub const SETTINGS_FILE: &str = include_str!("config/settings.toml");
@@ -41,39 +41,39 @@ pub const FILE_VARIABLE: &str = "CUSTOMER_DELETION_CONFIG";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    pub database: Database,
-    pub http: Http,
-    pub management: Management,
-    pub requester: Requester,
-    pub deletion: Deletion,
-    pub queue: Queue,
-    pub migration: Migration,
-    pub log: Log,
+    pub database: DatabaseSettings,
+    pub http: HttpSettings,
+    pub management: ManagementSettings,
+    pub requester: RequesterSettings,
+    pub deletion: DeletionSettings,
+    pub queue: QueueSettings,
+    pub migration: MigrationSettings,
+    pub log: LogSettings,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Management {
+pub struct ManagementSettings {
     pub host: IpAddr,
     pub port: u16,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Deletion {
+pub struct DeletionSettings {
     pub max_ids: usize,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Migration {
+pub struct MigrationSettings {
     #[serde(rename = "patience_seconds", deserialize_with = "seconds")]
     pub patience: Duration,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Log {
+pub struct LogSettings {
     pub format: LogFormat,
     pub level: String,
 }

@@ -4,12 +4,12 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::config::Management;
+use crate::config::ManagementSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Succeeds if the service on this machine is ready. Otherwise the error is its answer.
-pub fn run(settings: &Management) -> io::Result<()> {
+pub fn run(settings: &ManagementSettings) -> io::Result<()> {
     let address = SocketAddr::new(reachable(settings.host), settings.port);
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;

@@ -10,7 +10,7 @@ use super::{Environment, Settings, SettingsError, connection, milliseconds};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Database {
+pub struct DatabaseSettings {
     pub url: Option<SecretString>,
     /// libpq's variables. They count for what the URL leaves open.
     #[serde(skip)]
@@ -33,14 +33,14 @@ pub enum SessionSettings {
     Given,
 }
 
-impl Default for Database {
-    fn default() -> Database {
+impl Default for DatabaseSettings {
+    fn default() -> DatabaseSettings {
         Settings::default().database
     }
 }
 
 /// Each wait is shorter than the one around it, so that it ends first and its reason is reported.
-impl Database {
+impl DatabaseSettings {
     /// The longest wait of a call for a connection.
     pub fn acquire_timeout(&self) -> Duration {
         self.deadline * 4 / 5

@@ -9,7 +9,7 @@ use super::{AllowedHosts, SettingsError, milliseconds};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Http {
+pub struct HttpSettings {
     pub host: IpAddr,
     pub port: u16,
     pub allowed_hosts: Option<String>,
@@ -24,7 +24,7 @@ pub struct Http {
     pub drain_seconds: u64,
 }
 
-impl Http {
+impl HttpSettings {
     /// `None` if calls may name any host.
     pub fn allowed_hosts(&self) -> Result<Option<AllowedHosts>, SettingsError> {
         self.allowed_hosts.as_deref().map(AllowedHosts::parse).transpose()

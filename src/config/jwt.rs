@@ -15,7 +15,7 @@ use super::{SettingsError, variable};
 /// Lists are separated by commas.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Jwt {
+pub struct JwtSettings {
     pub jwks_file: Option<String>,
     pub jwks_url: Option<String>,
     pub hmac_secret_file: Option<String>,
@@ -75,7 +75,7 @@ pub struct RequiredClaim {
     pub values: Vec<String>,
 }
 
-impl Jwt {
+impl JwtSettings {
     pub fn source(&self) -> Result<JwtSource, SettingsError> {
         let claims =
             [("requester.jwt.claim", Some(&self.claim)), ("requester.jwt.actor_claim", self.actor_claim.as_ref())];

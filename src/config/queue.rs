@@ -8,7 +8,7 @@ use super::{Settings, seconds};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Queue {
+pub struct QueueSettings {
     pub workers: usize,
     pub max_ids: usize,
     pub max_body_bytes: usize,
@@ -25,8 +25,8 @@ fn lease() -> Duration {
     Duration::from_secs(15)
 }
 
-impl Default for Queue {
-    fn default() -> Queue {
+impl Default for QueueSettings {
+    fn default() -> QueueSettings {
         Settings::default().queue
     }
 }

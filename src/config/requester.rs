@@ -8,23 +8,23 @@ use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::{Jwt, JwtSource, SettingsError};
+use super::{JwtSettings, JwtSource, SettingsError};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Requester {
+pub struct RequesterSettings {
     /// `header` or `jwt`.
     pub source: Option<String>,
     pub rate_per_second: Option<NonZeroU32>,
     pub rate_burst: Option<NonZeroU32>,
     pub deleted_rows_per_hour: Option<NonZeroU32>,
-    pub header: Header,
-    pub jwt: Jwt,
+    pub header: HeaderSettings,
+    pub jwt: JwtSettings,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Header {
+pub struct HeaderSettings {
     pub name: String,
     pub actor_name: Option<String>,
     /// CIDRs, separated by commas.
@@ -40,7 +40,7 @@ pub enum RequesterSource {
     Jwt(Box<JwtSource>),
 }
 
-impl Requester {
+impl RequesterSettings {
     pub fn is_jwt(&self) -> bool {
         self.source.as_deref() == Some("jwt")
     }
@@ -59,7 +59,7 @@ impl Requester {
     }
 }
 
-impl Header {
+impl HeaderSettings {
     fn source(&self) -> Result<RequesterSource, SettingsError> {
         let name = header_name("requester.header.name", &self.name)?;
         let actor_name = self.actor_name.as_deref().map(|name| header_name(ACTOR_NAME, name)).transpose()?;

@@ -81,7 +81,7 @@ fn the_waits_of_a_call_follow_from_its_deadline() {
     for (deadline, acquire, statement, lock, operation_lock) in
         [(2500, 2000, 2000, 1500, 1000), (9000, 7200, 7200, 5400, 3600), (5, 4, 4, 3, 2)]
     {
-        let database = Database { deadline: Duration::from_millis(deadline), ..Database::default() };
+        let database = DatabaseSettings { deadline: Duration::from_millis(deadline), ..DatabaseSettings::default() };
         let waits = [
             database.acquire_timeout(),
             database.statement_timeout(),

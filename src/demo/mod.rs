@@ -13,7 +13,7 @@ use std::pin::pin;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-use crate::config::{self, AllowedHosts, LogFormat, Settings, SettingsError};
+use crate::config::{AllowedHosts, DatabaseSettings, LogFormat, Settings, SettingsError};
 use crate::error::Error;
 use crate::output::say;
 use crate::private_postgres::{self, Cancel, Durability, Folder, LaunchError, PrivatePostgres};
@@ -179,7 +179,7 @@ async fn prepare(postgres: &PrivatePostgres, arguments: &Arguments) -> Result<(S
 }
 
 fn connect_options(url: String) -> Result<PgConnectOptions, SettingsError> {
-    config::Database { url: Some(url.into()), ..config::Database::default() }.connect_options()
+    DatabaseSettings { url: Some(url.into()), ..DatabaseSettings::default() }.connect_options()
 }
 
 async fn create_database(options: &PgConnectOptions) -> sqlx::Result<()> {

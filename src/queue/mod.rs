@@ -30,7 +30,7 @@ pub(crate) use self::statements::{Enqueued, accept as enqueue};
 pub use self::worker::Workers;
 
 use self::run::Limits;
-use crate::config;
+use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
 use crate::repository::Repository;
 use crate::repository::database::Database;
@@ -53,8 +53,8 @@ impl Consumer {
     /// Has as many sessions as operations may run at once.
     pub fn new(
         repository: Repository,
-        settings: &config::Queue,
-        database: &config::Database,
+        settings: &QueueSettings,
+        database: &DatabaseSettings,
         options: PgConnectOptions,
     ) -> Consumer {
         let limits = Limits {
@@ -63,7 +63,7 @@ impl Consumer {
             attempts: settings.max_attempts,
         };
         let sessions = u32::try_from(settings.workers.max(1)).unwrap_or(u32::MAX);
-        let database = config::Database { max_connections: sessions, ..database.clone() };
+        let database = DatabaseSettings { max_connections: sessions, ..database.clone() };
         let database = Database::new(&database, options).in_background();
         let long = database.clone().with_longest_call(settings.run_timeout + REST_OF_A_RUN);
         Consumer { repository, database, long, lease: settings.lease, limits }

@@ -32,7 +32,7 @@ use self::rollbacks::Rollbacks;
 use self::row_limit::RowLimit;
 use self::sharing::Sharing;
 use self::tasks::Tasks;
-use crate::config;
+use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
 use crate::operation::{Deletion, Details, Listed, Listing, Outcome, View};
 
@@ -60,7 +60,7 @@ pub struct Repository {
 
 impl Repository {
     /// Works in the current runtime. Connects at the first use case, so that the service can start before its database.
-    pub fn new(settings: &config::Database, queue: &config::Queue, options: PgConnectOptions) -> Repository {
+    pub fn new(settings: &DatabaseSettings, queue: &QueueSettings, options: PgConnectOptions) -> Repository {
         let (database, tasks) = (Database::new(settings, options), Tasks::in_current_runtime());
         let sharing = || Sharing::new(settings, database.clone(), tasks.clone());
         Repository {

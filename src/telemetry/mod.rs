@@ -17,7 +17,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use self::traces::Traces;
 use self::traces::environment::Variables;
-use crate::config::{Log, LogFormat, SettingsError};
+use crate::config::{LogFormat, LogSettings, SettingsError};
 
 /// Must be ended before the process ends.
 #[must_use = "the last spans are sent when it is ended"]
@@ -27,7 +27,7 @@ pub struct Telemetry {
 
 /// Logs to standard output from now on, and sends spans to the collector that the environment names.
 /// Fails if the level or a variable of OpenTelemetry is invalid or not supported.
-pub fn start(settings: &Log) -> Result<Telemetry, SettingsError> {
+pub fn start(settings: &LogSettings) -> Result<Telemetry, SettingsError> {
     let variables = Variables::of_this_process();
     let traces = Traces::new(&variables)?;
     let subscriber = log(settings, std::io::stdout, std::io::stdout().is_terminal())?;
@@ -52,7 +52,7 @@ impl Telemetry {
 
 /// The log: one line for each event. Spans are for traces only, and a process without traces makes none.
 pub fn log<W>(
-    settings: &Log,
+    settings: &LogSettings,
     writer: W,
     colours: bool,
 ) -> Result<impl SubscriberInitExt + Subscriber + for<'s> LookupSpan<'s> + Send + Sync, SettingsError>

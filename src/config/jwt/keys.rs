@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 
-use super::{ISSUER, Jwt};
+use super::{ISSUER, JwtSettings};
 use crate::config::{SettingsError, variable};
 
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ impl KeySource {
     }
 }
 
-impl Jwt {
+impl JwtSettings {
     pub(super) fn keys(&self) -> Result<KeySource, SettingsError> {
         let file = self.jwks_file.as_ref().map(|path| Ok(KeySource::JwksFile(path.into())));
         let url = self.jwks_url.as_ref().map(|url| {

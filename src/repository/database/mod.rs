@@ -20,7 +20,7 @@ use self::failure::{Failure, WorkError};
 use self::observed::database_is;
 use self::sessions::{NoSession, Sessions};
 use crate::backoff::Backoff;
-use crate::config;
+use crate::config::DatabaseSettings;
 use crate::error::Error;
 use crate::sqlstate::sqlstate;
 use crate::telemetry::metrics;
@@ -45,7 +45,7 @@ pub struct Database {
 
 impl Database {
     /// Connects at the first work, so that the service can start before its database.
-    pub fn new(settings: &config::Database, options: PgConnectOptions) -> Database {
+    pub fn new(settings: &DatabaseSettings, options: PgConnectOptions) -> Database {
         database_is(&options);
         Database { sessions: Sessions::new(settings, options), longest_call: settings.deadline }
     }

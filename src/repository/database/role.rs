@@ -6,7 +6,7 @@ use tokio::time::timeout;
 use super::failure::HOW_TO_GRANT;
 use super::observed::observed;
 use super::session_settings::Opener;
-use crate::config::{self, SettingsError};
+use crate::config::{DatabaseSettings, SettingsError};
 use crate::schema;
 
 /// The session's role and its privileges.
@@ -49,7 +49,7 @@ pub async fn check_role(connection: &mut PgConnection) -> sqlx::Result<Role> {
 /// Stops the start if the server is too old, or if the role is a superuser or the owner and that is not allowed.
 ///
 /// A database that does not answer does not stop the start. Then the service is not ready until server and role are known.
-pub async fn refuse_unsuitable(settings: &config::Database) -> Result<(), SettingsError> {
+pub async fn refuse_unsuitable(settings: &DatabaseSettings) -> Result<(), SettingsError> {
     let opener = Opener::new(settings, settings.connect_options()?);
     let asked = timeout(settings.deadline, async {
         let mut session = opener.open().await?;

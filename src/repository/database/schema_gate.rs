@@ -9,7 +9,7 @@ use super::Database;
 use super::observed::observed;
 use super::role::{self, Role};
 use super::session_settings::RequiredSettings;
-use crate::config;
+use crate::config::DatabaseSettings;
 use crate::error::Error;
 use crate::schema::{self, Applied, TooOld};
 
@@ -20,7 +20,7 @@ pub struct SchemaGate {
 }
 
 impl SchemaGate {
-    pub fn new(settings: &config::Database) -> SchemaGate {
+    pub fn new(settings: &DatabaseSettings) -> SchemaGate {
         SchemaGate {
             required_settings: RequiredSettings::new(settings),
             allow_owner: settings.allow_owner,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection, Row};
 
-use crate::config::{self, SessionSettings};
+use crate::config::{DatabaseSettings, SessionSettings};
 use crate::schema;
 
 /// The planner's settings.
@@ -33,7 +33,7 @@ const TRANSACTION_TIMEOUT: &str = "transaction_timeout";
 pub struct RequiredSettings(Vec<(&'static str, String)>);
 
 impl RequiredSettings {
-    pub fn new(settings: &config::Database) -> RequiredSettings {
+    pub fn new(settings: &DatabaseSettings) -> RequiredSettings {
         let planning = PLANNING.map(|(name, value)| (name, value.to_owned()));
         let rest = [
             ("statement_timeout", milliseconds(settings.statement_timeout())),
@@ -79,7 +79,7 @@ pub struct Opener {
 }
 
 impl Opener {
-    pub fn new(settings: &config::Database, options: PgConnectOptions) -> Opener {
+    pub fn new(settings: &DatabaseSettings, options: PgConnectOptions) -> Opener {
         // A call has its own line in the log.
         let options = options.application_name("customer-deletion").disable_statement_logging();
         let options = match settings.session_settings {
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_differs_is_named_and_one_that_an_older_server_lacks_is_not_missed() {
-        let wanted = RequiredSettings::new(&config::Database::default());
+        let wanted = RequiredSettings::new(&DatabaseSettings::default());
         let found = |name: &str, value: Option<&str>| -> Vec<Option<String>> {
             let value = |(other, wanted): &(&str, String)| match *other == name {
                 true => value.map(str::to_owned),

@@ -17,7 +17,7 @@ use super::connect_attempts::{ConnectAttempts, reason};
 use super::failure::is_not_there_yet;
 use super::session_settings::Opener;
 use crate::backoff::Backoff;
-use crate::config;
+use crate::config::DatabaseSettings;
 use crate::telemetry::metrics;
 
 /// A session that was idle for this long is pinged before it is reused.
@@ -60,7 +60,7 @@ pub enum NoSession {
 
 impl Sessions {
     /// Connects when the first session is acquired.
-    pub fn new(settings: &config::Database, options: PgConnectOptions) -> Sessions {
+    pub fn new(settings: &DatabaseSettings, options: PgConnectOptions) -> Sessions {
         let (invalidated, connect_attempts): (Arc<Mutex<_>>, _) = (Arc::default(), ConnectAttempts::default());
         let backends = Backends::default();
         let maker = Maker {

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use self::schedule::{Schedule, Waiting};
 use super::database::Database;
 use super::tasks::Tasks;
-use crate::config;
+use crate::config::DatabaseSettings;
 use crate::error::Error;
 use crate::operation::Deletion;
 use crate::telemetry::metrics;
@@ -62,7 +62,7 @@ pub enum Granted {
 pub struct SessionTurn(Arc<Inner>);
 
 impl Sharing {
-    pub fn new(settings: &config::Database, database: Database, tasks: Tasks) -> Sharing {
+    pub fn new(settings: &DatabaseSettings, database: Database, tasks: Tasks) -> Sharing {
         Sharing(Arc::new(Inner {
             database,
             tasks,

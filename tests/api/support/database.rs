@@ -229,7 +229,8 @@ fn server() -> PgConnectOptions {
 /// Parses the URL as the service does.
 fn options(url: &str) -> PgConnectOptions {
     let environment = Environment::of_this_process();
-    let settings = config::Database { url: Some(url.into()), environment, ..config::Database::default() };
+    let settings =
+        config::DatabaseSettings { url: Some(url.into()), environment, ..config::DatabaseSettings::default() };
     settings.connect_options().expect("the server's URL is one").disable_statement_logging()
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{LazyLock, Mutex};
 
-use customer_deletion::config::{Log, Settings};
+use customer_deletion::config::{LogSettings, Settings};
 use customer_deletion::telemetry;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -17,7 +17,7 @@ static OFFENCES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// Checks everything that services in this process log from now on.
 pub fn watch() {
     static WATCHED: LazyLock<()> = LazyLock::new(|| {
-        let settings = Log {
+        let settings = LogSettings {
             level: "info,customer_deletion=trace,actix_web=debug,actix_http=debug".to_owned(),
             ..Settings::default().log
         };

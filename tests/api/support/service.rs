@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use customer_deletion::config::{Database, Settings};
+use customer_deletion::config::{DatabaseSettings, Settings};
 use customer_deletion::resource::Resource;
 use customer_deletion::server::Server;
 use reqwest::header::HeaderMap;
@@ -173,7 +173,7 @@ impl Running {
     fn start(database: Arc<TestDatabase>, change: impl FnOnce(&mut Settings)) -> Running {
         log::watch();
         let url = Some(SecretString::from(database.url.clone()));
-        let mut settings = Settings { database: Database { url, ..patient() }, ..Settings::default() };
+        let mut settings = Settings { database: DatabaseSettings { url, ..patient() }, ..Settings::default() };
         settings.http.host = "127.0.0.1".parse().unwrap();
         settings.http.port = 0;
         settings.http.drain_seconds = 5;
@@ -212,14 +212,14 @@ impl Drop for Running {
 }
 
 /// Waits that are long enough for a busy machine. Tests of the waits themselves use the defaults.
-pub fn patient() -> Database {
-    Database { deadline: Duration::from_secs(11), ..Database::default() }
+pub fn patient() -> DatabaseSettings {
+    DatabaseSettings { deadline: Duration::from_secs(11), ..DatabaseSettings::default() }
 }
 
 /// Sets the default waits.
 pub fn impatient(settings: &mut Settings) {
     let url = settings.database.url.take();
-    settings.database = Database { url, ..Database::default() };
+    settings.database = DatabaseSettings { url, ..DatabaseSettings::default() };
 }
 
 /// Sends a deletion of a contact whose row is locked, and resets the connection once the call waits for the lock.

@@ -1,6 +1,6 @@
 //! What a validation does not do: write, lock, wait for rows, share a statement, or believe a replica.
 
-use customer_deletion::config::{Database, Queue};
+use customer_deletion::config::{DatabaseSettings, QueueSettings};
 use customer_deletion::operation::{Deletion, IdempotencyKey, TargetIds};
 use customer_deletion::repository::Repository;
 use customer_deletion::resource::Resource;
@@ -88,8 +88,8 @@ async fn it_waits_for_no_row_and_no_writer() {
 async fn it_needs_no_right_but_to_read() {
     let service = TestService::start().await;
     let rows = Rows::of(&service).await;
-    let settings = Database { url: Some(as_service(&service.database.url).into()), ..patient() };
-    let repository = Repository::new(&settings, &Queue::default(), settings.connect_options().unwrap());
+    let settings = DatabaseSettings { url: Some(as_service(&service.database.url).into()), ..patient() };
+    let repository = Repository::new(&settings, &QueueSettings::default(), settings.connect_options().unwrap());
     repository.check().await.unwrap();
     sqlx::raw_sql("revoke insert, update, delete on all tables in schema public from customer_deletion_service")
         .execute(&service.database.pool)
