@@ -5,8 +5,9 @@
 //! [`eligibility`] finds the rule that refuses it, using the tables of the API documents: [`resource`] and [`error`]. A call with
 //! `Prefer: respond-async` is recorded in the [`queue`], whose worker runs it later.
 //!
-//! Around these, [`config`] reads the settings, [`limits`] fits them into the container, [`telemetry`] has logs, metrics and traces, [`server`] listens, [`schema`] migrates,
-//! [`maintenance`] restores, purges and verifies, and [`demo`] runs the service on a [`private_postgres`].
+//! Around these, [`config`] reads the settings, [`limits`] fits them into the container, [`telemetry`] has logs,
+//! metrics and traces, [`server`] listens, [`schema`] migrates, [`maintenance`] restores, purges and verifies, and
+//! [`demo`] runs the service on a [`private_postgres`].
 
 mod backoff;
 mod closed_set;

@@ -140,7 +140,7 @@ impl Server {
     }
 }
 
-/// The connections that are accepted have buffers of the listener's size.
+/// Accepted connections inherit the sizes of the listener's buffers.
 fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     let listen = || {
         let listener = TcpListener::bind(address)?;
@@ -175,7 +175,7 @@ struct Upkeep {
 impl Upkeep {
     /// Never ends.
     async fn run(self, keep_alive: Duration) {
-        // A slow database must not delay the first.
+        // A slow database must not delay `watch_callers`.
         tokio::join!(self.watch_callers(keep_alive), self.watch_database());
     }
 

@@ -25,7 +25,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Every number whose range is narrower than its type, as the file has it.
+    /// Every number whose range is narrower than its type, in the units of the settings file.
     #[rustfmt::skip]
     fn numbers(&self) -> [(&'static str, u128, RangeInclusive<u128>); 17] {
         let (database, http, queue) = (&self.database, &self.http, &self.queue);

@@ -4,7 +4,7 @@ use config::{Config, ConfigError, File, FileFormat, Value, ValueKind};
 
 use super::{Environment, FILE_VARIABLE, PREFIX, SETTINGS_FILE, Settings, SettingsError, variable};
 
-/// Settings that switch a check on. An empty one is refused, and does not count as not set.
+/// Settings that switch a check on. An empty value is refused, because it would switch the check off.
 const CHECKS: [&str; 6] = [
     "http.allowed_hosts",
     "requester.jwt.issuer",
@@ -121,7 +121,7 @@ fn unreadable(error: ConfigError) -> SettingsError {
     SettingsError { setting: PREFIX.to_owned(), problem: plain(error) }
 }
 
-/// The message without the library's name for the key, which is not the name of the variable.
+/// The message without the key, which the library names in another way than the variable.
 fn plain(error: ConfigError) -> String {
     match error {
         ConfigError::Type { unexpected, expected, .. } => {

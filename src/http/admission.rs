@@ -29,10 +29,10 @@ use crate::telemetry::metrics::{self, InFlight, Limit};
 /// How often the rate limiter forgets idle requesters.
 pub const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A list counts as a call for each so many of its ids that it begins.
+/// A list counts as one call for every 100 ids, rounded up.
 const IDS_OF_A_CALL: usize = 100;
 
-/// Each takes a session for as long as many ordinary calls.
+/// The long lists that are validated at once. Each keeps a session for as long as many ordinary calls do.
 const LONG_VALIDATIONS: usize = 2;
 
 /// The bytes of an id in an answer, with its quotes and its comma.
@@ -74,7 +74,7 @@ pub struct Admission {
     waiting: Shares,
     /// Many may wait for the same end. These read its outcome at once, so that other calls find a session.
     outcomes: Arc<Semaphore>,
-    /// In bytes.
+    /// The memory for bodies, in bytes.
     bodies: Shares,
     answers: Answers,
     rate: Option<Rate>,
@@ -113,7 +113,7 @@ impl Admission {
         }
     }
 
-    /// For a call whose body has come.
+    /// Takes a permit for a call whose body has arrived.
     pub fn permit(&self, request: &HttpRequest, requester: Requester) -> Result<Permit, Error> {
         let share = self.in_flight.take(requester.0, 1);
         let share = share.map_err(refused(Limit::InFlight, "too many calls are in flight"))?;
@@ -128,8 +128,8 @@ impl Admission {
         self.waiting.take(requester.0, 1).ok()
     }
 
-    /// For a call that has waited for the end of an operation. It keeps its right to wait instead of a permit to be in flight, which
-    /// could be refused.
+    /// Takes a permit for a call that has waited for the end of an operation. The call keeps its right to wait, because
+    /// a permit to be in flight could be refused.
     pub async fn outcome_permit(&self, waiting: Share) -> OutcomePermit {
         let turn = Arc::clone(&self.outcomes).acquire_owned().await.expect("the semaphore is never closed");
         OutcomePermit { _waiting: waiting, _turn: turn }
@@ -140,7 +140,7 @@ impl Admission {
         share.map_err(refused(Limit::LargeBodies, "too many large bodies are being read"))
     }
 
-    /// For the validation of a list that is longer than a call may send that waits for its outcome.
+    /// Takes a permit to validate a list that is too long for a call without `Prefer: respond-async`.
     pub fn long_validation_permit(&self, requester: Requester) -> Result<Share, Error> {
         let share = self.long_validations.take(requester.0, 1);
         share.map_err(refused(Limit::LongValidations, "too many long lists are being validated"))
@@ -178,7 +178,8 @@ impl Admission {
         &self.answers
     }
 
-    /// Counts a list, whose call is counted already. The longest list costs no more than a whole burst, so that it can be sent.
+    /// Counts the ids of a list beyond the first 100; the call itself is counted already. The longest list costs no
+    /// more than a whole burst, so that it can be sent.
     pub fn count_ids(&self, requester: Requester, ids: usize) -> Result<(), Error> {
         let Some(rate) = &self.rate else { return Ok(()) };
         let more = u32::try_from(ids.saturating_sub(1) / IDS_OF_A_CALL).unwrap_or(u32::MAX).min(rate.burst.get() - 1);
@@ -196,7 +197,7 @@ impl Rate {
     }
 }
 
-/// For a call whose body does not matter.
+/// Takes a permit in a handler that reads no body.
 impl FromRequest for Permit {
     type Error = Error;
     type Future = Ready<Result<Permit, Error>>;
@@ -211,7 +212,7 @@ impl FromRequest for Permit {
     }
 }
 
-/// At least one.
+/// Two thirds, but at least one.
 fn two_thirds(of: usize) -> usize {
     (of * 2).div_ceil(3)
 }

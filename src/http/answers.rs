@@ -6,7 +6,7 @@ use super::shares::{NoneLeft, Share, Shares};
 /// A smaller answer takes nothing of the memory.
 const SMALL_ANSWER: usize = 16 * 1024;
 
-/// For each byte of an answer: the buffer into which it was written grows by doubling.
+/// The bytes of memory for each byte of an answer: the buffer into which it is written grows by doubling.
 const COST_OF_ANSWER: usize = 2;
 
 /// Cheap to clone.

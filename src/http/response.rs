@@ -21,7 +21,8 @@ use super::problem;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
-/// Gives the call its id, and completes the headers of the response. The connection's next call comes after its body.
+/// Gives the call its id, and completes the headers of the response. The connection reads its next call once this body
+/// is sent.
 pub async fn complete(
     request: ServiceRequest,
     next: Next<impl MessageBody + Unpin + 'static>,
@@ -34,7 +35,7 @@ pub async fn complete(
     let mut response = next.call(request).await?;
     let id = complete_headers(response.headers_mut(), id);
     if answering.0.as_ref().is_some_and(|gate| gate.has_large_head()) {
-        // Otherwise the library would keep the memory of the head until the connection ends.
+        // Otherwise the HTTP library would keep the memory of the head until the connection ends.
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
     let problem = prefers_problem.then(|| problem::take_place_of_envelope(&mut response, id)).flatten();
@@ -88,7 +89,7 @@ impl<B: MessageBody + Unpin, T: Unpin> MessageBody for Holding<B, T> {
     }
 }
 
-/// A body that is sent in small pieces. The library copies each, and sends it before it asks for the next.
+/// A body that is sent in small pieces. The HTTP library copies each, and sends it before it asks for the next.
 struct InPieces<B> {
     body: B,
     /// Given by the body, and not sent yet.

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-/// Version 1 has this or more where there is no limit.
+/// Control groups of version 1 report this value or a larger one if there is no limit.
 const UNLIMITED: u64 = 1 << 60;
 
-/// In bytes. `None` without a limit.
+/// The limit in bytes. `None` if there is none.
 pub fn memory() -> Option<u64> {
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     memory_of(&own, Path::new("/sys/fs/cgroup"))

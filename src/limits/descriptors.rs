@@ -2,7 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// For listeners, event queues, logs, key files, fetches of keys, traces, and connections that are being closed.
+/// The descriptors for everything else: listeners, event queues, logs, key files, fetches of keys, traces, and
+/// connections that are being closed.
 const OTHERS: u64 = 96;
 
 /// Raises the limit of this process to what it may be at most, and returns it.
@@ -13,7 +14,7 @@ pub fn raise() -> u64 {
     current.unwrap_or(u64::MAX)
 }
 
-/// The connections that fit beside this many others of the process.
+/// The number of connections that fit under the limit, beside `used` others of the process.
 pub fn free(limit: u64, used: usize) -> usize {
     usize::try_from(limit.saturating_sub(OTHERS)).unwrap_or(usize::MAX).saturating_sub(used)
 }

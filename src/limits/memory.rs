@@ -2,7 +2,7 @@
 
 use crate::config::{Settings, SettingsError};
 
-/// A process that serves no calls takes less.
+/// The memory of the process itself. A process that serves no calls takes less.
 const IDLE: u64 = 64 << 20;
 
 /// The sizes of the kernel's buffers of a connection. The kernel doubles them, for its own data. The first bounds the bytes that
@@ -10,20 +10,20 @@ const IDLE: u64 = 64 << 20;
 pub const RECEIVE_BUFFER: usize = 32 << 10;
 pub const SEND_BUFFER: usize = 16 << 10;
 
-/// A connection takes less, as long as its head, body and answer are small: 32 KiB, and the kernel's buffers. Control groups of
-/// version 2 count these as memory of the container.
+/// The memory of a connection whose head, body and answer are small: 32 KiB, which it does not use up, and the kernel's
+/// buffers. Control groups of version 2 count these buffers as memory of the container.
 const CONNECTION: u64 = ((32 << 10) + 2 * (RECEIVE_BUFFER + SEND_BUFFER)) as u64;
 
-/// For each byte of a body: the body itself, its ids, and what is sent of them to the database.
+/// The bytes of memory for each byte of a body: for the body itself, its ids, and the parameters of the statement.
 pub const COST_OF_BODY: usize = 2;
 
 /// The number of large bodies that may be in memory at once.
 pub const LARGE_BODIES: usize = 4;
 
-/// Small bodies, many at once.
+/// The least memory for bodies: room for many small ones at once.
 const LEAST_BODIES: usize = 32 << 20;
 
-/// In bytes.
+/// The memory for each use, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     pub bodies: usize,

@@ -76,7 +76,7 @@ where
 
 fn levels(text: &str) -> Result<EnvFilter, SettingsError> {
     let refuse = |problem: String| SettingsError::new("log.level", problem);
-    // The library reads any other word as the name of a crate. With `warning`, the log would be empty.
+    // The filter reads any other word as the name of a crate. With `warning`, the log would be empty.
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     if let Some(word) = text.split(',').find(|directive| !directive.contains(['=', '[']) && !is_level(directive)) {
         return Err(refuse(format!("`{word}` is not a level: must be off, error, warn, info, debug or trace")));

@@ -72,7 +72,7 @@ impl Traces {
     }
 }
 
-/// A later detector wins.
+/// The attributes of this service. If two detectors set the same attribute, the later one wins.
 fn resource(variables: &Variables) -> Resource {
     let detectors: [Box<dyn ResourceDetector>; 2] =
         [Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())];

@@ -16,7 +16,8 @@ use crate::telemetry::metrics::{self, Limit};
 /// The bytes of a body that are given at once.
 const PIECE: usize = 16 * 1024;
 
-/// The same of a chunked body. Only the library can tell where it ends, so bytes behind its end can be among them.
+/// The same for a chunked body. Only the library can tell where such a body ends, so bytes after its end can be among
+/// them.
 const CHUNKED_PIECE: usize = 512;
 
 /// A head up to this length takes nothing of the budget. Each further piece takes as much.
@@ -25,7 +26,7 @@ const SMALL_HEAD: usize = 8 * 1024;
 /// The gate of one connection.
 pub struct Gate {
     state: RefCell<State>,
-    /// For large heads.
+    /// The memory for large heads.
     heads: Budget,
     /// Whether the last call of the connection has come.
     is_last: Cell<bool>,
@@ -44,12 +45,12 @@ struct State {
 
 enum Phase {
     Head(Head),
-    /// So many bytes of the body are still to come, and so many of these may be given now.
+    /// The rest of the body, in bytes, and how many of them may be given now.
     Body {
         left: u64,
         allowed: usize,
     },
-    /// The same of a chunked body, whose length is unknown.
+    /// The same for a chunked body, whose rest is unknown.
     Chunks {
         allowed: usize,
     },

@@ -15,7 +15,7 @@ const KEPT: usize = 256;
 
 /// A head that is read.
 pub struct Head {
-    /// The begin of a line whose end has not arrived.
+    /// The beginning of a line whose end has not arrived.
     line: Vec<u8>,
     /// Whether the request line has begun. Empty lines may come before it.
     has_begun: bool,

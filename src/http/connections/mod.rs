@@ -27,16 +27,16 @@ use crate::limits::Budget;
 /// The longest time in which the head of a request may arrive.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For a client to close a connection whose body was not read.
+/// The time for a client to close a connection whose body was not read.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The connections that may be accepted before others are closed for them.
 const ACCEPTED_BEFORE: usize = 16;
 
-/// The library flushes its copy of an answer once it has so many bytes. Its buffer stays as large as it ever was.
+/// The HTTP library flushes its copy of an answer once the copy has this many bytes. Its buffer never shrinks.
 const SENT_AT_ONCE: usize = 8 * 1024;
 
-/// The longest piece of an answer that the library copies.
+/// The longest piece of an answer that the HTTP library copies.
 pub const ANSWER_PIECE: usize = 8 * 1024;
 
 /// The threads that parse large bodies.

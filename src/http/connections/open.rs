@@ -12,8 +12,8 @@ use futures_util::future::{AbortHandle, AbortRegistration};
 
 use crate::telemetry::metrics::{self, Port};
 
-/// The interval at which idle connections are looked for. The library closes one that is quiet, but waits for ever for the rest
-/// of a second head, and for a client to take its answer.
+/// The interval at which idle connections are looked for. The HTTP library closes a connection that is quiet, but waits
+/// for ever for the rest of a second head, and for a client to take its answer.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time that a client usually needs for its head, and for the next part of its answer.
@@ -36,7 +36,8 @@ pub struct Connection {
 #[derive(Clone, Copy)]
 struct State {
     phase: Phase,
-    /// The begin of the connection, or of its last call or answer, or the end of that.
+    /// The time when the connection was opened, its last call began, or the answer to it began or ended: the latest of
+    /// these.
     since: Instant,
     /// Whether a call of the connection had a requester.
     is_known: bool,
@@ -62,10 +63,10 @@ struct Wait {
     is_known: bool,
 }
 
-/// In the order in which connections are closed at the limit.
+/// The kinds of waits, in the order in which connections are closed at the limit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
-    /// For longer than the grace, and no call of it had a requester.
+    /// The connection has waited for longer than [`GRACE`], and no call of it had a requester.
     Stranger,
     Other,
     /// The client takes its answer.
@@ -122,7 +123,7 @@ impl Connections {
         true
     }
 
-    /// Closes the connections that have had no call for so long.
+    /// Closes the connections that have waited for their clients for longer than this.
     pub fn close_idle(&self, longest: Duration) {
         for connection in self.all().iter() {
             let state = connection.state();
@@ -143,8 +144,9 @@ fn most_of_one_peer(limit: usize) -> usize {
     (limit * 3 / 4).max(1)
 }
 
-/// The connection to close: of the first kind that there is, one from the address with the most of them. New connections and
-/// those of known requesters make room for each other: of the two groups, the larger one does. In it, the longest wait ends.
+/// Chooses the connection to close. It is of the first kind that there is, from the address that has the most
+/// connections of this kind. These form two groups: those that had a requester, and the others. The larger group loses
+/// the connection that has waited longest.
 fn least_needed(mut waits: Vec<(usize, Option<IpAddr>, Wait)>) -> Option<usize> {
     let kind = waits.iter().map(|(.., wait)| wait.kind).min()?;
     waits.retain(|(.., wait)| wait.kind == kind);

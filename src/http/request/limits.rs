@@ -12,7 +12,7 @@ pub struct Limits {
     pub awaited: BodyLimits,
     /// The limits with `Prefer: respond-async`.
     pub later: BodyLimits,
-    /// For the end of an operation, with all work before it.
+    /// The longest time from the beginning of a call to the end of its wait for an operation.
     pub longest_wait: Duration,
     /// The rows that a requester may delete in an hour. `None` for no limit.
     pub rows_per_hour: Option<NonZeroU32>,
@@ -60,7 +60,7 @@ impl Limits {
         }
     }
 
-    /// The longest wait of a call that prefers to wait for so long, and began so long ago.
+    /// The longest wait of a call. The time that has elapsed since it began shortens the preferred wait.
     pub fn wait(&self, preferred: Duration, elapsed: Duration) -> Duration {
         preferred.min(self.longest_wait.saturating_sub(elapsed))
     }

@@ -68,7 +68,7 @@ fn name_and_value(preference: &str) -> (&str, &str) {
     (name.trim(), quoted.unwrap_or(value))
 }
 
-/// Tells that the caller has waited, for so long at most. Another preference that was applied stays.
+/// Adds the `wait` that was applied to the header `Preference-Applied`, in seconds. Another preference in it stays.
 pub fn mark_wait(response: &mut HttpResponse, longest: Duration) {
     // The work before the wait may have shortened it.
     let seconds = longest.as_millis().div_ceil(1000);
@@ -78,7 +78,7 @@ pub fn mark_wait(response: &mut HttpResponse, longest: Duration) {
     response.headers_mut().insert(PREFERENCE_APPLIED, applied);
 }
 
-/// Tells that the call is executed later, where the outcome can be read, and when.
+/// Adds the headers of a 202: the applied preference, the address of the status, and the time after which to ask.
 pub fn mark(response: &mut HttpResponse, operation_id: Uuid) {
     let location = format!("/api/v3/global/call/{operation_id}");
     let location = HeaderValue::try_from(location).expect("a path is a header value");

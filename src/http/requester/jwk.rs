@@ -46,7 +46,7 @@ struct Jwk {
 
 /// Parses the name of an algorithm in a JWK or a token.
 pub fn algorithm(name: &str) -> Option<Algorithm> {
-    // RFC 9864 names EdDSA with this curve so. The library does not know the name.
+    // RFC 9864 gives EdDSA with this curve the name Ed25519, which the library that verifies signatures does not know.
     if name == "Ed25519" { Some(Algorithm::EdDSA) } else { name.parse().ok() }
 }
 
@@ -126,7 +126,7 @@ fn decode(text: &Option<String>) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| "has a part of the key that is not base64url")
 }
 
-/// Decodes a big-endian number. Some issuers write leading zeros, which the library refuses.
+/// Decodes a big-endian number. Some issuers write leading zeros, which the library that verifies signatures refuses.
 fn number(text: &Option<String>) -> Result<Vec<u8>, &'static str> {
     let mut number = decode(text)?;
     let zeros = number.iter().take_while(|byte| **byte == 0).count();

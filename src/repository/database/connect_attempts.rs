@@ -63,7 +63,7 @@ pub fn reason(error: &sqlx::Error) -> String {
         sqlx::Error::Database(error) => {
             format!("{} (SQLSTATE {})", error.message(), error.code().unwrap_or_default())
         }
-        // The library's text may show a character of the password.
+        // sqlx's text may show a character of the password.
         sqlx::Error::Configuration(_) => "the certificate, the key, the user or the password cannot be used".to_owned(),
         other => other.to_string(),
     }

@@ -8,8 +8,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 pub const TRACE_PARENT: &str = "traceparent";
 pub const TRACE_STATE: &str = "tracestate";
 
-/// Every span of the trace contains the state. W3C asks every party to pass on states of this size. The
-/// library has no limit of its own.
+/// The longest `tracestate` that is passed on, in characters, and the most members. Every span of the trace contains
+/// it. W3C asks every party to pass on states of this size. OpenTelemetry's library has no limit of its own.
 const LONGEST_STATE: usize = 512;
 const MOST_MEMBERS: usize = 32;
 
@@ -34,7 +34,7 @@ fn parent(headers: &HeaderMap) -> Option<&str> {
     (values.next().is_none() && is_parent(parent)).then_some(parent)
 }
 
-/// The library would also accept shorter ids and signs.
+/// OpenTelemetry's library would also accept shorter ids and signs.
 fn is_parent(text: &str) -> bool {
     let is_right = |(place, byte): (usize, u8)| match PARENT_DASHES.contains(&place) {
         true => byte == b'-',

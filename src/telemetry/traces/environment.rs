@@ -1,5 +1,5 @@
-//! The variables of OpenTelemetry. An unsupported one is refused or named in the log, because the library
-//! would ignore it silently.
+//! The variables of OpenTelemetry. An unsupported one is refused or named in the log, because OpenTelemetry's
+//! library would ignore it silently.
 //!
 //! No message shows a value that may be a secret. Headers are secrets, and an endpoint may contain one.
 
@@ -84,7 +84,7 @@ const IGNORED: [&str; 12] = [
     "OTEL_EXPERIMENTAL_",
 ];
 
-/// The default of the library for `OTEL_BSP_MAX_QUEUE_SIZE`.
+/// OpenTelemetry's default for `OTEL_BSP_MAX_QUEUE_SIZE`.
 const USUAL_QUEUE: u64 = 2_048;
 
 /// The variables whose names begin with `OTEL_`, without the empty ones.
@@ -121,7 +121,7 @@ impl Variables {
     pub fn validate(&self) -> Result<(), SettingsError> {
         let is_read = |name: &&str| *name != "OTEL_TRACES_SAMPLER_ARG" || self.samples_by_ratio();
         self.check(TABLE.iter().map(|(name, _)| *name).filter(is_read))?;
-        // The library would silently use the length of the queue.
+        // OpenTelemetry's library would silently use the length of the queue.
         let number = |name| self.get(name).and_then(|value| value.parse::<u64>().ok());
         let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(USUAL_QUEUE);
         match number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE") {

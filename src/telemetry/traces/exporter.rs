@@ -1,4 +1,4 @@
-//! Sends spans, and logs when they cannot be sent. The library does not log that.
+//! Sends spans, and logs when they cannot be sent. OpenTelemetry's library does not log that.
 
 use opentelemetry_otlp::ExporterBuildError;
 use opentelemetry_sdk::Resource;

@@ -76,7 +76,7 @@ fn is_endpoint(text: &str) -> bool {
     Url::parse(text).is_ok_and(is_anonymous) && text.parse().is_ok_and(is_http)
 }
 
-/// Spaces around a pair and a comma at the end are allowed. The library decodes percent-encoded
+/// Spaces around a pair and a comma at the end are allowed. OpenTelemetry's library decodes percent-encoded
 /// values.
 fn are_pairs(text: &str, is_pair: impl Fn(&str, &str) -> bool) -> bool {
     text.split_terminator(',')
