@@ -1,4 +1,4 @@
-//! The documented codes, and the reasons for which a call fails.
+//! The documented codes, and the reasons why a call fails.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -93,7 +93,7 @@ impl Code {
 /// The message of a code that only a newer build knows.
 pub const UNKNOWN_CODE: &str = "A newer version of the service refused the call.";
 
-/// The reasons for which a call fails. Each begins with what its caller can do.
+/// The reasons why a call fails. The comment of each begins with what its caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Correct the call: it is malformed. The message goes into the answer.
@@ -116,9 +116,9 @@ pub enum Error {
     #[error("the requester exceeds its rate; it may send the next call in {0:?}")]
     TooManyRequests(Duration),
 
-    /// Try again once fewer calls of the requester are in progress: it has the largest part that one may have. The text is for
-    /// the log.
-    #[error("the requester has the largest part that it may have: {0}")]
+    /// Try again once fewer calls of the requester are in progress: it has used up its part of a limit. The text is for
+    /// the log, and names the limit.
+    #[error("the requester has used up its part of a limit: {0}")]
     OverShare(&'static str),
 
     /// Try again after this long: the requester has too many operations waiting.

@@ -172,19 +172,19 @@ pub struct Details {
     pub deleted_rows: u32,
     /// The number of times that the queue ran it. 0 for a call that was executed at once.
     pub attempts: u32,
-    /// `None` unless its rows were restored, which are all of them.
+    /// The time at which all of its rows were restored. `None` if they were not.
     pub restored_at: Option<OffsetDateTime>,
-    /// The number of its ids. 0 unless [`View::Full`] is asked for.
+    /// The number of its ids. 0 unless it was read with [`View::Full`].
     pub targets: usize,
 }
 
 /// How much of an operation is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// [`Details`] with an [`Operation`] only.
+    /// Only [`Details::operation`]: the lists of the other fields are empty, and the counts 0.
     Status,
     Details,
-    /// With the number of its ids.
+    /// All of it, and the number of its ids.
     Full,
 }
 
@@ -219,12 +219,12 @@ pub struct Listing {
     /// The number of newer operations to skip.
     pub offset: u32,
     pub size: u32,
-    /// The most operations that are counted.
+    /// The number of operations at which the counting stops.
     pub count: u32,
 }
 
 impl Listing {
-    /// The number of newest operations that are counted, and that pages have numbers for.
+    /// The number of newest operations that are counted. Only pages of these have numbers.
     pub const FARTHEST: u32 = 10_000;
 
     /// Every operation of the page is before this position.

@@ -23,7 +23,7 @@ struct Taken {
     of: HashMap<Uuid, usize>,
 }
 
-/// The reason for which no units are left.
+/// The reason why no units are left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoneLeft {
     ForAnybody,

@@ -29,7 +29,7 @@ pub struct Place {
     #[arg(long, value_name = "ID")]
     customer: Uuid,
 
-    /// Why, such as the number of a case. Without personal data: holds are never erased.
+    /// The reason, such as the number of a case. Write no personal data into it: holds are never erased.
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
 }

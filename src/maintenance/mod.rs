@@ -14,7 +14,7 @@ use self::purge::ledger::LedgerError;
 use crate::config::SettingsError;
 use crate::schema::{Misfit, TooOld};
 
-/// The reason for which a command failed.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MaintenanceError {
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! The reasons for which a private server does not start. Each message says what to do.
+//! The reasons why a private server does not start. Each message says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -99,7 +99,8 @@ async fn accept_or_replay(
     }
 }
 
-/// Counts and accepts in one transaction. A call that is over the limit finds no room, for this long.
+/// Counts and accepts in one transaction. If the call is over the limit, also returns the time after which it may be
+/// sent again.
 async fn accept_within(
     limit: &RowLimit,
     connection: &mut PgConnection,

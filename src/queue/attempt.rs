@@ -16,14 +16,14 @@ use crate::repository::statements::find_operation;
 /// The interval of the checks from another session whether the transaction of an attempt still exists.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Between two attempts.
+/// The pauses between two attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
 impl Consumer {
     /// Runs the operation, or ends it after too many attempts. Returns `None` if the lease was lost.
     pub async fn attempt(&self, leased: &Leased) -> Result<Option<End>, Error> {
         let result = if leased.lease.attempts > self.limits.attempts {
-            // The last attempt did not come back.
+            // The last attempt never reported its result.
             self.give_up(leased).await
         } else {
             self.run(leased).await
@@ -36,7 +36,7 @@ impl Consumer {
 
     /// Lets another attempt follow a failed one, or ends the operation.
     ///
-    /// The failed attempt has ended it if only the answer to its commit was lost.
+    /// If only the answer to its commit was lost, the failed attempt has already ended the operation.
     pub async fn attempt_failed(&self, leased: &Leased) -> Result<Option<End>, Error> {
         let mut end = None;
         if leased.lease.attempts >= self.limits.attempts {
@@ -85,7 +85,7 @@ impl Consumer {
             let locked = database.run_once(database.deadline(), &operation_id, |connection, operation_id| {
                 Box::pin(statements::is_locked(connection, *operation_id))
             });
-            // A check without an answer tells nothing.
+            // A check that fails counts as locked.
             unlocked = if locked.await.unwrap_or(true) { 0 } else { unlocked + 1 };
         }
     }
@@ -110,7 +110,7 @@ impl Consumer {
         postponed.await
     }
 
-    /// Whether the operation ended so.
+    /// Whether the operation ended with the status and the code of `end`.
     async fn has_ended(&self, leased: &Leased, end: &End) -> Result<bool, Error> {
         let found = self.database.run(self.database.deadline(), &leased.deletion, |connection, deletion| {
             let Deletion { requester_id, operation_id, .. } = *deletion;

@@ -75,7 +75,7 @@ async fn lock_and_end(
         Work::GiveUp => Some(End::GivenUp),
     };
     let Some(end) = end else { return Ok(Ran::Undecided) };
-    // The lease that gives up an operation whose last attempt did not come back runs nothing.
+    // The lease after the last attempt only gives the operation up, and does not count as an attempt.
     let attempts = leased.lease.attempts.min(limits.attempts);
     match (statements::end(connection, &leased.deletion, &end, attempts).await?, work) {
         (true, Work::Delete | Work::GiveUp) => Ok(Ran::Ended(end)),
@@ -89,12 +89,12 @@ async fn lock_and_end(
 
 /// Returns `None` if the rows kept changing.
 async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, WorkError> {
-    // An operation that is rolled back logs no error. Only a long list is inspected before it is tried.
+    // The rollback of an open operation logs no error, so only a long list is inspected before it is tried.
     let rollbacks = Rollbacks::default();
     Ok(match delete_or_refuse(connection, deletion, Record::IsOpen, &rollbacks, None).await? {
         Verdict::Deleted => Some(End::Deleted),
         Verdict::Refused(refusal) => Some(End::Refused(refusal)),
-        // A queued deletion carries no key, and was counted when it was accepted.
+        // An accepted deletion carries no key here, and its rows were counted when it was accepted.
         Verdict::Recorded(_) | Verdict::OverLimit(_) | Verdict::Undecided => None,
     })
 }

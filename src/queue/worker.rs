@@ -24,7 +24,8 @@ use crate::telemetry::{metrics, traces};
 /// An idle worker polls for operations that other replicas accepted. Those of its own replica wake it.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Dropped, the workers end in the middle of their attempts, and another replica repeats these.
+/// The workers of this replica. If this is dropped, they end in the middle of their attempts, and another replica
+/// repeats these.
 pub struct Workers {
     consumer: Consumer,
     tasks: JoinSet<()>,
@@ -153,7 +154,9 @@ impl Worker {
             Ok(Some(end)) => report(&leased, &end, Duration::ZERO),
             Ok(None) => {}
             // Its lease ends by itself.
-            Err(error) => tracing::warn!(%request_id, %error, "an operation could not be put back"),
+            Err(error) => {
+                tracing::warn!(%request_id, %error, "the next attempt at an operation could not be scheduled")
+            }
         }
     }
 }

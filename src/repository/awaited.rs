@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::Repository;
 use super::database::observed::observed;
 
-/// The time between two statements, while somebody waits.
+/// The time between two statements that ask, while somebody waits.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Cheap to clone.
@@ -32,7 +32,7 @@ pub struct Awaited {
 struct State {
     /// The callers of an operation share its notification. It is gone once all of them are.
     operations: HashMap<Uuid, Weak<Notify>>,
-    /// The task that asks holds the other end. So it is free again however that task ends.
+    /// Held by the task that asks. If the task ends, for whatever reason, the next caller may start another one.
     asking: Weak<()>,
 }
 

@@ -41,7 +41,7 @@ use crate::operation::{Deletion, Details, Listed, Listing, Outcome, View};
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) database: Database,
-    /// The same sessions. Waits for one are not in the metrics of calls.
+    /// The same sessions, for work that is not a call: its waits for a session are not in the metrics.
     pub(crate) upkeep: Database,
     /// `None` if each deletion has a statement of its own.
     sharing: Option<Sharing>,
@@ -50,7 +50,7 @@ pub struct Repository {
     pub(crate) row_limit: Option<RowLimit>,
     pub(crate) schema_gate: Arc<SchemaGate>,
     commit_proof: Arc<CommitProof>,
-    /// The most waiting operations of a requester.
+    /// The most operations that one requester may have waiting.
     pub(crate) max_waiting: i64,
     /// Wakes a worker when an operation is accepted.
     pub(crate) accepted: Arc<Notify>,

@@ -48,7 +48,7 @@ impl Repository {
 
 struct Row {
     total: i64,
-    // All of an operation is null if the page is empty.
+    // Every column of the operation is null if the page is empty.
     id: Option<Uuid>,
     actor: Option<String>,
     customer_id: Option<Uuid>,
@@ -69,7 +69,7 @@ macro_rules! list {
                 $listing.filters.requester_id,
                 $listing.filters.status.map(Status::word),
                 $listing.filters.resource.map(Resource::word),
-                // One more tells whether older ones follow.
+                // One more than the page has tells whether older operations follow.
                 i64::from($listing.size) + 1,
                 i64::from($listing.offset),
                 i64::from($listing.count),

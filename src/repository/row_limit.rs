@@ -7,7 +7,7 @@
 //! The calls of a requester wait for each other in this replica first, without a session. So they never have more than one of its
 //! sessions, and leave the others to other requesters.
 //!
-//! Without the setting there is no [`RowLimit`], and a deletion has no statement more.
+//! Without the setting there is no [`RowLimit`], and a deletion runs no additional statement.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;

@@ -20,13 +20,15 @@ pub enum Verdict {
     Refused(Refusal),
     /// An earlier call, or an earlier try of this one, has the id or the idempotency key. Nothing was changed.
     Recorded(Recorded),
-    /// Nothing else refuses it, but the requester has deleted too many rows. It may try again after this long. Nothing was changed.
+    /// No rule refuses the call, but the requester has deleted too many rows, and may try again after this time.
+    /// Nothing was changed.
     OverLimit(Duration),
     /// The rows kept changing. Nothing was changed.
     Undecided,
 }
 
-/// Deletes every target or none. With a limit, the record is made.
+/// Deletes every target or none. A limit applies only with [`Record::IsMade`]: an open operation was counted when it
+/// was accepted.
 pub async fn delete_or_refuse(
     connection: &mut PgConnection,
     deletion: &Deletion,
@@ -44,7 +46,7 @@ pub async fn delete_or_refuse(
             DeleteResult::Deleted => return Ok(Verdict::Deleted),
             DeleteResult::Replayed => {
                 let recorded = statements::replay_operation(connection, deletion).await?;
-                // `None` if it was purged in between.
+                // `None` if the operation was purged in between.
                 return Ok(recorded.map_or(Verdict::Undecided, Verdict::Recorded));
             }
             // If an earlier try of this call was committed after all, its rows are refused, and its record is found.

@@ -29,7 +29,7 @@ const WAIT_FOR_ANOTHER_RUN: Duration = Duration::from_millis(200);
 /// PostgreSQL waits `deadlock_timeout` (1 s) before it ends an autovacuum that is in the way.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1200);
 
-/// Between two tries.
+/// The pauses between two tries.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(15) };
 
 /// The reason why a schema cannot be brought up to date.

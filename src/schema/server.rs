@@ -25,7 +25,7 @@ fn check_version(number: u32) -> Result<(), TooOld> {
 
 /// Refuses a server that is too old. It has sent its version at the start of the session.
 pub fn require_version(session: &PgConnection) -> Result<(), TooOld> {
-    // A pooler may send no version. Then a statement fails that an old server does not know.
+    // A pooler may send no version. An old server behind it is noticed by the first statement that it does not know.
     session.server_version_num().map_or(Ok(()), check_version)
 }
 

@@ -38,7 +38,7 @@ metrics! {
     describe_gauge WAITING "customer_deletion_requests_waiting"
         "Calls with `Prefer: wait=N` that wait for the end of an operation. They are not in flight."
     describe_counter REJECTED "customer_deletion_rejected_total"
-        "Calls rejected by a limit, before any work: in_flight, large_bodies, long_validations, memory (503), rate, share, waiting (429)."
+        "Calls rejected by a limit: in_flight, large_bodies, long_validations, memory (503), rate, rows, share, waiting (429)."
     describe_gauge OPEN_CONNECTIONS "customer_deletion_connections" "Connections of clients that are open, by port."
     describe_counter CONNECTION_LIMIT_REACHED "customer_deletion_connection_limit_reached_total"
         "Connections that came at the limit, so that one that waited for its client was closed, by port."
@@ -193,7 +193,7 @@ pub fn request_ended(
 }
 
 closed_set! {
-    /// The reason for which a call has no answer.
+    /// The reason why a call has no answer.
     #[derive(Clone, Copy)]
     pub enum Abandoned {
         /// The client hung up.
@@ -258,7 +258,7 @@ closed_set! {
         LongValidations = "long_validations",
         /// Too many bytes of heads, bodies or answers in memory.
         Memory = "memory",
-        /// One requester has the largest part of a limit that it may have.
+        /// One requester has used up its part of another limit.
         Share = "share",
     }
 }

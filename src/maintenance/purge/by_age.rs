@@ -23,7 +23,7 @@ const PAGE_IDS: i64 = 10_000;
 /// The number of blocks of a table that are read together: 2 MiB.
 const BLOCKS: i64 = 256;
 
-/// The largest lead of a service's clock, which makes the ids, over the database's.
+/// The most by which the clock of a replica may be ahead of the database's. Replicas make the ids.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The ages from which rows and operations are erased.

@@ -86,7 +86,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", groups = ["what", "whatever_age"])]
     replay: Option<PathBuf>,
 
-    /// Appends the ids of everything that is erased to this file, before it is erased. It is created if it is missing.
+    /// Appends the ids of all rows and records to this file before they are erased. Creates the file if it is missing.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "replay"])]
     ledger: Option<PathBuf>,
 

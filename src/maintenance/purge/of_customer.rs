@@ -45,7 +45,7 @@ pub fn require_all(eraser: &Eraser, below: i64) -> Result<(), MaintenanceError> 
     if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
 }
 
-/// The reasons for which rows are left.
+/// The reasons why rows are left.
 pub fn reasons(eraser: &Eraser, below: i64) -> Vec<String> {
     let tally = &eraser.tally;
     let held = match tally.held {

@@ -1,4 +1,4 @@
-//! The reasons for which a row cannot be restored, as a pure function.
+//! The reasons why a row cannot be restored, as a pure function.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -17,7 +17,7 @@ pub struct Surroundings {
     pub taken_names: HashMap<Uuid, Uuid>,
 }
 
-/// The reason for which one row cannot be restored.
+/// The reason why one row cannot be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     Erased,

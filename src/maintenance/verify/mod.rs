@@ -35,8 +35,8 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Verifies only the operations and restores of this last time, like 2d or 36h, with their rows, the queue and the
-    /// schema. Without it, the tables are read from end to end.
+    /// Verifies only operations and restores that are younger than this, like 2d or 36h, with their rows, the queue and
+    /// the schema. Without it, the tables are read from end to end.
     #[arg(long, value_name = "AGE")]
     since: Option<Age>,
 

@@ -79,7 +79,7 @@ impl Backends {
         Ok(self.last_waiting())
     }
 
-    /// Another answer may have come meanwhile. A session that it found to have ended does not count again.
+    /// Another check may have been answered meanwhile. A session that it found to have ended does not count again.
     fn found(&self, asked: &[i32], running: &[Running]) {
         let mut abandoned = self.0.abandoned.lock();
         abandoned.retain(|pid| !asked.contains(pid) || running.iter().any(|session| session.pid == *pid));
@@ -105,7 +105,7 @@ impl Drop for Open {
     }
 }
 
-/// The reason for which no session is opened, and the service is not ready.
+/// The reason why no session is opened, and why the service is not ready.
 pub fn reason(waiting: usize) -> String {
     let commits = if waiting == 1 { "1 commit waits".to_owned() } else { format!("{waiting} commits wait") };
     format!("{commits} for a synchronous standby that does not answer (synchronous_standby_names)")
@@ -121,7 +121,7 @@ impl CommitProof {
     pub async fn renew(&self, database: &Database) -> Result<(), Error> {
         let (deadline, backends) = (database.deadline(), database.sessions.backends());
         let waiting = database.run(deadline, backends, |connection, backends| Box::pin(backends.waiting(connection)));
-        // Another message would wait as well, in a session more.
+        // Another message would wait as well, and occupy another session.
         if let waiting @ 1.. = waiting.await? {
             *self.0.lock() = None;
             return Err(Error::Unavailable(reason(waiting)));

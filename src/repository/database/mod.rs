@@ -28,7 +28,7 @@ use crate::telemetry::metrics;
 /// The most tries of a piece of work that fails transiently.
 const TRIES: u32 = 3;
 
-/// Between two tries.
+/// The pauses between two tries.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(20), longest: Duration::from_millis(40) };
 
 /// Statements on a session, and the values that they need.
@@ -50,7 +50,7 @@ impl Database {
         Database { sessions: Sessions::new(settings, options), longest_call: settings.deadline }
     }
 
-    /// The same sessions. Waits for one are not in the metrics of calls.
+    /// The same sessions, for work that is not a call: its waits for a session are not in the metrics.
     pub fn in_background(self) -> Database {
         Database { sessions: self.sessions.without_counting_waits(), ..self }
     }
@@ -128,7 +128,7 @@ impl Database {
         let result = work(session.connection(), context).await.map_err(Into::into);
         match &result {
             Err(error) if error.failure() == Failure::ServerLost => self.sessions.invalidate(),
-            // Dropped, it is closed.
+            // The session is dropped, which closes it.
             Err(error) if !error.failure().leaves_session_usable() => {}
             Ok(_) | Err(_) => session.release(),
         }

@@ -24,7 +24,7 @@ struct Endpoint {
     port: Option<i64>,
 }
 
-/// Sets the database of this process, which has one.
+/// Sets the database that every span names. A process has only one.
 pub fn database_is(options: &PgConnectOptions) {
     DATABASE.get_or_init(|| Endpoint {
         namespace: options.get_database().map(str::to_owned),

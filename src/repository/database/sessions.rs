@@ -29,7 +29,7 @@ const PING_TIMEOUT: Duration = Duration::from_millis(500);
 /// The longest life of a session. So PostgreSQL's memory for it does not grow for ever, and a new address of the server is used.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
-/// Between two tries to connect to a server that is not up yet.
+/// The pauses between two tries to connect to a server that is not up yet.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Duration::from_millis(250) };
 
 /// The sessions. Cheap to clone.
@@ -142,8 +142,8 @@ impl Sessions {
     }
 }
 
-/// A session that returns to the pool only by [`Acquired::release`]. Dropped in the middle of its work, by a deadline or an error,
-/// it is closed, because a session with half an answer in it must not be reused.
+/// A session that returns to the pool only by [`Acquired::release`]. If it is dropped before, by a deadline or an
+/// error, it is closed: a session with half an answer in it must not be reused.
 pub struct Acquired(Option<Object<Maker>>);
 
 impl Acquired {

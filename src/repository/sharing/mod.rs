@@ -58,7 +58,7 @@ pub enum Granted {
     Turn(SessionTurn),
 }
 
-/// The right to use a session. Dropped, it passes to the next call.
+/// The right to use a session. When it is dropped, it passes to the next call.
 pub struct SessionTurn(Arc<Inner>);
 
 impl Sharing {
