@@ -181,7 +181,7 @@ pub struct Details {
 /// How much of an operation is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
-    /// Only [`Details::operation`]: the lists of the other fields are empty, and the counts 0.
+    /// The operation and its `deleted_rows`. The other fields are empty or 0.
     Status,
     Details,
     /// All of it, and the number of its ids.
