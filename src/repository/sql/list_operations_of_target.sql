@@ -36,8 +36,8 @@ with
       select
         operation.id,
         operation.requester_id,
-        operation.customer_id,
         operation.actor,
+        operation.customer_id,
         operation.resource::text,
         operation.status,
         operation.error_code,
@@ -69,8 +69,8 @@ with
 select
   total.operations as "total!",
   listed.id as "id?",
-  listed.customer_id as "customer_id?",
   listed.actor,
+  listed.customer_id as "customer_id?",
   listed.resource as "resource?",
   listed.status as "status?",
   listed.error_code,

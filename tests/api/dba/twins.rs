@@ -1,5 +1,6 @@
 //! Statements that are alike for each resource are copies. They differ in the names of the resource, and in the lines
-//! of `twins.diff`. A line that is changed in one copy and not in the others fails here.
+//! of `twins.diff`. So do variants of a statement, in its lines only. A line that is changed in one copy and not in the
+//! others fails here.
 //!
 //! `TWINS=write cargo test --test api -- twins` writes `twins.diff` anew. Its change then shows in review.
 
@@ -34,6 +35,13 @@ const KINDS: [Kind; 7] = [
     Kind { folder: "maintenance", name: ("erase_", ""), is_for: |_| true },
 ];
 
+/// Statements that read the same columns in another way: the folder, the statement, and its model.
+const VARIANTS: [[&str; 3]; 3] = [
+    ["repository", "list_operations_of_customer", "list_operations"],
+    ["repository", "list_operations_of_target", "list_operations_of_customer"],
+    ["maintenance", "show_operation", "search_operations"],
+];
+
 impl Kind {
     fn file(self, resource: Resource) -> String {
         format!("{}{}{}", self.name.0, contract(resource).plural, self.name.1)
@@ -42,8 +50,7 @@ impl Kind {
     /// The lines of the statement, with `{rows}`, `{row}`, `{word}` and `{reference}` in place of the names of the resource and
     /// of the table that refers to it.
     fn lines(self, resource: Resource) -> Vec<String> {
-        let path = root().join(format!("src/{}/sql/{}.sql", self.folder, self.file(resource)));
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text = statement(self.folder, &self.file(resource));
         let plural = contract(resource).plural;
         let reference = contract(resource).reference.map(|reference| reference.table.to_owned());
         let names = reference.map(|table| (table, "{reference}".to_owned())).into_iter().chain([
@@ -55,6 +62,11 @@ impl Kind {
         let text = names.fold(text, |text, (name, placeholder)| text.replace(&name, &placeholder));
         text.lines().map(str::to_owned).collect()
     }
+}
+
+fn statement(folder: &str, name: &str) -> String {
+    let path = root().join(format!("src/{folder}/sql/{name}.sql"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn root() -> &'static Path {
@@ -113,8 +125,7 @@ const BELONGINGS: [[&str; 3]; 3] = [
 #[test]
 fn statements_about_the_belongings_of_a_customer_differ_in_names_only() {
     let text = |before: &str, [file, words, table]: [&str; 3]| {
-        let path = root().join(format!("src/maintenance/sql/{before}{file}_of_customer.sql"));
-        let text = fs::read_to_string(path).unwrap();
+        let text = statement("maintenance", &format!("{before}{file}_of_customer"));
         text.replace(file, "{rows}").replace(words, "{rows}").replace(table, "{row}")
     };
     let [allocations, sell_plans, subscribers] = BELONGINGS.map(|names| text("erase_", names));
@@ -136,6 +147,10 @@ fn differences() -> String {
             text += &format!("\n{}.sql and {}.sql\n", kind.file(resource), kind.file(model));
             text += &difference(&kind.lines(model), &kind.lines(resource));
         }
+    }
+    for [folder, variant, model] in VARIANTS {
+        let lines = |name| statement(folder, name).lines().map(str::to_owned).collect::<Vec<_>>();
+        text += &format!("\n{variant}.sql and {model}.sql\n{}", difference(&lines(model), &lines(variant)));
     }
     text
 }
