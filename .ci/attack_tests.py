@@ -22,10 +22,10 @@ ATTACKED = f"/api/v2/customer/{RESELLER}/contact"
 
 # Each attack lasts so many seconds.
 SECONDS = int(os.environ.get("SECONDS_OF_ATTACK", 3))
-# A busy machine makes them in a longer time.
-LEAST_CALLS = 10
+# At most one of them may fail.
+LEAST_CALLS = 100
 # In bytes. It is free, but not given back to the system.
-KEPT = 64 << 20
+KEPT = 48 << 20
 MIB = 1 << 20
 
 # The script has both ends of every connection to a gateway, and its own.
@@ -40,9 +40,9 @@ def resident():
 
 
 def status_of(to, data):
-    """0 without an answer. A call is answered within 20 s, and gateways give up after 29."""
+    """0 without an answer in time."""
     with contextlib.suppress(OSError):
-        return send(to, data, timeout=30).status or 0
+        return send(to, data, timeout=5).status or 0
     return 0
 
 
@@ -206,7 +206,7 @@ class Attacks:
 
     def test_idle_connections_with_a_requester(self):
         with Crowd(self.to) as crowd:
-            crowd.add(self.call("GET", "/api/v3/global/call"), self.most)
+            crowd.add(self.call("GET", "/api/v3/global/call"), 1100)
             self.assert_serves()
 
     def test_refused_lists(self):
@@ -230,13 +230,10 @@ def started(work, count):
 
 class Directly(Attacks, unittest.TestCase):
     to = SERVICE
-    most = 1100
     attacker, usual = f"X-Requester-Id: {PLATFORM}", f"X-Requester-Id: {RESELLER}"
 
 
 class Behind(Attacks):
-    # The gateway is one address, which may have 576 connections to a service in 256 MiB.
-    most = 500
     attacker, usual = f"X-Api-Key: {PLATFORM_KEY}", f"X-Api-Key: {RESELLER_KEY}"
 
     @classmethod
