@@ -82,7 +82,7 @@ impl Eraser {
             match self.try_to_erase(rows, ids).await {
                 Ok(()) => {}
                 Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
-                    self.tally.held += ids.len() as u64;
+                    self.tally.locked += ids.len() as u64;
                 }
                 Err(MaintenanceError::Database(error)) if refusals::is_about_a_row(&error) => match ids {
                     [id] => self.refusals.add(&format!("{} {id}", rows.kind().word()), &error),
@@ -117,7 +117,7 @@ impl Eraser {
         // A dry run tries nothing, and so does not know what another session holds.
         let erased = if self.dry_run { batch.due } else { batch.erased.len() as i64 };
         self.tally.add(kind.word(), erased.unsigned_abs());
-        self.tally.held += (batch.due - erased).unsigned_abs();
+        self.tally.locked += (batch.due - erased).unsigned_abs();
         self.tally.add_on_hold(&batch.holders);
         if let Kind::Of(resource) = kind
             && let Some(reference) = resource.rules().reference

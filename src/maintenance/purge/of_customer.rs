@@ -48,7 +48,7 @@ pub fn require_all(eraser: &Eraser, below: i64) -> Result<(), MaintenanceError> 
 /// The reasons why rows are left.
 pub fn reasons(eraser: &Eraser, below: i64) -> Vec<String> {
     let tally = &eraser.tally;
-    let held = match tally.held {
+    let locked = match tally.locked {
         0 => None,
         1 => Some("1 row is in use: purge again later".to_owned()),
         rows => Some(format!("{rows} rows are in use: purge again later")),
@@ -60,7 +60,7 @@ pub fn reasons(eraser: &Eraser, below: i64) -> Vec<String> {
         rows => Some(format!("the customer's own row stays, because {rows} customers are below it")),
     };
     let kept = tally.on_hold().into_iter().chain(eraser.refusals.written());
-    held.into_iter().chain(in_use).chain(own_row).chain(kept).collect()
+    locked.into_iter().chain(in_use).chain(own_row).chain(kept).collect()
 }
 
 async fn erase_the_rest(eraser: &mut Eraser, id: Uuid, below: i64) -> Result<(), MaintenanceError> {

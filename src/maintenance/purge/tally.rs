@@ -11,7 +11,7 @@ use crate::resource::{Reference, Resource};
 pub struct Tally {
     counts: Vec<(&'static str, u64)>,
     /// Rows that were due, but locked by another session.
-    pub held: u64,
+    pub locked: u64,
     /// Old operations with a resource or status that only a newer build knows.
     pub of_newer_builds: u64,
     /// Rows that are kept because a live row refers to them.
@@ -26,7 +26,7 @@ impl Tally {
         let words = Resource::ALL.map(Resource::word).into_iter().chain(references.map(|reference| reference.word));
         Tally {
             counts: words.map(|word| (word, 0)).collect(),
-            held: 0,
+            locked: 0,
             of_newer_builds: 0,
             in_use: Resource::ALL.map(|resource| (resource, 0)).into(),
             on_hold: BTreeMap::new(),
@@ -72,7 +72,7 @@ impl Tally {
         let headline = if only_counted { "would be erased for good:" } else { "erased for good:" };
         let lines = self.counts.iter().map(|(word, count)| format!("\n  {word:<16}{count:>12}"));
         let left = [
-            ("left for the next purge, because other sessions lock them", self.held),
+            ("left for the next purge, because other sessions lock them", self.locked),
             ("operations left, because only a newer build knows their resource or status", self.of_newer_builds),
         ];
         let in_use = self.in_use().map(|(reference, rows)| (reference.left, rows));

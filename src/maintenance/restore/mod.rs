@@ -58,7 +58,7 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
     let (deletion, resource) = find_deletion(&mut tx, operation_id).await?;
     let rows = statements::lock_deleted(&mut tx, resource, operation_id).await?;
     refuse_second_restore(&mut tx, operation_id).await?;
-    let surroundings = hold_surroundings(&mut tx, resource, operation_id, &rows).await?;
+    let surroundings = lock_surroundings(&mut tx, resource, operation_id, &rows).await?;
     let found = obstacles::find(&deletion.target_ids, &rows, &surroundings);
     if arguments.dry_run {
         list(resource, &rows);
@@ -120,7 +120,7 @@ async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid
 }
 
 /// Locks the entities that the rows refer to until the transaction ends, so that nobody deletes them before the restore.
-async fn hold_surroundings(
+async fn lock_surroundings(
     connection: &mut PgConnection,
     resource: Resource,
     operation_id: Uuid,
@@ -141,9 +141,9 @@ async fn hold_surroundings(
         Resource::Contact | Resource::Address | Resource::ExternalParams | Resource::Product => HashMap::new(),
     };
     Ok(Surroundings {
-        customers: statements::hold_customers(connection, &customers, operation_id).await?,
-        subscribers: statements::hold_subscribers(connection, &every(|row| row.subscriber_id), operation_id).await?,
-        sell_plans: statements::hold_sell_plans(connection, &every(|row| row.sell_plan_id), operation_id).await?,
+        customers: statements::lock_customers(connection, &customers, operation_id).await?,
+        subscribers: statements::lock_subscribers(connection, &every(|row| row.subscriber_id), operation_id).await?,
+        sell_plans: statements::lock_sell_plans(connection, &every(|row| row.sell_plan_id), operation_id).await?,
         taken_names,
     })
 }

@@ -69,34 +69,34 @@ pub async fn lock_deleted(
     }
 }
 
-pub async fn hold_customers(
+pub async fn lock_customers(
     connection: &mut PgConnection,
     ids: &[Uuid],
     operation_id: Uuid,
 ) -> sqlx::Result<HashSet<Uuid>> {
-    let held =
-        sqlx::query_file_scalar!("src/maintenance/sql/hold_customers.sql", ids, operation_id).fetch_all(connection);
-    Ok(held.await?.into_iter().collect())
+    let locked =
+        sqlx::query_file_scalar!("src/maintenance/sql/lock_customers.sql", ids, operation_id).fetch_all(connection);
+    Ok(locked.await?.into_iter().collect())
 }
 
-pub async fn hold_subscribers(
+pub async fn lock_subscribers(
     connection: &mut PgConnection,
     ids: &[Uuid],
     operation_id: Uuid,
 ) -> sqlx::Result<HashSet<Uuid>> {
-    let held =
-        sqlx::query_file_scalar!("src/maintenance/sql/hold_subscribers.sql", ids, operation_id).fetch_all(connection);
-    Ok(held.await?.into_iter().collect())
+    let locked =
+        sqlx::query_file_scalar!("src/maintenance/sql/lock_subscribers.sql", ids, operation_id).fetch_all(connection);
+    Ok(locked.await?.into_iter().collect())
 }
 
-pub async fn hold_sell_plans(
+pub async fn lock_sell_plans(
     connection: &mut PgConnection,
     ids: &[Uuid],
     operation_id: Uuid,
 ) -> sqlx::Result<HashSet<Uuid>> {
-    let held =
-        sqlx::query_file_scalar!("src/maintenance/sql/hold_sell_plans.sql", ids, operation_id).fetch_all(connection);
-    Ok(held.await?.into_iter().collect())
+    let locked =
+        sqlx::query_file_scalar!("src/maintenance/sql/lock_sell_plans.sql", ids, operation_id).fetch_all(connection);
+    Ok(locked.await?.into_iter().collect())
 }
 
 /// Zones whose name is taken, with the zone that has it.

@@ -1,5 +1,5 @@
--- hold_customers: those of the ids that are live, or were deleted before the rows that refer to them. They are locked, so that they
--- stay live until this transaction ends.
+-- lock_customers: locks the customers that are live, or that were deleted before the rows that refer to them, and returns their
+-- ids. So those that are live stay live until this transaction ends.
 --
 -- $1 ids  $2 the operation that deleted the rows that refer to them
 select customer.id
