@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::shown::Shown;
-use super::statements::{self, Twin};
+use super::statements::{self, Duplicate};
 use crate::config::Settings;
 use crate::maintenance::MaintenanceError;
 use crate::operation::{Deletion, Status, Stored, TargetIds};
@@ -17,9 +17,9 @@ pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, Mainten
         return Err(nothing_is_retried(&format!("no operation has the id {id}")));
     };
     let deletion = deletion(failed).map_err(|problem| nothing_is_retried(&problem))?;
-    if let Some(Twin { id: twin, status }) = statements::twin(session, id).await? {
+    if let Some(Duplicate { id: duplicate, status }) = statements::duplicate(session, id).await? {
         let state = if status == Status::Open.word() { "waits already" } else { "has succeeded since" };
-        return Err(nothing_is_retried(&format!("operation {twin} {state}, and asks for the same")));
+        return Err(nothing_is_retried(&format!("operation {duplicate} {state}, and asks for the same")));
     }
     let most_waiting = Settings::load()?.queue.max_waiting;
     match enqueue(session, &deletion, i64::from(most_waiting)).await? {

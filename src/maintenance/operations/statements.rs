@@ -43,14 +43,16 @@ pub async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Optio
     sqlx::query_file_as!(Shown, "src/maintenance/sql/show_operation.sql", id).fetch_optional(connection).await
 }
 
-/// An operation that asks for the same as another one.
-pub struct Twin {
+/// An operation that asks for the same deletion as another one.
+pub struct Duplicate {
     pub id: Uuid,
     /// `OPEN` or `SUCCESS`.
     pub status: String,
 }
 
-/// A twin of the operation that waits, or that succeeded after it.
-pub async fn twin(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Twin>> {
-    sqlx::query_file_as!(Twin, "src/maintenance/sql/twin_of_operation.sql", id).fetch_optional(connection).await
+/// A duplicate of the operation that waits, or that succeeded after it.
+pub async fn duplicate(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Duplicate>> {
+    sqlx::query_file_as!(Duplicate, "src/maintenance/sql/duplicate_of_operation.sql", id)
+        .fetch_optional(connection)
+        .await
 }
