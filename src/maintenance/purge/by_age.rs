@@ -26,91 +26,98 @@ const BLOCKS: i64 = 256;
 /// The most by which the clock of a replica may be ahead of the database's. Replicas make the ids.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The ages from which rows and operations are erased.
+/// The times before which rows and operations are old enough to be erased.
 #[derive(Clone, Copy, Debug)]
-pub struct Ages {
+pub struct Cutoffs {
     /// The start of the purge, by the database's clock.
     pub now: OffsetDateTime,
     /// Rows that were deleted before this are erased.
-    pub rows: OffsetDateTime,
-    /// Operations that are older than this are erased; those that deleted rows must be older than `rows`, too.
-    pub operations: OffsetDateTime,
+    pub rows_before: OffsetDateTime,
+    /// Operations that are older than this are erased; those that deleted rows must be older than `rows_before`, too.
+    pub operations_before: OffsetDateTime,
     /// Whether to erase only rows that an operation deleted. They are found without reading the tables.
     pub recorded_only: bool,
 }
 
-impl Ages {
-    /// The age of operations that deleted rows, and of records of restores. A deletion is no older than its operation, so
+impl Cutoffs {
+    /// The time for operations that deleted rows, and for records of restores. A deletion is no older than its operation, so
     /// the rows of a younger operation need no check.
     fn deletions(self) -> OffsetDateTime {
-        self.operations.min(self.rows)
+        self.operations_before.min(self.rows_before)
     }
 }
 
-pub async fn erase(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
-    let (rows_before, operations_before) = (Some(ages.rows), Some(ages.operations));
+pub async fn erase(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
+    let (rows_before, operations_before) = (Some(cutoffs.rows_before), Some(cutoffs.operations_before));
     eraser.begin(Request { kind: "age", rows_before, operations_before, ..Request::default() }).await?;
     // The summary has a line for each, whatever is erased.
     ["operation", "restoration"].into_iter().for_each(|word| eraser.tally.add(word, 0));
-    go_through_operations(eraser, ages).await?;
-    if !ages.recorded_only {
+    go_through_operations(eraser, cutoffs).await?;
+    if !cutoffs.recorded_only {
         for resource in Resource::ALL {
-            go_through_table(eraser, resource, ages).await?;
+            go_through_table(eraser, resource, cutoffs).await?;
         }
     }
-    erase_restorations(eraser, ages).await
+    erase_restorations(eraser, cutoffs).await
 }
 
 /// Erases the rows that operations deleted, and the operations, in the order of their ids, which is the order of time.
-async fn go_through_operations(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
+async fn go_through_operations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     eraser.progress.begin("operation");
-    let until = if ages.recorded_only { first_id_after(ages.rows.max(ages.operations)) } else { Uuid::max() };
+    let until = if cutoffs.recorded_only {
+        first_id_after(cutoffs.rows_before.max(cutoffs.operations_before))
+    } else {
+        Uuid::max()
+    };
     let (mut last, mut oldest) = (Uuid::nil(), None);
     loop {
         let began = Instant::now();
-        let page = statements::page_of_operations(&mut eraser.session, last..until, PAGE, ages.rows, PAGE_IDS).await?;
+        let page =
+            statements::page_of_operations(&mut eraser.session, last..until, PAGE, cutoffs.rows_before, PAGE_IDS)
+                .await?;
         let Some(end) = page.last() else { break };
         last = end.id;
         let oldest = *oldest.get_or_insert(page[0].created_at);
         eraser.rest(began.elapsed()).await?;
-        erase_page(eraser, &page, ages).await?;
-        let done = (end.created_at - oldest) / (ages.now - oldest).max(time::Duration::SECOND);
+        erase_page(eraser, &page, cutoffs).await?;
+        let done = (end.created_at - oldest) / (cutoffs.now - oldest).max(time::Duration::SECOND);
         eraser.progress.at(done, eraser.tally.total());
     }
     eraser.progress.end(eraser.tally.total());
     Ok(())
 }
 
-async fn erase_page(eraser: &mut Eraser, page: &[Operation], ages: Ages) -> Result<(), MaintenanceError> {
+async fn erase_page(eraser: &mut Eraser, page: &[Operation], cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     // A dry run that reads the tables counts these rows there.
-    if ages.recorded_only || !eraser.dry_run {
+    if cutoffs.recorded_only || !eraser.dry_run {
         for resource in Resource::ALL {
             let ids = rows_of(page, resource);
-            eraser.erase(Rows::Of(resource, Due::before(ages.rows)), &ids).await?;
+            eraser.erase(Rows::Of(resource, Due::before(cutoffs.rows_before)), &ids).await?;
         }
     }
     let of_newer_builds = page.iter().filter(|operation| is_of_newer_build(operation));
     eraser.tally.of_newer_builds +=
-        of_newer_builds.filter(|operation| operation.created_at < ages.operations).count() as u64;
-    let old = page.iter().filter(|operation| is_old(operation, ages)).map(|operation| operation.id);
-    erase_operations(eraser, &old.collect::<Vec<Uuid>>(), ages).await
+        of_newer_builds.filter(|operation| operation.created_at < cutoffs.operations_before).count() as u64;
+    let old = page.iter().filter(|operation| is_old(operation, cutoffs)).map(|operation| operation.id);
+    erase_operations(eraser, &old.collect::<Vec<Uuid>>(), cutoffs).await
 }
 
 /// Erases the operations that explain no row that is kept.
-async fn erase_operations(eraser: &mut Eraser, ids: &[Uuid], ages: Ages) -> Result<(), MaintenanceError> {
+async fn erase_operations(eraser: &mut Eraser, ids: &[Uuid], cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     // In a dry run, the rows still exist that a real run would have erased by now.
-    let kept_from = eraser.dry_run.then_some(ages.rows);
+    let kept_from = eraser.dry_run.then_some(cutoffs.rows_before);
     for ids in ids.chunks(eraser.pace.batch_size) {
-        let erasable = statements::erasable_operations(&mut eraser.session, ids, ages.operations, kept_from).await?;
-        eraser.erase_records(Rows::Operations { before: ages.operations }, &erasable).await?;
+        let erasable =
+            statements::erasable_operations(&mut eraser.session, ids, cutoffs.operations_before, kept_from).await?;
+        eraser.erase_records(Rows::Operations { before: cutoffs.operations_before }, &erasable).await?;
     }
     Ok(())
 }
 
-fn is_old(operation: &Operation, ages: Ages) -> bool {
+fn is_old(operation: &Operation, cutoffs: Cutoffs) -> bool {
     let before = match operation.status {
-        Stored::Known(Status::Success) => ages.deletions(),
-        Stored::Known(Status::Failure | Status::InternalError) => ages.operations,
+        Stored::Known(Status::Success) => cutoffs.deletions(),
+        Stored::Known(Status::Failure | Status::InternalError) => cutoffs.operations_before,
         Stored::Known(Status::Open) | Stored::Unknown(_) => return false,
     };
     operation.created_at < before && !is_of_newer_build(operation)
@@ -129,16 +136,16 @@ fn rows_of(page: &[Operation], resource: Resource) -> Vec<Uuid> {
 
 /// Erases rows that other services deleted. They have no operation, and are found by reading the whole table: every
 /// deletion would have to write an index for them.
-async fn go_through_table(eraser: &mut Eraser, resource: Resource, ages: Ages) -> Result<(), MaintenanceError> {
+async fn go_through_table(eraser: &mut Eraser, resource: Resource, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     eraser.progress.begin(resource.word());
     let blocks = statements::count_blocks(&mut eraser.session, resource).await?;
     let mut first = 0;
     while first < blocks {
         let began = Instant::now();
         let end = first + BLOCKS;
-        let ids = statements::expired(&mut eraser.session, resource, first, end, ages.rows).await?;
+        let ids = statements::expired(&mut eraser.session, resource, first, end, cutoffs.rows_before).await?;
         eraser.rest(began.elapsed()).await?;
-        eraser.erase(Rows::Of(resource, Due::before(ages.rows)), &ids).await?;
+        eraser.erase(Rows::Of(resource, Due::before(cutoffs.rows_before)), &ids).await?;
         first = end;
         eraser.progress.at(first as f64 / blocks as f64, eraser.tally.total());
     }
@@ -146,8 +153,8 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, ages: Ages) -
     Ok(())
 }
 
-async fn erase_restorations(eraser: &mut Eraser, ages: Ages) -> Result<(), MaintenanceError> {
-    let old = statements::old_restorations(&mut eraser.session, ages.deletions()).await?;
+async fn erase_restorations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
+    let old = statements::old_restorations(&mut eraser.session, cutoffs.deletions()).await?;
     eraser.erase_records(Rows::Restorations, &old).await
 }
 

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::age::Age;
-use self::by_age::Ages;
+use self::by_age::Cutoffs;
 use self::eraser::{Eraser, Pace};
 use self::ledger::Ledger;
 use self::progress::Progress;
@@ -169,8 +169,9 @@ impl Arguments {
 
 async fn erase_by_age(eraser: &mut Eraser, arguments: &Arguments, age: Age) -> Result<(), MaintenanceError> {
     let now = statements::now(&mut eraser.session).await?;
-    let (rows, operations) = (age.before(now), arguments.operations_older_than.before(now));
-    by_age::erase(eraser, Ages { now, rows, operations, recorded_only: arguments.recorded_only }).await?;
+    let (rows_before, operations_before) = (age.before(now), arguments.operations_older_than.before(now));
+    let recorded_only = arguments.recorded_only;
+    by_age::erase(eraser, Cutoffs { now, rows_before, operations_before, recorded_only }).await?;
     eraser.refusals.written().map_or(Ok(()), |rows| Err(MaintenanceError::Incomplete(rows)))
 }
 
