@@ -1,4 +1,4 @@
--- live_rows: those of the rows that are live.
+-- live_rows: the given rows that are live.
 --
 -- $1 resource  $2 ids
 select live.id as "id!"

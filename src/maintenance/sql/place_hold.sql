@@ -1,4 +1,4 @@
--- place_hold: places a customer under legal hold. No row: there is no such customer.
+-- place_hold: places a customer under legal hold. Returns no row if there is no such customer.
 --
 -- $1 hold  $2 customer  $3 reason
 insert into legal_hold (id, customer_id, reason)

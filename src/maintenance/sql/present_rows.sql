@@ -1,5 +1,5 @@
--- present_rows: those of the rows that exist, each with the customer under legal hold that keeps it. What belongs to a customer is live
--- as long as that is. An open operation is left out.
+-- present_rows: the given rows that exist, each with the customer under legal hold that keeps it. An allocation, a subscriber
+-- and a sell plan are live as long as their customer. An open operation is left out.
 --
 -- $1 kind  $2 ids
 select

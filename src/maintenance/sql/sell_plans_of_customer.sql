@@ -1,4 +1,4 @@
--- sell_plans_of_customer: the ids of what a customer has.
+-- sell_plans_of_customer: the ids of the sell plans of a customer.
 --
 -- $1 customer
 select sell_plan.id

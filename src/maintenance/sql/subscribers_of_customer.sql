@@ -1,4 +1,4 @@
--- subscribers_of_customer: the ids of what a customer has.
+-- subscribers_of_customer: the ids of the subscribers of a customer.
 --
 -- $1 customer
 select subscriber.id

@@ -1,7 +1,7 @@
 -- accept_operation: records a call as open and puts it into the queue, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)  $6 idempotency key or null
--- $7 the most waiting operations of a requester  $8 actor or null
+-- $7 the most operations that a requester may have waiting  $8 actor or null
 with
   waiting as materialized (
     select count(*) as operations
@@ -12,9 +12,10 @@ with
       limit $7
     ) as own
   ),
-  -- The rank after the requester's last operation, and after the lowest rank that could start now. So requesters alternate,
-  -- however many operations each has. No operation gets the lowest rank itself, or new ones would keep a longer queue waiting
-  -- for ever. If none in front could start, because it runs or pauses after a failed attempt, the rank after the lowest of all.
+  -- The higher of two ranks: the one after the requester's last operation, and the one after the lowest operation that could
+  -- start now. So requesters alternate, however many operations each has. No operation gets the lowest rank itself, or new
+  -- ones would keep a longer queue waiting for ever. If none of the first 64 could start, because all run or pause after a
+  -- failed attempt, the rank after the lowest of all takes the place of the second.
   next_rank as materialized (
     select greatest(
       (select max(operation_queue.rank) + 1 from operation_queue where operation_queue.requester_id = $2),
@@ -27,7 +28,7 @@ with
             -- Always true, and the condition of the index.
             where operation_queue.rank >= 0
             order by operation_queue.rank, operation_queue.operation_id
-            -- More than start at once. A condition in here, or more rows, would make the planner sort the whole queue.
+            -- More operations than run at once. A condition here, or more rows, would make the planner sort the whole queue.
             limit 64
           ) as lowest
           where lowest.lease_id is null

@@ -2,7 +2,7 @@
 --
 -- $1 operation  $2 attempt  $3 seconds
 --
--- The operation moves behind the requester's others. So it does not delay operations of others again and again.
+-- The operation moves behind the others of its requester. So it does not delay other operations again and again.
 update operation_queue
 set
   lease_id = null,

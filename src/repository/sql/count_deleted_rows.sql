@@ -1,5 +1,5 @@
--- count_deleted_rows: whether a call would exceed the rows that a requester may delete in an hour, and after how many seconds it would
--- no longer.
+-- count_deleted_rows: the seconds after which a call would not exceed the rows that its requester may delete in an hour. Null if
+-- it does not exceed them now.
 --
 -- $1 requester  $2 rows of the call, at most the limit  $3 the limit
 --
