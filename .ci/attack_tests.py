@@ -14,7 +14,7 @@ import unittest
 import uuid
 
 from gateway_support import (
-    CONTACTS, PLATFORM, PLATFORM_KEY, RESELLER, RESELLER_KEY, HAProxy, Nginx, address, ids, request, send, sql,
+    CONTACTS, PLATFORM, PLATFORM_KEY, RESELLER, RESELLER_KEY, Answer, HAProxy, Nginx, address, ids, request, send, sql,
 )
 
 SERVICE, MANAGEMENT = address(os.environ["SERVICE"]), address(os.environ["MANAGEMENT"])
@@ -24,8 +24,8 @@ ATTACKED = f"/api/v2/customer/{RESELLER}/contact"
 SECONDS = int(os.environ.get("SECONDS_OF_ATTACK", 3))
 # At most one of them may fail.
 LEAST_CALLS = 100
-# In bytes. It is free, but not given back to the system.
-KEPT = 48 << 20
+# In bytes. The budget of memory assumes that the process takes less without calls (IDLE of src/limits/memory.rs).
+IDLE = 64 << 20
 MIB = 1 << 20
 
 # The script has both ends of every connection to a gateway, and its own.
@@ -39,11 +39,11 @@ def resident():
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("RssAnon:"))
 
 
-def status_of(to, data):
-    """0 without an answer in time."""
+def answer_to(to, data):
+    """The answer, which is empty if none came in time."""
     with contextlib.suppress(OSError):
-        return send(to, data, timeout=5).status or 0
-    return 0
+        return send(to, data, timeout=5)
+    return Answer(b"")
 
 
 def contacts(count):
@@ -114,11 +114,11 @@ class Attacks:
 
     def assert_serves(self, attack=lambda: None, seconds=SECONDS):
         """Calls as usual and asks the probe for so long, and repeats the attack meanwhile."""
-        statuses, probes, going, ends = [], [], [True], time.monotonic() + seconds
+        answers, probes, going, ends = [], [], [True], time.monotonic() + seconds
 
         def probe():
             while going:
-                probes.append(status_of(MANAGEMENT, request("GET", "/health/live")))
+                probes.append(answer_to(MANAGEMENT, request("GET", "/health/live")).status)
                 time.sleep(0.1)
 
         def attacks():
@@ -129,18 +129,18 @@ class Attacks:
         threads = [threading.Thread(target=probe), threading.Thread(target=attacks)]
         for thread in threads:
             thread.start()
-        while time.monotonic() < ends or len(statuses) < LEAST_CALLS:
+        while time.monotonic() < ends or len(answers) < LEAST_CALLS:
             body = ids(next(self.contacts))
-            statuses.append(status_of(self.to, request("DELETE", CONTACTS, self.usual, body=body)))
+            answers.append(answer_to(self.to, request("DELETE", CONTACTS, self.usual, body=body)))
             time.sleep(0.02)
         going.clear()
         for thread in threads:
             thread.join()
-        failed = [status for status in statuses if status != 200]
-        print(f"{self.id()}: {len(statuses)} calls, failed {failed}, {len(probes)} probes, {resident() // MIB} MiB",
+        failed = [answer for answer in answers if answer.status != 200]
+        print(f"{self.id()}: {len(answers)} calls, failed {failed}, {len(probes)} probes, {resident() // MIB} MiB",
               flush=True)
         self.assertTrue(all(status == 200 for status in probes), probes)
-        self.assertLessEqual(len(failed), len(statuses) / 100, failed)
+        self.assertLessEqual(len(failed), len(answers) / 100, failed)
 
     @classmethod
     def setUpClass(cls):
@@ -150,10 +150,10 @@ class Attacks:
     def tearDownClass(cls):
         """Memory comes back after all attacks."""
         ends = time.monotonic() + 30
-        while resident() > BEFORE + KEPT:
-            assert time.monotonic() < ends, f"{BEFORE} bytes before all attacks, and {resident()} after"
+        while resident() > IDLE:
+            assert time.monotonic() < ends, f"{resident()} bytes after all attacks"
             time.sleep(0.2)
-        print(f"{BEFORE // MIB} MiB before all attacks, {resident() // MIB} after", flush=True)
+        print(f"{resident() // MIB} MiB after all attacks", flush=True)
 
     def test_thousands_of_requests_whose_answers_nobody_reads(self):
         calls = self.call("GET", "/api/v3/global/call") * 2500
@@ -168,7 +168,7 @@ class Attacks:
         refused = send(self.to, self.call("DELETE", ATTACKED, body=unknown(1000)))
         self.assertEqual(refused.status, 404, refused)
         with Crowd(self.to) as crowd:
-            crowd.add(self.call("GET", f"/api/v3/global/call/{refused.header('Request-Id')}"), 300)
+            crowd.add(self.call("GET", f"/api/v3/global/call/{refused.header('Request-Id')}"), 1100)
             self.assert_serves()
 
     def test_bodies_that_never_end_beside_large_heads(self):
@@ -213,7 +213,7 @@ class Attacks:
         later = send(self.to, self.call("DELETE", ATTACKED, "Prefer: respond-async", body=unknown(100_000)))
         self.assertEqual(later.status, 202, later)
         body = unknown(1000)
-        refuse = lambda: status_of(self.to, self.call("DELETE", ATTACKED, body=body))
+        refuse = lambda: answer_to(self.to, self.call("DELETE", ATTACKED, body=body))
         self.assert_serves(lambda: [thread.join() for thread in started(refuse, 8)])
 
 
@@ -257,5 +257,4 @@ class BehindHAProxy(Behind, unittest.TestCase):
 
 
 if __name__ == "__main__":
-    BEFORE = resident()
     unittest.main()
