@@ -75,9 +75,10 @@ create table operation (
 create unique index operation_idempotency_key on operation (requester_id, idempotency_key)
   where idempotency_key is not null;
 
--- The list of a requester's operations reads a run of them for each status and resource, newest
--- first: one index for the list of all, and one for that of a customer. The ids are no measure of the
--- time, because the clocks of replicas make them before the call is recorded.
+-- The list of a requester's operations reads these indexes: one for all of its operations, and one for
+-- those about a customer. In an index, the operations with one status and resource are in the order of
+-- created_at. Their ids would not give the exact order: the clocks of replicas make them, before the
+-- call is recorded.
 --
 -- Both conditions are true of every row. A statement can only use an index whose condition it
 -- repeats. So the conditions keep the indexes from other statements, like the search for an
@@ -165,9 +166,9 @@ comment on column operation.requester_id is 'The customer for whom the gateway a
 comment on column operation.actor is 'Personal data: the user for whom the requester called, as the gateway or the token names it. Null: not named, or erased.';
 comment on column operation.customer_id is 'The customerId of the URL.';
 comment on column operation.resource is 'The resource of the call.';
-comment on column operation.target_ids is 'The ids that were to be deleted, each once, in ascending order.';
-comment on column operation.status is 'OPEN (in progress), SUCCESS, FAILURE (refused) or INTERNAL_ERROR.';
-comment on column operation.error_code is 'The documented code of a failure.';
+comment on column operation.target_ids is 'The ids of the call, each once, in ascending order.';
+comment on column operation.status is 'OPEN (in progress), SUCCESS, FAILURE (refused or cancelled) or INTERNAL_ERROR.';
+comment on column operation.error_code is 'The code of a refusal, a cancellation or an internal error; null otherwise.';
 comment on column operation.failed_ids is 'The ids that the first failing rule refused.';
 comment on column operation.failures is 'The ids that any rule refused, each with its code, and the customers that have an allocated product. Null where no id was refused.';
 comment on column operation.deleted_rows is 'All of target_ids or none.';

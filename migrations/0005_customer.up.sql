@@ -26,8 +26,8 @@ comment on column customer.id is 'The account''s id on the platform.';
 comment on column customer.parent_id is 'The customer one level above; null for a root.';
 comment on column customer.name is 'The name of the account.';
 comment on column customer.created_at is 'When it was created.';
-comment on column customer.deleted_at is 'Null while the customer is live. A deleted customer breaks every chain that leads through it.';
-comment on column customer.live is 'True while deleted_at is null: the half of deleted_at that a foreign key can refer to.';
+comment on column customer.deleted_at is 'Null while the customer is live. A requester does not reach the customers below a deleted one.';
+comment on column customer.live is 'Whether deleted_at is null, as a value that a foreign key can refer to.';
 
 create trigger customer_deleted_once
   after update on customer
@@ -50,7 +50,7 @@ create table customer_tree (
 insert into customer_tree default values;
 
 comment on table customer_tree is 'One row, which re-parentings of customers update, so that they happen one after the other.';
-comment on column customer_tree.only_row is 'True.';
+comment on column customer_tree.only_row is 'Always true, so that the table has one row.';
 comment on column customer_tree.re_parentings is 'The number of re-parentings so far.';
 
 -- It runs with the rights of its owner: a writer of customers needs no right to customer_tree, nor

@@ -22,9 +22,9 @@ create table zone (
 ) with (fillfactor = 90);
 
 -- A name belongs to one live zone of a customer, and is free again once that zone is deleted. This
--- index mentions deleted_at, so deleting a zone is never a HOT update. It also finds a customer's
--- live zones. Only the erasure of a customer searches for all of them, and it reads the table:
--- every deletion would have to write another index.
+-- index mentions deleted_at, so deleting a zone is never a HOT update. It also finds the live zones of
+-- a customer. Nothing finds the deleted ones, because every deletion would have to write an index for
+-- that. Only the erasure of a customer needs them, and reads the table.
 create unique index zone_live_name_key on zone (customer_id, name) where deleted_at is null;
 
 create trigger zone_deleted_once

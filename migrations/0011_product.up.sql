@@ -73,7 +73,7 @@ comment on column product.renewal_interval is 'How often cost falls due; ONE_TIM
 comment on column product.created_at is 'When it was created.';
 comment on column product.deleted_at is 'Null while the product is live; set once, by the deletion. Products are never restored.';
 comment on column product.deleted_by is 'The operation that deleted it, which is kept as long as this row. No foreign key: other services delete here too.';
-comment on column product.live is 'True while deleted_at is null, else null: the half of deleted_at that a foreign key can refer to.';
+comment on column product.live is 'True while deleted_at is null, else null: a value that a foreign key can refer to.';
 
 create view live_product with (security_barrier) as
 select
@@ -105,17 +105,17 @@ create table product_allocation (
     foreign key (product_id, live) references product (id, live)
 );
 
--- The two foreign keys search here when a product or a customer is deleted. The first index also has
--- the customers that have a product, in order.
+-- The two foreign keys use these indexes when a product or a customer is deleted. The first one also
+-- gives the customers that have a product, in the order of their ids.
 create index product_allocation_product_id_live_customer_id_idx
   on product_allocation (product_id, live, customer_id);
 create index product_allocation_customer_id_idx on product_allocation (customer_id, customer_live);
 
-comment on table product_allocation is 'A product attached to a sub-customer; one may have the same product several times. Written by other services.';
+comment on table product_allocation is 'A product attached to a sub-customer, which may have the same product several times. Written by other services.';
 comment on column product_allocation.id is 'The allocation''s id on the platform.';
 comment on column product_allocation.product_id is 'The product.';
 comment on column product_allocation.customer_id is 'The sub-customer that has it.';
-comment on column product_allocation.customer_live is 'Whether that customer is live. Leave it to its default: the foreign key keeps it true to customer.live.';
+comment on column product_allocation.customer_live is 'Whether that customer is live. Leave it to its default: the foreign key keeps it equal to customer.live.';
 comment on column product_allocation.created_at is 'When it was created.';
 comment on column product_allocation.detached_at is 'Null while the product is attached.';
 comment on column product_allocation.live is 'True while the allocation is not detached and its customer is live, else null.';

@@ -47,12 +47,12 @@ comment on view deletion_history is 'One row for each deleted contact, address, 
 comment on column deletion_history.resource is 'The resource, by its word in the URL.';
 comment on column deletion_history.id is 'The id of the deleted row.';
 comment on column deletion_history.customer_id is 'The customer of the row.';
-comment on column deletion_history.deleted_at is 'When: the same for everything that was deleted with it.';
-comment on column deletion_history.operation_id is 'In which call: the requestId of its answer. Null where another writer deleted it.';
-comment on column deletion_history.requester_id is 'Who deleted it. Null, like the rest of the call, where another writer deleted it.';
-comment on column deletion_history.requester_name is 'The name of that customer.';
-comment on column deletion_history.actor is 'For which of its users that customer deleted it. Null: not named, or erased.';
-comment on column deletion_history.called_at is 'When the call was recorded.';
-comment on column deletion_history.deleted_with is 'What else the call deleted, in ascending order.';
+comment on column deletion_history.deleted_at is 'The time of the deletion, which is the same for all rows of a call.';
+comment on column deletion_history.operation_id is 'The operation that deleted the row: the requestId of the call. Null if another writer deleted it.';
+comment on column deletion_history.requester_id is 'The customer that called. Null, like the columns below, if another writer deleted the row.';
+comment on column deletion_history.requester_name is 'The name of the requester.';
+comment on column deletion_history.actor is 'Personal data: the user for whom the requester called. Null: not named, or erased.';
+comment on column deletion_history.called_at is 'The time at which the call was recorded.';
+comment on column deletion_history.deleted_with is 'The ids of the other rows of the call, in ascending order.';
 
 insert into schema_version (version, oldest_build) values (12, 12);

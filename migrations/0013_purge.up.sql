@@ -115,11 +115,11 @@ comment on function purge_is_kept() is 'Refuses any change of a purge but higher
 comment on function erasure_is_kept() is 'Refuses to lower the count of an erasure, and to delete it before its operation.';
 comment on table purge is 'One row for each run of purge. Never purged itself, and without personal data.';
 comment on column purge.id is 'The id of the run, which purge prints.';
-comment on column purge.kind is 'What the run was asked for: age, customer, operation, one of the five resources, or replay.';
+comment on column purge.kind is 'The request of the run: age, customer, operation, one of the five resources, or replay.';
 comment on column purge.rows_before is 'For a purge by age: rows that were deleted before this were erased.';
 comment on column purge.operations_before is 'For a purge by age: operations that were recorded before this were erased.';
 comment on column purge.subject_ids is 'For any other purge: the customer, the operation or the rows that it was asked for.';
-comment on column purge.erased is 'The number of erased rows, by kind.';
+comment on column purge.erased is 'The number of erased rows, by the kind of row or record.';
 comment on column purge.purged_by is 'The role that purged.';
 comment on column purge.started_at is 'When the run began.';
 comment on column purge.ended_at is 'When the run ended; null while it runs, and if it was stopped.';

@@ -316,13 +316,13 @@ create trigger product_allocation_is_not_truncated
 comment on table legal_hold is 'A customer whose rows must not be erased, and why. Never purged.';
 comment on column legal_hold.id is 'The hold''s id. A customer may have several, each for a reason of its own.';
 comment on column legal_hold.customer_id is 'The customer. No foreign key: the record of a released hold outlives its customer.';
-comment on column legal_hold.reason is 'Why, for those who read the list of holds, such as the number of a case. No personal data.';
+comment on column legal_hold.reason is 'The reason, for readers of the list of holds, such as the number of a case. No personal data.';
 comment on column legal_hold.placed_by is 'The role that placed it.';
 comment on column legal_hold.placed_at is 'When it was placed.';
 comment on column legal_hold.released_by is 'The role that released it; null while it is in force.';
 comment on column legal_hold.released_at is 'When it was released; null while it is in force.';
 comment on table legal_hold_count is 'One row, which each new hold updates, so that a transaction with an older snapshot erases nothing.';
-comment on column legal_hold_count.only_row is 'True.';
+comment on column legal_hold_count.only_row is 'Always true, so that the table has one row.';
 comment on column legal_hold_count.placed is 'The number of holds so far.';
 comment on function legal_hold_is_kept() is 'Counts a new hold, and refuses any change of a hold but its release.';
 comment on function legal_holds_are_seen() is 'Lets later holds wait for this transaction. Fails with 40001 if the snapshot is older than a hold.';
