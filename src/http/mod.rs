@@ -17,7 +17,6 @@
 //!
 //! In the code below the order is reversed, because actix calls the last `wrap` first.
 
-mod accept;
 mod admission;
 mod answers;
 mod call;
@@ -32,6 +31,7 @@ mod framing;
 mod health;
 pub mod host;
 mod listing;
+mod negotiation;
 pub mod openapi;
 mod operations;
 mod page_token;

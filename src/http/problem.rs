@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::accept::PROBLEM;
 use super::answers::Answers;
 use super::call::Requester;
 use super::failures::{self, FailureContent};
+use super::negotiation::PROBLEM;
 use super::shares::{NoneLeft, Share};
 use crate::error::Error;
 use crate::id_failure::IdFailure;

@@ -14,9 +14,9 @@ use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpResponse};
 use uuid::Uuid;
 
-use super::accept;
 use super::call::RequestId;
 use super::connections::{ANSWER_PIECE, Answering, Connection, Gate};
+use super::negotiation;
 use super::problem;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
@@ -31,7 +31,7 @@ pub async fn complete(
     request.extensions_mut().insert(id);
     let _calling = request.conn_data::<Arc<Connection>>().map(Connection::begin);
     let answering = Answering(request.conn_data::<Rc<Gate>>().cloned());
-    let prefers_problem = accept::prefers_problem(request.headers());
+    let prefers_problem = negotiation::prefers_problem(request.headers());
     let mut response = next.call(request).await?;
     let id = complete_headers(response.headers_mut(), id);
     if answering.0.as_ref().is_some_and(|gate| gate.has_large_head()) {

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::http::accept::PROBLEM;
 use crate::http::envelope;
 use crate::http::listing::{LAST_PAGE, ListQuery};
+use crate::http::negotiation::PROBLEM;
 use crate::http::operations;
 use crate::http::problem;
 use crate::http::request::{Limits, body, id, id_list, idempotency_key, media_type, target_ids, validate_only};
