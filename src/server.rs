@@ -159,8 +159,8 @@ fn capacity(settings: &Settings, max_connections: usize, memory: Memory) -> Capa
     let rate = settings.requester.rate_per_second;
     let burst = settings.requester.rate_burst.or(rate);
     let max_in_flight = settings.http.max_in_flight;
-    let max_waiting = limits::max_waiting(max_in_flight, max_connections);
-    Capacity { max_in_flight, memory, max_waiting, rate: rate.zip(burst) }
+    let max_waiting_calls = limits::max_waiting_calls(max_in_flight, max_connections);
+    Capacity { max_in_flight, memory, max_waiting_calls, rate: rate.zip(burst) }
 }
 
 /// The periodic work.

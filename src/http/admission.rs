@@ -46,7 +46,7 @@ pub struct Capacity {
     pub max_in_flight: usize,
     pub memory: Memory,
     /// The calls that may wait for the end of an operation.
-    pub max_waiting: usize,
+    pub max_waiting_calls: usize,
     /// The calls per second of one requester, and the size of a burst. `None` for no limit.
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
 }
@@ -98,7 +98,7 @@ impl Admission {
             large_bodies: Shares::new(LARGE_BODIES, LARGE_BODIES / 2),
             long_validations: Shares::new(LONG_VALIDATIONS, LONG_VALIDATIONS / 2),
             outcomes: Arc::new(Semaphore::new(OUTCOMES)),
-            waiting: Shares::new(capacity.max_waiting, two_thirds(capacity.max_waiting)),
+            waiting: Shares::new(capacity.max_waiting_calls, two_thirds(capacity.max_waiting_calls)),
             bodies: Shares::new(capacity.memory.bodies, capacity.memory.bodies / 2),
             answers: Answers::new(capacity.memory.answers),
             rate,
@@ -250,7 +250,7 @@ mod tests {
 
     fn admission() -> Admission {
         let memory = Memory { bodies: 100, heads: 0, answers: 128 * 1024 };
-        Admission::new(Capacity { max_in_flight: 4, memory, max_waiting: 4, rate: None })
+        Admission::new(Capacity { max_in_flight: 4, memory, max_waiting_calls: 4, rate: None })
     }
 
     fn answer(size: usize) -> HttpResponse {

@@ -38,7 +38,7 @@ pub fn fit(settings: &Settings) -> Result<(usize, Memory), SettingsError> {
 
 /// The largest number of calls that wait for the end of an operation. They cost a connection and nothing else, and leave most
 /// connections to others.
-pub fn max_waiting(max_in_flight: usize, max_connections: usize) -> usize {
+pub fn max_waiting_calls(max_in_flight: usize, max_connections: usize) -> usize {
     (4 * max_in_flight).min(max_connections / 4)
 }
 
@@ -70,9 +70,9 @@ mod tests {
 
     #[test]
     fn waiting_calls_have_at_most_a_quarter_of_the_connections() {
-        assert_eq!(max_waiting(1, 1024), 4);
-        assert_eq!(max_waiting(128, 1024), 256);
-        assert_eq!(max_waiting(128, 100), 25);
-        assert_eq!(max_waiting(128, 3), 0);
+        assert_eq!(max_waiting_calls(1, 1024), 4);
+        assert_eq!(max_waiting_calls(128, 1024), 256);
+        assert_eq!(max_waiting_calls(128, 100), 25);
+        assert_eq!(max_waiting_calls(128, 3), 0);
     }
 }
