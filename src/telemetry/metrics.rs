@@ -302,8 +302,8 @@ pub fn commits_waiting(count: usize) {
     gauge!(COMMITS_WAITING).set(count as f64);
 }
 
-/// The state of the pool.
-pub fn connections(used: usize, idle: usize, max: usize) {
+/// The state of the pool of connections to PostgreSQL.
+pub fn database_connections(used: usize, idle: usize, max: usize) {
     gauge!(CONNECTIONS, "state" => "used").set(used as f64);
     gauge!(CONNECTIONS, "state" => "idle").set(idle as f64);
     gauge!(CONNECTIONS_MAX).set(max as f64);

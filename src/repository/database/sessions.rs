@@ -128,7 +128,7 @@ impl Sessions {
     pub fn count(&self) {
         let status = self.pool.status();
         metrics::commits_waiting(self.backends.last_waiting());
-        metrics::connections(status.size - status.available, status.available, status.max_size);
+        metrics::database_connections(status.size - status.available, status.available, status.max_size);
     }
 
     /// Ends every session. Later callers get none.
