@@ -35,7 +35,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), longest: Du
 /// The sessions. Cheap to clone.
 #[derive(Clone)]
 pub struct Sessions {
-    pool: Pool<Maker>,
+    pool: Pool<SessionManager>,
     /// The time when the sessions were last invalidated.
     invalidated: Arc<Mutex<Option<Instant>>>,
     connect_attempts: ConnectAttempts,
@@ -63,14 +63,14 @@ impl Sessions {
     pub fn new(settings: &DatabaseSettings, options: PgConnectOptions) -> Sessions {
         let (invalidated, connect_attempts): (Arc<Mutex<_>>, _) = (Arc::default(), ConnectAttempts::default());
         let backends = Backends::default();
-        let maker = Maker {
+        let manager = SessionManager {
             opener: Opener::new(settings, options),
             invalidated: invalidated.clone(),
             connect_attempts: connect_attempts.clone(),
             backends: backends.clone(),
             max_connections: settings.max_connections as usize,
         };
-        let pool = Pool::builder(maker)
+        let pool = Pool::builder(manager)
             .max_size(settings.max_connections as usize)
             // The session that was used last has warm caches, here and on the server.
             .queue_mode(QueueMode::Lifo)
@@ -144,7 +144,7 @@ impl Sessions {
 
 /// A session that returns to the pool only by [`Acquired::release`]. If it is dropped before, by a deadline or an
 /// error, it is closed: a session with half an answer in it must not be reused.
-pub struct Acquired(Option<Object<Maker>>);
+pub struct Acquired(Option<Object<SessionManager>>);
 
 impl Acquired {
     pub fn connection(&mut self) -> &mut PgConnection {
@@ -170,7 +170,7 @@ pub struct Session {
 }
 
 /// Opens sessions, and checks them before they are reused.
-struct Maker {
+struct SessionManager {
     opener: Opener,
     invalidated: Arc<Mutex<Option<Instant>>>,
     connect_attempts: ConnectAttempts,
@@ -178,7 +178,7 @@ struct Maker {
     max_connections: usize,
 }
 
-impl Maker {
+impl SessionManager {
     /// Opens a session. Returns `None` if there is no room for it, because commits of other sessions wait.
     async fn open(&self) -> sqlx::Result<Option<Session>> {
         let Some(_permit) = self.backends.permit() else { return Ok(None) };
@@ -194,7 +194,7 @@ impl Maker {
     }
 }
 
-impl Manager for Maker {
+impl Manager for SessionManager {
     type Type = Session;
     type Error = sqlx::Error;
 
