@@ -9,10 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{MaintenanceError, session, written};
-use crate::output::say;
-
-/// The longest wait for a lock.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::output::{lines, report, say};
 
 /// The longest wait for the transactions that were erasing rows when a hold was placed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -103,7 +100,7 @@ fn reason(text: &str) -> Result<String, String> {
 /// Places a hold, and waits for the transactions that may have looked for holds before. When it returns without an error, no
 /// row of the customer can be erased.
 pub async fn place(arguments: Place) -> Result<(), MaintenanceError> {
-    let mut session = session::open("customer-deletion hold", LOCK_TIMEOUT).await?;
+    let mut session = session::open("customer-deletion hold").await?;
     let Place { customer, reason } = arguments;
     let placed = sqlx::query_file_scalar!("src/maintenance/sql/place_hold.sql", Uuid::now_v7(), customer, reason);
     let Some(id) = placed.fetch_optional(&mut session).await? else {
@@ -152,7 +149,7 @@ async fn erasing(session: &mut PgConnection) -> sqlx::Result<Vec<Erasing>> {
 
 /// Releases the only hold of a customer, or the one that is named.
 pub async fn release(arguments: Release) -> Result<(), MaintenanceError> {
-    let mut session = session::open("customer-deletion release", LOCK_TIMEOUT).await?;
+    let mut session = session::open("customer-deletion release").await?;
     let holds = list(&mut session, Some(arguments.customer), false).await?;
     let hold = chosen(&holds, &arguments)?;
     let released = sqlx::query_file!("src/maintenance/sql/release_hold.sql", hold.id).execute(&mut session).await?;
@@ -188,13 +185,9 @@ fn nothing_is_released(problem: &str) -> MaintenanceError {
 
 /// Prints the holds on standard output.
 pub async fn holds(arguments: List) -> Result<(), MaintenanceError> {
-    let mut session = session::open("customer-deletion holds", LOCK_TIMEOUT).await?;
+    let mut session = session::open("customer-deletion holds").await?;
     let holds = list(&mut session, arguments.customer, arguments.all).await?;
-    match arguments.json {
-        true => say(&serde_json::json!(holds).to_string()),
-        false if holds.is_empty() => say("no legal hold"),
-        false => holds.iter().for_each(|hold| say(&hold.to_string())),
-    }
+    report(arguments.json, &holds, lines(&holds, "no legal hold"));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! The DBA's commands: `restore` undoes a deletion, `purge` erases old rows for good, `hold` keeps a customer's rows from it.
 
+mod age;
+mod deletion;
 pub mod hold;
 pub mod operations;
 pub mod purge;

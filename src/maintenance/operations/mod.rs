@@ -5,9 +5,8 @@ mod retry;
 mod shown;
 mod statements;
 
-use std::time::Duration;
-
 use clap::{ArgGroup, ValueEnum};
+use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -15,10 +14,7 @@ use self::shown::Listed;
 use self::statements::Filter;
 use super::{MaintenanceError, session};
 use crate::operation::Status;
-use crate::output::say;
-
-/// The longest wait for a lock.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::output::{lines, report};
 
 /// The number of operations that a statement searches.
 const PAGE: i64 = 5_000;
@@ -71,44 +67,24 @@ impl ValueEnum for Status {
 
 /// Prints the operations on standard output.
 pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
-    let mut session = session::open("customer-deletion operations", LOCK_TIMEOUT).await?;
+    let mut session = session::open("customer-deletion operations").await?;
     if let Some(id) = arguments.id {
-        return show(&mut session, id, arguments.json).await;
-    }
-    if let Some(id) = arguments.retry {
+        let Some(operation) = statements::find(&mut session, id).await? else {
+            let problem = format!("no operation has the id {id}; old operations are purged");
+            return Err(MaintenanceError::Refused(problem));
+        };
+        report(arguments.json, &operation, &operation);
+    } else if let Some(id) = arguments.retry {
         let retried = retry::retry(&mut session, id).await?;
-        match arguments.json {
-            true => say(&serde_json::json!({"operation": id, "retriedAs": retried}).to_string()),
-            false => say(&format!("operation {id} is retried as operation {retried}, which waits in the queue")),
-        }
-        return Ok(());
-    }
-    if let Some(id) = arguments.cancel {
+        let text = format!("operation {id} is retried as operation {retried}, which waits in the queue");
+        report(arguments.json, json!({"operation": id, "retriedAs": retried}), text);
+    } else if let Some(id) = arguments.cancel {
         cancel::cancel(&mut session, id).await?;
-        match arguments.json {
-            true => say(&serde_json::json!({"cancelled": id}).to_string()),
-            false => say(&format!("operation {id} is cancelled")),
-        }
-        return Ok(());
-    }
-    let filter = Filter { requester: arguments.requester, customer: arguments.customer, status: arguments.status };
-    let operations = list(&mut session, filter, arguments.limit as usize).await?;
-    match arguments.json {
-        true => say(&serde_json::json!(operations).to_string()),
-        false if operations.is_empty() => say("no operation"),
-        false => operations.iter().for_each(|operation| say(&operation.to_string())),
-    }
-    Ok(())
-}
-
-async fn show(session: &mut PgConnection, id: Uuid, as_json: bool) -> Result<(), MaintenanceError> {
-    let Some(operation) = statements::find(session, id).await? else {
-        let problem = format!("no operation has the id {id}; old operations are purged");
-        return Err(MaintenanceError::Refused(problem));
-    };
-    match as_json {
-        true => say(&serde_json::json!(operation).to_string()),
-        false => say(&operation.to_string()),
+        report(arguments.json, json!({"cancelled": id}), format!("operation {id} is cancelled"));
+    } else {
+        let Arguments { requester, customer, status, limit, .. } = arguments;
+        let operations = list(&mut session, Filter { requester, customer, status }, limit as usize).await?;
+        report(arguments.json, &operations, lines(&operations, "no operation"));
     }
     Ok(())
 }

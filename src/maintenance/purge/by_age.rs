@@ -1,16 +1,15 @@
 //! Erases rows that were deleted long ago, and operations that no row needs any more.
 
-use std::time::Duration;
-
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::eraser::Eraser;
+use super::kind::Kind;
 use super::record::Request;
-use super::rows::Rows;
 use super::statements::{self, Due, Operation};
 use crate::maintenance::MaintenanceError;
+use crate::maintenance::age::{CLOCK_DIFFERENCE, first_id};
 use crate::operation::{Status, Stored};
 use crate::resource::Resource;
 
@@ -22,9 +21,6 @@ const PAGE_IDS: i64 = 10_000;
 
 /// The number of blocks of a table that are read together: 2 MiB.
 const BLOCKS: i64 = 256;
-
-/// The most by which the clock of a replica may be ahead of the database's. Replicas make the ids.
-const CLOCK_DIFFERENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The times before which rows and operations are old enough to be erased.
 #[derive(Clone, Copy, Debug)]
@@ -64,11 +60,8 @@ pub async fn erase(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), Maintena
 /// Erases the rows that operations deleted, and the operations, in the order of their ids, which is the order of time.
 async fn go_through_operations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     eraser.progress.begin("operation");
-    let until = if cutoffs.recorded_only {
-        first_id_after(cutoffs.rows_before.max(cutoffs.operations_before))
-    } else {
-        Uuid::max()
-    };
+    let last = cutoffs.rows_before.max(cutoffs.operations_before);
+    let until = if cutoffs.recorded_only { first_id(last + CLOCK_DIFFERENCE) } else { Uuid::max() };
     let (mut last, mut oldest) = (Uuid::nil(), None);
     loop {
         let began = Instant::now();
@@ -92,7 +85,7 @@ async fn erase_page(eraser: &mut Eraser, page: &[Operation], cutoffs: Cutoffs) -
     if cutoffs.recorded_only || !eraser.dry_run {
         for resource in Resource::ALL {
             let ids = rows_of(page, resource);
-            eraser.erase(Rows::Of(resource, Due::before(cutoffs.rows_before)), &ids).await?;
+            eraser.erase(Kind::Of(resource), Due::before(cutoffs.rows_before), &ids).await?;
         }
     }
     let of_newer_builds = page.iter().filter(|operation| is_of_newer_build(operation));
@@ -109,7 +102,7 @@ async fn erase_operations(eraser: &mut Eraser, ids: &[Uuid], cutoffs: Cutoffs) -
     for ids in ids.chunks(eraser.pace.batch_size) {
         let erasable =
             statements::erasable_operations(&mut eraser.session, ids, cutoffs.operations_before, kept_from).await?;
-        eraser.erase_records(Rows::Operations { before: cutoffs.operations_before }, &erasable).await?;
+        eraser.erase_records(Kind::Operation, Due::before(cutoffs.operations_before), &erasable).await?;
     }
     Ok(())
 }
@@ -145,7 +138,7 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, cutoffs: Cuto
         let end = first + BLOCKS;
         let ids = statements::expired(&mut eraser.session, resource, first, end, cutoffs.rows_before).await?;
         eraser.rest(began.elapsed()).await?;
-        eraser.erase(Rows::Of(resource, Due::before(cutoffs.rows_before)), &ids).await?;
+        eraser.erase(Kind::Of(resource), Due::before(cutoffs.rows_before), &ids).await?;
         first = end;
         eraser.progress.at(first as f64 / blocks as f64, eraser.tally.total());
     }
@@ -155,24 +148,5 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, cutoffs: Cuto
 
 async fn erase_restorations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     let old = statements::old_restorations(&mut eraser.session, cutoffs.deletions()).await?;
-    eraser.erase_records(Rows::Restorations, &old).await
-}
-
-/// An id after those of all operations that were made before the time. Ids are UUIDs of version 7, which begin with the
-/// time in milliseconds.
-fn first_id_after(time: OffsetDateTime) -> Uuid {
-    let milliseconds = (time + CLOCK_DIFFERENCE).unix_timestamp_nanos() / 1_000_000;
-    Uuid::from_u128(milliseconds.unsigned_abs() << 80)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_of_now_come_before_what_ends_a_day_later_and_after_what_ended_before() {
-        let now = OffsetDateTime::now_utc();
-        assert!(Uuid::now_v7() < first_id_after(now));
-        assert!(Uuid::now_v7() > first_id_after(now - 2 * CLOCK_DIFFERENCE));
-    }
+    eraser.erase_records(Kind::Restoration, Due::EVER, &old).await
 }

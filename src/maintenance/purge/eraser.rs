@@ -12,8 +12,7 @@ use super::ledger::{self, Ledger};
 use super::progress::Progress;
 use super::record::{Record, Request};
 use super::refusals::{self, Refusals};
-use super::rows::Rows;
-use super::statements::{self, Batch, Erasable};
+use super::statements::{self, Batch, Due, Erasable};
 use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
 use crate::sqlstate;
@@ -58,34 +57,34 @@ impl Eraser {
     }
 
     /// Erases the records that no legal hold keeps, and counts the others.
-    pub async fn erase_records(&mut self, rows: Rows, records: &[Erasable]) -> Result<(), MaintenanceError> {
+    pub async fn erase_records(&mut self, kind: Kind, due: Due, records: &[Erasable]) -> Result<(), MaintenanceError> {
         let holders: Vec<Uuid> = records.iter().filter_map(|record| record.holder).collect();
         self.tally.add_on_hold(&holders);
         let free = records.iter().filter(|record| record.holder.is_none());
-        self.erase(rows, &free.map(|record| record.id).collect::<Vec<Uuid>>()).await
+        self.erase(kind, due, &free.map(|record| record.id).collect::<Vec<Uuid>>()).await
     }
 
     /// Erases the rows in batches.
-    pub async fn erase(&mut self, rows: Rows, ids: &[Uuid]) -> Result<(), MaintenanceError> {
+    pub async fn erase(&mut self, kind: Kind, due: Due, ids: &[Uuid]) -> Result<(), MaintenanceError> {
         for batch in ids.chunks(self.pace.batch_size) {
             let began = Instant::now();
-            self.erase_batch(rows, batch).await?;
+            self.erase_batch(kind, due, batch).await?;
             self.rest(began.elapsed()).await?;
         }
         Ok(())
     }
 
     /// A batch that is refused because of a row is halved, until that row is alone. The others are erased.
-    async fn erase_batch(&mut self, rows: Rows, ids: &[Uuid]) -> Result<(), MaintenanceError> {
+    async fn erase_batch(&mut self, kind: Kind, due: Due, ids: &[Uuid]) -> Result<(), MaintenanceError> {
         let mut parts = vec![ids];
         while let Some(ids) = parts.pop() {
-            match self.try_to_erase(rows, ids).await {
+            match self.try_to_erase(kind, due, ids).await {
                 Ok(()) => {}
                 Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
                     self.tally.locked += ids.len() as u64;
                 }
                 Err(MaintenanceError::Database(error)) if refusals::is_about_a_row(&error) => match ids {
-                    [id] => self.refusals.add(&format!("{} {id}", rows.kind().word()), &error),
+                    [id] => self.refusals.add(&format!("{} {id}", kind.word()), &error),
                     _ => {
                         let (first, second) = ids.split_at(ids.len() / 2);
                         parts.extend([second, first]);
@@ -98,18 +97,18 @@ impl Eraser {
     }
 
     /// Erases a batch and records it, in one transaction.
-    async fn try_to_erase(&mut self, rows: Rows, ids: &[Uuid]) -> Result<(), MaintenanceError> {
+    async fn try_to_erase(&mut self, kind: Kind, due: Due, ids: &[Uuid]) -> Result<(), MaintenanceError> {
         let mut tx = self.session.begin().await?;
         statements::share_hold_lock(&mut tx).await?;
-        let batch = rows.erase(&mut tx, ids, self.record.is_none()).await?;
+        let batch = statements::erase(&mut tx, kind, ids, due, self.record.is_none()).await?;
         match &self.record {
             Some(record) => {
-                record.add(&mut tx, rows.kind(), &batch).await?;
-                ledger::commit(tx, self.ledger.as_mut(), record.id, rows.kind(), &batch.erased).await?;
+                record.add(&mut tx, kind, &batch).await?;
+                ledger::commit(tx, self.ledger.as_mut(), record.id, kind, &batch.erased).await?;
             }
             None => tx.rollback().await?,
         }
-        self.count(rows.kind(), &batch);
+        self.count(kind, &batch);
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! `purge`: erases rows for good, in small batches that do not delay the service.
 
-pub(in crate::maintenance) mod age;
 mod by_age;
 mod eraser;
 mod kind;
@@ -11,7 +10,6 @@ mod progress;
 mod record;
 mod refusals;
 mod replay;
-mod rows;
 mod statements;
 mod tally;
 
@@ -22,13 +20,13 @@ use clap::ArgGroup;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::age::Age;
 use self::by_age::Cutoffs;
 use self::eraser::{Eraser, Pace};
 use self::ledger::Ledger;
 use self::progress::Progress;
 use self::refusals::Refusals;
 use self::tally::Tally;
+use super::age::Age;
 use super::{MaintenanceError, session};
 use crate::output::say;
 use crate::resource::Resource;
@@ -105,7 +103,7 @@ pub struct Arguments {
 
 /// Erases until it is done or `stop` is, and reports on standard output.
 pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result<(), MaintenanceError> {
-    let mut session = session::open("customer-deletion purge", LOCK_TIMEOUT).await?;
+    let mut session = session::open_with("customer-deletion purge", LOCK_TIMEOUT).await?;
     if !statements::take_purge_lock(&mut session).await? {
         return Err(MaintenanceError::Refused("another purge is running in this database".to_owned()));
     }
@@ -168,7 +166,7 @@ impl Arguments {
 }
 
 async fn erase_by_age(eraser: &mut Eraser, arguments: &Arguments, age: Age) -> Result<(), MaintenanceError> {
-    let now = statements::now(&mut eraser.session).await?;
+    let now = session::now(&mut eraser.session).await?;
     let (rows_before, operations_before) = (age.before(now), arguments.operations_older_than.before(now));
     let recorded_only = arguments.recorded_only;
     by_age::erase(eraser, Cutoffs { now, rows_before, operations_before, recorded_only }).await?;

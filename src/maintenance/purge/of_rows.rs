@@ -3,11 +3,11 @@
 use uuid::Uuid;
 
 use super::eraser::Eraser;
-use super::of_customer::{EVER, reasons};
+use super::kind::Kind;
+use super::of_customer::require_all;
 use super::record::Request;
-use super::rows::Rows;
 use super::statements::{self, Due};
-use crate::maintenance::MaintenanceError;
+use crate::maintenance::{MaintenanceError, deletion};
 use crate::operation::Stored;
 use crate::resource::Resource;
 
@@ -24,10 +24,10 @@ pub async fn erase(eraser: &mut Eraser, resource: Resource, ids: &[Uuid]) -> Res
 
 /// Erases the rows that an operation deleted. The operation itself is kept for its own age.
 pub async fn erase_of_operation(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
-    let Some((resource, targets)) = statements::find_operation(&mut eraser.session, id).await? else {
+    let Some(deletion) = deletion::find(&mut eraser.session, id).await? else {
         return Err(MaintenanceError::Refused(format!("nothing is erased: no operation has the id {id}")));
     };
-    let resource = match resource {
+    let resource = match deletion.resource {
         Stored::Known(resource) => resource,
         Stored::Unknown(word) => {
             let problem = format!(
@@ -36,7 +36,7 @@ pub async fn erase_of_operation(eraser: &mut Eraser, id: Uuid) -> Result<(), Mai
             return Err(MaintenanceError::Refused(problem));
         }
     };
-    let ids = statements::deleted_rows(&mut eraser.session, resource, &targets, Some(id)).await?;
+    let ids = statements::deleted_rows(&mut eraser.session, resource, &deletion.target_ids, Some(id)).await?;
     if ids.is_empty() {
         let problem = format!("nothing is erased: no row is left that operation {id} deleted");
         return Err(MaintenanceError::Refused(problem));
@@ -53,11 +53,9 @@ async fn erase_deleted(
     request: Request,
 ) -> Result<(), MaintenanceError> {
     eraser.begin(request).await?;
-    let due = Due { operation, ..Due::before(EVER) };
-    eraser.erase(Rows::Of(resource, due), ids).await?;
+    eraser.erase(Kind::Of(resource), Due { operation, ..Due::EVER }, ids).await?;
     let restored = restored(eraser, resource, ids, operation).await?;
-    let reasons: Vec<String> = reasons(eraser, 0).into_iter().chain(restored).collect();
-    if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
+    require_all(eraser, 0, restored)
 }
 
 /// Names each row that a restore took from the purge.

@@ -7,10 +7,9 @@ use uuid::Uuid;
 use super::eraser::Eraser;
 use super::kind::Kind;
 use super::ledger::{Batch, Check, Fate, Line, Lines};
-use super::of_customer::{EVER, reasons};
+use super::of_customer::require_all;
 use super::record::Request;
-use super::rows::Rows;
-use super::statements::{self, Due, Owner};
+use super::statements::{self, Due};
 use crate::maintenance::MaintenanceError;
 
 /// Erases the rows of all batches that were committed, live ones too. Of a batch that may have been committed or not, it erases
@@ -34,8 +33,7 @@ pub async fn replay(eraser: &mut Eraser, path: &Path) -> Result<(), MaintenanceE
             Fate::Unknown => undecided.extend(erase_undecided(eraser, &batch).await?),
         }
     }
-    let reasons: Vec<String> = reasons(eraser, 0).into_iter().chain(undecided).collect();
-    if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
+    require_all(eraser, 0, undecided)
 }
 
 /// Returns the number of live rows that are left.
@@ -56,7 +54,7 @@ async fn erase_again(eraser: &mut Eraser, batch: &Batch, live_too: bool) -> Resu
             }
         };
         let due: Vec<Uuid> = due.iter().map(|row| row.id).collect();
-        eraser.erase(rows(batch.kind, live_too), &due).await?;
+        eraser.erase(batch.kind, Due { live_too, ..Due::EVER }, &due).await?;
     }
     Ok(live_left)
 }
@@ -71,15 +69,4 @@ async fn erase_undecided(eraser: &mut Eraser, batch: &Batch) -> Result<Option<St
              are live: they stay; `select pg_xact_status('{xid}')` on the server of that purge tells"
         )
     }))
-}
-
-fn rows(kind: Kind, live_too: bool) -> Rows {
-    match kind {
-        Kind::Of(resource) => Rows::Of(resource, Due { live_too, ..Due::before(EVER) }),
-        Kind::Beside(belonging) => Rows::Beside(belonging, Owner { customer: None, live_too }),
-        Kind::Customer => Rows::Customer { live_too },
-        Kind::Operation => Rows::Operations { before: EVER },
-        Kind::Actor => Rows::Actors,
-        Kind::Restoration => Rows::Restorations,
-    }
 }

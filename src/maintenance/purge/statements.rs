@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use time::macros::datetime;
 use uuid::Uuid;
 
 use super::kind::{Belonging, Kind};
@@ -25,10 +26,6 @@ pub async fn take_purge_lock(connection: &mut PgConnection) -> sqlx::Result<bool
 /// Lets new holds wait until the transaction ends.
 pub async fn share_hold_lock(connection: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query_file!("src/maintenance/sql/share_hold_lock.sql").fetch_one(connection).await.map(|_| ())
-}
-
-pub async fn now(connection: &mut PgConnection) -> sqlx::Result<OffsetDateTime> {
-    sqlx::query_file_scalar!("src/maintenance/sql/now.sql").fetch_one(connection).await
 }
 
 /// The purges that this database knows to have ended.
@@ -87,15 +84,6 @@ pub struct Erasable {
     pub holder: Option<Uuid>,
 }
 
-/// Erases those that are older than `before`.
-pub async fn erase_operations(
-    connection: &mut PgConnection,
-    ids: &[Uuid],
-    before: OffsetDateTime,
-) -> sqlx::Result<Vec<Uuid>> {
-    ids!(connection, "src/maintenance/sql/erase_operations.sql", ids, before)
-}
-
 /// The operations that the customer sent and that name an actor.
 pub async fn actors_of_customer(connection: &mut PgConnection, customer_id: Uuid) -> sqlx::Result<Vec<Erasable>> {
     sqlx::query_file_as!(Erasable, "src/maintenance/sql/actors_of_customer.sql", customer_id)
@@ -103,18 +91,9 @@ pub async fn actors_of_customer(connection: &mut PgConnection, customer_id: Uuid
         .await
 }
 
-/// Erases the actors of operations, and returns these operations.
-pub async fn erase_actors(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
-    ids!(connection, "src/maintenance/sql/erase_actors.sql", ids)
-}
-
 /// The records of restores that are older than `before`.
 pub async fn old_restorations(connection: &mut PgConnection, before: OffsetDateTime) -> sqlx::Result<Vec<Erasable>> {
     sqlx::query_file_as!(Erasable, "src/maintenance/sql/old_restorations.sql", before).fetch_all(connection).await
-}
-
-pub async fn erase_restorations(connection: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
-    ids!(connection, "src/maintenance/sql/erase_restorations.sql", ids)
 }
 
 pub async fn count_blocks(connection: &mut PgConnection, resource: Resource) -> sqlx::Result<i64> {
@@ -164,15 +143,6 @@ pub async fn of_customer(
     }
 }
 
-/// The resource of an operation, and the ids of its call.
-pub async fn find_operation(
-    connection: &mut PgConnection,
-    id: Uuid,
-) -> sqlx::Result<Option<(Stored<Resource>, Vec<Uuid>)>> {
-    let found = sqlx::query_file!("src/maintenance/sql/find_deletion.sql", id).fetch_optional(connection).await?;
-    Ok(found.map(|found| (found.resource.into(), found.target_ids)))
-}
-
 /// Selects the rows that are deleted: by this operation, or by anybody.
 pub async fn deleted_rows(
     connection: &mut PgConnection,
@@ -188,12 +158,15 @@ pub async fn live_rows(connection: &mut PgConnection, resource: Resource, ids: &
     ids!(connection, "src/maintenance/sql/live_rows.sql", resource.word(), ids)
 }
 
+/// Later than any deletion.
+const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
+
 /// The rows that may be erased.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
-    /// Rows that were deleted before this.
+    /// Rows that were deleted before this, and operations that are older.
     pub before: OffsetDateTime,
-    /// And every row of this customer, if it is deleted.
+    /// And every row of a resource of this customer, if it is deleted. Of its belongings, no others.
     pub customer: Option<Uuid>,
     /// Leaves out rows that another operation deleted. A row may be restored and deleted again meanwhile.
     pub operation: Option<Uuid>,
@@ -202,8 +175,11 @@ pub struct Due {
 }
 
 impl Due {
+    /// Whatever its age.
+    pub const EVER: Due = Due { before: EVER, customer: None, operation: None, live_too: false };
+
     pub fn before(time: OffsetDateTime) -> Due {
-        Due { before: time, customer: None, operation: None, live_too: false }
+        Due { before: time, ..Due::EVER }
     }
 }
 
@@ -224,31 +200,43 @@ pub struct Batch {
     pub holders: Vec<Uuid>,
 }
 
-macro_rules! erase {
-    ($file:literal, $connection:expr, $ids:expr, $due:expr, $only_count:expr) => {
-        sqlx::query_file_as!(Batch, $file, $ids, $due.before, $due.customer, $only_count, $due.operation, $due.live_too)
-            .fetch_one($connection)
-            .await
-    };
-}
-
-/// Erases the rows that are due, or only counts them.
+/// Erases the rows that are due, or only counts them. Fails with SQLSTATE 23503 if a row still refers to a customer.
 pub async fn erase(
     connection: &mut PgConnection,
-    resource: Resource,
+    kind: Kind,
     ids: &[Uuid],
     due: Due,
     only_count: bool,
 ) -> sqlx::Result<Batch> {
-    match resource {
-        Resource::Contact => erase!("src/maintenance/sql/erase_contacts.sql", connection, ids, due, only_count),
-        Resource::Address => erase!("src/maintenance/sql/erase_addresses.sql", connection, ids, due, only_count),
-        Resource::ExternalParams => {
-            erase!("src/maintenance/sql/erase_external_params.sql", connection, ids, due, only_count)
-        }
-        Resource::Zone => erase!("src/maintenance/sql/erase_zones.sql", connection, ids, due, only_count),
-        Resource::Product => erase!("src/maintenance/sql/erase_products.sql", connection, ids, due, only_count),
+    let Due { before, customer, operation, live_too } = due;
+    macro_rules! rows {
+        ($file:literal) => {
+            sqlx::query_file_as!(Batch, $file, ids, before, customer, only_count, operation, live_too)
+                .fetch_one(connection)
+                .await
+        };
     }
+    macro_rules! belongings {
+        ($file:literal) => {
+            ids!(connection, $file, customer, ids, live_too)
+        };
+    }
+    let erased = match kind {
+        Kind::Of(Resource::Contact) => return rows!("src/maintenance/sql/erase_contacts.sql"),
+        Kind::Of(Resource::Address) => return rows!("src/maintenance/sql/erase_addresses.sql"),
+        Kind::Of(Resource::ExternalParams) => return rows!("src/maintenance/sql/erase_external_params.sql"),
+        Kind::Of(Resource::Zone) => return rows!("src/maintenance/sql/erase_zones.sql"),
+        Kind::Of(Resource::Product) => return rows!("src/maintenance/sql/erase_products.sql"),
+        _ if only_count => Ok(Vec::new()),
+        Kind::Beside(Belonging::Allocation) => belongings!("src/maintenance/sql/erase_allocations_of_customer.sql"),
+        Kind::Beside(Belonging::Subscriber) => belongings!("src/maintenance/sql/erase_subscribers_of_customer.sql"),
+        Kind::Beside(Belonging::SellPlan) => belongings!("src/maintenance/sql/erase_sell_plans_of_customer.sql"),
+        Kind::Customer => ids!(connection, "src/maintenance/sql/erase_customers.sql", ids, live_too),
+        Kind::Operation => ids!(connection, "src/maintenance/sql/erase_operations.sql", ids, before),
+        Kind::Actor => ids!(connection, "src/maintenance/sql/erase_actors.sql", ids),
+        Kind::Restoration => ids!(connection, "src/maintenance/sql/erase_restorations.sql", ids),
+    };
+    Ok(Batch { due: ids.len() as i64, erased: erased?, ..Batch::default() })
 }
 
 /// Whether a customer is live, and the number of customers below it.
@@ -268,40 +256,6 @@ pub async fn belongings(connection: &mut PgConnection, kind: Belonging, customer
         Belonging::Subscriber => ids!(connection, "src/maintenance/sql/subscribers_of_customer.sql", customer_id),
         Belonging::SellPlan => ids!(connection, "src/maintenance/sql/sell_plans_of_customer.sql", customer_id),
     }
-}
-
-/// The customers whose belongings may be erased.
-#[derive(Clone, Copy, Debug)]
-pub struct Owner {
-    /// Only this one.
-    pub customer: Option<Uuid>,
-    /// Live ones too.
-    pub live_too: bool,
-}
-
-pub async fn erase_belongings(
-    connection: &mut PgConnection,
-    kind: Belonging,
-    owner: Owner,
-    ids: &[Uuid],
-) -> sqlx::Result<Vec<Uuid>> {
-    let Owner { customer, live_too } = owner;
-    match kind {
-        Belonging::Allocation => {
-            ids!(connection, "src/maintenance/sql/erase_allocations_of_customer.sql", customer, ids, live_too)
-        }
-        Belonging::Subscriber => {
-            ids!(connection, "src/maintenance/sql/erase_subscribers_of_customer.sql", customer, ids, live_too)
-        }
-        Belonging::SellPlan => {
-            ids!(connection, "src/maintenance/sql/erase_sell_plans_of_customer.sql", customer, ids, live_too)
-        }
-    }
-}
-
-/// Fails with SQLSTATE 23503 if a row still refers to a customer.
-pub async fn erase_customers(connection: &mut PgConnection, ids: &[Uuid], live_too: bool) -> sqlx::Result<Vec<Uuid>> {
-    ids!(connection, "src/maintenance/sql/erase_customers.sql", ids, live_too)
 }
 
 /// The id of the transaction.

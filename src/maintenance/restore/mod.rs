@@ -4,21 +4,18 @@ mod obstacles;
 mod statements;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use self::obstacles::{Obstacle, Surroundings};
-use self::statements::{DeletedRow, FoundDeletion};
+use self::statements::{DeletedRow, Entity};
+use super::deletion::{self, RecordedDeletion};
 use super::{MaintenanceError, session, written};
 use crate::operation::{Status, Stored};
 use crate::output::say;
 use crate::resource::Resource;
 use crate::sqlstate;
-
-/// The longest wait for a locked row.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The restore is tried again if a name is taken between the check and the restore.
 const TRIES: u32 = 3;
@@ -36,7 +33,7 @@ pub struct Arguments {
 
 /// Restores the rows that the operation deleted, and reports on standard output.
 pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
-    let mut session = session::open("customer-deletion restore", LOCK_TIMEOUT).await?;
+    let mut session = session::open("customer-deletion restore").await?;
     let mut tries_left = TRIES;
     loop {
         tries_left -= 1;
@@ -86,16 +83,15 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
 async fn find_deletion(
     connection: &mut PgConnection,
     operation_id: Uuid,
-) -> Result<(FoundDeletion, Resource), MaintenanceError> {
-    let Some(deletion) = statements::find_deletion(connection, operation_id).await? else {
+) -> Result<(RecordedDeletion, Resource), MaintenanceError> {
+    let Some(deletion) = deletion::find(connection, operation_id).await? else {
         let problem = format!("no operation has the id {operation_id}; old operations are purged");
         return Err(nothing_is_restored(&problem));
     };
-    let words: (Stored<Status>, Stored<Resource>) = (deletion.status.clone().into(), deletion.resource.clone().into());
-    let resource = match words {
-        (Stored::Known(Status::Success), Stored::Known(resource)) => resource,
-        (Stored::Known(Status::Open | Status::Failure | Status::InternalError), _) => {
-            let problem = format!("operation {operation_id} deleted nothing; its status is {}", deletion.status);
+    let resource = match (&deletion.status, &deletion.resource) {
+        (Stored::Known(Status::Success), Stored::Known(resource)) => *resource,
+        (Stored::Known(status @ (Status::Open | Status::Failure | Status::InternalError)), _) => {
+            let problem = format!("operation {operation_id} deleted nothing; its status is {}", status.word());
             return Err(nothing_is_restored(&problem));
         }
         (Stored::Unknown(word), _) | (_, Stored::Unknown(word)) => {
@@ -133,6 +129,7 @@ async fn lock_surroundings(
         ids
     };
     let customers = [every(|row| Some(row.customer_id)), every(|row| row.sub_customer_id)].concat();
+    let (subscribers, sell_plans) = (every(|row| row.subscriber_id), every(|row| row.sell_plan_id));
     let taken_names = match resource {
         Resource::Zone => {
             let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
@@ -141,9 +138,9 @@ async fn lock_surroundings(
         Resource::Contact | Resource::Address | Resource::ExternalParams | Resource::Product => HashMap::new(),
     };
     Ok(Surroundings {
-        customers: statements::lock_customers(connection, &customers, operation_id).await?,
-        subscribers: statements::lock_subscribers(connection, &every(|row| row.subscriber_id), operation_id).await?,
-        sell_plans: statements::lock_sell_plans(connection, &every(|row| row.sell_plan_id), operation_id).await?,
+        customers: statements::lock_entities(connection, Entity::Customer, &customers, operation_id).await?,
+        subscribers: statements::lock_entities(connection, Entity::Subscriber, &subscribers, operation_id).await?,
+        sell_plans: statements::lock_entities(connection, Entity::SellPlan, &sell_plans, operation_id).await?,
         taken_names,
     })
 }
@@ -163,7 +160,7 @@ fn nothing_is_restored(problem: &str) -> MaintenanceError {
     MaintenanceError::Refused(format!("nothing is restored: {problem}"))
 }
 
-fn count(deletion: &FoundDeletion, resource: Resource) -> String {
+fn count(deletion: &RecordedDeletion, resource: Resource) -> String {
     let ids = deletion.target_ids.len();
     format!("{ids} {} of customer {}", resource.word(), deletion.customer_id)
 }

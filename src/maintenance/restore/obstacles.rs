@@ -1,7 +1,6 @@
 //! The reasons why a row cannot be restored, as a pure function.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
 use uuid::Uuid;
 
@@ -18,27 +17,20 @@ pub struct Surroundings {
 }
 
 /// The reason why one row cannot be restored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
+    #[error("is erased for good")]
     Erased,
+    #[error("its customer {0} is deleted")]
     CustomerGone(Uuid),
+    #[error("the sub-customer {0} it is set on is deleted")]
     SubCustomerGone(Uuid),
+    #[error("the subscriber {0} it is set on is deleted")]
     SubscriberGone(Uuid),
+    #[error("the sell plan {0} it is set on is deleted")]
     SellPlanGone(Uuid),
+    #[error("its name is taken by the zone {0}")]
     NameTaken(Uuid),
-}
-
-impl fmt::Display for Obstacle {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Obstacle::Erased => write!(formatter, "is erased for good"),
-            Obstacle::CustomerGone(id) => write!(formatter, "its customer {id} is deleted"),
-            Obstacle::SubCustomerGone(id) => write!(formatter, "the sub-customer {id} it is set on is deleted"),
-            Obstacle::SubscriberGone(id) => write!(formatter, "the subscriber {id} it is set on is deleted"),
-            Obstacle::SellPlanGone(id) => write!(formatter, "the sell plan {id} it is set on is deleted"),
-            Obstacle::NameTaken(id) => write!(formatter, "its name is taken by the zone {id}"),
-        }
-    }
 }
 
 /// The first obstacle of every row that has one, in the order of the ids.

@@ -8,22 +8,6 @@ use uuid::Uuid;
 
 use crate::resource::Resource;
 
-/// The operation to undo.
-pub struct FoundDeletion {
-    pub requester_id: Uuid,
-    pub customer_id: Uuid,
-    pub resource: String,
-    pub target_ids: Vec<Uuid>,
-    pub status: String,
-    pub created_at: OffsetDateTime,
-}
-
-pub async fn find_deletion(connection: &mut PgConnection, operation_id: Uuid) -> sqlx::Result<Option<FoundDeletion>> {
-    sqlx::query_file_as!(FoundDeletion, "src/maintenance/sql/find_deletion.sql", operation_id)
-        .fetch_optional(connection)
-        .await
-}
-
 /// An earlier restore of the operation.
 pub struct Restoration {
     pub restored_at: OffsetDateTime,
@@ -69,34 +53,31 @@ pub async fn lock_deleted(
     }
 }
 
-pub async fn lock_customers(
-    connection: &mut PgConnection,
-    ids: &[Uuid],
-    operation_id: Uuid,
-) -> sqlx::Result<HashSet<Uuid>> {
-    let locked =
-        sqlx::query_file_scalar!("src/maintenance/sql/lock_customers.sql", ids, operation_id).fetch_all(connection);
-    Ok(locked.await?.into_iter().collect())
+/// The entities that a resource may refer to.
+pub enum Entity {
+    Customer,
+    Subscriber,
+    SellPlan,
 }
 
-pub async fn lock_subscribers(
+/// Locks the entities that are live, or were deleted before the operation, and returns them.
+pub async fn lock_entities(
     connection: &mut PgConnection,
+    entity: Entity,
     ids: &[Uuid],
     operation_id: Uuid,
 ) -> sqlx::Result<HashSet<Uuid>> {
-    let locked =
-        sqlx::query_file_scalar!("src/maintenance/sql/lock_subscribers.sql", ids, operation_id).fetch_all(connection);
-    Ok(locked.await?.into_iter().collect())
-}
-
-pub async fn lock_sell_plans(
-    connection: &mut PgConnection,
-    ids: &[Uuid],
-    operation_id: Uuid,
-) -> sqlx::Result<HashSet<Uuid>> {
-    let locked =
-        sqlx::query_file_scalar!("src/maintenance/sql/lock_sell_plans.sql", ids, operation_id).fetch_all(connection);
-    Ok(locked.await?.into_iter().collect())
+    macro_rules! lock {
+        ($file:literal) => {
+            sqlx::query_file_scalar!($file, ids, operation_id).fetch_all(connection).await
+        };
+    }
+    let locked = match entity {
+        Entity::Customer => lock!("src/maintenance/sql/lock_customers.sql"),
+        Entity::Subscriber => lock!("src/maintenance/sql/lock_subscribers.sql"),
+        Entity::SellPlan => lock!("src/maintenance/sql/lock_sell_plans.sql"),
+    };
+    Ok(locked?.into_iter().collect())
 }
 
 /// Zones whose name is taken, with the zone that has it.

@@ -14,9 +14,9 @@ use uuid::Uuid;
 
 pub use self::findings::{Disagreement, Findings};
 use self::part::Part;
-use super::purge::age::Age;
+use super::age::{Age, CLOCK_DIFFERENCE, first_id};
 use super::{MaintenanceError, session};
-use crate::output::say;
+use crate::output::report;
 
 /// The guards of a schema that has just been migrated. A test compares them.
 pub const SCHEMA: &str = include_str!("schema.txt");
@@ -27,11 +27,6 @@ const STEP: Duration = Duration::from_millis(100);
 /// The numbers of rows that a statement verifies: at first, and at most.
 const FIRST_PAGE: i64 = 100;
 const LARGEST_PAGE: i64 = 5_000;
-
-/// The clock that made an id may be this far behind the database's.
-const CLOCK_DIFFERENCE: time::Duration = time::Duration::DAY;
-
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -47,20 +42,17 @@ pub struct Arguments {
 
 /// Verifies the database and prints the result on standard output. Fails if anything disagrees.
 pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result<(), MaintenanceError> {
-    let mut session = session::open("customer-deletion verify", LOCK_TIMEOUT).await?;
+    let mut session = session::open("customer-deletion verify").await?;
     sqlx::raw_sql("set default_transaction_read_only = on").execute(&mut session).await?;
     let since = match arguments.since {
-        Some(age) => Some(age.before(statements::now(&mut session).await?)),
+        Some(age) => Some(age.before(session::now(&mut session).await?)),
         None => None,
     };
     let findings = tokio::select! {
         findings = verify(&mut session, since, Pace::Gentle) => findings?,
         () = stop => return Err(MaintenanceError::Interrupted),
     };
-    match arguments.json {
-        true => say(&serde_json::json!(findings).to_string()),
-        false => say(&findings.to_string()),
-    }
+    report(arguments.json, &findings, &findings);
     match findings.total() {
         0 => Ok(()),
         total => Err(MaintenanceError::Disagreement(total)),
@@ -87,7 +79,8 @@ pub async fn verify(
     match since {
         Some(time) => {
             for part in Part::RECORDS {
-                let after = if part.has_ids_in_order_of_time() { first_id(time) } else { Uuid::nil() };
+                let after =
+                    if part.has_ids_in_order_of_time() { first_id(time - CLOCK_DIFFERENCE) } else { Uuid::nil() };
                 verify_part(connection, part, after, pace, &mut findings).await?;
             }
         }
@@ -156,13 +149,6 @@ fn show(part: Part, rows: u64, shown: &mut Instant) {
     }
 }
 
-/// No operation that was recorded at the time or later has a smaller id: ids are UUIDs of version 7, which begin with the
-/// milliseconds of their creation.
-fn first_id(time: OffsetDateTime) -> Uuid {
-    let milliseconds = (time - CLOCK_DIFFERENCE).unix_timestamp_nanos() / 1_000_000;
-    Uuid::from_u128(u128::try_from(milliseconds).unwrap_or(0) << 80)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,13 +159,5 @@ mod tests {
         assert_eq!(next_count(1, STEP * 2), 1);
         assert_eq!(next_count(100, STEP / 2), 200);
         assert_eq!(next_count(LARGEST_PAGE, STEP / 2), LARGEST_PAGE);
-    }
-
-    #[test]
-    fn ids_of_now_come_after_what_began_now_and_before_what_begins_two_days_later() {
-        let now = OffsetDateTime::now_utc();
-        assert!(Uuid::now_v7() > first_id(now));
-        assert!(Uuid::now_v7() < first_id(now + 2 * CLOCK_DIFFERENCE));
-        assert_eq!(first_id(OffsetDateTime::UNIX_EPOCH), Uuid::nil());
     }
 }

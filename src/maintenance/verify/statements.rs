@@ -1,7 +1,6 @@
 //! One function for each statement of `verify`. A statement is one snapshot.
 
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::part::Part;
@@ -36,8 +35,4 @@ pub async fn page(connection: &mut PgConnection, part: Part, after: Uuid, count:
 /// The guards of the schema, one line each.
 pub async fn schema(connection: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     sqlx::query_file_scalar!("src/maintenance/sql/verify_schema.sql").fetch_all(connection).await
-}
-
-pub async fn now(connection: &mut PgConnection) -> sqlx::Result<OffsetDateTime> {
-    sqlx::query_file_scalar!("src/maintenance/sql/now.sql").fetch_one(connection).await
 }

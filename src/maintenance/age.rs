@@ -1,9 +1,10 @@
-//! An age on the command line.
+//! Times of the maintenance commands: an age on the command line, and the time in an id.
 
 use std::fmt;
 use std::str::FromStr;
 
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 
 /// A time span like `90d` or `36h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +56,27 @@ impl fmt::Display for Age {
     }
 }
 
+/// The largest difference between the clock of a service, which makes the ids, and that of the database.
+pub const CLOCK_DIFFERENCE: Duration = Duration::DAY;
+
+/// No id that is made at the time or later is smaller: ids are UUIDs of version 7, which begin with the milliseconds of their
+/// creation.
+pub fn first_id(time: OffsetDateTime) -> Uuid {
+    let milliseconds = time.unix_timestamp_nanos() / 1_000_000;
+    Uuid::from_u128(u128::try_from(milliseconds).unwrap_or(0) << 80)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_id_of_now_is_after_the_first_of_an_earlier_time_and_before_that_of_a_later_one() {
+        let now = OffsetDateTime::now_utc();
+        assert!(Uuid::now_v7() > first_id(now - CLOCK_DIFFERENCE));
+        assert!(Uuid::now_v7() < first_id(now + CLOCK_DIFFERENCE));
+        assert_eq!(first_id(OffsetDateTime::UNIX_EPOCH - CLOCK_DIFFERENCE), Uuid::nil());
+    }
 
     #[test]
     fn an_age_is_a_number_of_days_or_hours() {
