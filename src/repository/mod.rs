@@ -27,11 +27,14 @@ pub use self::database::{
 };
 
 use self::awaited::Awaited;
-use self::database::{Database, commits::CommitProof, schema_gate::SchemaGate};
+use self::database::{Database, Work, commits::CommitProof, failure::WorkError, schema_gate::SchemaGate};
+use self::operations::list_operations;
 use self::rollbacks::Rollbacks;
 use self::row_limit::RowLimit;
 use self::sharing::Sharing;
+use self::statements::{find_operation, find_target_ids};
 use self::tasks::Tasks;
+use self::validation::validate;
 use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
 use crate::operation::{Deletion, Details, Listed, Listing, Outcome, View};
@@ -94,7 +97,9 @@ impl Repository {
 
     /// Tells how the deletion would end now. Records nothing.
     pub async fn validate(&self, deletion: Deletion, permit: impl Send + 'static) -> Result<Outcome, Error> {
-        self.serve(permit, |repository, deadline| async move { repository.validate_by(deadline, deletion).await }).await
+        let outcome =
+            self.run(permit, deletion, |connection, deletion| Box::pin(validate(connection, deletion))).await?;
+        outcome.ok_or_else(|| Error::Unavailable("the call under the same key is not decided yet".to_owned()))
     }
 
     pub async fn find_operation(
@@ -104,8 +109,8 @@ impl Repository {
         view: View,
         permit: impl Send + 'static,
     ) -> Result<Option<Details>, Error> {
-        self.serve(permit, move |repository, deadline| async move {
-            repository.find_by(deadline, requester_id, operation_id, view).await
+        self.run(permit, (), move |connection, ()| {
+            Box::pin(find_operation(connection, requester_id, operation_id, view))
         })
         .await
     }
@@ -117,15 +122,13 @@ impl Repository {
         operation_id: Uuid,
         permit: impl Send + 'static,
     ) -> Result<Option<Vec<Uuid>>, Error> {
-        self.serve(permit, move |repository, deadline| async move {
-            repository.find_target_ids_by(deadline, requester_id, operation_id).await
-        })
-        .await
+        self.run(permit, (), move |connection, ()| Box::pin(find_target_ids(connection, requester_id, operation_id)))
+            .await
     }
 
     /// Reads a page of the requester's operations, and their number.
     pub async fn list_operations(&self, listing: Listing, permit: impl Send + 'static) -> Result<Listed, Error> {
-        self.serve(permit, move |repository, deadline| async move { repository.list_by(deadline, listing).await }).await
+        self.run(permit, listing, |connection, listing| Box::pin(list_operations(connection, listing))).await
     }
 
     /// Fails if a deletion could not be done now.
@@ -148,6 +151,23 @@ impl Repository {
     pub async fn close(&self) {
         self.tasks.end().await;
         self.database.close().await;
+    }
+
+    /// Runs a use case that is work on one session.
+    async fn run<C, T, E>(
+        &self,
+        permit: impl Send + 'static,
+        context: C,
+        work: impl Work<C, T, E> + Send + Sync + 'static,
+    ) -> Result<T, Error>
+    where
+        C: Send + Sync + 'static,
+        T: Send + 'static,
+        E: Into<WorkError> + Send + 'static,
+    {
+        let use_case =
+            |repository: Repository, deadline| async move { repository.database.run(deadline, &context, work).await };
+        self.serve(permit, use_case).await
     }
 
     /// Runs a use case until the deadline of a call, once the schema gate is passed. Keeps the permit until then.

@@ -1,50 +1,13 @@
-//! The recorded operations of a requester.
+//! The list of the recorded operations of a requester.
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::Repository;
 use super::database::failure::WorkError;
 use super::database::observed::observed;
-use super::statements::{find_operation, find_target_ids};
-use crate::error::Error;
-use crate::operation::{Details, Filters, Listed, Listing, Operation, Status, Stored, View};
+use crate::operation::{Filters, Listed, Listing, Operation, Status, Stored};
 use crate::resource::Resource;
-
-impl Repository {
-    pub(super) async fn find_by(
-        &self,
-        deadline: Instant,
-        requester_id: Uuid,
-        operation_id: Uuid,
-        view: View,
-    ) -> Result<Option<Details>, Error> {
-        let found = self.database.run(deadline, &(), |connection, ()| {
-            Box::pin(find_operation(connection, requester_id, operation_id, view))
-        });
-        found.await
-    }
-
-    pub(super) async fn find_target_ids_by(
-        &self,
-        deadline: Instant,
-        requester_id: Uuid,
-        operation_id: Uuid,
-    ) -> Result<Option<Vec<Uuid>>, Error> {
-        let found = self
-            .database
-            .run(deadline, &(), |connection, ()| Box::pin(find_target_ids(connection, requester_id, operation_id)));
-        found.await
-    }
-
-    pub(super) async fn list_by(&self, deadline: Instant, listing: Listing) -> Result<Listed, Error> {
-        self.database
-            .run(deadline, &listing, |connection, listing| Box::pin(list_operations(connection, listing)))
-            .await
-    }
-}
 
 struct Row {
     total: i64,
@@ -84,7 +47,7 @@ macro_rules! list {
     };
 }
 
-async fn list_operations(connection: &mut PgConnection, listing: &Listing) -> Result<Listed, WorkError> {
+pub async fn list_operations(connection: &mut PgConnection, listing: &Listing) -> Result<Listed, WorkError> {
     let Filters { customer_id, target_id, .. } = listing.filters;
     let rows = match (target_id, customer_id) {
         (Some(target), customer) => {

@@ -3,30 +3,20 @@
 //! The findings (`sql/inspect_*.sql`) are judged as they are for a deletion. Uncommitted changes of other calls are not visible.
 
 use sqlx::PgConnection;
-use tokio::time::Instant;
 
-use super::Repository;
 use super::database::failure::WorkError;
 use super::database::observed::observed;
 use super::statements;
 use crate::eligibility::judge;
-use crate::error::{Code, Error};
+use crate::error::Code;
 use crate::operation::{Deletion, Outcome};
-
-impl Repository {
-    pub(super) async fn validate_by(&self, deadline: Instant, deletion: Deletion) -> Result<Outcome, Error> {
-        let validated =
-            self.database.run(deadline, &deletion, |connection, deletion| Box::pin(validate(connection, deletion)));
-        validated.await?.ok_or_else(|| Error::Unavailable("the call under the same key is not decided yet".to_owned()))
-    }
-}
 
 /// Returns `None` while the call under the same key is open.
 ///
 /// A recorded outcome wins over the findings, but the key is looked up last. Only a purge, and an operation that ends as an internal error,
 /// free a key. So a key that is free now was free when the rows were read, and the answer is that of a deletion at one of
 /// these two moments.
-async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, WorkError> {
+pub async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, WorkError> {
     // A replica may be behind.
     if !is_writable(connection).await? {
         return Err(WorkError::ReadOnly);
