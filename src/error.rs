@@ -101,8 +101,12 @@ pub enum Error {
     Malformed(Code, String),
 
     /// Authenticate. The reason goes into the log, never into the answer.
-    #[error("not authenticated: {0}")]
-    Unauthenticated(Cow<'static, str>),
+    #[error("not authenticated: {reason}")]
+    Unauthenticated {
+        reason: Cow<'static, str>,
+        /// The `WWW-Authenticate` header, which tells how a call is authenticated.
+        challenge: Cow<'static, str>,
+    },
 
     /// Accept it: a documented rule says no.
     #[error("refused: {}", .0.word())]
@@ -141,6 +145,10 @@ pub enum Error {
 }
 
 impl Error {
+    pub fn unauthenticated(reason: impl Into<Cow<'static, str>>, challenge: impl Into<Cow<'static, str>>) -> Error {
+        Error::Unauthenticated { reason: reason.into(), challenge: challenge.into() }
+    }
+
     /// A 400 whose message names what is wrong.
     pub fn bad_request(message: impl Into<String>) -> Error {
         Error::Malformed(Code::BAD_REQUEST, message.into())
@@ -151,7 +159,7 @@ impl Error {
         match self {
             Error::Malformed(code, _) | Error::Refused(code) => Ok(*code),
             Error::RefusedByNewerBuild(name) => Err(name),
-            Error::Unauthenticated(_) => Ok(Code::UNAUTHORIZED),
+            Error::Unauthenticated { .. } => Ok(Code::UNAUTHORIZED),
             Error::TooManyRequests(_) | Error::OverShare(_) | Error::TooManyWaiting(_) | Error::TooManyRows(_) => {
                 Ok(Code::TOO_MANY_REQUESTS)
             }
@@ -179,7 +187,7 @@ impl Error {
             Error::TooManyRows(_) => {
                 "Too many rows would be deleted within an hour. The Retry-After header tells when this call can be sent again."
             }
-            Error::Unauthenticated(_)
+            Error::Unauthenticated { .. }
             | Error::Refused(_)
             | Error::RefusedByNewerBuild(_)
             | Error::TooManyRequests(_)

@@ -24,7 +24,7 @@ use super::response::{self, Holding};
 use super::shares::{NoneLeft, Share, Shares};
 use crate::error::Error;
 use crate::limits::{LARGE_BODIES, Memory};
-use crate::telemetry::metrics::{self, InFlight, Limit};
+use crate::telemetry::metrics::{self, Counted, Limit};
 
 /// How often the rate limiter forgets idle requesters.
 pub const FORGET_INTERVAL: Duration = Duration::from_secs(60);
@@ -54,7 +54,7 @@ pub struct Capacity {
 /// The right of a call to be in flight. It is held until the work has ended, even if the client hangs up before.
 pub struct Permit {
     _share: Share,
-    _in_flight: InFlight,
+    _in_flight: Counted,
 }
 
 /// The right to read the outcome of an awaited operation.
@@ -120,7 +120,7 @@ impl Admission {
         if let Some(connection) = request.conn_data::<Arc<Connection>>() {
             connection.work();
         }
-        Ok(Permit { _share: share, _in_flight: InFlight::begin() })
+        Ok(Permit { _share: share, _in_flight: Counted::in_flight() })
     }
 
     /// The right to wait for the end of an operation. Returns `None` if none is left for the requester.
@@ -238,10 +238,7 @@ pub async fn admit(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     let counted = admission.rate.as_ref().map_or(Ok(()), |rate| rate.count(*requester, NonZeroU32::MIN));
-    if let Err(error) = counted {
-        return Ok(response::refuse(request, HttpResponse::from_error(error)));
-    }
-    next.call(request).await.map(ServiceResponse::map_into_left_body)
+    response::pass_or_refuse(request, next, counted).await
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl ResponseError for Error {
         match self {
             Error::Defect(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Error::Malformed(..)
-            | Error::Unauthenticated(_)
+            | Error::Unauthenticated { .. }
             | Error::Refused(_)
             | Error::RefusedByNewerBuild(_)
             | Error::TooManyRequests(_)
@@ -121,11 +121,10 @@ impl ResponseError for Error {
             Error::TooManyRequests(wait) | Error::TooManyWaiting(wait) | Error::TooManyRows(wait) => {
                 response.insert_header((header::RETRY_AFTER, wait.as_secs() + 1));
             }
-            Error::Malformed(..)
-            | Error::Unauthenticated(_)
-            | Error::Refused(_)
-            | Error::RefusedByNewerBuild(_)
-            | Error::Defect(_) => {}
+            Error::Unauthenticated { challenge, .. } => {
+                response.insert_header((header::WWW_AUTHENTICATE, challenge.as_ref()));
+            }
+            Error::Malformed(..) | Error::Refused(_) | Error::RefusedByNewerBuild(_) | Error::Defect(_) => {}
         }
         response.json(Failure::of(self))
     }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use actix_web::HttpMessage;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
@@ -15,7 +16,6 @@ use actix_web::http::uri::Authority;
 use actix_web::http::{ConnectionType, Uri};
 use actix_web::middleware::Next;
 use actix_web::web::Bytes;
-use actix_web::{HttpMessage, HttpResponse};
 use futures_util::{FutureExt, Stream, StreamExt};
 
 use super::connections::Gate;
@@ -30,7 +30,7 @@ pub async fn guard(
     if let Err(error) = unambiguous(&request) {
         end_connection(&request);
         let body = request.take_payload();
-        let mut response = response::refuse::<BoxBody>(request, HttpResponse::from_error(error));
+        let mut response = response::refuse::<BoxBody>(request, error);
         close(&mut response);
         return Ok(hold(response, body));
     }

@@ -3,7 +3,6 @@
 //! A web page can make the name of its own host resolve to this machine. Its browser then lets it call the service with any
 //! header, and read the answers. Such a call still has the page's host in `Host`.
 
-use actix_web::HttpResponse;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HOST;
@@ -22,11 +21,9 @@ pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    if allowed.as_ref().as_ref().is_some_and(|hosts| !is_for_one_of(&request, hosts)) {
-        let error = Error::bad_request("the `Host` header does not name a host of this service");
-        return Ok(response::refuse(request, HttpResponse::from_error(error)));
-    }
-    next.call(request).await.map(ServiceResponse::map_into_left_body)
+    let is_allowed = allowed.as_ref().as_ref().is_none_or(|hosts| is_for_one_of(&request, hosts));
+    let refusal = || Error::bad_request("the `Host` header does not name a host of this service");
+    response::pass_or_refuse(request, next, is_allowed.then_some(()).ok_or_else(refusal)).await
 }
 
 fn is_for_one_of(request: &ServiceRequest, hosts: &AllowedHosts) -> bool {

@@ -163,7 +163,7 @@ fn matched_route(request: &HttpRequest) -> Option<Cow<'static, str>> {
 /// Whether the log has the text of an error. That of a malformed call may quote what the caller sent.
 fn is_logged(error: &Error) -> bool {
     match error {
-        Error::Unauthenticated(_)
+        Error::Unauthenticated { .. }
         | Error::TooManyRequests(_)
         | Error::OverShare(_)
         | Error::TooManyWaiting(_)

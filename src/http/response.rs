@@ -18,6 +18,7 @@ use super::call::RequestId;
 use super::connections::{ANSWER_PIECE, Answering, Connection, Gate};
 use super::negotiation;
 use super::problem;
+use crate::error::Error;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
@@ -64,11 +65,23 @@ fn complete_headers(headers: &mut HeaderMap, id: RequestId) -> Uuid {
     id
 }
 
+/// Lets the call through, or answers it with the error.
+pub async fn pass_or_refuse<B: MessageBody>(
+    request: ServiceRequest,
+    next: Next<B>,
+    checked: Result<(), Error>,
+) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+    match checked {
+        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+        Err(error) => Ok(refuse(request, error)),
+    }
+}
+
 /// The response of a middleware that stops a call. It keeps the error for the log and the metrics, which
 /// `ServiceRequest::into_response` does not.
-pub fn refuse<B>(request: ServiceRequest, response: HttpResponse) -> ServiceResponse<EitherBody<B>> {
+pub fn refuse<B>(request: ServiceRequest, error: Error) -> ServiceResponse<EitherBody<B>> {
     let (request, _) = request.into_parts();
-    ServiceResponse::new(request, response).map_into_right_body()
+    ServiceResponse::new(request, HttpResponse::from_error(error)).map_into_right_body()
 }
 
 /// The body of a response, and what must live until all of it is sent.

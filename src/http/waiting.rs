@@ -40,7 +40,7 @@ pub async fn until_ended(
 ) -> Waited {
     let Some(permit) = admission.waiting_permit(requester) else { return Waited::NotAtAll };
     let began = Instant::now();
-    let counted = metrics::Waiting::begin();
+    let counted = metrics::Counted::waiting();
     let has_ended = repository.until_ended(operation_id, longest).await;
     drop(counted);
     Notes::of(request, |notes| notes.waited.set(began.elapsed()));

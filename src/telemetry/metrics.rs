@@ -208,35 +208,28 @@ pub fn request_abandoned(abandoned: Abandoned) {
     counter!(REQUESTS_ABANDONED, "by" => abandoned.word()).increment(1);
 }
 
-/// A call is in flight as long as this value lives.
-pub struct InFlight;
+/// Counts a call in a gauge as long as this value lives.
+pub struct Counted(&'static str);
 
-impl InFlight {
-    pub fn begin() -> InFlight {
-        gauge!(IN_FLIGHT).increment(1);
-        InFlight
+impl Counted {
+    pub fn in_flight() -> Counted {
+        Counted::begin(IN_FLIGHT)
+    }
+
+    /// A call waits for the end of an operation.
+    pub fn waiting() -> Counted {
+        Counted::begin(WAITING)
+    }
+
+    fn begin(gauge: &'static str) -> Counted {
+        gauge!(gauge).increment(1);
+        Counted(gauge)
     }
 }
 
-impl Drop for InFlight {
+impl Drop for Counted {
     fn drop(&mut self) {
-        gauge!(IN_FLIGHT).decrement(1);
-    }
-}
-
-/// A call waits for the end of an operation as long as this value lives.
-pub struct Waiting;
-
-impl Waiting {
-    pub fn begin() -> Waiting {
-        gauge!(WAITING).increment(1);
-        Waiting
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        gauge!(WAITING).decrement(1);
+        gauge!(self.0).decrement(1);
     }
 }
 

@@ -34,6 +34,12 @@ impl Parameters {
         parsed.map_err(|_| Error::bad_request(format!("{name} in the query must be one of {}", words.join(", "))))
     }
 
+    /// Returns false if the parameter is missing.
+    pub fn flag(&self, name: &str) -> Result<bool, Error> {
+        let parsed = self.one(name)?.map_or(Ok(false), str::parse);
+        parsed.map_err(|_| Error::bad_request(format!("{name} in the query must be true or false, and sent once")))
+    }
+
     pub fn number(&self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Error> {
         let Some(text) = self.one(name)? else { return Ok(None) };
         // `parse` accepts a sign.

@@ -1,26 +1,10 @@
 //! `validateOnly=true` in the query of a deletion (AIP-163): every check runs, and nothing is deleted.
 
-use actix_web::web::Query;
-use serde::Deserialize;
-
+use super::query::Parameters;
 use crate::error::Error;
 
-/// Other parameters are ignored.
-#[derive(Deserialize)]
-struct Parameters {
-    #[serde(rename = "validateOnly", default)]
-    validate_only: bool,
-}
-
 pub fn is_asked(query: &str) -> Result<bool, Error> {
-    if query.is_empty() {
-        return Ok(false);
-    }
-    match Query::<Parameters>::from_query(query) {
-        Ok(parameters) => Ok(parameters.validate_only),
-        // Other parameters cannot cause an error, because they are not parsed.
-        Err(_) => Err(Error::bad_request("validateOnly in the query must be true or false, and sent once")),
-    }
+    if query.is_empty() { Ok(false) } else { Parameters::parse(query)?.flag("validateOnly") }
 }
 
 #[cfg(test)]

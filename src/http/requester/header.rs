@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-use super::Denial;
+use crate::error::Error;
 use crate::http::call::Requester;
 use crate::http::request::id::parse_id;
 
 /// The gateway authenticates the call. No registered scheme describes that.
-const CHALLENGE: HeaderValue = HeaderValue::from_static("Gateway realm=\"customer-deletion\"");
+const CHALLENGE: &str = "Gateway realm=\"customer-deletion\"";
 
 /// Accepts the header from a trusted peer only.
 pub fn from_header(
@@ -18,7 +18,7 @@ pub fn from_header(
     name: &HeaderName,
     peer: Option<IpAddr>,
     trusted_peers: &[IpNet],
-) -> Result<Requester, Denial> {
+) -> Result<Requester, Error> {
     // A server that listens on IPv6 sees an IPv4 peer as ::ffff:10.0.0.1.
     let peer = peer.map(|peer| peer.to_canonical());
     if !peer.is_some_and(|peer| trusted_peers.iter().any(|network| network.contains(&peer))) {
@@ -32,16 +32,16 @@ pub fn from_header(
     value.to_str().ok().and_then(parse_id).map(Requester).ok_or_else(|| denial("the requester header is not a UUID"))
 }
 
-fn denial(reason: &'static str) -> Denial {
-    Denial::unauthenticated(reason, CHALLENGE)
+fn denial(reason: &'static str) -> Error {
+    Error::unauthenticated(reason, CHALLENGE)
 }
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::HeaderValue;
     use uuid::Uuid;
 
     use super::*;
-    use crate::error::Error;
 
     const NAME: HeaderName = HeaderName::from_static("x-requester-id");
     const ID: &str = "6f2c5d1e-3b7a-4c19-9e8d-1a2b3c4d5e6f";
@@ -53,8 +53,8 @@ mod tests {
         }
         let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         from_header(&headers, &NAME, Some(peer.parse().unwrap()), &trusted).map(|requester| requester.0).map_err(
-            |denial| match denial.error {
-                Error::Unauthenticated(reason) => reason.into_owned(),
+            |error| match error {
+                Error::Unauthenticated { reason, .. } => reason.into_owned(),
                 other => panic!("{other}"),
             },
         )

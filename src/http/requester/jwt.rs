@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 
-use super::Denial;
 use super::actor::SentActor;
 use super::claims::Claims;
 use super::keyring::Keyring;
@@ -20,9 +19,8 @@ use crate::http::call::Requester;
 const MAX_BYTES: usize = 8 * 1024;
 
 /// RFC 6750: the challenge has no error if there was no token.
-const NO_TOKEN: HeaderValue = HeaderValue::from_static(r#"Bearer realm="customer-deletion""#);
-const INVALID_TOKEN: HeaderValue =
-    HeaderValue::from_static(r#"Bearer realm="customer-deletion", error="invalid_token""#);
+const NO_TOKEN: &str = r#"Bearer realm="customer-deletion""#;
+const INVALID_TOKEN: &str = r#"Bearer realm="customer-deletion", error="invalid_token""#;
 
 pub struct Verifier {
     pub keyring: Keyring,
@@ -43,7 +41,7 @@ impl Verifier {
     }
 
     /// Denies with 503 while there is no key at all.
-    pub async fn requester(&self, headers: &HeaderMap) -> Result<(Requester, SentActor, MissingScopes), Denial> {
+    pub async fn requester(&self, headers: &HeaderMap) -> Result<(Requester, SentActor, MissingScopes), Error> {
         let token = Token::parse(bearer(headers)?).map_err(invalid)?;
         let mut verified = self.verify(&token);
         // Issuers may rotate a key and keep its id, so an invalid signature may be of a new key.
@@ -85,15 +83,15 @@ impl Verifier {
     }
 }
 
-fn denial(unverified: Unverified) -> Denial {
+fn denial(unverified: Unverified) -> Error {
     match unverified {
-        Unverified::NotFetched => Denial { error: Error::Unavailable(unverified.to_string()), challenge: None },
+        Unverified::NotFetched => Error::Unavailable(unverified.to_string()),
         other => invalid(other.to_string()),
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, Denial> {
-    let missing = |reason| Denial::unauthenticated(reason, NO_TOKEN);
+fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+    let missing = |reason| Error::unauthenticated(reason, NO_TOKEN);
     let mut values = headers.get_all(AUTHORIZATION);
     let value = values.next().ok_or_else(|| missing("the Authorization header is missing"))?;
     if values.next().is_some() {
@@ -111,6 +109,6 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Denial> {
     }
 }
 
-fn invalid(reason: impl Into<Cow<'static, str>>) -> Denial {
-    Denial::unauthenticated(reason, INVALID_TOKEN)
+fn invalid(reason: impl Into<Cow<'static, str>>) -> Error {
+    Error::unauthenticated(reason, INVALID_TOKEN)
 }

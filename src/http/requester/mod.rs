@@ -13,15 +13,13 @@ mod reader;
 mod scope;
 mod token;
 
-use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::HeaderName;
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpResponse, web};
+use actix_web::{HttpMessage, web};
 use ipnet::IpNet;
 
 pub use self::actor::SentActor;
@@ -33,28 +31,6 @@ use super::connections::Connection;
 use super::response;
 use crate::config::{RequesterSource, SettingsError};
 use crate::error::Error;
-
-/// The answer to a call whose requester is unknown: 401, or 503 while there are no keys.
-#[derive(Debug)]
-pub struct Denial {
-    pub error: Error,
-    /// Every 401 tells how a call is authenticated.
-    pub challenge: Option<HeaderValue>,
-}
-
-impl Denial {
-    pub fn unauthenticated(reason: impl Into<Cow<'static, str>>, challenge: HeaderValue) -> Denial {
-        Denial { error: Error::Unauthenticated(reason.into()), challenge: Some(challenge) }
-    }
-
-    pub fn into_response(self) -> HttpResponse {
-        let mut response = HttpResponse::from_error(self.error);
-        if let Some(challenge) = self.challenge {
-            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-        }
-        response
-    }
-}
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -97,7 +73,7 @@ impl Identification {
         }
     }
 
-    async fn requester(&self, request: &ServiceRequest) -> Result<(Requester, SentActor, MissingScopes), Denial> {
+    async fn requester(&self, request: &ServiceRequest) -> Result<(Requester, SentActor, MissingScopes), Error> {
         match self {
             Identification::Header { name, actor_name, trusted_peers } => {
                 let peer = request.peer_addr().map(|address| address.ip());
@@ -120,21 +96,17 @@ pub async fn identify(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    match identification.requester(&request).await {
-        Ok((requester, actor, missing)) => {
-            if let Some(notes) = request.extensions().get::<Rc<Notes>>() {
-                notes.requester_id.set(Some(requester.0));
-            }
-            if let Some(connection) = request.conn_data::<Arc<Connection>>() {
-                connection.identified();
-            }
-            request.extensions_mut().insert(requester);
-            request.extensions_mut().insert(actor);
-            request.extensions_mut().insert(missing);
-            next.call(request).await.map(ServiceResponse::map_into_left_body)
+    let identified = identification.requester(&request).await.map(|(requester, actor, missing)| {
+        Notes::of(request.request(), |notes| notes.requester_id.set(Some(requester.0)));
+        if let Some(connection) = request.conn_data::<Arc<Connection>>() {
+            connection.identified();
         }
-        Err(denial) => Ok(response::refuse(request, denial.into_response())),
-    }
+        let mut extensions = request.extensions_mut();
+        extensions.insert(requester);
+        extensions.insert(actor);
+        extensions.insert(missing);
+    });
+    response::pass_or_refuse(request, next, identified).await
 }
 
 /// Answers 401 if the token does not have the scope for this call. Every route below `/api` is wrapped in it.
@@ -143,8 +115,6 @@ pub async fn check_scope(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    match missing.check(request.method()) {
-        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
-        Err(denial) => Ok(response::refuse(request, denial.into_response())),
-    }
+    let checked = missing.check(request.method());
+    response::pass_or_refuse(request, next, checked).await
 }

@@ -1,11 +1,10 @@
 //! The scopes of a token: one to ask for calls, one to delete.
 
 use actix_web::http::Method;
-use actix_web::http::header::HeaderValue;
 
-use super::Denial;
 use super::claims::Claims;
 use crate::config::Scopes;
+use crate::error::Error;
 
 /// The required scopes that the token of a call does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,26 +21,26 @@ impl MissingScopes {
     }
 
     /// Denies a token that can do nothing. One of the scopes is enough to learn that a route or a method does not exist.
-    pub fn check_any(&self, method: &Method) -> Result<(), Denial> {
+    pub fn check_any(&self, method: &Method) -> Result<(), Error> {
         if self.read.is_some() && self.delete.is_some() { self.check(method) } else { Ok(()) }
     }
 
     /// Denies a call of a route without the scope for its method.
-    pub fn check(&self, method: &Method) -> Result<(), Denial> {
+    pub fn check(&self, method: &Method) -> Result<(), Error> {
         let missing = match *method {
             Method::GET | Method::HEAD => &self.read,
             _ => &self.delete,
         };
         match missing {
-            Some(scope) => Err(Denial::unauthenticated("the token does not have the scope", challenge(scope))),
+            Some(scope) => Err(Error::unauthenticated("the token does not have the scope", challenge(scope))),
             None => Ok(()),
         }
     }
 }
 
-fn challenge(scope: &str) -> HeaderValue {
-    let challenge = format!(r#"Bearer realm="customer-deletion", error="insufficient_scope", scope="{scope}""#);
-    HeaderValue::from_str(&challenge).expect("a scope is visible ASCII")
+/// A scope is visible ASCII.
+fn challenge(scope: &str) -> String {
+    format!(r#"Bearer realm="customer-deletion", error="insufficient_scope", scope="{scope}""#)
 }
 
 #[cfg(test)]
