@@ -199,14 +199,10 @@ impl Upkeep {
             interval.tick().await;
             metrics::upkeep();
             let _ = self.health.state().await;
-            self.measure_backlog().await;
-        }
-    }
-
-    /// Counts the operations of all replicas. During an outage the metric keeps its last value.
-    async fn measure_backlog(&self) {
-        if let Ok(backlog) = self.repository.backlog().await {
-            metrics::backlog(backlog.operations, backlog.oldest_seconds);
+            // During an outage the metric keeps its last value.
+            if let Ok(backlog) = self.repository.backlog().await {
+                metrics::backlog(backlog.operations, backlog.oldest_seconds);
+            }
         }
     }
 }

@@ -85,11 +85,7 @@ impl Report {
         };
         self.log(&end, end.error.filter(|error| is_logged(error)).map(ToString::to_string));
         span::end(&self.span, self.method, &end);
-        let code = match end.error.map(Error::code) {
-            None => Cow::Borrowed(""),
-            Some(Ok(code)) => Cow::Borrowed(code.word()),
-            Some(Err(name)) => Cow::Owned(name.to_owned()),
-        };
+        let code = end.error_code().unwrap_or_default().to_owned();
         let status = response.status().as_u16();
         // A wait is the wish of the caller, and says nothing about the speed of the service.
         let took = self.began.elapsed().saturating_sub(self.notes.waited.get());

@@ -172,13 +172,7 @@ fn start_at_zero() {
 }
 
 /// A call was answered. The route is its pattern, or empty if no route matched. The code of a success is empty.
-pub fn request_ended(
-    route: Cow<'static, str>,
-    method: &'static str,
-    status: u16,
-    code: Cow<'static, str>,
-    took: Duration,
-) {
+pub fn request_ended(route: Cow<'static, str>, method: &'static str, status: u16, code: String, took: Duration) {
     let mut labels = vec![
         Label::new("route", route),
         Label::from_static_parts("method", method),

@@ -21,10 +21,10 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Far more than a key set or a configuration has.
 const MAX_BYTES: usize = 1024 * 1024;
 
+/// The source of keys. A URL beside an issuer is that of its configuration, which has the URL of the keys.
 pub enum Reader {
     File { path: PathBuf, parse: fn(&[u8]) -> Result<KeySet, String> },
-    Url { url: Url, client: Client },
-    Issuer { issuer: String, configuration: Url, client: Client },
+    Url { url: Url, issuer: Option<String>, client: Client },
 }
 
 impl Reader {
@@ -35,17 +35,15 @@ impl Reader {
             let keys = read_file(path, parse).map_err(refuse)?;
             Ok((Reader::File { path: path.to_owned(), parse }, Some(keys)))
         };
-        let open_client =
-            |url| client(url).map_err(|error| refuse(format!("cannot be fetched: {}", with_causes(&error))));
+        let open_url = |url: &Url, issuer: Option<&String>| {
+            let client = client(url).map_err(|error| refuse(format!("cannot be fetched: {}", with_causes(&error))))?;
+            Ok((Reader::Url { url: url.clone(), issuer: issuer.cloned(), client }, None))
+        };
         match source {
             KeySource::JwksFile(path) => open_file(path, KeySet::from_jwks),
             KeySource::HmacSecretFile(path) => open_file(path, KeySet::from_secret),
-            KeySource::JwksUrl(url) => Ok((Reader::Url { url: url.clone(), client: open_client(url)? }, None)),
-            KeySource::Issuer { issuer, configuration } => {
-                let client = open_client(configuration)?;
-                let (issuer, configuration) = (issuer.clone(), configuration.clone());
-                Ok((Reader::Issuer { issuer, configuration, client }, None))
-            }
+            KeySource::JwksUrl(url) => open_url(url, None),
+            KeySource::Issuer { issuer, configuration } => open_url(configuration, Some(issuer)),
         }
     }
 
@@ -56,11 +54,10 @@ impl Reader {
                 let reading = tokio::task::spawn_blocking(move || read_file(&path, parse));
                 reading.await.unwrap_or_else(|error| Err(error.to_string()))
             }
-            Reader::Url { url, client } => fetch(client, url, KeySet::from_jwks).await,
-            Reader::Issuer { issuer, configuration, client } => {
-                let parse = |body: &[u8]| discovery::keys_url(body, issuer, configuration.scheme());
-                let url = fetch(client, configuration, parse).await?;
-                fetch(client, &url, KeySet::from_jwks).await
+            Reader::Url { url, issuer: None, client } => fetch(client, url, KeySet::from_jwks).await,
+            Reader::Url { url, issuer: Some(issuer), client } => {
+                let keys_url = fetch(client, url, |body| discovery::keys_url(body, issuer, url.scheme())).await?;
+                fetch(client, &keys_url, KeySet::from_jwks).await
             }
         }
     }
