@@ -7,6 +7,7 @@ use rstest::rstest;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::let_contacts_fail;
 use crate::support::TestService;
 use crate::support::resources::every_resource;
 use crate::support::service::{Answer, send, validating};
@@ -77,13 +78,7 @@ async fn the_actor_of_a_defect_is_recorded() {
     let service = TestService::start_with(record_actors).await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
-    sqlx::raw_sql(
-        "create function fail() returns trigger language plpgsql as $$ begin raise 'a defect'; end $$;
-         create trigger fail before update on contact for each row execute function fail();",
-    )
-    .execute(&service.database.pool)
-    .await
-    .unwrap();
+    let_contacts_fail(&service).await;
     let answer = send(call(&service, family, Resource::Contact, contact).header(HEADER, ACTOR)).await;
     assert_eq!(answer.status, 500);
     assert_eq!(shown(&service, family.requester, answer.request_id()).await, ACTOR);

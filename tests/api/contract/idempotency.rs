@@ -4,6 +4,7 @@ use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
 use uuid::Uuid;
 
+use super::open_under_key_k;
 use crate::support::resources::every_resource;
 use crate::support::service::{Answer, collection, send};
 use crate::support::{TestService, body};
@@ -191,15 +192,7 @@ async fn a_call_under_the_key_of_one_that_is_open_has_no_outcome_yet() {
     let service = TestService::shared().await;
     let family = service.world.family().await;
     let zone = service.world.zone(family.requester).await;
-    sqlx::query(
-        "insert into operation (id, requester_id, customer_id, resource, target_ids, status, idempotency_key)
-         values (gen_random_uuid(), $1, $1, 'zone', array[$2], 'OPEN', 'k')",
-    )
-    .bind(family.requester)
-    .bind(zone)
-    .execute(&service.database.pool)
-    .await
-    .unwrap();
+    open_under_key_k(&service, family.requester, zone).await;
 
     let place = (family.requester, family.requester);
     let answer = delete_under_key(&service, "k", place, Resource::Zone, &[zone]).await;

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
+use super::let_contacts_fail;
 use crate::support::TestService;
 use crate::support::resources::{every_resource, word};
 use crate::support::service::send;
@@ -121,13 +122,7 @@ async fn a_defect_is_a_500_that_changes_nothing_and_is_recorded() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
-    sqlx::raw_sql(
-        "create function fail() returns trigger language plpgsql as $$ begin raise 'a defect'; end $$;
-         create trigger fail before update on contact for each row execute function fail();",
-    )
-    .execute(&service.database.pool)
-    .await
-    .unwrap();
+    let_contacts_fail(&service).await;
 
     let call = service
         .list_call(family.requester, family.sub_customer, Resource::Contact, &[contact])

@@ -5,6 +5,7 @@ use reqwest::RequestBuilder;
 use uuid::Uuid;
 
 use super::{alike, deletion, refused_alike};
+use crate::contract::open_under_key_k;
 use crate::support::TestService;
 use crate::support::resources::every_resource;
 use crate::support::service::{send, validating};
@@ -90,15 +91,7 @@ async fn under_the_key_of_a_call_that_is_open_there_is_no_answer_yet() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let zone = service.world.zone(family.requester).await;
-    sqlx::query(
-        "insert into operation (id, requester_id, customer_id, resource, target_ids, status, idempotency_key)
-         values (gen_random_uuid(), $1, $1, 'zone', array[$2], 'OPEN', 'k')",
-    )
-    .bind(family.requester)
-    .bind(zone)
-    .execute(&service.database.pool)
-    .await
-    .unwrap();
+    open_under_key_k(&service, family.requester, zone).await;
 
     refused_alike(&service, under_key(&service, family, Resource::Zone, &[zone]), 503, "GLOBAL_1001").await;
     let other = Uuid::now_v7();

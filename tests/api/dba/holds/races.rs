@@ -1,12 +1,11 @@
 //! A hold that is placed while a purge erases: once it is committed, no row goes.
 
-use std::time::{Duration, Instant};
-
 use customer_deletion::resource::Resource;
 use uuid::Uuid;
 
 use super::hold;
 use crate::dba::maintenance::{age_rows, rows, run, told};
+use crate::dba::until;
 use crate::support::{TestDatabase, World};
 
 /// Contacts of one customer that were deleted long ago.
@@ -16,14 +15,6 @@ async fn expired_contacts(database: &TestDatabase, count: usize) -> (Uuid, Vec<U
     let contacts = world.rows(Resource::Contact, customer, count).await;
     age_rows(&database.pool, Resource::Contact, &contacts, 91).await;
     (customer, contacts)
-}
-
-async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
-    let began = Instant::now();
-    while !condition().await {
-        assert!(began.elapsed() < Duration::from_secs(20), "it does not come to that");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test]

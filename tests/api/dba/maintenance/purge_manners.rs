@@ -1,7 +1,6 @@
 //! How `purge` behaves beside others: one at a time, waiting for nobody, stopped and begun again.
 
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
@@ -9,6 +8,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
 use super::{age_rows, maintenance, present, rows, run, told};
+use crate::dba::until;
 use crate::support::{TestDatabase, World};
 
 /// Contacts that were deleted long ago.
@@ -47,14 +47,6 @@ async fn holds_the_lock(pool: &PgPool) -> bool {
           and database = (select oid from pg_database where datname = current_database())
       )";
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
-}
-
-async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
-    let began = Instant::now();
-    while !condition().await {
-        assert!(began.elapsed() < Duration::from_secs(20), "it does not come to that");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 fn interrupt(child: &Child) {

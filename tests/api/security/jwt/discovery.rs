@@ -1,7 +1,6 @@
 //! Keys that are found by the issuer's own configuration, when only the issuer is set.
 
-use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -9,7 +8,7 @@ use uuid::Uuid;
 
 use super::issuer::{Issuer, Manner, configuration};
 use super::token::{P256, RSA, STRANGER, SigningKey, jwks};
-use super::{INVALID_TOKEN, ask, assert_identified, assert_unauthorized, claims, start_with};
+use super::{INVALID_TOKEN, ask, assert_identified, assert_unauthorized, claims, ready, start_with, until};
 use crate::support::TestService;
 
 async fn start(issuer: &Issuer, refresh_seconds: u64) -> TestService {
@@ -21,18 +20,7 @@ async fn start(issuer: &Issuer, refresh_seconds: u64) -> TestService {
 }
 
 async fn start_ready(issuer: &Issuer, refresh_seconds: u64) -> TestService {
-    let service = start(issuer, refresh_seconds).await;
-    until(|| async { service.management("/health/ready").await.status == 200 }).await;
-    service
-}
-
-/// Waits for what must come, however busy the machine is.
-async fn until<F: Future<Output = bool>>(comes: impl Fn() -> F) {
-    let began = Instant::now();
-    while !comes().await {
-        assert!(began.elapsed() < Duration::from_secs(60), "it does not come");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    ready(start(issuer, refresh_seconds).await).await
 }
 
 /// The first may have begun before now, and what it brought is in use before the second begins.

@@ -1,6 +1,5 @@
 //! Keys change, and issuers go away and come back.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,8 @@ use uuid::Uuid;
 use super::issuer::{Issuer, Manner};
 use super::token::{ED25519, P256, RSA, STRANGER, SigningKey, jwks, sign_with_secret, token};
 use super::{
-    INVALID_TOKEN, NO_TOKEN, TestFile, ask, assert_identified, assert_unauthorized, claims, contact_path, start_with,
+    INVALID_TOKEN, NO_TOKEN, TestFile, ask, assert_identified, assert_unauthorized, claims, contact_path, ready,
+    start_with, until,
 };
 use crate::support::TestService;
 use crate::support::service::send;
@@ -31,18 +31,7 @@ async fn start(issuer: &Issuer, refresh_seconds: u64) -> TestService {
 
 /// A service that has read the keys of its issuer.
 async fn start_with_keys(issuer: &Issuer, refresh_seconds: u64) -> TestService {
-    let service = start(issuer, refresh_seconds).await;
-    until(|| async { service.management("/health/ready").await.status == 200 }).await;
-    service
-}
-
-/// Waits for what must come, however busy the machine is.
-async fn until<F: Future<Output = bool>>(comes: impl Fn() -> F) {
-    let began = Instant::now();
-    while !comes().await {
-        assert!(began.elapsed() < Duration::from_secs(60), "it does not come");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    ready(start(issuer, refresh_seconds).await).await
 }
 
 /// Two more fetches: the first may have begun before now, and what it brought is in use before the second begins.
