@@ -1,17 +1,19 @@
-//! The order in which a deletion holds customers and entities.
+//! The order in which a deletion holds customers and entities, and a restore its rows.
 //!
-//! It locks the sub-customer first and the requester second, and entities from the lowest id up. Whoever takes several of them in
-//! the same order never deadlocks with it.
+//! A deletion locks the sub-customer first and the requester second, and entities from the lowest id up. Whoever takes several of
+//! them in the same order never deadlocks with it.
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
-use super::{begin, in_background};
+use super::{begin, in_background, run};
+use crate::dba::maintenance::maintenance_sql;
+use crate::support::resources::{every_list, sql, statement, table};
 use crate::support::service::until_so_many_wait;
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService};
+use crate::support::{TestDatabase, TestService, World};
 
 const LOW: Uuid = Uuid::from_u128(1);
 const HIGH: Uuid = Uuid::from_u128(2);
@@ -94,4 +96,90 @@ async fn what_external_params_are_set_on_is_locked_in_the_order_of_its_ids(
     holding.rollback().await.unwrap();
 
     call.await.unwrap().assert_deleted();
+}
+
+/// Runs a statement in a session that reads tables as they are stored, and asserts that it waits for the row with the low id before it
+/// locks the other.
+async fn assert_locks_the_lower_first(pool: &PgPool, table: &str, sql: String) {
+    let stored = format!("select id from {table} where id in ($1, $2) order by ctid");
+    let stored: Vec<Uuid> =
+        sqlx::query_scalar(AssertSqlSafe(stored)).bind(LOW).bind(HIGH).fetch_all(pool).await.unwrap();
+    assert_eq!(stored, [HIGH, LOW], "{table}");
+
+    let holding = begin(pool, &format!("select from {table} where id = $1 for update"), &[LOW]).await;
+    let mut session = begin(pool, "set local enable_indexscan = off", &[]).await;
+    run(&mut session, "set local enable_bitmapscan = off", &[]).await.unwrap();
+    let waiting = tokio::spawn(async move { run(&mut session, &sql, &[]).await.map(|_| ()) });
+    until_so_many_wait(pool, 1).await;
+    assert_free(pool, table, HIGH).await;
+    holding.rollback().await.unwrap();
+    waiting.await.unwrap().unwrap();
+}
+
+/// The text of a statement with its arguments.
+fn with_arguments(sql: String, arguments: &[String]) -> String {
+    let numbered = arguments.iter().enumerate();
+    numbered.fold(sql, |sql, (index, argument)| sql.replace(&format!("${}", index + 1), argument))
+}
+
+fn id(id: Uuid) -> String {
+    format!("'{id}'::uuid")
+}
+
+fn list(ids: &[Uuid]) -> String {
+    let ids: Vec<String> = ids.iter().map(|each| id(*each)).collect();
+    format!("array[{}]", ids.join(", "))
+}
+
+const INSERT: [(&str, &str, &str); 3] = [
+    ("customer", "sub_customer_id", "insert into customer (id, parent_id, name) values ($1, $2, 'A')"),
+    ("subscriber", "subscriber_id", "insert into subscriber (id, customer_id, name) values ($1, $2, 'A')"),
+    ("sell_plan", "sell_plan_id", "insert into sell_plan (id, customer_id, name) values ($1, $2, 'A')"),
+];
+
+/// The settings of a session make its plans read an index. The statements do not rely on them.
+#[tokio::test]
+async fn entities_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
+    for (table, column, insert) in INSERT {
+        let database = TestDatabase::migrated().await;
+        let (pool, world) = (&database.pool, World::new(database.pool.clone()));
+        let requester = world.customer(None).await;
+        let mut rows = Vec::new();
+        for entity in [HIGH, LOW] {
+            begin(pool, insert, &[entity, requester]).await.commit().await.unwrap();
+            rows.push(world.external_params(requester, column, entity).await);
+        }
+
+        let hold = maintenance_sql(&format!("hold_{table}s"));
+        let hold = with_arguments(hold, &[list(&[HIGH, LOW]), id(Uuid::now_v7())]);
+        assert_locks_the_lower_first(pool, table, hold).await;
+
+        let [operation, requester] = [Uuid::now_v7(), requester].map(id);
+        let rest = ["null::text", "false", "null::text"].map(str::to_owned);
+        let arguments = [&[operation, requester.clone(), requester, list(&rows)][..], &rest].concat();
+        let delete = with_arguments(sql("delete", Resource::ExternalParams), &arguments);
+        assert_locks_the_lower_first(pool, table, delete).await;
+    }
+}
+
+#[tokio::test]
+async fn rows_to_restore_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
+    for resource in every_list() {
+        let database = TestDatabase::migrated().await;
+        let (pool, world) = (&database.pool, World::new(database.pool.clone()));
+        let (family, operation) = (world.family().await, Uuid::now_v7());
+        world.insert_rows(resource, family.in_scope(resource), &[HIGH, LOW]).await;
+        for row in [HIGH, LOW] {
+            let delete = format!("update {} set deleted_at = now(), deleted_by = $2 where id = $1", table(resource));
+            begin(pool, &delete, &[row, operation]).await.commit().await.unwrap();
+        }
+        let record = "
+            insert into operation
+              (id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at)
+            values ($1, $2, $2, 'contact', array[$3, $4], 'SUCCESS', 2, now())";
+        begin(pool, record, &[operation, family.requester, LOW, HIGH]).await.commit().await.unwrap();
+
+        let lock = with_arguments(maintenance_sql(&statement("lock_deleted", resource)), &[id(operation)]);
+        assert_locks_the_lower_first(pool, table(resource), lock).await;
+    }
 }
