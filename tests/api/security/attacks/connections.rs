@@ -1,6 +1,7 @@
-//! Connections on which nothing is asked.
+//! Connections on which nothing is asked, or nothing is taken.
 
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use customer_deletion::limits::descriptors;
 use futures_util::future::join_all;
@@ -9,7 +10,15 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::{DESCRIPTORS, Target};
-use crate::support::client;
+use crate::support::{body, client};
+
+/// The bytes that the kernel may have of a connection: twice the sizes of its buffers. It completes a segment that it has begun to
+/// send, of at most 64 KiB.
+const RECEIVED: usize = 2 * 32_768;
+const SENT: usize = 2 * 16_384 + 65_536;
+
+/// The kernel moves bytes until the buffers are full. They are, once they have been the same for so many looks in a row.
+const SAME_LOOKS: usize = 15;
 
 impl Target {
     fn descriptors(&self) -> usize {
@@ -73,4 +82,62 @@ async fn idle_connections_of_the_management_port_keep_no_probe_out() {
     let idle = join_all((0..300).map(|_| Target::connect(target.process.management_address, b""))).await;
     target.assert_serves(Duration::from_secs(1)).await;
     drop(idle);
+}
+
+/// The client sends a large body, which the service reads, and then asks for more answers than it takes. The kernel would make the
+/// buffers of such a connection larger and larger. They are memory of the container.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_has_no_more_memory_of_the_kernel_than_it_may() {
+    const BODY: usize = 8_000_000;
+
+    let target = Target::start().await;
+    let mut list = body(&[Uuid::now_v7()]);
+    list.push_str(&" ".repeat(BODY - list.len()));
+    let head = target.head(target.usual.requester, &format!("Prefer: respond-async\r\nContent-Length: {BODY}\r\n"));
+    let answers = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n\r\n".repeat(200_000);
+    let mut client = TcpStream::connect(target.process.address).await.unwrap();
+    client.write_all(format!("{head}{list}").as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    client.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 202");
+    let client_address = client.local_addr().unwrap();
+    let (_rest, mut asking) = client.into_split();
+    let asking = tokio::spawn(async move { asking.write_all(answers.as_bytes()).await });
+
+    let (received, sent) = until_full(target.process.address, client_address).await;
+    println!("{received} bytes received, {sent} bytes sent");
+    assert!((4096..=RECEIVED).contains(&received), "{received} bytes are received, and not read");
+    assert!((4096..=SENT).contains(&sent), "{sent} bytes are sent, and not taken");
+    assert!(!asking.is_finished(), "the client waits");
+    asking.abort();
+}
+
+/// The bytes that the kernel has received for a socket and that it has to send, once both are the same for some time.
+async fn until_full(local: SocketAddr, remote: SocketAddr) -> (usize, usize) {
+    let began = Instant::now();
+    let (mut last, mut same) = ((0, 0), 0);
+    while same < SAME_LOOKS {
+        assert!(began.elapsed() < Duration::from_secs(30), "the buffers change for ever: {last:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let queues = queues(local, remote);
+        same = if queues == last && queues.0 > 0 && queues.1 > 0 { same + 1 } else { 0 };
+        last = queues;
+    }
+    last
+}
+
+/// From `/proc/net/tcp`: the local and the remote address of each socket, its state, and both queues, all hexadecimal.
+fn queues(local: SocketAddr, remote: SocketAddr) -> (usize, usize) {
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (local, remote) = (as_in_proc(local), as_in_proc(remote));
+    let mut sockets = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let socket = sockets.find(|fields| fields[1] == local && fields[2] == remote).expect("it is open");
+    let (sent, received) = socket[4].split_once(':').unwrap();
+    let bytes = |text| usize::from_str_radix(text, 16).unwrap();
+    (bytes(received), bytes(sent))
+}
+
+fn as_in_proc(address: SocketAddr) -> String {
+    let SocketAddr::V4(address) = address else { panic!("the tests use IPv4") };
+    format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port())
 }
