@@ -92,6 +92,22 @@ async fn a_call_with_a_large_head_is_the_last_of_its_connection() {
     assert!(String::from_utf8_lossy(&answer).to_lowercase().contains("\r\nconnection: close\r\n"));
 }
 
+/// The service would answer 400 after the time that a body may take.
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_refused_before_it_comes() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    for prefer in ["", "Prefer: respond-async\r\n"] {
+        let length = if prefer.is_empty() { 1_048_577 } else { 8_388_609 };
+        let head = head_of_a_deletion(family, length).replace("Host: test\r\n", &format!("Host: test\r\n{prefer}"));
+        let mut client = send_head(service.address, &head).await;
+        let mut answer = [0; 12];
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(str::from_utf8(&answer), Ok("HTTP/1.1 413"));
+    }
+    assert_eq!(service.world.operations().await, 0);
+}
+
 /// Longer than the service keeps an idle connection.
 #[tokio::test]
 #[ignore = "takes 15 seconds: cargo test --test api -- --ignored a_monitor_keeps"]
