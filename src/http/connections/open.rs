@@ -354,6 +354,16 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_takes_its_answer_makes_room_after_one_that_asks_for_nothing() {
+        let connections = Connections::new(Port::Calls, 4);
+        let taking: Vec<_> = (1..=3).map(|last| open(&connections, last)).collect();
+        taking.iter().for_each(|opened| drop(opened.connection.begin()));
+        let idle = open(&connections, 4);
+        let _new = open(&connections, 5);
+        assert!(is_closed(&idle) && !taking.iter().any(is_closed));
+    }
+
+    #[test]
     fn a_call_in_flight_is_not_closed_and_a_new_connection_is() {
         let connections = Connections::new(Port::Calls, 1);
         let working = open(&connections, 1);
