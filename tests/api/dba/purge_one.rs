@@ -110,13 +110,19 @@ async fn a_restored_operation_leads_to_no_row() {
 
 /// The restore comes between the search for the rows and their erasure.
 #[rstest]
-#[case::restored("", "is live again")]
+#[case::restored("--operation", "", "is live again")]
+#[case::restored_though_it_is_named("--zone", "", "is live again")]
 #[case::restored_and_deleted_again(
+    "--operation",
     "update zone set deleted_at = now(), deleted_by = gen_random_uuid();",
     "was restored and deleted again"
 )]
 #[tokio::test]
-async fn a_restore_that_is_faster_than_the_purge_is_reported(#[case] afterwards: &str, #[case] state: &str) {
+async fn a_restore_that_is_faster_than_the_purge_is_reported(
+    #[case] option: &str,
+    #[case] afterwards: &str,
+    #[case] state: &str,
+) {
     let service = TestService::start().await;
     let (database, family) = (&service.database, service.world.family().await);
     let zone = service.world.zone(family.requester).await;
@@ -133,7 +139,8 @@ async fn a_restore_that_is_faster_than_the_purge_is_reported(#[case] afterwards:
     );
     sqlx::raw_sql(AssertSqlSafe(restore)).execute(&database.pool).await.unwrap();
 
-    let said = run(database, &["purge", "--operation", &operation.to_string()]).await;
+    let id = if option == "--zone" { zone } else { operation };
+    let said = run(database, &["purge", option, &id.to_string()]).await;
 
     let said = said.refused(&["restored meanwhile, and not erased: 1\n", &format!("\n  zone {zone} {state}")]);
     assert_eq!((told(&said.out, "zone"), rows(&database.pool, "zone").await), (0, 1));
