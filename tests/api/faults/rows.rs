@@ -176,31 +176,3 @@ async fn a_statement_has_a_limit_of_its_own() {
     sqlx::raw_sql("drop trigger slowly on contact").execute(&scene.database.pool).await.unwrap();
     scene.delete(contact).await.0.assert_deleted();
 }
-
-/// The deadline of a call ends while its statement goes on waiting for a lock, in PostgreSQL. Whoever comes next on the only
-/// connection gets another one, and does not wait for the end of that statement.
-#[tokio::test]
-#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
-async fn a_session_in_the_middle_of_a_statement_is_not_lent_again() {
-    let scene = Scene::begin(&[
-        ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
-        ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "1"),
-        ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "4600"),
-    ])
-    .await;
-    let free = scene.world.rows(Resource::Contact, scene.family.sub_customer, 2).await;
-    scene.delete(free[0]).await.0.assert_deleted();
-    let (contacts, holding) = scene.held_contacts(2).await;
-
-    // The second one waits for the first one's connection, and has only the rest of its time for the lock.
-    let (first, second) = tokio::join!(scene.delete(contacts[0]), scene.delete(contacts[1]));
-    for (answer, took) in [first, second] {
-        answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
-        assert!(took < Duration::from_secs(7), "{took:?}");
-    }
-    let (answer, took) = scene.delete(free[1]).await;
-    answer.assert_deleted();
-    assert!(took < Duration::from_millis(2500), "{took:?}");
-    holding.rollback().await.unwrap();
-    super::audit::assert_agreement(&scene.database.pool, &[]).await;
-}

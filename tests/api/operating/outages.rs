@@ -88,6 +88,66 @@ async fn a_database_that_goes_away_is_503_until_it_returns(#[case] weather: Weat
     assert_rows_and_operations_agree(&service).await;
 }
 
+/// A contact in the table has a deletion that goes on in PostgreSQL, whatever ends statements.
+const ENDLESS: &str = "
+    create table endless (contact_id uuid primary key);
+    create function never_end() returns trigger language plpgsql security definer as $$
+    begin
+      loop
+        begin
+          if not exists (select from endless where contact_id = new.id) then
+            return new;
+          end if;
+          perform pg_sleep(0.02);
+        exception when query_canceled then
+          null;
+        end;
+      end loop;
+    end $$;
+    create trigger never_end before update on contact for each row execute function never_end();";
+
+/// The deletions in PostgreSQL that have begun.
+async fn running_deletions(service: &TestService) -> i64 {
+    let sql = "select count(*) from pg_stat_activity
+        where datname = current_database() and state = 'active' and query like '-- delete_contacts:%'";
+    sqlx::query_scalar(sql).fetch_one(&service.database.pool).await.unwrap()
+}
+
+/// The deadline of a call ends it in the middle of a statement on the only connection. The next call gets another connection, and
+/// does not wait for the end of that statement. The deadline is shorter than the time after which an idle session is pinged.
+#[tokio::test]
+async fn a_session_in_the_middle_of_a_statement_is_not_lent_again() {
+    let service = TestService::start_with(|settings| {
+        settings.database.max_connections = 1;
+        settings.database.deadline = Duration::from_millis(800);
+    })
+    .await;
+    let family = service.world.family().await;
+    let pool = &service.database.pool;
+    sqlx::raw_sql(ENDLESS).execute(pool).await.unwrap();
+    // On a busy machine a call has no session in time, or a new session is not opened in time.
+    let until_one_is_deleted = async || {
+        let began = Instant::now();
+        while delete(&service, family, service.world.contact(family.sub_customer).await).await.0.status != 200 {
+            assert!(began.elapsed() < Duration::from_secs(15), "no call gets a session");
+        }
+    };
+    until_one_is_deleted().await;
+    let contact = service.world.contact(family.sub_customer).await;
+    sqlx::query("insert into endless values ($1)").bind(contact).execute(pool).await.unwrap();
+    while running_deletions(&service).await == 0 {
+        assert_unavailable(&delete(&service, family, contact).await);
+    }
+
+    until_one_is_deleted().await;
+    assert!(running_deletions(&service).await > 0, "the statement goes on");
+    sqlx::query("delete from endless").execute(pool).await.unwrap();
+    while running_deletions(&service).await > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_rows_and_operations_agree(&service).await;
+}
+
 /// With so few connections that one which is lost is missed.
 async fn service_with_connections(count: u32) -> (TestService, Proxy, Family) {
     let database = TestDatabase::migrated().await;
