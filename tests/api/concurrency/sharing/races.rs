@@ -99,8 +99,45 @@ async fn a_shared_statement_acts_on_what_is_there_and_not_on_what_was(
     let database = TestDatabase::migrated().await;
     let stopped = Stopped::at_customers_of(&database).await;
     let stage = Stage::on(database, &stopped.url, &[]).await;
-    let other = stage.world.family().await;
     let changed = stage.world.row(resource, stage.family.in_scope(resource)).await;
+    let change = (change.replace("$table", table(resource)), changed);
+    refuses_one_of_three(stage, stopped, resource, changed, change, expected).await;
+}
+
+#[rstest]
+#[case::sub_customer("sub_customer_id", "update customer set parent_id = null where id = $1")]
+#[case::sell_plan(
+    "sell_plan_id",
+    "update sell_plan set customer_id = (select min(id::text)::uuid from customer where parent_id is null) where id = $1"
+)]
+#[tokio::test]
+async fn a_shared_statement_deletes_no_params_on_an_entity_that_was_given_away(
+    #[case] column: &'static str,
+    #[case] change: &str,
+) {
+    let database = TestDatabase::migrated().await;
+    let stopped = Stopped::at_customers_of(&database).await;
+    let stage = Stage::on(database, &stopped.url, &[]).await;
+    let requester = stage.family.requester;
+    let entity = match column {
+        "sub_customer_id" => stage.family.sub_customer,
+        _ => stage.world.sell_plan(requester).await,
+    };
+    let params = stage.world.external_params(requester, column, entity).await;
+    let change = (change.to_owned(), entity);
+    refuses_one_of_three(stage, stopped, Resource::ExternalParams, params, change, "CUSTOMER_1026").await;
+}
+
+/// Three calls share a statement. The change is made after it has taken its snapshot, and refuses the call about the changed row.
+async fn refuses_one_of_three(
+    stage: Stage,
+    stopped: Stopped,
+    resource: Resource,
+    changed: Uuid,
+    (change, of): (String, Uuid),
+    expected: &str,
+) {
+    let other = stage.world.family().await;
     let kept = stage.world.rows(resource, other.in_scope(resource), 2).await;
     let keep = |id: Uuid| stage.call(other.requester, other.in_scope(resource), resource, &[id]);
 
@@ -110,8 +147,7 @@ async fn a_shared_statement_acts_on_what_is_there_and_not_on_what_was(
     let keeper = Stopped::close_gate(&stage.database).await;
     occupied.let_go().await;
     stage.until_waiting("-- share_", "Timeout").await;
-    let change = change.replace("$table", table(resource));
-    sqlx::query(AssertSqlSafe(change)).bind(changed).execute(&stage.database.pool).await.unwrap();
+    sqlx::query(AssertSqlSafe(change)).bind(of).execute(&stage.database.pool).await.unwrap();
     keeper.close().await.unwrap();
 
     let answers = answers(waiting).await;
