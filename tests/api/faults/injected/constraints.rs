@@ -1,4 +1,4 @@
-//! Constraints that are violated in earnest, because the statement did not see what stands against it.
+//! Rows that a statement does not see: those that constraints see and refuse it for, and those that it was to delete.
 
 use customer_deletion::resource::Resource;
 use sqlx::AssertSqlSafe;
@@ -101,4 +101,39 @@ async fn an_operation_under_the_key_that_the_deletion_did_not_see_is_replayed() 
 
     assert_eq!(world.deleted(Resource::Contact, &contacts).await, contacts[..1]);
     assert_eq!(injector.statuses(Uuid::nil(), "k").await, ["SUCCESS"]);
+}
+
+/// Each deletion before this try finds no row, and each look why finds nothing that refuses the call.
+#[tokio::test]
+async fn a_deletion_that_finds_no_row_and_that_nothing_refuses_is_tried_three_times_in_all() {
+    let injector = Injector::start().await;
+    let (world, customer) = (&injector.service.world, injector.family.sub_customer);
+    // Counts, and fails never.
+    let each_try = Fault::new("delete_contacts: reads customer", "P0001").at_row(Some(customer)).times(0);
+    for (seen_at, is_deleted) in [(2, true), (3, true), (4, false)] {
+        let contact = world.contact(customer).await;
+        let sql = format!(
+            "grant select on sequence reached to customer_deletion_service;
+             drop policy reads on contact;
+             create policy reads on contact
+               using (current_query() not like '-- delete_contacts:%' or (select last_value from reached) >= {seen_at})"
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(injector.pool()).await.unwrap();
+        let before = world.fingerprint().await;
+        injector.inject(&each_try).await;
+
+        let answer = injector.delete(Resource::Contact, &[contact], &contact.to_string()).await;
+
+        if is_deleted {
+            answer.assert_deleted();
+            assert_eq!(
+                (injector.tries().await, world.deleted(Resource::Contact, &[contact]).await.len()),
+                (seen_at, 1)
+            );
+        } else {
+            let id = answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+            assert_eq!((injector.tries().await, world.fingerprint().await), (3, before));
+            assert_eq!(injector.statuses(id, &contact.to_string()).await, [""; 0]);
+        }
+    }
 }
