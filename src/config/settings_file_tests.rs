@@ -49,6 +49,52 @@ fn the_file_and_the_code_have_the_same_settings() {
     assert_eq!(described, fields.collect());
 }
 
+/// Callers, gateways and operators rely on them.
+const DEFAULTS: [&str; 29] = [
+    "database.allow_owner = false",
+    "database.max_connections = 8",
+    "database.deadline_ms = 2500",
+    r#"database.session_settings = "sent""#,
+    "database.share_statements = true",
+    r#"http.host = "0.0.0.0""#,
+    "http.port = 8080",
+    r#"http.allowed_origins = """#,
+    "http.max_body_bytes = 1048576",
+    "http.body_timeout_ms = 10000",
+    "http.keep_alive_ms = 75000",
+    "http.max_in_flight = 128",
+    "http.drain_seconds = 15",
+    r#"management.host = "0.0.0.0""#,
+    "management.port = 8081",
+    r#"requester.header.name = "X-Requester-Id""#,
+    r#"requester.header.trusted_peers = """#,
+    r#"requester.jwt.claim = "customer_id""#,
+    "requester.jwt.refresh_seconds = 300",
+    "deletion.max_ids = 1000",
+    "queue.workers = 1",
+    "queue.max_ids = 100000",
+    "queue.max_body_bytes = 8388608",
+    "queue.max_waiting = 10000",
+    "queue.run_timeout_seconds = 120",
+    "queue.max_attempts = 8",
+    "migration.patience_seconds = 300",
+    r#"log.format = "json""#,
+    r#"log.level = "info,actix_server=warn,rustls_platform_verifier=off""#,
+];
+
+#[test]
+fn a_default_is_what_others_rely_on() {
+    let (mut section, mut defaults) = ("", Vec::new());
+    for line in SETTINGS_FILE.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+        } else if line.contains(" = ") {
+            defaults.push(format!("{section}.{line}"));
+        }
+    }
+    assert_eq!(defaults, DEFAULTS);
+}
+
 /// A default stands in the file only. The code reads it from there.
 #[test]
 fn every_value_that_the_file_shows_can_be_set() {
