@@ -183,8 +183,9 @@ pub struct Details {
 pub enum View {
     /// The operation and its `deleted_rows`. The other fields are empty or 0.
     Status,
+    /// Every field but `targets`.
     Details,
-    /// All of it, and the number of its ids.
+    /// Every field.
     Full,
 }
 

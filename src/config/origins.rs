@@ -9,7 +9,7 @@ const PATH: &str = "http.allowed_origins";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigins {
     None,
-    /// Each is written as a browser sends it.
+    /// The origins, each as a browser sends it.
     Listed(Vec<String>),
     Any,
 }

@@ -57,7 +57,7 @@ impl Settings {
 
         let mut builder = Config::builder().add_source(File::from_str(SETTINGS_FILE, FileFormat::Toml));
         if let Some(url) = url {
-            // It comes from the environment, which wins over the file.
+            // `DATABASE_URL` comes from the environment, which wins over the file.
             builder = builder.set_override("database.url", url).map_err(unreadable)?;
         }
         if let Some(file) = &file {

@@ -93,7 +93,7 @@ async fn accept_or_replay(
             }
             (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Tried::Answered),
             (None, Enqueued::Full) => return Ok(wait.map_or(Tried::QueueIsFull, Tried::OverLimit)),
-            // It was purged in between.
+            // The earlier operation was purged in between.
             (None, Enqueued::Taken | Enqueued::Accepted) => {}
         }
     }
@@ -115,7 +115,7 @@ async fn accept_within(
     };
     match &result {
         Ok(_) => tx.commit().await?,
-        // Not left to the next use of the connection, because until then the requester would be locked.
+        // An open transaction would lock the requester until the next use of the connection.
         Err(_) => drop(tx.rollback().await),
     }
     result

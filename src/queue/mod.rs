@@ -50,7 +50,7 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// Has as many sessions as operations may run at once.
+    /// A consumer with as many sessions as operations may run at once.
     pub fn new(
         repository: Repository,
         settings: &QueueSettings,

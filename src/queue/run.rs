@@ -54,7 +54,7 @@ pub async fn in_transaction(
             transaction.commit().await?;
         }
         Ok(Ran::Dropped) => transaction.commit().await?,
-        // Not left to the next use of the connection, because until then the operation would be locked.
+        // An open transaction would lock the operation until the next use of the connection.
         Ok(Ran::Undecided | Ran::LeaseIsLost) => transaction.rollback().await?,
         Err(_) => drop(transaction.rollback().await),
     }

@@ -138,7 +138,7 @@ async fn refuse(
     // Another call under the same key was quicker, or an earlier try of this one was committed after all.
     match statements::replay_operation(connection, deletion).await? {
         Some(recorded) => repeat(connection, deletion, &recorded).await,
-        // It was purged in between.
+        // The earlier operation was purged in between.
         None => Ok(None),
     }
 }

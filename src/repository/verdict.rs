@@ -97,7 +97,7 @@ async fn within(limit: &RowLimit, connection: &mut PgConnection, deletion: &Dele
     };
     match &result {
         Ok(DeleteResult::Deleted) => tx.commit().await?,
-        // Not left to the next use of the connection, because until then the requester would be locked.
+        // An open transaction would lock the requester until the next use of the connection.
         Ok(_) => tx.rollback().await?,
         Err(_) => drop(tx.rollback().await),
     }

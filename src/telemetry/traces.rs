@@ -94,7 +94,7 @@ pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<TraceId> {
         return from_caller.and_then(|context| trace_id(&context));
     }
     if let Some(context) = from_caller {
-        // It fails only if no layer of traces knows the span.
+        // Setting the parent fails only if no layer of traces knows the span.
         let _ = span.set_parent(context);
     }
     trace_id(&span.context())

@@ -56,7 +56,7 @@ enum Phase {
     },
     /// The whole request was given, and has no complete answer yet.
     Answering,
-    /// The answer is complete, and may not be sent yet.
+    /// The answer is complete, and may not have been sent yet.
     Answered,
     /// The answer came before the end of the body. The library closes the connection.
     Closing,

@@ -274,7 +274,7 @@ mod tests {
         opened.connection.is_closed()
     }
 
-    /// As if it had waited for this much longer.
+    /// Changes the state as if the connection had waited for this much longer.
     fn age(opened: &Opened, seconds: u64) {
         let mut state = opened.connection.lock();
         let longer = Duration::from_secs(seconds);

@@ -156,7 +156,7 @@ pub struct Room<'a> {
     taken: BodyPermits,
 }
 
-/// They are held until the work has ended.
+/// The permits that a body takes. They are held until the work has ended.
 #[derive(Default)]
 pub struct BodyPermits {
     large: Option<Share>,

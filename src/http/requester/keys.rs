@@ -19,7 +19,7 @@ const MAX_CANDIDATES: usize = 8;
 const MAX_NAMED: usize = 16;
 const MAX_ID: usize = 64;
 
-/// Has at least one key.
+/// The keys in use, at least one.
 #[derive(Debug)]
 pub struct KeySet {
     keys: Vec<Arc<Key>>,

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The time in which the last byte of the answer must arrive.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Far more than a key set or a configuration has.
+/// The largest answer or file that is read: far more than a key set or a configuration has.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// The source of keys. A URL beside an issuer is that of its configuration, which has the URL of the keys.

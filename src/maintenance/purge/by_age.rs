@@ -116,7 +116,7 @@ fn is_old(operation: &Operation, cutoffs: Cutoffs) -> bool {
     operation.created_at < before && !is_of_newer_build(operation)
 }
 
-/// It may explain rows of a table that this build does not read.
+/// Whether only a newer build knows the operation. It may explain rows of a table that this build does not read.
 fn is_of_newer_build(operation: &Operation) -> bool {
     matches!(operation.resource, Stored::Unknown(_)) || matches!(operation.status, Stored::Unknown(_))
 }

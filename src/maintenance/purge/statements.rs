@@ -158,7 +158,7 @@ pub async fn live_rows(connection: &mut PgConnection, resource: Resource, ids: &
     ids!(connection, "src/maintenance/sql/live_rows.sql", resource.word(), ids)
 }
 
-/// Later than any deletion.
+/// A time later than any deletion.
 const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
 /// The rows that may be erased.
@@ -166,16 +166,16 @@ const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 pub struct Due {
     /// Rows that were deleted before this, and operations that are older.
     pub before: OffsetDateTime,
-    /// And every row of a resource of this customer, if it is deleted. Of its belongings, no others.
+    /// The customer whose rows are all due, if it is deleted. Of belongings, only those of this customer are due.
     pub customer: Option<Uuid>,
-    /// Leaves out rows that another operation deleted. A row may be restored and deleted again meanwhile.
+    /// The operation that must have deleted the rows. A row may be restored and deleted again meanwhile.
     pub operation: Option<Uuid>,
-    /// And live rows, which were erased before the database was recovered.
+    /// Whether live rows are due as well: they were erased before the database was recovered.
     pub live_too: bool,
 }
 
 impl Due {
-    /// Whatever its age.
+    /// Every deleted row, whatever its age.
     pub const EVER: Due = Due { before: EVER, customer: None, operation: None, live_too: false };
 
     pub fn before(time: OffsetDateTime) -> Due {

@@ -16,7 +16,7 @@ pub struct Tally {
     pub of_newer_builds: u64,
     /// Rows that are kept because a live row refers to them.
     in_use: Vec<(Resource, u64)>,
-    /// By customer under legal hold, the rows and records that are kept for it.
+    /// The number of rows and records that are kept for each customer under legal hold.
     on_hold: BTreeMap<Uuid, u64>,
 }
 

@@ -39,7 +39,7 @@ pub enum Failure {
     Unavailable,
     /// A defect of this service or of the schema.
     Defect,
-    /// The same, and the session may be in the middle of an answer.
+    /// A defect that may have left the session in the middle of an answer.
     DefectOfSession,
 }
 
@@ -84,7 +84,7 @@ impl Failure {
         }
     }
 
-    /// Whether the same work may succeed on another session, or a moment later. It is retried.
+    /// Whether the work is retried, because it may succeed on another session, or a moment later.
     pub fn is_transient(self) -> bool {
         match self {
             Failure::ServerLost | Failure::SessionLost | Failure::Conflict => true,
@@ -112,9 +112,9 @@ impl Failure {
 /// Whether a server that cannot be connected to may accept connections a moment later.
 pub fn is_not_there_yet(error: &sqlx::Error) -> bool {
     match error {
-        // It is stopped, or has not made its socket.
+        // The server is stopped, or has not made its socket.
         sqlx::Error::Io(error) => matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound),
-        // It is starting up, or has too many connections.
+        // The server is starting up, or has too many connections.
         _ => sqlstate::is_one_of(error, &["57P03", "53300"]),
     }
 }

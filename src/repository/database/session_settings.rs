@@ -85,9 +85,9 @@ impl Opener {
         let options = match settings.session_settings {
             SessionSettings::Sent => options
                 .options(RequiredSettings::new(settings).0.into_iter().filter(|(name, _)| *name != TRANSACTION_TIMEOUT))
-                // It is not checked: it reads as 0 on a connection that is not TCP.
+                // `tcp_user_timeout` is not checked: PostgreSQL reports 0 on a connection that is not TCP.
                 .options([("tcp_user_timeout", milliseconds(settings.deadline))]),
-            // sqlx sends it for floats, which poolers may refuse. No query reads a float.
+            // sqlx sends `extra_float_digits`, which poolers may refuse. No query reads a float.
             SessionSettings::Given => options.extra_float_digits(None),
         };
         Opener { options, session_settings: settings.session_settings }

@@ -81,7 +81,7 @@ impl Sharing {
         let longest_wait = deadline.min(began + self.0.longest_wait);
         let mut result = timeout_at(longest_wait, &mut granted).await;
         if result.is_err() && !self.0.schedule.lock().leave(deletion.operation_id) {
-            // By now it is in a statement, or has its turn.
+            // By now the call is in a statement, or has its turn.
             result = timeout_at(deadline, &mut granted).await;
         }
         match result {

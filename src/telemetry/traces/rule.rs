@@ -21,7 +21,7 @@ pub enum Rule {
     Headers,
     /// `key=value,key=value`, of at most so many bytes.
     Pairs(usize),
-    /// It must not be set. The text says why.
+    /// The variable must not be set. The text says why.
     Unsupported(&'static str),
 }
 
