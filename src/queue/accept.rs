@@ -42,8 +42,8 @@ impl Repository {
     }
 
     async fn try_to_accept(&self, deadline: Instant, deletion: &Deletion) -> Result<Outcome, Error> {
-        let _turn_of_requester = match &self.row_limit {
-            Some(limit) => Some(limit.turn(deadline, deletion.requester_id).await?),
+        let _lock_of_requester = match &self.row_limit {
+            Some(limit) => Some(limit.lock(deadline, deletion.requester_id).await?),
             None => None,
         };
         let (max_waiting, context) = (self.max_waiting, (deletion, self.row_limit.as_ref()));

@@ -48,8 +48,8 @@ impl Repository {
             },
             None => None,
         };
-        let _turn_of_requester = match &self.row_limit {
-            Some(limit) => Some(limit.turn(deadline, deletion.requester_id).await?),
+        let _lock_of_requester = match &self.row_limit {
+            Some(limit) => Some(limit.lock(deadline, deletion.requester_id).await?),
             None => None,
         };
         let context = (deletion, &self.rollbacks, self.row_limit.as_ref());

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use sqlx::PgConnection;
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as RequesterLock, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -30,32 +30,32 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct RowLimit {
     rows: i64,
-    /// The requesters with calls in progress.
-    turns: Arc<Mutex<HashMap<Uuid, Weak<Turn<()>>>>>,
+    /// The lock of each requester with calls in progress.
+    locks: Arc<Mutex<HashMap<Uuid, Weak<RequesterLock<()>>>>>,
 }
 
 impl RowLimit {
     pub fn new(rows: NonZeroU32) -> RowLimit {
-        RowLimit { rows: rows.get().into(), turns: Arc::default() }
+        RowLimit { rows: rows.get().into(), locks: Arc::default() }
     }
 
-    /// Waits until the earlier calls of the requester in this replica are done.
-    pub async fn turn(&self, deadline: Instant, requester_id: Uuid) -> Result<OwnedMutexGuard<()>, Error> {
-        let turn = self.turn_of(requester_id);
-        timeout_at(deadline, turn.lock_owned()).await.map_err(|_| {
-            Error::Unavailable("the requester's other calls take longer, and its rows are counted".to_owned())
+    /// Locks the requester in this replica, once its earlier calls are done.
+    pub async fn lock(&self, deadline: Instant, requester_id: Uuid) -> Result<OwnedMutexGuard<()>, Error> {
+        let lock = self.lock_of(requester_id);
+        timeout_at(deadline, lock.lock_owned()).await.map_err(|_| {
+            Error::Unavailable("the requester's other calls are counted first, and did not end in time".to_owned())
         })
     }
 
-    fn turn_of(&self, requester_id: Uuid) -> Arc<Turn<()>> {
-        let mut turns = self.turns.lock().expect("nothing panics while it holds this lock");
-        if let Some(turn) = turns.get(&requester_id).and_then(Weak::upgrade) {
-            return turn;
+    fn lock_of(&self, requester_id: Uuid) -> Arc<RequesterLock<()>> {
+        let mut locks = self.locks.lock().expect("nothing panics while it holds this lock");
+        if let Some(lock) = locks.get(&requester_id).and_then(Weak::upgrade) {
+            return lock;
         }
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        let turn = Arc::default();
-        turns.insert(requester_id, Arc::downgrade(&turn));
-        turn
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::default();
+        locks.insert(requester_id, Arc::downgrade(&lock));
+        lock
     }
 
     /// Returns the time until the call would fit, or `None` if it fits now. Other limited calls of the requester wait until the
@@ -80,17 +80,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn calls_of_one_requester_take_turns_and_idle_requesters_are_forgotten() {
+    async fn calls_of_one_requester_wait_for_each_other_and_idle_requesters_are_forgotten() {
         let limit = RowLimit::new(NonZeroU32::MIN);
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let first = limit.turn(Instant::now(), one).await.unwrap();
-        assert!(matches!(limit.turn(Instant::now(), one).await, Err(Error::Unavailable(_))));
-        let second = limit.turn(Instant::now(), other).await.unwrap();
+        let first = limit.lock(Instant::now(), one).await.unwrap();
+        assert!(matches!(limit.lock(Instant::now(), one).await, Err(Error::Unavailable(_))));
+        let second = limit.lock(Instant::now(), other).await.unwrap();
         drop(first);
-        drop(limit.turn(Instant::now(), one).await.unwrap());
-        assert_eq!(limit.turns.lock().unwrap().len(), 2);
+        drop(limit.lock(Instant::now(), one).await.unwrap());
+        assert_eq!(limit.locks.lock().unwrap().len(), 2);
         drop(second);
-        drop(limit.turn(Instant::now(), Uuid::from_u128(3)).await.unwrap());
-        assert_eq!(limit.turns.lock().unwrap().len(), 1);
+        drop(limit.lock(Instant::now(), Uuid::from_u128(3)).await.unwrap());
+        assert_eq!(limit.locks.lock().unwrap().len(), 1);
     }
 }
