@@ -71,10 +71,10 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
     statements::restore(&mut tx, restoration_id, operation_id).await?;
     tx.commit().await?;
     say(&format!(
-        "restored {}, deleted for {} at {}; recorded as restoration {restoration_id}",
+        "restored {}, deleted at {} for the requester {}; recorded as restoration {restoration_id}",
         count(&deletion, resource),
-        deletion.requester_id,
-        written(deletion.created_at)
+        written(deletion.created_at),
+        deletion.requester_id
     ));
     Ok(())
 }
@@ -161,6 +161,9 @@ fn nothing_is_restored(problem: &str) -> MaintenanceError {
 }
 
 fn count(deletion: &RecordedDeletion, resource: Resource) -> String {
-    let ids = deletion.target_ids.len();
-    format!("{ids} {} of customer {}", resource.word(), deletion.customer_id)
+    let rows = match deletion.target_ids.len() {
+        1 => "1 row".to_owned(),
+        count => format!("{count} rows"),
+    };
+    format!("{rows} ({}) of customer {}", resource.word(), deletion.customer_id)
 }
