@@ -153,6 +153,7 @@ async fn the_call_that_deleted_a_row_is_found_by_the_row() {
             (format!("resource={}", if word == "zone" { "product" } else { "zone" }), 0),
             (format!("customerId={}", family.sibling), 0),
             (before.to_owned(), 0),
+            ("createdAfter=9999-01-01T00:00:00Z".to_owned(), 0),
             ("page=1".to_owned(), 0),
         ] {
             let (content, _) = listed(&service, family.requester, &format!("?targetId={row}&{more}")).await;
