@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::support::process::Process;
 use crate::support::service::{
     Answer, collection, hang_up_while_waiting, send, send_deletion, until_so_many_wait, until_somebody_waits,
+    validating,
 };
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestDatabase, TestService, World, body, client};
@@ -222,6 +223,34 @@ async fn work_for_a_client_that_hung_up_holds_its_place() {
     assert_eq!(service.status(family.parent, Uuid::now_v7()).await.status, 503);
     holding.rollback().await.unwrap();
     until_there_is_a_place(&service, family).await;
+}
+
+/// They wait for no row, but for a table that somebody has locked.
+#[tokio::test]
+async fn two_long_lists_are_validated_at_once_and_one_of_a_requester() {
+    let service = TestService::start().await;
+    let (family, other, pool) = (service.world.family().await, service.world.family().await, &service.database.pool);
+    let ids: Vec<Uuid> = (0..1001).map(|_| Uuid::now_v7()).collect();
+    let validate = |requester: Uuid, customer: Uuid| {
+        let call = service.list_call(requester, customer, Resource::Contact, &ids);
+        send(validating(call.header("Prefer", "respond-async")))
+    };
+    let mut locking = pool.begin().await.unwrap();
+    sqlx::raw_sql("lock table contact in access exclusive mode").execute(&mut *locking).await.unwrap();
+
+    let first = tokio::spawn(validate(family.requester, family.sub_customer));
+    until_so_many_wait(pool, 1).await;
+    let mine = validate(family.requester, family.sub_customer).await;
+    mine.assert_malformed(429, "TOO_MANY_REQUESTS", "Retry-After");
+    let second = tokio::spawn(validate(family.parent, family.requester));
+    until_so_many_wait(pool, 2).await;
+    let third = validate(other.requester, other.sub_customer).await;
+    third.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+
+    locking.rollback().await.unwrap();
+    for validated in [first, second] {
+        validated.await.unwrap().assert_malformed(404, "CUSTOMER_1017", "Unknown Contact ID");
+    }
 }
 
 async fn service_with_short_idle_time() -> TestService {
