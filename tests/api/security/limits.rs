@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
+use rstest::rstest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
@@ -266,10 +267,14 @@ async fn until_closed(mut connection: TcpStream) -> Duration {
     began.elapsed()
 }
 
+#[rstest]
+#[case::of_a_call(false)]
+#[case::of_a_probe(true)]
 #[tokio::test]
-async fn a_second_head_that_does_not_come_to_its_end_is_not_waited_for_for_ever() {
+async fn a_second_head_that_does_not_come_to_its_end_is_not_waited_for_for_ever(#[case] is_probe: bool) {
     let service = service_with_short_idle_time().await;
-    let mut slow = TcpStream::connect(service.address).await.unwrap();
+    let address = if is_probe { service.management_address } else { service.address };
+    let mut slow = TcpStream::connect(address).await.unwrap();
     slow.write_all(b"GET /none HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
     slow.readable().await.unwrap();
     slow.write_all(b"GET /none HTTP/1.1\r\nHost: te").await.unwrap();
