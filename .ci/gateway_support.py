@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,10 @@ RESELLER = "5b0c2a94-7d36-4e58-9a1f-c3e86d4f0b27"
 SUB_CUSTOMER = "a91d4e60-38fb-4c72-b5d9-1e07f2c6a843"
 PLATFORM_KEY = "meridian-demo-key"
 RESELLER_KEY = "nordlicht-demo-key"
+
+# Tests have thousands of connections, and often both of their ends.
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 CONTACTS = f"/api/v2/customer/{SUB_CUSTOMER}/contact"
 
@@ -136,6 +141,8 @@ class Recorder:
     def __init__(self, answer):
         self.answer = answer
         self.requests = []
+        # The connections that are open, and the most that were.
+        self.open, self.most_open, self.lock = 0, 0, threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = self.listener.getsockname()
         threading.Thread(target=self.accept, daemon=True).start()
@@ -146,7 +153,19 @@ class Recorder:
                 connection, _ = self.listener.accept()
                 threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
+    def count(self, change):
+        with self.lock:
+            self.open += change
+            self.most_open = max(self.most_open, self.open)
+
     def serve(self, connection):
+        self.count(1)
+        try:
+            self.answer_all(connection)
+        finally:
+            self.count(-1)
+
+    def answer_all(self, connection):
         with connection, contextlib.suppress(OSError):
             while head := read_head(connection):
                 read_body(connection, head)

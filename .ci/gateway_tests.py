@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import time
 import unittest
 import uuid
@@ -14,6 +15,8 @@ from gateway_support import (
 
 SERVICE = address(os.environ["SERVICE"])
 KEY = f"X-Api-Key: {RESELLER_KEY}"
+# A service in 256 MiB of memory has 768 connections, and lets one address have three quarters of them.
+OF_ONE_ADDRESS = 576
 CHALLENGE = 'ApiKey realm="customer-deletion"'
 FORGED = f"X-Requester-Id: {RESELLER}"
 ORIGIN = "Origin: https://app.example.com"
@@ -463,6 +466,26 @@ class BehindHAProxy(Behind, unittest.TestCase):
         self.assert_envelope(send(gateway.address, call), 503, "GLOBAL_1001")
         self.assertEqual(len(recorder.requests), 3)
         self.assertEqual({tuple(headers(arrived, "Idempotency-Key")) for arrived in recorder.requests}, {("once",)})
+
+    def test_it_keeps_to_the_connections_that_one_address_may_have(self):
+        def answer_slowly(_):
+            time.sleep(0.3)
+            return b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+        recorder = self.recorder(answer_slowly)
+        gateway = self.in_front_of(recorder.address)
+        call = request("GET", "/api/v3/global/call", KEY)
+        clients = []
+        # The last ones come while the connections of the first ones are idle.
+        for count in 1100, 200:
+            for _ in range(count):
+                clients.append(socket.create_connection(gateway.address))
+                clients[-1].sendall(call)
+            for client in clients[-count:]:
+                self.assertEqual(client.recv(12), b"HTTP/1.1 200")
+        for client in clients:
+            client.close()
+        self.assertLess(recorder.most_open, OF_ONE_ADDRESS)
 
 
 class WithoutAGateway(unittest.TestCase):
