@@ -24,7 +24,9 @@ pub use self::connection::Environment;
 pub use self::database::{DatabaseSettings, SessionSettings};
 pub use self::hosts::AllowedHosts;
 pub use self::http::HttpSettings;
-pub use self::jwt::{JwtSettings, JwtSource, KeySource, LEEWAY, RequiredClaim, Scopes, WAIT_FOR_KEY, published_url};
+pub use self::jwt::{
+    JwtSettings, JwtSource, KeySource, LEEWAY, RequiredClaim, TokenScopes, WAIT_FOR_KEY, published_url,
+};
 pub use self::origins::AllowedOrigins;
 pub use self::queue::QueueSettings;
 pub use self::requester::{HeaderSettings, RequesterSettings, RequesterSource};

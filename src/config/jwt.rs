@@ -53,14 +53,14 @@ pub struct JwtSource {
     pub claim: String,
     /// `None` if the actor is not recorded.
     pub actor_claim: Option<String>,
-    pub scopes: Scopes,
+    pub scopes: TokenScopes,
     pub required_claims: Vec<RequiredClaim>,
     pub refresh: Duration,
 }
 
 /// The required scopes, and the claims that may contain them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scopes {
+pub struct TokenScopes {
     /// `None` if every token may read.
     pub read: Option<String>,
     /// `None` if every token may delete.
@@ -100,7 +100,7 @@ impl JwtSettings {
         })
     }
 
-    fn scopes(&self) -> Result<Scopes, SettingsError> {
+    fn scopes(&self) -> Result<TokenScopes, SettingsError> {
         const CLAIMS: &str = "requester.jwt.scope_claims";
         let read = scope(READ, self.scope_read.as_deref())?;
         let delete = scope(DELETE, self.scope_delete.as_deref())?;
@@ -112,7 +112,7 @@ impl JwtSettings {
             None => SCOPE_CLAIMS.map(str::to_owned).to_vec(),
             claims => list(CLAIMS, claims)?,
         };
-        Ok(Scopes { read, delete, claims })
+        Ok(TokenScopes { read, delete, claims })
     }
 
     fn required_claims(&self) -> Result<Vec<RequiredClaim>, SettingsError> {

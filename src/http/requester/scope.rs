@@ -3,7 +3,7 @@
 use actix_web::http::Method;
 
 use super::claims::Claims;
-use crate::config::Scopes;
+use crate::config::TokenScopes;
 use crate::error::Error;
 
 /// The required scopes that the token of a call does not have.
@@ -14,7 +14,7 @@ pub struct MissingScopes {
 }
 
 impl MissingScopes {
-    pub fn of(claims: &Claims, required: &Scopes) -> MissingScopes {
+    pub fn of(claims: &Claims, required: &TokenScopes) -> MissingScopes {
         let missing =
             |scope: &Option<String>| scope.clone().filter(|scope| !claims.have_scope(scope, &required.claims));
         MissingScopes { read: missing(&required.read), delete: missing(&required.delete) }
@@ -50,7 +50,7 @@ mod tests {
     fn missing(granted: &str, read: Option<&str>, delete: Option<&str>) -> MissingScopes {
         let claims = serde_json::json!({"scope": granted}).to_string();
         let [read, delete] = [read, delete].map(|scope| scope.map(str::to_owned));
-        let required = Scopes { read, delete, claims: vec!["scope".to_owned()] };
+        let required = TokenScopes { read, delete, claims: vec!["scope".to_owned()] };
         MissingScopes::of(&Claims::parse(claims.as_bytes()).unwrap(), &required)
     }
 
