@@ -22,7 +22,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Durat
 impl Consumer {
     /// Runs the operation, or ends it after too many attempts. Returns `None` if the lease was lost.
     pub async fn attempt(&self, leased: &Leased) -> Result<Option<End>, Error> {
-        let result = if leased.lease.attempts > self.limits.attempts {
+        let result = if leased.attempts > self.limits.attempts {
             // The last attempt never reported its result.
             self.give_up(leased).await
         } else {
@@ -39,7 +39,7 @@ impl Consumer {
     /// If only the answer to its commit was lost, the failed attempt has already ended the operation.
     pub async fn attempt_failed(&self, leased: &Leased) -> Result<Option<End>, Error> {
         let mut end = None;
-        if leased.lease.attempts >= self.limits.attempts {
+        if leased.attempts >= self.limits.attempts {
             end = self.give_up(leased).await?;
         } else {
             self.postpone(leased).await?;
@@ -103,7 +103,7 @@ impl Consumer {
     }
 
     async fn postpone(&self, leased: &Leased) -> Result<(), Error> {
-        let pause = BACKOFF.pause_after(leased.lease.attempts.unsigned_abs());
+        let pause = BACKOFF.pause_after(leased.attempts.unsigned_abs());
         let postponed = self.database.run(self.database.deadline(), leased, move |connection, leased| {
             Box::pin(statements::postpone(connection, leased, pause))
         });

@@ -11,19 +11,14 @@ use crate::operation::{Deletion, Status};
 
 #[derive(Debug)]
 pub struct Leased {
-    pub lease: Lease,
+    pub attempt: Uuid,
+    /// The number of attempts, this one included.
+    pub attempts: i32,
     pub deletion: Deletion,
     /// The time from the acceptance to this lease.
     pub waited: Duration,
     /// The end that this attempt has asked PostgreSQL to commit.
     pub requested_end: OnceLock<End>,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Lease {
-    pub attempt: Uuid,
-    /// The number of attempts, this one included.
-    pub attempts: i32,
 }
 
 #[derive(Clone, Debug)]
@@ -48,13 +43,6 @@ impl End {
             End::Deleted => None,
             End::Refused(refusal) => Some(refusal.code),
             End::GivenUp => Some(Code::GLOBAL_1001),
-        }
-    }
-
-    pub fn refusal(&self) -> Option<&Refusal> {
-        match self {
-            End::Refused(refusal) => Some(refusal),
-            End::Deleted | End::GivenUp => None,
         }
     }
 

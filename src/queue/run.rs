@@ -76,7 +76,7 @@ async fn lock_and_end(
     };
     let Some(end) = end else { return Ok(Ran::Undecided) };
     // The lease after the last attempt only gives the operation up, and does not count as an attempt.
-    let attempts = leased.lease.attempts.min(limits.attempts);
+    let attempts = leased.attempts.min(limits.attempts);
     match (statements::end(connection, &leased.deletion, &end, attempts).await?, work) {
         (true, Work::Delete | Work::GiveUp) => Ok(Ran::Ended(end)),
         (false, Work::Delete) => {

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Backlog;
-use super::leased::{End, Lease, Leased};
+use super::leased::{End, Leased};
 use crate::closed_set::UnknownWord;
 use crate::error::Code;
 use crate::id_failure;
@@ -68,7 +68,8 @@ pub async fn claim(connection: &mut PgConnection, attempt: Uuid, lease: Duration
         actor: None,
     };
     Ok(Some(Leased {
-        lease: Lease { attempt, attempts: row.attempts },
+        attempt,
+        attempts: row.attempts,
         deletion,
         waited: Duration::from_millis(row.waited_ms.max(0).cast_unsigned()),
         requested_end: OnceLock::new(),
@@ -85,7 +86,7 @@ pub async fn lock(
     let statement = sqlx::query_file!(
         "src/queue/sql/lock_operation.sql",
         leased.deletion.operation_id,
-        leased.lease.attempt,
+        leased.attempt,
         longest_statement.as_millis().to_string(),
         longest_lock.as_millis().to_string(),
     );
@@ -100,9 +101,9 @@ pub async fn is_locked(connection: &mut PgConnection, operation_id: Uuid) -> sql
 
 /// Ends the operation and removes it from the queue. Returns false if it was not open, or not in the queue.
 pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End, attempts: i32) -> sqlx::Result<bool> {
-    let (failed_ids, failures) = match end.refusal() {
-        Some(refusal) => (&refusal.failed_ids[..], &refusal.failures[..]),
-        None => (&[][..], &[][..]),
+    let (failed_ids, failures) = match end {
+        End::Refused(refusal) => (&refusal.failed_ids[..], &refusal.failures[..]),
+        End::Deleted | End::GivenUp => (&[][..], &[][..]),
     };
     let statement = sqlx::query_file_scalar!(
         "src/queue/sql/end_operation.sql",
@@ -123,7 +124,7 @@ pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Dur
     let statement = sqlx::query_file!(
         "src/queue/sql/postpone_operation.sql",
         leased.deletion.operation_id,
-        leased.lease.attempt,
+        leased.attempt,
         pause.as_secs_f64(),
     );
     observed("postpone_operation", statement.execute(connection)).await?;
@@ -133,7 +134,7 @@ pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Dur
 /// Ends the lease of an attempt that does not count.
 pub async fn hand_back(connection: &mut PgConnection, leased: &Leased) -> sqlx::Result<()> {
     let statement =
-        sqlx::query_file!("src/queue/sql/hand_back_operation.sql", leased.deletion.operation_id, leased.lease.attempt,);
+        sqlx::query_file!("src/queue/sql/hand_back_operation.sql", leased.deletion.operation_id, leased.attempt);
     observed("hand_back_operation", statement.execute(connection)).await?;
     Ok(())
 }

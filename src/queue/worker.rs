@@ -131,7 +131,7 @@ impl Worker {
             customer_deletion.request_id = %deletion.operation_id,
             customer_deletion.error_code = Empty,
         );
-        if leased.lease.attempts == 1 {
+        if leased.attempts == 1 {
             metrics::waited_in_queue(leased.waited);
         }
         let began = Instant::now();
@@ -149,7 +149,7 @@ impl Worker {
 
     async fn attempt_failed(&self, leased: Arc<Leased>, error: Error) {
         let request_id = leased.deletion.operation_id;
-        tracing::warn!(%request_id, attempts = leased.lease.attempts, %error, "an attempt at an operation failed");
+        tracing::warn!(%request_id, attempts = leased.attempts, %error, "an attempt at an operation failed");
         match self.consumer.attempt_failed(&leased).await {
             Ok(Some(end)) => report(&leased, &end, Duration::ZERO),
             Ok(None) => {}
@@ -194,7 +194,7 @@ fn report(leased: &Leased, end: &End, took: Duration) {
         "operation",
         ended,
         operation_status = end.status().word(),
-        attempts = leased.lease.attempts,
+        attempts = leased.attempts,
         waited_ms = leased.waited.as_millis() as u64
     );
 }

@@ -134,12 +134,9 @@ pub fn upkeep() {
 fn start_at_zero() {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1);
     for resource in Resource::ALL.map(Resource::word) {
-        counter!(DELETED_ROWS, "resource" => resource).absolute(0);
-        counter!(REPLAYS, "resource" => resource).absolute(0);
-        counter!(SHARED_STATEMENTS, "resource" => resource).absolute(0);
-        counter!(ACCEPTED, "resource" => resource).absolute(0);
-        counter!(FAILED_ATTEMPTS, "resource" => resource).absolute(0);
-        counter!(GIVEN_UP, "resource" => resource).absolute(0);
+        for name in [DELETED_ROWS, REPLAYS, SHARED_STATEMENTS, ACCEPTED, FAILED_ATTEMPTS, GIVEN_UP] {
+            counter!(name, "resource" => resource).absolute(0);
+        }
         drop(histogram!(RUN_DURATION, "resource" => resource));
         for outcome in ["done", "alone"] {
             counter!(SHARED_CALLS, "resource" => resource, "outcome" => outcome).absolute(0);
@@ -158,17 +155,16 @@ fn start_at_zero() {
     for outcome in ["success", "failure"] {
         counter!(JWKS_REFRESHES, "outcome" => outcome).absolute(0);
     }
-    counter!(WAIT_TIMEOUTS).absolute(0);
     for by in Abandoned::ALL {
         counter!(REQUESTS_ABANDONED, "by" => by.word()).absolute(0);
     }
-    counter!(DEFECTS).absolute(0);
-    gauge!(IN_FLIGHT).set(0);
-    gauge!(WAITING).set(0);
-    gauge!(READY).set(0);
     drop(histogram!(QUEUE_WAIT));
-    gauge!(BACKLOG).set(0);
-    gauge!(BACKLOG_AGE).set(0);
+    for name in [WAIT_TIMEOUTS, DEFECTS] {
+        counter!(name).absolute(0);
+    }
+    for name in [IN_FLIGHT, WAITING, READY, BACKLOG, BACKLOG_AGE] {
+        gauge!(name).set(0);
+    }
 }
 
 /// A call was answered. The route is its pattern, or empty if no route matched. The code of a success is empty.

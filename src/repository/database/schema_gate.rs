@@ -114,10 +114,6 @@ struct Cache {
     validated: AtomicU64,
 }
 
-/// The value of `invalidations` when a verification began.
-#[derive(Clone, Copy)]
-struct Begun(u64);
-
 impl Cache {
     fn is_valid(&self) -> bool {
         self.validated.load(Ordering::SeqCst) > self.invalidations.load(Ordering::SeqCst)
@@ -127,13 +123,14 @@ impl Cache {
         self.invalidations.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn begin(&self) -> Begun {
-        Begun(self.invalidations.load(Ordering::SeqCst))
+    /// Returns the number of invalidations before the verification that begins.
+    fn begin(&self) -> u64 {
+        self.invalidations.load(Ordering::SeqCst)
     }
 
     /// A verification may have read the schema before a later invalidation. Then the cache stays invalid.
-    fn validate(&self, begun: Begun) {
-        self.validated.fetch_max(begun.0 + 1, Ordering::SeqCst);
+    fn validate(&self, begun: u64) {
+        self.validated.fetch_max(begun + 1, Ordering::SeqCst);
     }
 }
 
