@@ -3,10 +3,8 @@
 mod connection;
 mod database;
 mod hosts;
-mod http;
 mod jwt;
 mod origins;
-mod queue;
 mod ranges;
 mod reading;
 mod requester;
@@ -23,13 +21,11 @@ use serde::{Deserialize, Deserializer};
 pub use self::connection::Environment;
 pub use self::database::{DatabaseSettings, SessionSettings};
 pub use self::hosts::AllowedHosts;
-pub use self::http::HttpSettings;
 pub use self::jwt::{
     JwtSettings, JwtSource, KeySource, LEEWAY, RequiredClaim, TokenScopes, WAIT_FOR_KEY, published_url,
 };
 pub use self::origins::AllowedOrigins;
-pub use self::queue::QueueSettings;
-pub use self::requester::{HeaderSettings, RequesterSettings, RequesterSource};
+pub use self::requester::{HeaderSettings, HeaderSource, RequesterSettings, RequesterSource};
 
 /// Every setting with its default. `settings` prints it, and [`Settings`] reads the defaults from it.
 pub const SETTINGS_FILE: &str = include_str!("config/settings.toml");
@@ -55,6 +51,30 @@ pub struct Settings {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct HttpSettings {
+    pub host: IpAddr,
+    pub port: u16,
+    pub allowed_hosts: Option<String>,
+    pub allowed_origins: String,
+    pub max_body_bytes: usize,
+    #[serde(rename = "body_timeout_ms", deserialize_with = "milliseconds")]
+    pub body_timeout: Duration,
+    #[serde(rename = "keep_alive_ms", deserialize_with = "milliseconds")]
+    pub keep_alive: Duration,
+    pub max_in_flight: usize,
+    pub max_connections: Option<usize>,
+    pub drain_seconds: u64,
+}
+
+impl HttpSettings {
+    /// `None` if calls may name any host.
+    pub fn allowed_hosts(&self) -> Result<Option<AllowedHosts>, SettingsError> {
+        self.allowed_hosts.as_deref().map(AllowedHosts::parse).transpose()
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ManagementSettings {
     pub host: IpAddr,
     pub port: u16,
@@ -64,6 +84,31 @@ pub struct ManagementSettings {
 #[serde(deny_unknown_fields)]
 pub struct DeletionSettings {
     pub max_ids: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueSettings {
+    pub workers: usize,
+    pub max_ids: usize,
+    pub max_body_bytes: usize,
+    pub max_waiting: u32,
+    #[serde(rename = "run_timeout_seconds", deserialize_with = "seconds")]
+    pub run_timeout: Duration,
+    pub max_attempts: i32,
+    /// The time after which another attempt may take a leased operation. Not a setting; some tests shorten it.
+    #[serde(skip, default = "lease")]
+    pub lease: Duration,
+}
+
+fn lease() -> Duration {
+    Duration::from_secs(15)
+}
+
+impl Default for QueueSettings {
+    fn default() -> QueueSettings {
+        Settings::default().queue
+    }
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -34,10 +34,17 @@ pub struct HeaderSettings {
 /// The source of a call's requester.
 #[derive(Clone, Debug)]
 pub enum RequesterSource {
-    /// A header, accepted only from these peers. With `actor_name`, a second one names the actor.
-    Header { name: HeaderName, actor_name: Option<HeaderName>, trusted_peers: Vec<IpNet> },
+    Header(HeaderSource),
     /// A signed token.
     Jwt(Box<JwtSource>),
+}
+
+/// A header, accepted only from these peers. With `actor_name`, a second one names the actor.
+#[derive(Clone, Debug)]
+pub struct HeaderSource {
+    pub name: HeaderName,
+    pub actor_name: Option<HeaderName>,
+    pub trusted_peers: Vec<IpNet>,
 }
 
 impl RequesterSettings {
@@ -51,7 +58,7 @@ impl RequesterSettings {
     pub fn source(&self) -> Result<RequesterSource, SettingsError> {
         let refuse = |problem: String| Err(SettingsError::new("requester.source", problem));
         match self.source.as_deref() {
-            Some("header") => self.header.source(),
+            Some("header") => self.header.source().map(RequesterSource::Header),
             Some("jwt") => self.jwt.source().map(|source| RequesterSource::Jwt(Box::new(source))),
             Some(other) => refuse(format!("must be `header` or `jwt`, and is `{other}`")),
             None => refuse("is not set; it must be `header` or `jwt`".to_owned()),
@@ -60,7 +67,7 @@ impl RequesterSettings {
 }
 
 impl HeaderSettings {
-    fn source(&self) -> Result<RequesterSource, SettingsError> {
+    fn source(&self) -> Result<HeaderSource, SettingsError> {
         let name = header_name("requester.header.name", &self.name)?;
         let actor_name = self.actor_name.as_deref().map(|name| header_name(ACTOR_NAME, name)).transpose()?;
         if actor_name.as_ref() == Some(&name) {
@@ -81,7 +88,7 @@ impl HeaderSettings {
         if trusted_peers.is_empty() {
             return refuse("is not set; it must list the networks of the gateway, like 10.0.0.0/8".to_owned());
         }
-        Ok(RequesterSource::Header { name, actor_name, trusted_peers })
+        Ok(HeaderSource { name, actor_name, trusted_peers })
     }
 }
 

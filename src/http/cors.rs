@@ -42,7 +42,7 @@ pub fn middleware(origins: &AllowedOrigins, identification: &Identification) -> 
 
 fn identity_header(identification: &Identification) -> HeaderName {
     match identification {
-        Identification::Header { name, .. } => name.clone(),
+        Identification::Header(source) => source.name.clone(),
         Identification::Jwt(_) => header::AUTHORIZATION,
     }
 }

@@ -35,8 +35,8 @@ fn is_for_one_of(request: &ServiceRequest, hosts: &AllowedHosts) -> bool {
 
 /// Warns if the settings allow DNS rebinding.
 pub fn warn_of_rebinding(source: &RequesterSource, allowed: Option<&AllowedHosts>) {
-    let RequesterSource::Header { trusted_peers, .. } = source else { return };
-    if allowed.is_none() && trusted_peers.iter().any(includes_loopback) {
+    let RequesterSource::Header(source) = source else { return };
+    if allowed.is_none() && source.trusted_peers.iter().any(includes_loopback) {
         tracing::warn!(
             "this machine is trusted and CUSTOMER_DELETION__HTTP__ALLOWED_HOSTS is not set: a web page that is open on this \
              machine can be any requester"

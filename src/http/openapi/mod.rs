@@ -35,7 +35,7 @@ pub enum Identity<'a> {
 impl<'a> From<&'a Identification> for Identity<'a> {
     fn from(identification: &'a Identification) -> Identity<'a> {
         match identification {
-            Identification::Header { name, .. } => Identity::Header(name.as_str()),
+            Identification::Header(source) => Identity::Header(source.name.as_str()),
             Identification::Jwt(_) => Identity::Bearer,
         }
     }

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use actix_web::http::header::{HeaderMap, HeaderName};
-use ipnet::IpNet;
+use actix_web::http::header::HeaderMap;
 
+use crate::config::HeaderSource;
 use crate::error::Error;
 use crate::http::call::Requester;
 use crate::http::request::id::parse_id;
@@ -13,18 +13,13 @@ use crate::http::request::id::parse_id;
 const CHALLENGE: &str = "Gateway realm=\"customer-deletion\"";
 
 /// Accepts the header from a trusted peer only.
-pub fn from_header(
-    headers: &HeaderMap,
-    name: &HeaderName,
-    peer: Option<IpAddr>,
-    trusted_peers: &[IpNet],
-) -> Result<Requester, Error> {
+pub fn requester(source: &HeaderSource, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<Requester, Error> {
     // A server that listens on IPv6 sees an IPv4 peer as ::ffff:10.0.0.1.
     let peer = peer.map(|peer| peer.to_canonical());
-    if !peer.is_some_and(|peer| trusted_peers.iter().any(|network| network.contains(&peer))) {
+    if !peer.is_some_and(|peer| source.trusted_peers.iter().any(|network| network.contains(&peer))) {
         return Err(denial("the peer is not trusted"));
     }
-    let mut values = headers.get_all(name);
+    let mut values = headers.get_all(&source.name);
     let value = values.next().ok_or_else(|| denial("the requester header is missing"))?;
     if values.next().is_some() {
         return Err(denial("the requester header was sent twice"));
@@ -38,7 +33,7 @@ fn denial(reason: &'static str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
+    use actix_web::http::header::{HeaderName, HeaderValue};
     use uuid::Uuid;
 
     use super::*;
@@ -51,13 +46,14 @@ mod tests {
         for value in values {
             headers.append(NAME, HeaderValue::from_static(value));
         }
-        let trusted = ["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        from_header(&headers, &NAME, Some(peer.parse().unwrap()), &trusted).map(|requester| requester.0).map_err(
-            |error| match error {
+        let trusted_peers = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()).to_vec();
+        let source = HeaderSource { name: NAME, actor_name: None, trusted_peers };
+        super::requester(&source, &headers, Some(peer.parse().unwrap())).map(|requester| requester.0).map_err(|error| {
+            match error {
                 Error::Unauthenticated { reason, .. } => reason.into_owned(),
                 other => panic!("{other}"),
-            },
-        )
+            }
+        })
     }
 
     #[test]

@@ -17,10 +17,8 @@ use std::sync::Arc;
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::HeaderName;
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
-use ipnet::IpNet;
 
 pub use self::actor::SentActor;
 
@@ -29,13 +27,13 @@ use self::scope::MissingScopes;
 use super::call::{Notes, Requester};
 use super::connections::Connection;
 use super::response;
-use crate::config::{RequesterSource, SettingsError};
+use crate::config::{HeaderSource, RequesterSource, SettingsError};
 use crate::error::Error;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub enum Identification {
-    Header { name: HeaderName, actor_name: Option<HeaderName>, trusted_peers: Vec<IpNet> },
+    Header(HeaderSource),
     Jwt(Arc<Verifier>),
 }
 
@@ -43,15 +41,15 @@ impl Identification {
     /// Fails if a file with keys cannot be used. An issuer that does not answer is no error: it may recover.
     pub fn new(source: RequesterSource) -> Result<Identification, SettingsError> {
         Ok(match source {
-            RequesterSource::Header { name, actor_name, trusted_peers } => {
-                if let Some(everybody) = trusted_peers.iter().find(|network| network.prefix_len() == 0) {
+            RequesterSource::Header(source) => {
+                if let Some(everybody) = source.trusted_peers.iter().find(|network| network.prefix_len() == 0) {
                     tracing::warn!(
                         network = %everybody,
                         "every peer is trusted, so anybody who reaches the service can be any requester: \
                          set CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS to the networks of the gateway"
                     );
                 }
-                Identification::Header { name, actor_name, trusted_peers }
+                Identification::Header(source)
             }
             RequesterSource::Jwt(source) => Identification::Jwt(Arc::new(Verifier::new(*source)?)),
         })
@@ -60,7 +58,7 @@ impl Identification {
     /// Refreshes the keys. Never ends.
     pub async fn keep_fresh(self) {
         match self {
-            Identification::Header { .. } => std::future::pending().await,
+            Identification::Header(_) => std::future::pending().await,
             Identification::Jwt(verifier) => verifier.keyring.keep_fresh().await,
         }
     }
@@ -68,17 +66,17 @@ impl Identification {
     /// Fails with the reason if no requester could be found now.
     pub fn check(&self) -> Result<(), String> {
         match self {
-            Identification::Header { .. } => Ok(()),
+            Identification::Header(_) => Ok(()),
             Identification::Jwt(verifier) => verifier.keyring.check(),
         }
     }
 
     async fn requester(&self, request: &ServiceRequest) -> Result<(Requester, SentActor, MissingScopes), Error> {
         match self {
-            Identification::Header { name, actor_name, trusted_peers } => {
+            Identification::Header(source) => {
                 let peer = request.peer_addr().map(|address| address.ip());
-                let requester = header::from_header(request.headers(), name, peer, trusted_peers)?;
-                let actor = actor_name.as_ref().map(|name| SentActor::from_header(request.headers(), name));
+                let requester = header::requester(source, request.headers(), peer)?;
+                let actor = source.actor_name.as_ref().map(|name| SentActor::from_header(request.headers(), name));
                 Ok((requester, actor.unwrap_or(SentActor::NONE), MissingScopes::default()))
             }
             Identification::Jwt(verifier) => {
