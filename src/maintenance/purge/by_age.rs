@@ -60,8 +60,8 @@ pub async fn erase(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), Maintena
 /// Erases the rows that operations deleted, and the operations, in the order of their ids, which is the order of time.
 async fn go_through_operations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     eraser.progress.begin("operation");
-    let last = cutoffs.rows_before.max(cutoffs.operations_before);
-    let until = if cutoffs.recorded_only { first_id(last + CLOCK_DIFFERENCE) } else { Uuid::max() };
+    let latest = cutoffs.rows_before.max(cutoffs.operations_before);
+    let until = if cutoffs.recorded_only { first_id(latest + CLOCK_DIFFERENCE) } else { Uuid::max() };
     let (mut last, mut oldest) = (Uuid::nil(), None);
     loop {
         let began = Instant::now();
