@@ -11,6 +11,8 @@
 
 mod backoff;
 mod closed_set;
+#[cfg(test)]
+mod documents_tests;
 
 pub mod config;
 pub mod demo;
