@@ -150,9 +150,9 @@ async fn entities_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
             rows.push(world.external_params(requester, column, entity).await);
         }
 
-        let hold = maintenance_sql(&format!("hold_{table}s"));
-        let hold = with_arguments(hold, &[list(&[HIGH, LOW]), id(Uuid::now_v7())]);
-        assert_locks_the_lower_first(pool, table, hold).await;
+        let lock = maintenance_sql(&format!("lock_{table}s"));
+        let lock = with_arguments(lock, &[list(&[HIGH, LOW]), id(Uuid::now_v7())]);
+        assert_locks_the_lower_first(pool, table, lock).await;
 
         let [operation, requester] = [Uuid::now_v7(), requester].map(id);
         let rest = ["null::text", "false", "null::text"].map(str::to_owned);
