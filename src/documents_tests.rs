@@ -27,7 +27,8 @@ fn the_page_has_every_code() {
 
 #[test]
 fn the_page_has_every_refusal() {
-    let rows: [(&str, fn(&Rules) -> Option<Code>); 4] = [
+    type CodeOf = fn(&Rules) -> Option<Code>;
+    let rows: [(&str, CodeOf); 4] = [
         ("`{customerId}` is at another depth", |rules| Some(rules.out_of_scope)),
         ("an id that no live row has", |rules| Some(rules.unknown)),
         ("a live row that is not `{customerId}`'s, or not eligible", |rules| Some(rules.ineligible)),
