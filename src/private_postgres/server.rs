@@ -44,7 +44,9 @@ impl Durability {
                 "fsync=off",
                 "synchronous_commit=off",
                 "full_page_writes=off",
-                "max_connections=300",
+                "max_connections=400",
+                "max_wal_senders=40",
+                "max_replication_slots=40",
                 "wal_level=logical",
             ],
         }

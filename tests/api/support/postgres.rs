@@ -58,12 +58,14 @@ pub fn docker_answers() -> bool {
 }
 
 /// The data are in memory, and nothing waits for a disk: a database is a few hundred files, which every test creates and removes.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 9] = [
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
     "max_wal_size=256MB",
-    "max_connections=300",
+    "max_connections=400",
+    "max_wal_senders=40",
+    "max_replication_slots=40",
     "wal_level=logical",
     "shared_preload_libraries=pg_stat_statements",
 ];
