@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
 /// The behaviour of the network, for open and new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +23,6 @@ pub enum Weather {
     /// Connections are closed, and new ones are refused: nobody listens.
     Away = 3,
 }
-
-/// The interval at which the proxy checks for a change.
-const LOOK: Duration = Duration::from_millis(2);
 
 /// Forwards to the database. Ends with the runtime of its test.
 pub struct Proxy {
@@ -45,6 +44,22 @@ struct State {
     abandoned: AtomicU64,
     /// Connections up to this one are reset.
     reset: AtomicU64,
+    /// Told of each change.
+    changes: watch::Sender<()>,
+}
+
+impl State {
+    fn change(&self, change: impl FnOnce(&State)) {
+        change(self);
+        self.changes.send_replace(());
+    }
+
+    async fn until(&self, is_so: impl Fn(&State) -> bool) {
+        let mut changes = self.changes.subscribe();
+        while !is_so(self) {
+            changes.changed().await.expect("the sender is here");
+        }
+    }
 }
 
 impl Proxy {
@@ -59,17 +74,17 @@ impl Proxy {
 
     /// Silences the connections that are open now: they carry nothing any more, and are not closed. New ones work.
     pub fn abandon_connections(&self) {
-        self.state.abandoned.store(self.state.connections.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.state.change(|state| state.abandoned.store(state.connections.load(Ordering::SeqCst), Ordering::SeqCst));
     }
 
     /// Resets the connections that are open now, at both ends. New ones work.
     pub fn reset_connections(&self) {
-        self.state.reset.store(self.state.connections.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.state.change(|state| state.reset.store(state.connections.load(Ordering::SeqCst), Ordering::SeqCst));
     }
 
     /// Delays everything by so much, each way.
     pub fn slow_down(&self, delay: Duration) {
-        self.state.delay_ms.store(delay.as_millis() as u64, Ordering::SeqCst);
+        self.state.change(|state| state.delay_ms.store(delay.as_millis() as u64, Ordering::SeqCst));
     }
 
     /// New connections lead to the server of another database URL. Those that are open stay where they are.
@@ -83,15 +98,17 @@ impl Proxy {
     }
 
     pub fn set(&self, weather: Weather) {
-        self.state.shut.store(weather == Weather::Away, Ordering::SeqCst);
-        self.state.weather.store(weather as u8, Ordering::SeqCst);
+        self.state.change(|state| {
+            state.shut.store(weather == Weather::Away, Ordering::SeqCst);
+            state.weather.store(weather as u8, Ordering::SeqCst);
+        });
     }
 
     /// Like [`Weather::Away`], but connections are closed only after the proxy has stopped listening. So a client that connects again
     /// at once is refused, and not accepted and then closed.
     pub async fn go_away(&self) {
-        self.state.shut.store(true, Ordering::SeqCst);
-        until(|| self.state.nobody_listens.load(Ordering::SeqCst)).await;
+        self.state.change(|state| state.shut.store(true, Ordering::SeqCst));
+        self.state.until(|state| state.nobody_listens.load(Ordering::SeqCst)).await;
         self.set(Weather::Away);
     }
 }
@@ -103,20 +120,14 @@ fn authority(url: &str) -> &str {
     authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
-async fn until(is_so: impl Fn() -> bool) {
-    while !is_so() {
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
 async fn listen(mut listener: TcpListener, address: SocketAddr, state: Arc<State>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = until(|| state.shut.load(Ordering::SeqCst)) => {
+            () = state.until(|state| state.shut.load(Ordering::SeqCst)) => {
                 drop(listener);
-                state.nobody_listens.store(true, Ordering::SeqCst);
-                until(|| !state.shut.load(Ordering::SeqCst)).await;
+                state.change(|state| state.nobody_listens.store(true, Ordering::SeqCst));
+                state.until(|state| !state.shut.load(Ordering::SeqCst)).await;
                 listener = TcpListener::bind(address).await.expect("nobody else took the port");
                 state.nobody_listens.store(false, Ordering::SeqCst);
                 continue;
@@ -148,17 +159,21 @@ impl Sky {
     }
 
     async fn until_cut(&self) {
-        until(|| matches!(self.weather(), Weather::Cut | Weather::Away)).await;
+        self.state.until(|_| matches!(self.weather(), Weather::Cut | Weather::Away)).await;
     }
 
     async fn until_reset(&self) {
-        until(|| self.number <= self.state.reset.load(Ordering::SeqCst)).await;
+        self.state.until(|state| self.number <= state.reset.load(Ordering::SeqCst)).await;
     }
 
     /// Waits for the present delay. If the delay ends, data on the way arrive at once.
     async fn until_carried(&self) {
         let sent = Instant::now();
-        until(|| sent.elapsed() >= Duration::from_millis(self.state.delay_ms.load(Ordering::SeqCst))).await;
+        let delay = || Duration::from_millis(self.state.delay_ms.load(Ordering::SeqCst));
+        let mut changes = self.state.changes.subscribe();
+        while sent.elapsed() < delay() {
+            let _ = timeout_at(sent + delay(), changes.changed()).await;
+        }
     }
 }
 
@@ -187,7 +202,7 @@ async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
     loop {
         let Ok(length @ 1..) = from.read(&mut buffer).await else { return };
         sky.until_carried().await;
-        until(|| sky.weather() == Weather::Fair).await;
+        sky.state.until(|_| sky.weather() == Weather::Fair).await;
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
         }
