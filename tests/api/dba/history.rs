@@ -1,12 +1,12 @@
 //! What support and other readers see of deletions, and what it costs PostgreSQL.
 
 use customer_deletion::resource::Resource;
-use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
+use sqlx::{AssertSqlSafe, Executor, Row};
 use uuid::Uuid;
 
 use crate::support::resources::{every_resource, most, table, word};
 use crate::support::service::send;
-use crate::support::{TestDatabase, TestService, World};
+use crate::support::{TestDatabase, TestPool, TestService, World};
 
 const DBA_PAGE: &str = include_str!("../../../docs/dba.md");
 
@@ -82,7 +82,7 @@ async fn a_row_whose_operation_is_purged_or_never_was_still_has_its_time() {
 }
 
 /// Tables in which reading from end to end is never the cheapest way to a row.
-async fn fill(pool: &PgPool) {
+async fn fill(pool: &TestPool) {
     let world = World::new(pool.clone());
     let customer = world.customer(None).await;
     for resource in every_resource() {
@@ -98,7 +98,7 @@ async fn fill(pool: &PgPool) {
     pool.execute("vacuum analyze").await.unwrap();
 }
 
-async fn plan(pool: &PgPool, question: &str) -> Vec<String> {
+async fn plan(pool: &TestPool, question: &str) -> Vec<String> {
     let explain = format!("explain (costs off) {question}");
     let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(pool).await.unwrap();
     plan.iter().map(|line| line.get(0)).collect()

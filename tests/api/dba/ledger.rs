@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::dba::maintenance::{age_operation, age_rows, change_restorations, maintenance, present, rows, run, told};
 use crate::support::resources::{every_resource, table};
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService};
+use crate::support::{TestDatabase, TestPool, TestService};
 
 /// A file that is removed in the end.
 struct File(PathBuf);
@@ -71,7 +71,7 @@ async fn backed_up(service: TestService) -> (TestDatabase, TestDatabase) {
 }
 
 /// Those of the rows that a database has.
-async fn back(pool: &PgPool, ids: &BTreeSet<(String, String)>) -> Vec<(String, String)> {
+async fn back(pool: &TestPool, ids: &BTreeSet<(String, String)>) -> Vec<(String, String)> {
     let mut back = Vec::new();
     for (table, id) in ids {
         let sql = format!("select count(*) from {table} where id = '{id}'");
@@ -279,7 +279,7 @@ async fn a_damaged_ledger_erases_nothing() {
 }
 
 /// Lets each commit that deletes contacts end in this statement.
-async fn at_commit(pool: &PgPool, statement: &str) {
+async fn at_commit(pool: &TestPool, statement: &str) {
     let sql = format!(
         "create function at_commit() returns trigger language plpgsql as $$ begin {statement}; return null; end $$;
          create constraint trigger at_commit after delete on contact deferrable initially deferred

@@ -4,13 +4,12 @@
 use customer_deletion::resource::Resource;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::dba::maintenance::{age_operation, age_rows, run};
-use crate::support::TestService;
 use crate::support::service::{Answer, collection, send, validating};
 use crate::support::world::Family;
+use crate::support::{TestPool, TestService};
 
 /// The migrations of the newer build: another resource, another status, another type of contacts.
 const MIGRATIONS: [&str; 3] = [
@@ -109,11 +108,11 @@ fn key(recorded: Recorded) -> String {
 }
 
 trait Database {
-    fn pool(&self) -> &PgPool;
+    fn pool(&self) -> &TestPool;
 }
 
 impl Database for TestService {
-    fn pool(&self) -> &PgPool {
+    fn pool(&self) -> &TestPool {
         &self.database.pool
     }
 }

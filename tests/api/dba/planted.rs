@@ -2,11 +2,11 @@
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::dba::maintenance::run;
-use crate::support::TestService;
+use crate::support::{TestPool, TestService};
 
 /// A database in which everything agrees, with a name for each thing that is then changed.
 struct Planted {
@@ -55,7 +55,7 @@ impl Planted {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.pool()).await.unwrap();
     }
 
-    fn pool(&self) -> &PgPool {
+    fn pool(&self) -> &TestPool {
         &self.service.database.pool
     }
 }

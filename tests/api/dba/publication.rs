@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use futures_util::FutureExt;
-use sqlx::{AssertSqlSafe, Executor, PgPool, Row};
+use sqlx::{AssertSqlSafe, Executor, Row};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::support::database::as_maintenance;
 use crate::support::process::{command, output};
 use crate::support::service::send;
-use crate::support::{TestDatabase, TestService, postgres};
+use crate::support::{TestDatabase, TestPool, TestService, postgres};
 
 /// Whether the server can tell anybody anything.
-async fn has_logical_replication(pool: &PgPool) -> bool {
+async fn has_logical_replication(pool: &TestPool) -> bool {
     let level: String = sqlx::query_scalar("show wal_level").fetch_one(pool).await.unwrap();
     if level != "logical" {
         assert!(!postgres::is_complete(), "{level}");
@@ -171,7 +171,7 @@ async fn with_subscriber_to(publications: &str, test: impl AsyncFnOnce(&TestServ
 }
 
 /// An operation that somebody else works on, with as many ids.
-async fn open(pool: &PgPool, ids: i32) -> Uuid {
+async fn open(pool: &TestPool, ids: i32) -> Uuid {
     let sql = "insert into operation (id, requester_id, customer_id, resource, target_ids, status)
         select $1, $1, $1, 'contact', array_agg(gen_random_uuid()), 'OPEN' from generate_series(1, $2)";
     let id = Uuid::now_v7();

@@ -2,14 +2,13 @@
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
-use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::support::TestService;
 use crate::support::world::Family;
+use crate::support::{TestPool, TestService};
 
 /// Counts updates of contacts, and keeps those that are rolled back. Called before there are any.
-async fn count_updates(pool: &PgPool) {
+async fn count_updates(pool: &TestPool) {
     let sql = "
         create sequence updates;
         create function count_update() returns trigger language plpgsql security definer as $$
@@ -22,7 +21,7 @@ async fn count_updates(pool: &PgPool) {
     sqlx::raw_sql(sql).execute(pool).await.unwrap();
 }
 
-async fn updates(pool: &PgPool) -> i64 {
+async fn updates(pool: &TestPool) -> i64 {
     sqlx::query_scalar("select last_value - 1 from updates").fetch_one(pool).await.unwrap()
 }
 

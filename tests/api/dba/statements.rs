@@ -5,15 +5,15 @@ use std::time::Duration;
 use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use crate::support::resources::{contract, every_list, every_resource, sql, statement, table};
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService, postgres};
+use crate::support::{TestDatabase, TestPool, TestService, postgres};
 
 /// The statements that the service ran, with how often. None where the server is not one that counts them.
-async fn counted_statements(pool: &PgPool) -> Option<Vec<(String, i64)>> {
+async fn counted_statements(pool: &TestPool) -> Option<Vec<(String, i64)>> {
     let counted = sqlx::query(
         "select query, calls from pg_stat_statements
          where dbid = (select oid from pg_database where datname = current_database()) and query like '-- %'
@@ -66,7 +66,7 @@ async fn assert_one_statement(resource: Resource) {
 }
 
 /// The plan of a deletion as the service runs it, with what it really read.
-async fn explain_deletion(pool: &PgPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
+async fn explain_deletion(pool: &TestPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
     let (operation, requester, customer) = (Uuid::now_v7(), family.requester, family.in_scope(resource));
     let values = format!("'{operation}', '{requester}', '{customer}', '{}', null, false, null", list(ids));
     explain(pool, sql, "uuid, uuid, uuid, uuid[], text, boolean, text", &values).await
@@ -76,7 +76,7 @@ fn list(ids: &[Uuid]) -> String {
     format!("{{{}}}", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","))
 }
 
-pub async fn explain(pool: &PgPool, sql: &str, types: &str, values: &str) -> Value {
+pub async fn explain(pool: &TestPool, sql: &str, types: &str, values: &str) -> Value {
     let mut tx = pool.begin().await.unwrap();
     for (name, value) in PLANNING {
         sqlx::raw_sql(AssertSqlSafe(format!("set local {name} = {value}"))).execute(&mut *tx).await.unwrap();

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::load::{Attempt, Call, Outcome};
+use crate::support::TestPool;
 
 /// What the tables have in the end.
 struct Books {
@@ -17,7 +17,7 @@ struct Books {
 }
 
 /// A backend does not notice that its client is gone, and brings its statement to an end.
-pub async fn until_quiet(pool: &PgPool) {
+pub async fn until_quiet(pool: &TestPool) {
     for _ in 0..500 {
         let busy: i64 = sqlx::query_scalar(
             "select count(*) from pg_stat_activity
@@ -35,7 +35,7 @@ pub async fn until_quiet(pool: &PgPool) {
 }
 
 /// Also what nobody knows to be waiting ends: its answer was lost.
-async fn until_nothing_waits(pool: &PgPool) {
+async fn until_nothing_waits(pool: &TestPool) {
     let began = Instant::now();
     loop {
         let waiting: i64 = sqlx::query_scalar("select count(*) from operation_queue").fetch_one(pool).await.unwrap();
@@ -49,7 +49,7 @@ async fn until_nothing_waits(pool: &PgPool) {
 
 /// Asserts that every answer is true, that what had no answer happened whole or not at all, and that nothing happened that
 /// nobody asked for.
-pub async fn assert_agreement(pool: &PgPool, calls: &[Call]) {
+pub async fn assert_agreement(pool: &TestPool, calls: &[Call]) {
     until_nothing_waits(pool).await;
     until_quiet(pool).await;
     crate::support::audit::assert_agreement(pool).await;
@@ -61,7 +61,7 @@ pub async fn assert_agreement(pool: &PgPool, calls: &[Call]) {
 }
 
 impl Books {
-    async fn read(pool: &PgPool) -> Books {
+    async fn read(pool: &TestPool) -> Books {
         let operations: Vec<(Uuid, String, Option<String>)> =
             sqlx::query_as("select id, status, error_code from operation").fetch_all(pool).await.unwrap();
         let rows: Vec<(Uuid, Uuid)> =

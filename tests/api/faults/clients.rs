@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
-use sqlx::PgPool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
@@ -15,7 +14,7 @@ use super::trial::{Trial, rounds};
 use crate::support::process::Process;
 use crate::support::service::collection;
 use crate::support::world::Family;
-use crate::support::{TestDatabase, World, body};
+use crate::support::{TestDatabase, TestPool, World, body};
 
 /// How many clients of each kind there are at once.
 const OF_EACH_KIND: usize = 10;
@@ -72,7 +71,7 @@ async fn clients_that_misbehave_hold_up_nobody_else() {
 }
 
 /// Three for each reset.
-async fn slow_contacts(pool: &PgPool, customer: Uuid) -> Vec<Uuid> {
+async fn slow_contacts(pool: &TestPool, customer: Uuid) -> Vec<Uuid> {
     let sql = "insert into contact (id, customer_id, email, mobile, remarks)
         select gen_random_uuid(), $1, 'a@example.com', '+491510000', 'slow' from generate_series(1, $2) returning id";
     sqlx::query_scalar(sql).bind(customer).bind(3 * RESETS as i64).fetch_all(pool).await.unwrap()
@@ -172,7 +171,7 @@ async fn until_closed(kind: &str, mut connection: impl tokio::io::AsyncRead + Un
 }
 
 /// How many sessions this database has had.
-async fn sessions_ever(pool: &PgPool) -> i64 {
+async fn sessions_ever(pool: &TestPool) -> i64 {
     let sql = "select sessions from pg_stat_database where datname = current_database()";
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }

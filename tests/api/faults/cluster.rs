@@ -3,12 +3,12 @@
 use std::process::Child;
 
 use customer_deletion::schema;
-use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use testcontainers::core::{ExecCommand, IntoContainerPort, Mount};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
+use crate::support::TestPool;
 use crate::support::database::grant;
 use crate::support::postgres::remove_with_this_process;
 
@@ -102,9 +102,9 @@ impl Cluster {
     }
 
     /// For what the test itself does there.
-    pub fn pool(&self, member: Member) -> PgPool {
+    pub fn pool(&self, member: Member) -> TestPool {
         let options = PgPoolOptions::new().max_connections(4);
-        options.connect_lazy(self.url(member)).expect("the URL is one")
+        options.connect_lazy(self.url(member)).expect("the URL is one").into()
     }
 
     /// Starts a server, and waits until it accepts connections.

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
-use sqlx::PgPool;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
@@ -12,7 +11,7 @@ use crate::support::process::Process;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::collection;
 use crate::support::world::Family;
-use crate::support::{TestDatabase, World, client};
+use crate::support::{TestDatabase, TestPool, World, client};
 
 /// How long a fault lasts: longer than a call may take.
 const WHILE: Duration = Duration::from_secs(3);
@@ -38,7 +37,7 @@ impl Scene {
         Scene { database, proxy, process, trial }
     }
 
-    fn pool(&self) -> PgPool {
+    fn pool(&self) -> TestPool {
         self.database.pool.clone()
     }
 
@@ -221,7 +220,7 @@ async fn backends_that_are_terminated_one_by_one_are_not_noticed() {
 }
 
 /// One that is at work where there is one.
-async fn terminate_a_backend(pool: &PgPool) {
+async fn terminate_a_backend(pool: &TestPool) {
     sqlx::query(
         "select pg_terminate_backend(pid)
          from pg_stat_activity

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::trial::{Trial, reasons, rounds};
 use crate::support::process::Process;
 use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
-use crate::support::{StallWatch, TestDatabase, World, body, client};
+use crate::support::{StallWatch, TestDatabase, TestPool, World, body, client};
 
 /// How long somebody holds rows.
 fn holding_time() -> Duration {
@@ -96,7 +96,7 @@ impl Scene {
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn rows_that_somebody_holds_for_long_hold_up_nobody_else() {
     let scene = Scene::begin(&[]).await;
-    let pool: &PgPool = &scene.database.pool;
+    let pool: &TestPool = &scene.database.pool;
     let mut trial = Trial::begin("a transaction holds wanted rows", pool, scene.family, &scene.process).await;
     for _ in 0..rounds(1) {
         let (contacts, holding) = scene.held_contacts(3).await;
@@ -119,7 +119,7 @@ async fn rows_that_somebody_holds_for_long_hold_up_nobody_else() {
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_pool_that_is_exhausted_is_served_again_when_it_is_not() {
     let scene = Scene::begin(&[("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "2")]).await;
-    let pool: &PgPool = &scene.database.pool;
+    let pool: &TestPool = &scene.database.pool;
     let mut trial = Trial::begin("pool of 2 exhausted", pool, scene.family, &scene.process).await;
     for _ in 0..rounds(1) {
         let (contacts, holding) = scene.held_contacts(8).await;

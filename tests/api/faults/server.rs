@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
-use sqlx::PgPool;
 
 use super::cluster::{Cluster, Member};
 use super::trial::{Seen, Trial, rounds};
-use crate::support::World;
 use crate::support::process::Process;
 use crate::support::proxy::Proxy;
+use crate::support::{TestPool, World};
 
 const FIRST: Member = Member::First;
 
@@ -19,7 +18,7 @@ const AWAY: Duration = Duration::from_secs(2);
 /// A service under load on a server of its own, which a fault happens to a few times.
 async fn with_a_server_of_its_own(name: &'static str, few: usize, fault: impl AsyncFn(&Cluster)) -> (Seen, Cluster) {
     let cluster = Cluster::start().await;
-    let pool: PgPool = cluster.pool(FIRST);
+    let pool: TestPool = cluster.pool(FIRST);
     let family = World::new(pool.clone()).family().await;
     let proxy = Proxy::in_front_of(cluster.url(FIRST)).await;
     let process = Process::serve(&proxy.url(cluster.url(FIRST)));

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use sqlx::PgPool;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::audit::assert_agreement;
 use super::load::{Attempt, Call, Connections, Load, Outcome};
 use super::work::Stock;
-use crate::support::StallWatch;
 use crate::support::process::Process;
 use crate::support::world::Family;
+use crate::support::{StallWatch, TestPool};
 
 /// How soon after the end of a fault every client must be served again.
 pub const LONGEST_RECOVERY: Duration = Duration::from_secs(5);
@@ -74,14 +73,14 @@ pub struct Seen {
 }
 
 impl Trial {
-    pub async fn begin(name: &'static str, pool: &PgPool, family: Family, process: &Process) -> Trial {
+    pub async fn begin(name: &'static str, pool: &TestPool, family: Family, process: &Process) -> Trial {
         Trial::begin_over(Connections::Kept, name, pool, family, process).await
     }
 
     pub async fn begin_over(
         connections: Connections,
         name: &'static str,
-        pool: &PgPool,
+        pool: &TestPool,
         family: Family,
         process: &Process,
     ) -> Trial {
@@ -95,12 +94,12 @@ impl Trial {
     }
 
     /// Lets a fault of a few seconds happen, which tells when it was mended, and waits until every client is served again.
-    pub async fn disturb(&mut self, pool: &PgPool, fault: impl AsyncFnOnce() -> Instant) {
+    pub async fn disturb(&mut self, pool: &TestPool, fault: impl AsyncFnOnce() -> Instant) {
         self.disturb_for(pool, Duration::from_secs(5), fault).await;
     }
 
     /// The same with a fault that lasts so long.
-    pub async fn disturb_for(&mut self, pool: &PgPool, lasts: Duration, fault: impl AsyncFnOnce() -> Instant) {
+    pub async fn disturb_for(&mut self, pool: &TestPool, lasts: Duration, fault: impl AsyncFnOnce() -> Instant) {
         let seconds = (lasts + 2 * LONGEST_RECOVERY).as_secs() as usize;
         self.load.stock.top_up(pool, seconds * CALLS_A_SECOND).await;
         let allowance = self.allowance().await;
@@ -123,7 +122,7 @@ impl Trial {
     }
 
     /// Ends the load, asserts that nothing is lost, and tells how it went.
-    pub async fn end(self, pool: &PgPool) -> Seen {
+    pub async fn end(self, pool: &TestPool) -> Seen {
         let (name, faults, watch) = (self.name, self.faults, self.watch);
         let calls = self.load.end().await;
         assert_agreement(pool, &calls).await;

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use customer_deletion::resource::Resource;
-use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::support::TestPool;
 use crate::support::resources::{contract, most};
 use crate::support::world::Family;
 
@@ -52,7 +52,7 @@ impl Stock {
     }
 
     /// Makes rows until there is work for so many calls.
-    pub async fn top_up(&self, pool: &PgPool, calls: usize) {
+    pub async fn top_up(&self, pool: &TestPool, calls: usize) {
         while self.waiting.lock().unwrap().len() < calls {
             for resource in Resource::ALL {
                 self.prepare(pool, resource).await;
@@ -64,7 +64,7 @@ impl Stock {
         self.waiting.lock().unwrap().pop_front().expect("there is work for as long as the load lasts")
     }
 
-    async fn prepare(&self, pool: &PgPool, resource: Resource) {
+    async fn prepare(&self, pool: &TestPool, resource: Resource) {
         let longest = most(3, resource);
         let customer = self.family.in_scope(resource);
         let ids: Vec<Uuid> = (0..BATCH * longest).map(|_| Uuid::now_v7()).collect();

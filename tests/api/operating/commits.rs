@@ -9,7 +9,7 @@ use customer_deletion::schema;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::support::audit::assert_agreement;
@@ -17,7 +17,7 @@ use crate::support::database::{SERVICE, grant};
 use crate::support::process::Process;
 use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
-use crate::support::{World, body, client};
+use crate::support::{TestPool, World, body, client};
 
 const CONNECTIONS: i64 = 8;
 
@@ -25,7 +25,7 @@ const CONNECTIONS: i64 = 8;
 struct Server {
     postgres: Option<PrivatePostgres>,
     folder: PathBuf,
-    pool: PgPool,
+    pool: TestPool,
 }
 
 impl Server {
@@ -39,7 +39,7 @@ impl Server {
         grant(&options).await;
         // What the test itself writes waits for no standby.
         let options = options.options([("synchronous_commit", "local")]);
-        let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(options);
+        let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(options).into();
         Server { postgres: Some(postgres), folder, pool }
     }
 

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
-use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
@@ -17,7 +16,7 @@ use crate::faults::load::{Outcome, attempt, request};
 use crate::faults::work::{Stock, Work};
 use crate::support::process::Process;
 use crate::support::service::send;
-use crate::support::{TestDatabase, World, client};
+use crate::support::{TestDatabase, TestPool, World, client};
 
 const CLIENTS: usize = 16;
 const CALIBRATION: Duration = Duration::from_secs(8);
@@ -76,7 +75,7 @@ async fn under_constant_load_nothing_grows() {
 }
 
 /// Calls a second that a few clients get through without a pause.
-async fn calibrate(pool: &PgPool, stock: Stock, address: SocketAddr) -> f64 {
+async fn calibrate(pool: &TestPool, stock: Stock, address: SocketAddr) -> f64 {
     stock.top_up(pool, 20_000).await;
     let soak = Arc::new(Soak::new(address, stock, Duration::from_secs(3600)));
     let clients = soak.start_clients(Duration::ZERO);
@@ -230,7 +229,7 @@ impl Use {
         }
     }
 
-    async fn now(pool: &PgPool, process: &Process) -> Use {
+    async fn now(pool: &TestPool, process: &Process) -> Use {
         let page = send(client().get(format!("http://{}/metrics", process.management_address))).await.text;
         let value = |name: &str| {
             let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -248,7 +247,7 @@ impl Use {
 
 /// Looks ten times a second until the last window has ended. Gives what was used by window, and for how many seconds the longest
 /// transaction was idle.
-async fn watch(soak: &Soak, pool: &PgPool, process: &Process, rate: f64) -> (Vec<Use>, f64) {
+async fn watch(soak: &Soak, pool: &TestPool, process: &Process, rate: f64) -> (Vec<Use>, f64) {
     let mut uses = vec![Use::default(); WINDOWS];
     let mut longest_idle: f64 = 0.0;
     let mut looks: usize = 0;
@@ -266,7 +265,7 @@ async fn watch(soak: &Soak, pool: &PgPool, process: &Process, rate: f64) -> (Vec
 }
 
 /// For how many seconds a session of the service has been in a transaction without doing anything.
-async fn idle_in_transaction(pool: &PgPool) -> f64 {
+async fn idle_in_transaction(pool: &TestPool) -> f64 {
     let sql = "select coalesce(extract(epoch from max(clock_timestamp() - state_change)), 0)::float8
         from pg_stat_activity
         where datname = current_database()

@@ -1,25 +1,26 @@
 //! The audit that ends a test: `verify`, and nothing deleted without an operation.
 
 use customer_deletion::maintenance::verify::{Disagreement, Pace, verify};
-use sqlx::PgPool;
+
+use super::TestPool;
 
 const DELETED_ELSEWHERE: &str = "select count(*) from deletion_history where operation_id is null";
 
 /// Asserts that rows and operations agree, and that every deleted row has its operation.
-pub async fn assert_agreement(pool: &PgPool) {
+pub async fn assert_agreement(pool: &TestPool) {
     assert_agreement_beside_others(pool).await;
     let deleted_elsewhere: i64 = sqlx::query_scalar(DELETED_ELSEWHERE).fetch_one(pool).await.unwrap();
     assert_eq!(deleted_elsewhere, 0, "rows are deleted without an operation");
 }
 
 /// Asserts that rows and operations agree. Other services may have deleted rows too.
-pub async fn assert_agreement_beside_others(pool: &PgPool) {
+pub async fn assert_agreement_beside_others(pool: &TestPool) {
     let found = disagreements(pool).await;
     assert!(found.is_empty(), "{found:#?}");
 }
 
 /// The disagreements in the tables. Some tests have a schema of their own.
-pub async fn disagreements(pool: &PgPool) -> Vec<Disagreement> {
+pub async fn disagreements(pool: &TestPool) -> Vec<Disagreement> {
     let mut connection = pool.acquire().await.unwrap();
     let findings = verify(&mut connection, None, Pace::Full).await.unwrap();
     findings.disagreements.into_iter().filter(|found| found.part != "schema").collect()

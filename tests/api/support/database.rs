@@ -4,12 +4,12 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use customer_deletion::config::{self, Environment};
 use customer_deletion::schema;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgQueryResult};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
-use super::postgres;
+use super::{TestPool, postgres};
 
 /// A DBA runs this after every migration.
 pub const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
@@ -22,7 +22,7 @@ pub struct TestDatabase {
     /// The URL for a superuser. The service gets [`as_service`] of it.
     pub url: String,
     /// For the test itself, which acts as other services or as a DBA, and reads rows.
-    pub pool: PgPool,
+    pub pool: TestPool,
 }
 
 impl TestDatabase {
@@ -59,7 +59,7 @@ impl TestDatabase {
 
     /// Replaces a pool that was closed.
     pub fn with_a_new_pool(mut self) -> TestDatabase {
-        self.pool = pool_of(server().database(&self.name));
+        self.pool = TestPool::new(server().database(&self.name));
         self
     }
 
@@ -76,12 +76,8 @@ impl TestDatabase {
     fn named(name: String, owner: Option<Arc<TestDatabase>>) -> TestDatabase {
         let options = server().database(&name);
         let url = options.to_url_lossy().to_string();
-        TestDatabase { name, owner, url, pool: pool_of(options) }
+        TestDatabase { name, owner, url, pool: TestPool::new(options) }
     }
-}
-
-fn pool_of(options: PgConnectOptions) -> PgPool {
-    PgPoolOptions::new().max_connections(20).connect_lazy_with(options)
 }
 
 impl TestDatabase {

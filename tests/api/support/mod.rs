@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod database;
 pub mod log;
+pub mod pool;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
@@ -12,6 +13,7 @@ pub mod stall;
 pub mod world;
 
 pub use self::database::TestDatabase;
+pub use self::pool::TestPool;
 pub use self::service::{Answer, TestService};
 pub use self::stall::StallWatch;
 pub use self::world::World;

@@ -13,7 +13,6 @@ use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use sqlx::PgPool;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, oneshot};
@@ -22,7 +21,7 @@ use uuid::Uuid;
 use super::database::as_service;
 use super::resources::{contract, word};
 use super::world::Family;
-use super::{TestDatabase, World, body, client, log};
+use super::{TestDatabase, TestPool, World, body, client, log};
 
 /// A service on ports of its own, with a database and a small world of its own.
 pub struct TestService {
@@ -223,19 +222,19 @@ pub fn impatient(settings: &mut Settings) {
 }
 
 /// Sends a deletion of a contact whose row is locked, and resets the connection once the call waits for the lock.
-pub async fn hang_up_while_waiting(address: SocketAddr, family: Family, contact: Uuid, pool: &PgPool) {
+pub async fn hang_up_while_waiting(address: SocketAddr, family: Family, contact: Uuid, pool: &TestPool) {
     let client = send_deletion(address, family, contact).await;
     until_somebody_waits(pool).await;
     hang_up(client).await;
 }
 
 /// Waits until a backend of the database waits for a lock.
-pub async fn until_somebody_waits(pool: &PgPool) {
+pub async fn until_somebody_waits(pool: &TestPool) {
     until_so_many_wait(pool, 1).await;
 }
 
 /// Waits until so many backends of the database wait for a lock.
-pub async fn until_so_many_wait(pool: &PgPool, count: i64) {
+pub async fn until_so_many_wait(pool: &TestPool, count: i64) {
     let began = Instant::now();
     loop {
         let waiting = waiting_for_locks(pool).await;
@@ -248,7 +247,7 @@ pub async fn until_so_many_wait(pool: &PgPool, count: i64) {
 }
 
 /// The backends of the database that wait for a lock.
-pub async fn waiting_for_locks(pool: &PgPool) -> i64 {
+pub async fn waiting_for_locks(pool: &TestPool) -> i64 {
     let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }

@@ -3,17 +3,21 @@
 use std::sync::{Arc, Mutex};
 
 use customer_deletion::resource::Resource;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
+use super::TestPool;
 use super::resources::{contract, table};
 
 /// The tables of a test's own database, or the test's own rows in a shared database.
 #[derive(Clone)]
 pub struct World {
-    pool: PgPool,
+    pool: TestPool,
     /// The customers of this test. `None` if the database has no others.
     customers: Option<Arc<Mutex<Vec<Uuid>>>>,
+    /// See [`World::fingerprint`].
+    hash_of_everything: Arc<OnceCell<String>>,
 }
 
 /// A customer, one above, two below, and one beside.
@@ -39,35 +43,51 @@ impl Family {
 }
 
 impl World {
-    pub fn new(pool: PgPool) -> World {
-        World { pool, customers: None }
+    pub fn new(pool: TestPool) -> World {
+        World { pool, customers: None, hash_of_everything: Arc::default() }
     }
 
     /// In a database that other tests use at the same time.
-    pub fn among_others(pool: PgPool) -> World {
-        World { pool, customers: Some(Arc::default()) }
+    pub fn among_others(pool: TestPool) -> World {
+        World { pool, customers: Some(Arc::default()), hash_of_everything: Arc::default() }
     }
 
     pub async fn family(&self) -> Family {
-        let parent = self.customer(None).await;
-        let requester = self.customer(Some(parent)).await;
-        let sub_customer = self.customer(Some(requester)).await;
-        Family {
-            parent,
-            requester,
-            sub_customer,
-            second_sub_customer: self.customer(Some(requester)).await,
-            grandchild: self.customer(Some(sub_customer)).await,
-            sibling: self.customer(Some(parent)).await,
-        }
+        let family = Family {
+            parent: Uuid::now_v7(),
+            requester: Uuid::now_v7(),
+            sub_customer: Uuid::now_v7(),
+            second_sub_customer: Uuid::now_v7(),
+            grandchild: Uuid::now_v7(),
+            sibling: Uuid::now_v7(),
+        };
+        let below = [
+            (family.parent, None),
+            (family.requester, Some(family.parent)),
+            (family.sub_customer, Some(family.requester)),
+            (family.second_sub_customer, Some(family.requester)),
+            (family.grandchild, Some(family.sub_customer)),
+            (family.sibling, Some(family.parent)),
+        ];
+        self.insert_customers(&below).await;
+        family
     }
 
     pub async fn customer(&self, parent: Option<Uuid>) -> Uuid {
         let id = Uuid::now_v7();
-        if let Some(customers) = &self.customers {
-            customers.lock().unwrap().push(id);
+        self.insert_customers(&[(id, parent)]).await;
+        id
+    }
+
+    /// Each with its parent, which comes before it.
+    async fn insert_customers(&self, customers: &[(Uuid, Option<Uuid>)]) {
+        let (ids, parents): (Vec<Uuid>, Vec<Option<Uuid>>) = customers.iter().copied().unzip();
+        if let Some(own) = &self.customers {
+            own.lock().unwrap().extend(&ids);
         }
-        self.insert("insert into customer (id, parent_id, name) values ($1, $2, 'A customer')", id, parent).await
+        let sql = "insert into customer (id, parent_id, name)
+            select id, parent_id, 'A customer' from unnest($1::uuid[], $2::uuid[]) as new (id, parent_id)";
+        sqlx::query(sql).bind(ids).bind(parents).execute(&self.pool).await.unwrap();
     }
 
     /// A row that the customer may delete, if it is the one that a deletion of the resource must name.
@@ -165,6 +185,14 @@ impl World {
 
     /// A hash of every table with soft deletion. A refusal must not change it.
     pub async fn fingerprint(&self) -> String {
+        let sql = self.hash_of_everything.get_or_init(|| self.write_hash_of_everything()).await;
+        let fingerprint = sqlx::query_scalar(AssertSqlSafe(sql.clone())).bind(self.own_customers());
+        let fingerprint: Option<String> = fingerprint.fetch_one(&self.pool).await.unwrap();
+        fingerprint.unwrap_or_default()
+    }
+
+    /// The statement for it, which asks PostgreSQL for the tables.
+    async fn write_hash_of_everything(&self) -> String {
         let tables: Vec<(String, bool)> = sqlx::query_as(
             "select relname::text, bool_or(attname = 'customer_id')
              from pg_class
@@ -184,10 +212,7 @@ impl World {
             })
             .collect();
         let rows = rows.join(" union all ");
-        let sql = format!("select md5(string_agg(line, e'\\n' order by line)) from ({rows}) as everything");
-        let fingerprint = sqlx::query_scalar(AssertSqlSafe(sql)).bind(self.own_customers());
-        let fingerprint: Option<String> = fingerprint.fetch_one(&self.pool).await.unwrap();
-        fingerprint.unwrap_or_default()
+        format!("select md5(string_agg(line, e'\\n' order by line)) from ({rows}) as everything")
     }
 
     pub async fn operations(&self) -> i64 {

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{list, many_contacts};
 use crate::support::process::Process;
 use crate::support::service::{collection, send};
 use crate::support::world::Family;
-use crate::support::{TestDatabase, World, body};
+use crate::support::{TestDatabase, TestPool, World, body};
 
 const CLIENTS: usize = 8;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -145,7 +144,7 @@ async fn accept(process: &Process, family: Family, ids: &[Uuid]) -> Uuid {
     super::assert_accepted(&answer)
 }
 
-async fn until_ended(pool: &PgPool, operation: Uuid) {
+async fn until_ended(pool: &TestPool, operation: Uuid) {
     loop {
         let sql = "select status from operation where id = $1";
         let status: String = sqlx::query_scalar(sql).bind(operation).fetch_one(pool).await.unwrap();

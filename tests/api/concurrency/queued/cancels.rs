@@ -7,7 +7,6 @@ use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-use sqlx::PgPool;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -19,7 +18,7 @@ use crate::support::process::Process;
 use crate::support::resources::every_resource;
 use crate::support::service::send;
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService, World, client};
+use crate::support::{TestDatabase, TestPool, TestService, World, client};
 
 const NOT_CANCELLABLE: &str = "The call is being executed or has ended, and cannot be cancelled.";
 const CANCELLED: &str = "The call was cancelled before it was executed.";
@@ -301,7 +300,7 @@ async fn until_answered(replicas: &Mutex<Vec<Process>>, family: Family, operatio
     panic!("a cancel is not answered");
 }
 
-async fn assert_each_was_cancelled_or_done(pool: &PgPool, world: &World, ends: &[(Uuid, Vec<Uuid>, Option<bool>)]) {
+async fn assert_each_was_cancelled_or_done(pool: &TestPool, world: &World, ends: &[(Uuid, Vec<Uuid>, Option<bool>)]) {
     let mut cancelled = 0;
     for (operation, rows, was_told) in ends {
         let (status, code): (String, Option<String>) =

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
-use sqlx::PgPool;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -14,7 +13,7 @@ use crate::faults::audit::until_quiet;
 use crate::support::process::Process;
 use crate::support::service::collection;
 use crate::support::world::Family;
-use crate::support::{TestDatabase, World, client};
+use crate::support::{TestDatabase, TestPool, World, client};
 
 const REPLICAS: usize = 3;
 
@@ -137,7 +136,7 @@ pub async fn until_accepted(replicas: &Mutex<Vec<Process>>, call: &Wanted) -> Uu
 }
 
 /// Writes down each end of an operation, and makes the work slow enough for kills to come in the middle.
-pub async fn record_ends(pool: &PgPool) {
+pub async fn record_ends(pool: &TestPool) {
     sqlx::raw_sql(
         "create table ends (operation_id uuid, status text);
          create function note() returns trigger language plpgsql security definer as $$
@@ -151,7 +150,7 @@ pub async fn record_ends(pool: &PgPool) {
     .unwrap();
 }
 
-async fn assert_ended_once(pool: &PgPool, accepted: &HashMap<Uuid, &'static str>) {
+async fn assert_ended_once(pool: &TestPool, accepted: &HashMap<Uuid, &'static str>) {
     let ends: Vec<(Uuid, String)> =
         sqlx::query_as("select operation_id, status from ends").fetch_all(pool).await.unwrap();
     assert_eq!(ends.len(), accepted.len(), "an operation ended more than once, or not at all");

@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use super::{accept, assert_agreement, details, ended, waiting};
-use crate::support::TestService;
 use crate::support::process::Process;
+use crate::support::{TestPool, TestService};
 
 /// What a replica does that leases the next operation for so long and is not heard of again: the operation, and its attempts.
-pub async fn lease(pool: &PgPool, seconds: f64) -> Option<(Uuid, i32)> {
+pub async fn lease(pool: &TestPool, seconds: f64) -> Option<(Uuid, i32)> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/queue/sql/claim_operation.sql");
     let sql = std::fs::read_to_string(file).unwrap();
     let lease = sqlx::query(AssertSqlSafe(sql)).bind(Uuid::now_v7()).bind(seconds).bind(vec!["contact"]);
@@ -20,7 +20,7 @@ pub async fn lease(pool: &PgPool, seconds: f64) -> Option<(Uuid, i32)> {
 }
 
 /// Contacts whose updates take as long as the gate is closed. No wait for a lock, which would have a limit.
-pub async fn close_gate(pool: &PgPool) {
+pub async fn close_gate(pool: &TestPool) {
     sqlx::raw_sql(
         "create table gate (contact_id uuid primary key);
          create function pass() returns trigger language plpgsql security definer as $$
@@ -35,22 +35,22 @@ pub async fn close_gate(pool: &PgPool) {
     .unwrap();
 }
 
-pub async fn shut_out(pool: &PgPool, contact: Uuid) {
+pub async fn shut_out(pool: &TestPool, contact: Uuid) {
     sqlx::query("insert into gate values ($1)").bind(contact).execute(pool).await.unwrap();
 }
 
-pub async fn open_gate(pool: &PgPool) {
+pub async fn open_gate(pool: &TestPool) {
     sqlx::query("delete from gate").execute(pool).await.unwrap();
 }
 
 /// How many deletions are on their way in PostgreSQL.
-async fn at_the_gate(pool: &PgPool) -> i64 {
+async fn at_the_gate(pool: &TestPool) -> i64 {
     let sql = "select count(*) from pg_stat_activity
         where datname = current_database() and state = 'active' and query like '-- delete_contacts:%'";
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
-pub async fn until_at_the_gate(pool: &PgPool, wanted: i64) {
+pub async fn until_at_the_gate(pool: &TestPool, wanted: i64) {
     let began = Instant::now();
     while at_the_gate(pool).await != wanted {
         assert!(began.elapsed() < Duration::from_secs(30), "{} deletions, not {wanted}", at_the_gate(pool).await);

@@ -82,16 +82,16 @@ pub async fn ended(service: &TestService, requester: Uuid, operation: Uuid) -> V
 }
 
 /// Rows and operations agree, and the queue has what is open and nothing else.
-pub async fn assert_agreement(pool: &sqlx::PgPool) {
+pub async fn assert_agreement(pool: &crate::support::TestPool) {
     crate::support::audit::assert_agreement(pool).await;
 }
 
-pub async fn waiting(pool: &sqlx::PgPool) -> i64 {
+pub async fn waiting(pool: &crate::support::TestPool) -> i64 {
     sqlx::query_scalar("select count(*) from operation_queue").fetch_one(pool).await.unwrap()
 }
 
 /// Contacts of a customer, made by the server itself.
-pub async fn many_contacts(pool: &sqlx::PgPool, customer: Uuid, count: i32) -> Vec<Uuid> {
+pub async fn many_contacts(pool: &crate::support::TestPool, customer: Uuid, count: i32) -> Vec<Uuid> {
     sqlx::query_scalar(
         "insert into contact (id, customer_id, email, mobile)
          select gen_random_uuid(), $1, 'a@example.com', '+491510000' from generate_series(1, $2)

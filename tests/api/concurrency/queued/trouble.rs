@@ -15,7 +15,7 @@ use crate::support::service::send;
 use crate::support::{TestDatabase, TestService};
 
 /// Somebody who holds a row.
-async fn hold<'p>(pool: &'p sqlx::PgPool, contact: Uuid) -> sqlx::Transaction<'p, sqlx::Postgres> {
+async fn hold<'p>(pool: &'p crate::support::TestPool, contact: Uuid) -> sqlx::Transaction<'p, sqlx::Postgres> {
     let mut transaction = pool.begin().await.unwrap();
     let sql = "select id from contact where id = $1 for update";
     sqlx::query(sql).bind(contact).execute(&mut *transaction).await.unwrap();

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use customer_deletion::resource::Resource;
-use sqlx::PgPool;
 
 use super::{begin, code_of, in_background, run};
-use crate::support::TestService;
 use crate::support::service::until_so_many_wait;
+use crate::support::{TestPool, TestService};
 
-async fn assert_no_deleted_product_is_allocated(pool: &PgPool) {
+async fn assert_no_deleted_product_is_allocated(pool: &TestPool) {
     let broken: i64 = sqlx::query_scalar(
         "select count(*)
          from product_allocation

@@ -2,14 +2,13 @@
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{begin, code_of, in_background, run};
-use crate::support::TestService;
 use crate::support::resources::{contract, every_resource, most, table};
 use crate::support::service::until_so_many_wait;
 use crate::support::world::Family;
+use crate::support::{TestPool, TestService};
 
 const RE_PARENT: &str = "update customer set parent_id = $2 where id = $1";
 const DELETE: &str = "update customer set deleted_at = now() where id = $1 and id <> $2";
@@ -21,7 +20,7 @@ const MOVE_ONE_LEVEL_DOWN: &str = "
     where id = $1 and id <> $2";
 
 /// Asserts that another service that runs this now has to wait.
-async fn assert_waits(pool: &PgPool, sql: &str, ids: &[Uuid]) {
+async fn assert_waits(pool: &TestPool, sql: &str, ids: &[Uuid]) {
     let mut tx = begin(pool, "set local lock_timeout = '50ms'", &[]).await;
     let result = run(&mut tx, sql, ids).await;
     assert_eq!(code_of(&result.expect_err(sql)), "55P03", "{sql}");

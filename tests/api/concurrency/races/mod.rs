@@ -8,13 +8,13 @@ mod lists;
 mod order;
 
 use customer_deletion::resource::Resource;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, Transaction};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::support::TestService;
 use crate::support::service::{Answer, send};
 use crate::support::world::Family;
+use crate::support::{TestPool, TestService};
 
 /// Sends a deletion in the background, so that the test can go on while it waits.
 fn in_background(service: &TestService, family: Family, resource: Resource, ids: &[Uuid]) -> JoinHandle<Answer> {
@@ -23,7 +23,7 @@ fn in_background(service: &TestService, family: Family, resource: Resource, ids:
 }
 
 /// A transaction of another service, with one statement done.
-async fn begin(pool: &PgPool, sql: &str, ids: &[Uuid]) -> Transaction<'static, Postgres> {
+async fn begin(pool: &TestPool, sql: &str, ids: &[Uuid]) -> Transaction<'static, Postgres> {
     let mut tx = pool.begin().await.unwrap();
     run(&mut tx, sql, ids).await.unwrap();
     tx

@@ -5,7 +5,7 @@
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{begin, in_background, run};
@@ -13,18 +13,18 @@ use crate::dba::maintenance::maintenance_sql;
 use crate::support::resources::{every_list, sql, statement, table};
 use crate::support::service::until_so_many_wait;
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService, World};
+use crate::support::{TestDatabase, TestPool, TestService, World};
 
 const LOW: Uuid = Uuid::from_u128(1);
 const HIGH: Uuid = Uuid::from_u128(2);
 
 /// Asserts that nobody holds the row.
-async fn assert_free(pool: &PgPool, table: &str, id: Uuid) {
+async fn assert_free(pool: &TestPool, table: &str, id: Uuid) {
     let sql = format!("select from {table} where id = $1 for update nowait");
     begin(pool, &sql, &[id]).await.rollback().await.unwrap();
 }
 
-async fn insert_customer(pool: &PgPool, id: Uuid, parent: Option<Uuid>) {
+async fn insert_customer(pool: &TestPool, id: Uuid, parent: Option<Uuid>) {
     let sql = "insert into customer (id, parent_id, name) values ($1, $2, 'A customer')";
     sqlx::query(sql).bind(id).bind(parent).execute(pool).await.unwrap();
 }
@@ -100,7 +100,7 @@ async fn what_external_params_are_set_on_is_locked_in_the_order_of_its_ids(
 
 /// Runs a statement in a session that reads tables as they are stored, and asserts that it waits for the row with the low id before it
 /// locks the other.
-async fn assert_locks_the_lower_first(pool: &PgPool, table: &str, sql: String) {
+async fn assert_locks_the_lower_first(pool: &TestPool, table: &str, sql: String) {
     let stored = format!("select id from {table} where id in ($1, $2) order by ctid");
     let stored: Vec<Uuid> =
         sqlx::query_scalar(AssertSqlSafe(stored)).bind(LOW).bind(HIGH).fetch_all(pool).await.unwrap();

@@ -10,12 +10,11 @@ mod plans;
 use customer_deletion::resource::Resource;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::support::resources::word;
 use crate::support::service::{Answer, send};
-use crate::support::{TestDatabase, TestService};
+use crate::support::{TestDatabase, TestPool, TestService};
 
 const LIST: &str = "/api/v3/global/call";
 
@@ -40,7 +39,7 @@ fn ids(content: &[Value]) -> Vec<Uuid> {
 }
 
 /// So many operations with this status, one after the other; the newest comes first.
-async fn record(pool: &PgPool, requester: Uuid, status: &str, resource: Resource, count: usize) -> Vec<Uuid> {
+async fn record(pool: &TestPool, requester: Uuid, status: &str, resource: Resource, count: usize) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
     sqlx::query(
         "insert into operation (id, requester_id, customer_id, resource, target_ids, status, error_code, deleted_rows, completed_at)

@@ -4,13 +4,13 @@ use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
 use rstest::rstest;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{ids, listed, record};
 use crate::dba::statements::{LIST_TYPES, OPERATION_TYPES, deletions, explain, rows_read};
-use crate::support::{TestDatabase, TestService, World};
+use crate::support::{TestDatabase, TestPool, TestService, World};
 
 const SQL: &str = include_str!("../../../../src/repository/sql/list_operations.sql");
 const OF_CUSTOMER: &str = include_str!("../../../../src/repository/sql/list_operations_of_customer.sql");
@@ -111,7 +111,7 @@ const PARTS: [Part; 11] = [
 ];
 
 impl Part {
-    async fn assert_cheap(self, pool: &PgPool, sql: &str, more_types: &str, requester: Uuid, more_values: &str) {
+    async fn assert_cheap(self, pool: &TestPool, sql: &str, more_types: &str, requester: Uuid, more_values: &str) {
         let Part { what, status, resource, from, before, size, offset, counted, most_rows } = self;
         let values =
             format!("'{requester}', {status}, {resource}, {size}, {offset}, {counted}, {from}, {before}{more_values}");
@@ -271,7 +271,7 @@ async fn reads_of_long_values(connection: &mut PgConnection) -> i64 {
 }
 
 /// How often a statement that finds something does.
-async fn reads_of_long_values_by(pool: &PgPool, statement: &'static str, bind: impl Fn(Query) -> Query) -> i64 {
+async fn reads_of_long_values_by(pool: &TestPool, statement: &'static str, bind: impl Fn(Query) -> Query) -> i64 {
     let mut tx = pool.begin().await.unwrap();
     let before = reads_of_long_values(&mut tx).await;
     let rows = bind(sqlx::query(statement)).fetch_all(&mut *tx).await.unwrap();

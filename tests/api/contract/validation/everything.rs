@@ -1,12 +1,12 @@
 //! Everything that is in a database, and every trace that a transaction leaves on a row.
 
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 
-use crate::support::TestService;
+use crate::support::{TestPool, TestService};
 
 /// The rows of every table, each with where it lies (`ctid`), who made it (`xmin`), and who locked or changed it last (`xmax`),
 /// also in a transaction that was rolled back.
-pub async fn everything(pool: &PgPool) -> Vec<String> {
+pub async fn everything(pool: &TestPool) -> Vec<String> {
     let tables: Vec<String> =
         sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'public' order by tablename")
             .fetch_all(pool)

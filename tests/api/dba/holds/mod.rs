@@ -6,13 +6,13 @@ mod writers;
 use customer_deletion::resource::Resource;
 use rstest::rstest;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
 use crate::dba::maintenance::{age_operation, age_rows, change_restorations, present, rows, run, told};
 use crate::support::database::MAINTENANCE;
 use crate::support::resources::{every_reference, every_resource, table, word};
-use crate::support::{TestDatabase, TestService, World};
+use crate::support::{TestDatabase, TestPool, TestService, World};
 
 /// Places a hold as a DBA does, and gives its id.
 async fn hold(database: &TestDatabase, customer: Uuid, reason: &str) -> String {
@@ -192,7 +192,7 @@ async fn a_customer_can_have_several_holds_and_each_is_released_by_itself() {
     assert_eq!(run(database, &["holds", "--customer", &of_other]).await.done(), "no legal hold\n");
 }
 
-async fn released(pool: &PgPool) -> i64 {
+async fn released(pool: &TestPool) -> i64 {
     let sql = "select count(*) from legal_hold where released_at is not null";
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }

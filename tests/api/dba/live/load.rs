@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
-use sqlx::PgPool;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::support::service::{collection, send};
 use crate::support::world::Family;
-use crate::support::{StallWatch, body, client};
+use crate::support::{StallWatch, TestPool, body, client};
 
 /// Clients at work until they are stopped.
 pub struct Load {
@@ -35,7 +34,7 @@ pub struct Report {
 
 impl Load {
     /// Each client sends its calls to one of the addresses.
-    pub fn start(addresses: &[SocketAddr], pool: &PgPool, family: Family, clients: usize) -> Load {
+    pub fn start(addresses: &[SocketAddr], pool: &TestPool, family: Family, clients: usize) -> Load {
         let (answers, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
         let work = |number: usize| {
             let address = addresses[number % addresses.len()];
@@ -84,7 +83,7 @@ impl Report {
 
 struct Client {
     address: SocketAddr,
-    pool: PgPool,
+    pool: TestPool,
     family: Family,
     answers: Arc<AtomicUsize>,
 }

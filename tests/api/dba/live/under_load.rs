@@ -5,14 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use customer_deletion::resource::Resource;
-use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::load::Load;
 use super::{Told, migrate_and_tell, with_later_migrations};
-use crate::support::TestService;
+use crate::support::{TestPool, TestService};
 
 /// For how long another service holds what it changes: longer than any call may take beside migrations.
 const HOLD: Duration = Duration::from_secs(5);
@@ -22,7 +21,7 @@ const WAITED: &str = "migration 9001 (contact department) waits for session ";
 
 /// Another service that changes a contact, and takes its time until it commits: again and again. Once the migrations have begun,
 /// until one has told that it waits.
-async fn change_slowly(pool: PgPool, contact: Uuid, migrating: Arc<AtomicBool>, told: Told) {
+async fn change_slowly(pool: TestPool, contact: Uuid, migrating: Arc<AtomicBool>, told: Told) {
     loop {
         let mut tx = pool.begin().await.unwrap();
         let change = "update contact set remarks = 'called' where id = $1";
@@ -37,7 +36,7 @@ async fn change_slowly(pool: PgPool, contact: Uuid, migrating: Arc<AtomicBool>, 
 }
 
 /// Waits until the other service has just begun to hold it.
-async fn until_held(pool: &PgPool) {
+async fn until_held(pool: &TestPool) {
     let sql = "select exists (
         select from pg_stat_activity
         where datname = current_database() and state = 'idle in transaction' and now() - xact_start < interval '0.5 s'

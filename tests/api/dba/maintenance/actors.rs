@@ -2,19 +2,18 @@
 
 use customer_deletion::config::Settings;
 use customer_deletion::resource::Resource;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{maintenance, run, told};
-use crate::support::TestService;
 use crate::support::service::send;
+use crate::support::{TestPool, TestService};
 
 fn record_actors(settings: &mut Settings) {
     settings.requester.header.actor_name = Some("X-Actor-Id".to_owned());
 }
 
 /// The number of operations of the requester that name an actor.
-async fn named(pool: &PgPool, requester: Uuid) -> i64 {
+async fn named(pool: &TestPool, requester: Uuid) -> i64 {
     let sql = "select count(actor) from operation where requester_id = $1";
     sqlx::query_scalar(sql).bind(requester).fetch_one(pool).await.unwrap()
 }

@@ -1,14 +1,14 @@
 //! `purge --customer` erases what one customer had, for data protection.
 
 use customer_deletion::resource::Resource;
-use sqlx::{AssertSqlSafe, PgPool, Row};
+use sqlx::{AssertSqlSafe, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{figures, maintenance_sql, present, rows, run, told};
 use crate::support::resources::{every_reference, every_resource, statement, table};
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService, World};
+use crate::support::{TestDatabase, TestPool, TestService, World};
 
 /// The tables of the resources, and then the others.
 fn tables() -> Vec<&'static str> {
@@ -16,7 +16,7 @@ fn tables() -> Vec<&'static str> {
     every_resource().map(table).chain(references).chain(["subscriber", "sell_plan", "customer"]).collect()
 }
 
-async fn counts(pool: &PgPool) -> Vec<(&'static str, i64)> {
+async fn counts(pool: &TestPool) -> Vec<(&'static str, i64)> {
     let mut counts = Vec::new();
     for table in tables() {
         counts.push((table, rows(pool, table).await));
@@ -25,7 +25,7 @@ async fn counts(pool: &PgPool) -> Vec<(&'static str, i64)> {
 }
 
 /// Asserts that each table has lost one row, but for these.
-async fn assert_gone(pool: &PgPool, before: &[(&str, i64)], others: &[(&str, i64)]) {
+async fn assert_gone(pool: &TestPool, before: &[(&str, i64)], others: &[(&str, i64)]) {
     for ((table, before), (_, after)) in before.iter().zip(counts(pool).await) {
         let expected = others.iter().find(|(name, _)| name == table).map_or(1, |(_, count)| *count);
         assert_eq!(before - after, expected, "{table}");
@@ -41,7 +41,7 @@ async fn one_of_each(world: &World, customer: Uuid) -> [Uuid; Resource::ALL.len(
     ids
 }
 
-async fn delete_directly(pool: &PgPool, resource: Resource, id: Uuid) {
+async fn delete_directly(pool: &TestPool, resource: Resource, id: Uuid) {
     let sql = format!("update {} set deleted_at = now() where id = '{id}'", table(resource));
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.unwrap();
 }
@@ -163,7 +163,7 @@ async fn of_a_deleted_customer_everything_goes_and_nothing_of_others() {
 }
 
 /// Whatever the command makes of it, the statements look for themselves.
-async fn ids_of(pool: &PgPool, table: &str, customer: Uuid) -> Vec<Uuid> {
+async fn ids_of(pool: &TestPool, table: &str, customer: Uuid) -> Vec<Uuid> {
     let sql = format!("select id from {table} where customer_id = '{customer}'");
     let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await.unwrap();
     assert!(!ids.is_empty());

@@ -4,12 +4,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{maintenance, rows, told};
 use crate::support::process::Process;
-use crate::support::{TestDatabase, World};
+use crate::support::{TestDatabase, TestPool, World};
 
 /// Calls a second, which neither PostgreSQL nor the machine finds hard.
 const RATE: u32 = 200;
@@ -119,7 +118,7 @@ struct Caller {
 }
 
 impl Caller {
-    async fn new(process: &Process, requester: Uuid, customers: Vec<Uuid>, pool: &PgPool) -> Caller {
+    async fn new(process: &Process, requester: Uuid, customers: Vec<Uuid>, pool: &TestPool) -> Caller {
         let live = "select customer_id, id from contact where deleted_at is null and customer_id = any($1)";
         let live: Vec<(Uuid, Uuid)> = sqlx::query_as(live).bind(customers).fetch_all(pool).await.unwrap();
         let url =

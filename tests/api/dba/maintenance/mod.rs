@@ -13,13 +13,13 @@ mod restore_refusals;
 use std::process::Command;
 
 use customer_deletion::resource::Resource;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::support::TestDatabase;
 use crate::support::database::as_maintenance;
 use crate::support::process::{command, output};
 use crate::support::resources::table;
+use crate::support::{TestDatabase, TestPool};
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ fn figures(summary: &str) -> Vec<&str> {
 }
 
 /// Makes rows look as if they had been deleted so many days ago, by a DBA who may switch off the guard.
-pub async fn age_rows(pool: &PgPool, resource: Resource, ids: &[Uuid], days: i32) {
+pub async fn age_rows(pool: &TestPool, resource: Resource, ids: &[Uuid], days: i32) {
     let table = table(resource);
     let mut tx = pool.begin().await.unwrap();
     for sql in [
@@ -96,7 +96,7 @@ pub async fn age_rows(pool: &PgPool, resource: Resource, ids: &[Uuid], days: i32
 }
 
 /// Makes an operation look so many days old.
-pub async fn age_operation(pool: &PgPool, id: Uuid, days: i32) {
+pub async fn age_operation(pool: &TestPool, id: Uuid, days: i32) {
     let mut tx = pool.begin().await.unwrap();
     for sql in [
         "alter table operation disable trigger operation_ends_once".to_owned(),
@@ -113,7 +113,7 @@ pub async fn age_operation(pool: &PgPool, id: Uuid, days: i32) {
 }
 
 /// Changes every record of a restore, by a DBA who may switch off its guard.
-pub async fn change_restorations(pool: &PgPool, change: &str) {
+pub async fn change_restorations(pool: &TestPool, change: &str) {
     let sql = format!(
         "alter table restoration disable trigger restoration_is_kept;
          update restoration set {change};
@@ -127,13 +127,13 @@ fn list(ids: &[Uuid]) -> String {
 }
 
 /// Those of the ids that are still there, deleted or not.
-pub async fn present(pool: &PgPool, resource: Resource, ids: &[Uuid]) -> Vec<Uuid> {
+pub async fn present(pool: &TestPool, resource: Resource, ids: &[Uuid]) -> Vec<Uuid> {
     let sql = format!("select id from {} where id = any($1) order by id", table(resource));
     sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await.unwrap()
 }
 
 /// How many rows a table has.
-pub async fn rows(pool: &PgPool, table: &str) -> i64 {
+pub async fn rows(pool: &TestPool, table: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(pool).await.unwrap()
 }
 

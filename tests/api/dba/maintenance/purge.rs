@@ -228,6 +228,6 @@ async fn an_operation_that_was_restored_leads_to_no_row() {
     assert_eq!(figures(&dry), figures(&said));
 }
 
-async fn present_operations(pool: &sqlx::PgPool, id: Uuid) -> i64 {
+async fn present_operations(pool: &crate::support::TestPool, id: Uuid) -> i64 {
     rows(pool, &format!("operation where id = '{id}'")).await
 }

@@ -4,12 +4,12 @@ use std::process::{Child, Command, Stdio};
 
 use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{age_rows, maintenance, present, rows, run, told};
 use crate::dba::until;
-use crate::support::{TestDatabase, World};
+use crate::support::{TestDatabase, TestPool, World};
 
 /// Contacts that were deleted long ago.
 async fn expired_contacts(database: &TestDatabase, count: usize) -> Vec<Uuid> {
@@ -40,7 +40,7 @@ async fn resting_purge(database: &TestDatabase) -> Resting {
     purge
 }
 
-async fn holds_the_lock(pool: &PgPool) -> bool {
+async fn holds_the_lock(pool: &TestPool) -> bool {
     let sql = "select exists (
         select from pg_locks
         where locktype = 'advisory' and granted
@@ -193,7 +193,7 @@ async fn operations_and_rows_are_found_through_indexes() {
 }
 
 /// As a session of the commands plans it.
-async fn plan(pool: &PgPool, sql: &str, types: &str, values: &str) -> String {
+async fn plan(pool: &TestPool, sql: &str, types: &str, values: &str) -> String {
     let mut tx = pool.begin().await.unwrap();
     for (setting, value) in PLANNING {
         sqlx::raw_sql(AssertSqlSafe(format!("set local {setting} = {value}"))).execute(&mut *tx).await.unwrap();

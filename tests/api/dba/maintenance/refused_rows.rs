@@ -1,14 +1,14 @@
 //! Rows that another service keeps, by a foreign key or a trigger of its own, are named. Their neighbours are erased.
 
 use customer_deletion::resource::Resource;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{age_rows, present, run, told};
-use crate::support::TestService;
+use crate::support::{TestPool, TestService};
 
 /// What another service adds to the schema: a foreign key, and a trigger that raises an error for one row.
-async fn keep(pool: &PgPool, table: &str, referred: Uuid, guarded: Uuid) {
+async fn keep(pool: &TestPool, table: &str, referred: Uuid, guarded: Uuid) {
     let sql = format!(
         "create table audit (id uuid constraint audit_{table}_fkey references {table} (id));
          insert into audit values ('{referred}');

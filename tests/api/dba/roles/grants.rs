@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection};
 
 use super::{granted, refusal, session_as};
 use crate::support::TestDatabase;
-use crate::support::database::{ROLES, take_back};
+use crate::support::database::{ROLES, connect, take_back};
 
 /// Who may do what with everything in the database, and whose it is.
 pub async fn privileges(database: &TestDatabase) -> Vec<String> {
@@ -103,7 +103,9 @@ async fn without_a_schema_it_says_what_comes_first_and_changes_nothing(#[case] t
     let database = TestDatabase::empty().await;
     sqlx::raw_sql(tables).execute(&database.pool).await.unwrap();
     let before = privileges(&database).await;
-    let error = sqlx::raw_sql(ROLES).execute(&database.pool).await.unwrap_err().to_string();
+    // It leaves its transaction open.
+    let mut session = connect(&database.url).await;
+    let error = sqlx::raw_sql(ROLES).execute(&mut session).await.unwrap_err().to_string();
     assert!(error.contains("there is no schema yet"), "{error}");
     assert_eq!(privileges(&database).await, before);
 }

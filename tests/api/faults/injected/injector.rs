@@ -3,13 +3,12 @@
 use customer_deletion::config::Settings;
 use customer_deletion::resource::Resource;
 use reqwest::RequestBuilder;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::support::resources::{statement, table};
 use crate::support::service::{Answer, send};
 use crate::support::world::Family;
-use crate::support::{TestDatabase, TestService};
+use crate::support::{TestDatabase, TestPool, TestService};
 
 /// More often than anything is tried.
 pub const ALWAYS: i64 = 1000;
@@ -68,7 +67,7 @@ impl Injector {
         Injector { service, family }
     }
 
-    pub fn pool(&self) -> &PgPool {
+    pub fn pool(&self) -> &TestPool {
         &self.service.database.pool
     }
 

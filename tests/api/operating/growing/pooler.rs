@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use customer_deletion::resource::Resource;
 use customer_deletion::schema;
 use serde_json::Value;
-use sqlx::PgPool;
 use testcontainers::core::{CmdWaitFor, ExecCommand, IntoContainerPort, WaitFor};
 use testcontainers::runners::{AsyncBuilder, AsyncRunner};
 use testcontainers::{ContainerAsync, GenericBuildableImage, GenericImage, ImageExt};
@@ -18,7 +17,7 @@ use crate::concurrency::queued::assert_accepted;
 use crate::dba::live::load::Load;
 use crate::support::process::Process;
 use crate::support::service::{collection, send};
-use crate::support::{World, body, client, postgres};
+use crate::support::{TestPool, World, body, client, postgres};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/pgbouncer");
 const CONFIGURATION: &str = include_str!("../../../../deploy/pgbouncer/pgbouncer.ini");
@@ -37,7 +36,7 @@ const GIVEN_AND_PATIENT: [(&str, &str); 4] = [
 
 /// A PostgreSQL of its own, because roles belong to a whole server, and the pooler in front of it.
 struct Pooled {
-    pool: PgPool,
+    pool: TestPool,
     pooled_url: String,
     _pooler: ContainerAsync<GenericImage>,
     postgres: ContainerAsync<GenericImage>,
@@ -64,7 +63,7 @@ async fn pooled() -> Option<Pooled> {
         .unwrap();
     let port = postgres.get_host_port_ipv4(5432).await.unwrap();
     let url = format!("postgres://postgres@127.0.0.1:{port}/customer_deletion");
-    let pool = PgPool::connect(&url).await.unwrap();
+    let pool = TestPool::new(url.parse().unwrap());
     schema::migrate(&url.parse().unwrap()).await.unwrap();
     let role = "create role the_service login;
         grant select, insert, update, delete on all tables in schema public to the_service;

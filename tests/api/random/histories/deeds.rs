@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::model::{Allocation, Customer, Entity, Row, SetOn, Word};
+use crate::support::TestPool;
 
 /// One statement of another service, about one row.
 #[derive(Clone, Debug)]
@@ -123,7 +124,7 @@ pub struct CarriedOut {
 
 /// Does it in a transaction of its own, and holds what it has locked for a while. An error is one that no rule of the schema
 /// explains.
-pub async fn carry_out(pool: &PgPool, deed: &Deed, nap: bool) -> Result<CarriedOut, String> {
+pub async fn carry_out(pool: &TestPool, deed: &Deed, nap: bool) -> Result<CarriedOut, String> {
     let failed = |error: sqlx::Error| format!("{}: {error}", deed.sql());
     let mut tx = pool.begin().await.map_err(failed)?;
     let done = match sqlx::query(AssertSqlSafe(deed.sql())).execute(&mut *tx).await {

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use customer_deletion::resource::Resource;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgPool, Row as _};
+use sqlx::{AssertSqlSafe, Row as _};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::contract::{row_of, words};
 use super::model::{Asked, Failures, Fate, Model, Operation};
 
+use crate::support::TestPool;
 use crate::support::resources::table;
 
 /// Where a row is, and whether it is still there.
@@ -72,7 +73,7 @@ const OPERATIONS: &str = "
 
 /// Reads the rows with these ids, and the operations of these requesters. Calls are told by their request ids.
 pub async fn read(
-    pool: &PgPool,
+    pool: &TestPool,
     ids: &[Uuid],
     requesters: &[Uuid],
     numbers: &BTreeMap<Uuid, usize>,

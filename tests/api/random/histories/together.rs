@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::AssertSqlSafe;
 use time::OffsetDateTime;
 use tokio::sync::Barrier;
 use uuid::Uuid;
@@ -18,8 +18,8 @@ use super::model::{Answered, Customer, Model};
 use super::plan::{ClientStep, CrowdPlan, DeedKind, DeedPlan};
 use super::serial::{Act, Event, Outcome, order};
 use super::tables;
-use crate::support::TestService;
 use crate::support::service::{send, validating};
+use crate::support::{TestPool, TestService};
 
 const UNAVAILABLE: &str = "GLOBAL_1001";
 
@@ -64,7 +64,7 @@ struct Clock {
 }
 
 impl Clock {
-    async fn read(pool: &PgPool) -> Result<Clock, String> {
+    async fn read(pool: &TestPool) -> Result<Clock, String> {
         let here = Instant::now();
         let there = sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await;
         Ok(Clock { here, there: there.map_err(|error| error.to_string())? })
