@@ -15,7 +15,7 @@ use crate::security::jwt::TestFile;
 use crate::security::jwt::token::{sign_with_secret, token};
 use crate::support::world::Family;
 
-const CASES: u32 = 800;
+const CASES: u32 = 400;
 const THREADS: u32 = 3;
 
 /// What a run may add to the memory of the process, and how high it may ever be, in KiB.
