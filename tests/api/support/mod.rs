@@ -19,7 +19,7 @@ pub use self::stall::StallWatch;
 pub use self::world::World;
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use uuid::Uuid;
@@ -31,6 +31,12 @@ pub fn client() -> Client {
         client.build().expect("a client can be built")
     });
     CLIENT.clone()
+}
+
+/// Sleeps before something is asked again: longer when it has been waited for longer, because each question takes time from what
+/// is waited for.
+pub async fn pause(began: Instant) {
+    tokio::time::sleep((began.elapsed() / 8).clamp(Duration::from_millis(2), Duration::from_millis(100))).await;
 }
 
 /// The ids as the body of a list deletion.

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::database::as_service;
 use super::resources::{contract, word};
 use super::world::Family;
-use super::{TestDatabase, TestPool, World, body, client, log};
+use super::{TestDatabase, TestPool, World, body, client, log, pause};
 
 /// A service on ports of its own, with a database and a small world of its own.
 pub struct TestService {
@@ -242,7 +242,7 @@ pub async fn until_so_many_wait(pool: &TestPool, count: i64) {
             return;
         }
         assert!(began.elapsed() < Duration::from_secs(30), "{waiting} wait for a lock, and not {count}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        pause(began).await;
     }
 }
 

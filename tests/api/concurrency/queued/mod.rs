@@ -22,7 +22,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::support::service::{Answer, send};
-use crate::support::{TestService, body};
+use crate::support::{TestService, body, pause};
 
 /// How long an operation is waited for, on a machine that has much else to do. Tests of how soon one ends have their own times.
 const SOON: Duration = Duration::from_secs(120);
@@ -77,7 +77,7 @@ pub async fn ended(service: &TestService, requester: Uuid, operation: Uuid) -> V
             return details;
         }
         assert!(began.elapsed() < SOON, "the operation does not end: {details}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        pause(began).await;
     }
 }
 
