@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::calls::{Call, read};
+use super::calls::{Call, Form, Wrong, read};
 use super::cast::{self, Ids};
 use super::contract::{CANCELLED, row_of};
 use super::deeds::{self, Deed};
@@ -97,6 +97,8 @@ impl History<'_> {
         let validated = match beforehand {
             // Whose outcome is not in the answer.
             _ if call.later => None,
+            // A second `validateOnly` is refused with another message.
+            _ if matches!(call.form, Form::Wrong(Wrong::Query(_))) => None,
             Beforehand::Nothing => None,
             Beforehand::Validation => Some(service::send(validating(call.request(self.service))).await),
         };
