@@ -24,7 +24,8 @@ pub enum Weather {
     Away = 3,
 }
 
-/// Forwards to the database. Ends with the runtime of its test.
+/// Forwards to the database. Ends with the runtime of its test, which needs two threads if a process connects when it starts: the
+/// start of a process is waited for on one of them.
 pub struct Proxy {
     pub address: SocketAddr,
     state: Arc<State>,

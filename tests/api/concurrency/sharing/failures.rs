@@ -38,7 +38,7 @@ async fn a_backend_that_is_ended_in_the_middle_costs_no_call_anything() {
 #[rstest]
 #[case::cut(true)]
 #[case::silent_for_ever(false)]
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_breaks_before_the_result_is_there_costs_no_call_its_outcome(#[case] is_cut: bool) {
     let database = TestDatabase::migrated().await;
     let proxy = Proxy::in_front_of(&database.url).await;

@@ -183,7 +183,7 @@ async fn silent_stage(deadline_ms: &str) -> (Stage, Proxy) {
     (Stage::on(database, &url, &[("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", deadline_ms)]).await, proxy)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_waits_too_long_leaves_the_queue_and_is_not_done() {
     let (stage, proxy) = silent_stage("10000").await;
     let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
@@ -205,7 +205,7 @@ async fn a_call_that_waits_too_long_leaves_the_queue_and_is_not_done() {
 }
 
 /// Neither the readiness checks nor the upkeep of the service: both use the connections of the calls.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_waits_of_calls_are_counted() {
     let (stage, proxy) = silent_stage("5000").await;
     let occupied = stage.occupy().await;

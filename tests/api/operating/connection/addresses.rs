@@ -11,7 +11,7 @@ use crate::support::process::Process;
 use crate::support::service::send;
 use crate::support::{TestDatabase, client};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ipv6_address_in_brackets_is_reached() {
     let database = TestDatabase::migrated().await;
     let Ok(listener) = TcpListener::bind("[::1]:0").await else {
@@ -28,7 +28,7 @@ async fn an_ipv6_address_in_brackets_is_reached() {
     assert_ready(&with_address(&database, &address.to_string(), "")).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_is_reached_by_its_folder() {
     let database = TestDatabase::migrated().await;
     let folder = Folder(std::env::temp_dir().join(format!("cd-{}", Uuid::now_v7().simple())));

@@ -83,7 +83,7 @@ async fn a_server_that_goes_silent_is_told_from_one_that_has_no_connection_free(
     assert_told(&Process::serve_with(&proxy.url(&database.url), &[]), "no answer to an attempt to connect").await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
     let database = TestDatabase::migrated().await;
     let proxy = Proxy::in_front_of(&database.url).await;
