@@ -126,3 +126,17 @@ impl Resource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A refusal tells which customers use the one id of the call. For a list, it would need the customers of each id.
+    #[test]
+    fn a_resource_that_other_rows_refer_to_takes_no_list() {
+        for resource in Resource::ALL {
+            let rules = resource.rules();
+            assert!(rules.reference.is_none() || !rules.takes_list, "{resource:?}");
+        }
+    }
+}
