@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{furnish, hold};
 use crate::dba::maintenance::{age_rows, run};
+use crate::support::resources::{every_reference, table as table_of};
 use crate::support::{TestDatabase, TestService, World};
 
 const REFUSED: &str = "23001";
@@ -32,7 +33,11 @@ async fn no_writer_erases_or_moves_a_row_of_a_customer_under_hold() {
     let customer = world.customer(Some(family.requester)).await;
     let other = family.sub_customer;
     let rows = furnish(&world, customer, family.requester).await;
-    let product = world.product(family.requester).await;
+    let mut moves = Vec::new();
+    for (resource, reference) in every_reference() {
+        let referred = world.row(resource, family.requester).await;
+        moves.push((reference.table, format!("{}_id = '{referred}'", table_of(resource))));
+    }
     hold(&database, customer, "case 12/34").await;
     let before = world.fingerprint().await;
     let expected = (REFUSED.to_owned(), format!("customer {customer} is under legal hold"));
@@ -52,8 +57,8 @@ async fn no_writer_erases_or_moves_a_row_of_a_customer_under_hold() {
             attempts.push(format!("update live_{table} set customer_id = '{other}' where id = '{id}'"));
             attempts.push(format!("{merge} when matched then update set customer_id = '{other}'"));
         }
-        if *table == "product_allocation" {
-            attempts.push(format!("update {table} set product_id = '{product}' where id = '{id}'"));
+        for (_, other_row) in moves.iter().filter(|(reference, _)| reference == table) {
+            attempts.push(format!("update {table} set {other_row} where id = '{id}'"));
         }
         for sql in attempts {
             assert_eq!(refusal(&database, &sql).await, expected, "{sql}");
@@ -239,7 +244,8 @@ async fn a_deleted_row_keeps_its_id() {
     let customer = world.customer(None).await;
     let other = world.customer(None).await;
     let rows: Vec<(&str, Uuid)> = furnish(&world, customer, other).await;
-    for (table, id) in rows.iter().filter(|(table, _)| *table != "customer" && *table != "product_allocation") {
+    let references: Vec<&str> = every_reference().map(|(_, reference)| reference.table).collect();
+    for (table, id) in rows.iter().filter(|(table, _)| *table != "customer" && !references.contains(table)) {
         let delete = format!("update {table} set deleted_at = now() where id = '{id}'");
         sqlx::raw_sql(AssertSqlSafe(delete)).execute(&database.pool).await.unwrap();
         let sql = format!("update {table} set id = gen_random_uuid() where id = '{id}'");
