@@ -21,6 +21,8 @@ ATTACKED = f"/api/v2/customer/{RESELLER}/contact"
 
 # Each attack lasts so many seconds.
 SECONDS = int(os.environ.get("SECONDS_OF_ATTACK", 3))
+# In seconds, that of deploy/kubernetes/deployment.yaml.
+PROBE = 3
 # At most one of them may fail.
 LEAST_CALLS = 100
 # In bytes. The budget of memory assumes that the process takes less without calls (IDLE of src/limits/memory.rs).
@@ -34,10 +36,10 @@ def resident():
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("RssAnon:"))
 
 
-def answer_to(to, data):
+def answer_to(to, data, timeout=5):
     """The answer, which is empty if none came in time."""
     with contextlib.suppress(OSError):
-        return send(to, data, timeout=5)
+        return send(to, data, timeout=timeout)
     return Answer(b"")
 
 
@@ -113,7 +115,7 @@ class Attacks:
 
         def probe():
             while going:
-                probes.append(answer_to(MANAGEMENT, request("GET", "/health/live")).status)
+                probes.append(answer_to(MANAGEMENT, request("GET", "/health/live"), timeout=PROBE).status)
                 time.sleep(0.1)
 
         def attacks():
