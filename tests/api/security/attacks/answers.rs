@@ -65,7 +65,7 @@ async fn answers_that_one_requester_does_not_read_leave_memory_to_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_keeps_no_memory_of_its_answers() {
-    const CONNECTIONS: usize = 600;
+    const CONNECTIONS: usize = 250;
 
     let target = Target::start().await;
     let request = target.large_answer(target.usual.parent, target.usual.requester).await;
