@@ -71,10 +71,10 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
     statements::restore(&mut tx, restoration_id, operation_id).await?;
     tx.commit().await?;
     say(&format!(
-        "restored {}, deleted at {} for the requester {}; recorded as restoration {restoration_id}",
+        "restored {}, deleted by the call of requester {} at {}; recorded as restoration {restoration_id}",
         count(&deletion, resource),
-        written(deletion.created_at),
-        deletion.requester_id
+        deletion.requester_id,
+        written(deletion.created_at)
     ));
     Ok(())
 }

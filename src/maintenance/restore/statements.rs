@@ -60,22 +60,22 @@ pub enum Entity {
     SellPlan,
 }
 
-/// Locks the entities that are live, or were deleted before the operation, and returns them.
+/// Locks the entities that are live, or that were deleted before the rows that refer to them. Returns their ids.
 pub async fn lock_entities(
     connection: &mut PgConnection,
     entity: Entity,
     ids: &[Uuid],
     operation_id: Uuid,
 ) -> sqlx::Result<HashSet<Uuid>> {
-    macro_rules! lock {
+    macro_rules! lock_ids {
         ($file:literal) => {
             sqlx::query_file_scalar!($file, ids, operation_id).fetch_all(connection).await
         };
     }
     let locked = match entity {
-        Entity::Customer => lock!("src/maintenance/sql/lock_customers.sql"),
-        Entity::Subscriber => lock!("src/maintenance/sql/lock_subscribers.sql"),
-        Entity::SellPlan => lock!("src/maintenance/sql/lock_sell_plans.sql"),
+        Entity::Customer => lock_ids!("src/maintenance/sql/lock_customers.sql"),
+        Entity::Subscriber => lock_ids!("src/maintenance/sql/lock_subscribers.sql"),
+        Entity::SellPlan => lock_ids!("src/maintenance/sql/lock_sell_plans.sql"),
     };
     Ok(locked?.into_iter().collect())
 }

@@ -1,4 +1,4 @@
--- find_deletion: the operation to undo.
+-- find_deletion: the operation whose rows are to be restored or erased.
 --
 -- $1 operation
 select
