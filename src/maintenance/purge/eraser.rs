@@ -113,7 +113,7 @@ impl Eraser {
     }
 
     fn count(&mut self, kind: Kind, batch: &Batch) {
-        // A dry run tries nothing, and so does not know what another session holds.
+        // A dry run tries nothing, and so does not know what another session locks.
         let erased = if self.dry_run { batch.due } else { batch.erased.len() as i64 };
         self.tally.add(kind.word(), erased.unsigned_abs());
         self.tally.locked += (batch.due - erased).unsigned_abs();

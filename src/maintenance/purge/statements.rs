@@ -161,14 +161,16 @@ pub async fn live_rows(connection: &mut PgConnection, resource: Resource, ids: &
 /// A time later than any deletion.
 const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
-/// The rows that may be erased.
+/// The rows that may be erased. Resources are selected by all fields, belongings by `customer` and `live_too`, customers by
+/// `live_too`, and operations by `before`. Of the other kinds, each row that is named is due.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
     /// Rows that were deleted before this, and operations that are older.
     pub before: OffsetDateTime,
-    /// The customer whose rows are all due, if it is deleted. Of belongings, only those of this customer are due.
+    /// The customer whose rows of resources are all due, if it is deleted. Belongings are due only if they are this customer's,
+    /// or whoever's they are if this is `None`.
     pub customer: Option<Uuid>,
-    /// The operation that must have deleted the rows. A row may be restored and deleted again meanwhile.
+    /// The operation that must have deleted the rows, or `None` for any. A row may be restored and deleted again meanwhile.
     pub operation: Option<Uuid>,
     /// Whether live rows are due as well: they were erased before the database was recovered.
     pub live_too: bool,

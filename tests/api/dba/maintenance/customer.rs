@@ -244,7 +244,7 @@ async fn a_product_that_a_live_customer_has_stays_and_is_told() {
     let said = run(&service.database, &["purge", "--customer", &id]).await.refused(&reason);
 
     assert!(said.out.ends_with("products left, because a live customer still has them: 1\n"), "{said:?}");
-    assert!(!said.out.contains("somebody holds") && !said.err.contains("in use"), "{said:?}");
+    assert!(!said.out.contains("other sessions lock") && !said.err.contains("in use"), "{said:?}");
     assert_eq!((rows(pool, "product").await, rows(pool, "product_allocation").await), (1, 1));
     service.world.execute("update product_allocation set detached_at = now() where id = $1", allocation).await;
     run(&service.database, &["purge", "--customer", &id]).await.done();
