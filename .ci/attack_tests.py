@@ -21,9 +21,9 @@ ATTACKED = f"/api/v2/customer/{RESELLER}/contact"
 
 # Each attack lasts so many seconds.
 SECONDS = int(os.environ.get("SECONDS_OF_ATTACK", 3))
-# In seconds, that of deploy/kubernetes/deployment.yaml.
+# The timeout of the liveness probe in deploy/kubernetes/deployment.yaml, in seconds.
 PROBE = 3
-# At most one of them may fail.
+# Of 100 calls, at most one may fail.
 LEAST_CALLS = 100
 # In bytes. The budget of memory assumes that the process takes less without calls (IDLE of src/limits/memory.rs).
 IDLE = 64 << 20

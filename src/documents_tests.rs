@@ -1,4 +1,4 @@
-//! Holds the tables of `docs/api.md` against the code.
+//! Compares the tables of `docs/api.md` with the code.
 
 use crate::error::Code;
 use crate::resource::{Resource, Rules};

@@ -123,7 +123,8 @@ impl Connections {
         true
     }
 
-    /// Closes the connections that have waited for their clients for longer than this.
+    /// Closes the connections without a call whose last answer began, or ended, longer ago than this. Those that had no call yet
+    /// are closed so long after they were opened.
     pub fn close_idle(&self, longest: Duration) {
         for connection in self.all().iter() {
             let state = connection.state();

@@ -38,7 +38,7 @@ impl MissingScopes {
     }
 }
 
-/// A scope is visible ASCII.
+/// The challenge of a token without the scope. The settings accept only scopes that a header may contain.
 fn challenge(scope: &str) -> String {
     format!(r#"Bearer realm="customer-deletion", error="insufficient_scope", scope="{scope}""#)
 }
