@@ -23,7 +23,7 @@ ATTACKED = f"/api/v2/customer/{RESELLER}/contact"
 SECONDS = int(os.environ.get("SECONDS_OF_ATTACK", 3))
 # The timeout of the liveness probe in deploy/kubernetes/deployment.yaml, in seconds.
 PROBE = 3
-# Of 100 calls, at most one may fail.
+# The number of calls, of which one may fail.
 LEAST_CALLS = 100
 # In bytes. The budget of memory assumes that the process takes less without calls (IDLE of src/limits/memory.rs).
 IDLE = 64 << 20
