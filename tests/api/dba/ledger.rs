@@ -13,6 +13,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::dba::maintenance::{age_operation, age_rows, change_restorations, maintenance, present, rows, run, told};
+use crate::dba::verify::restored_late;
 use crate::support::resources::{every_resource, table};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestPool, TestService};
@@ -158,6 +159,18 @@ async fn after_a_restore_from_backup_a_replay_erases_everything_again() {
     assert_eq!((told(&again, "contact"), told(&again, "zone"), told(&again, "product")), (0, 0, 0), "{again}");
     run(&backup, &["verify"]).await.done();
     run(&database, &["verify"]).await.done();
+}
+
+#[tokio::test]
+async fn after_a_replay_the_record_of_a_restore_may_lack_its_operation() {
+    let (database, backup) = backed_up(restored_late().await).await;
+    let ledger = File::new();
+    run(&database, &["purge", "--older-than", "90d", "--ledger", ledger.path()]).await.done();
+
+    run(&backup, &["purge", "--replay", ledger.path()]).await.done();
+
+    assert_eq!((rows(&backup.pool, "operation").await, rows(&backup.pool, "restoration").await), (0, 1));
+    run(&backup, &["verify"]).await.done();
 }
 
 #[tokio::test]

@@ -58,9 +58,8 @@ async fn nothing_is_found_after_deletions_restores_and_purges() {
     }
 }
 
-/// The record of a restore may outlive its operation.
-#[tokio::test]
-async fn a_restored_operation_may_be_purged_before_the_record_of_its_restore() {
+/// A service whose only operation is old and was restored a moment ago.
+pub async fn restored_late() -> TestService {
     let service = TestService::start().await;
     let (database, family) = (&service.database, service.world.family().await);
     let zone = service.world.zone(family.requester).await;
@@ -75,6 +74,14 @@ async fn a_restored_operation_may_be_purged_before_the_record_of_its_restore() {
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
     change_restorations(&database.pool, "operation_id = '00000000-0000-7000-8000-000000000001'").await;
+    service
+}
+
+/// The record of a restore may outlive its operation.
+#[tokio::test]
+async fn a_restored_operation_may_be_purged_before_the_record_of_its_restore() {
+    let service = restored_late().await;
+    let database = &service.database;
 
     let said = run(database, &["purge", "--older-than", "90d"]).await.done();
 
