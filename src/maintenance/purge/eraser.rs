@@ -20,6 +20,9 @@ use crate::sqlstate;
 /// A rest is at least this many times as long as the work before it. So a busy server gets longer rests.
 const REST: u32 = 4;
 
+/// After so many lock timeouts, a batch is not halved any more. One locked row of a hundred takes eight.
+const MOST_LOCK_TIMEOUTS: u32 = 20;
+
 /// The size of a batch, and the pause after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -74,25 +77,36 @@ impl Eraser {
         Ok(())
     }
 
-    /// A batch that is refused because of a row is halved, until that row is alone. The others are erased.
+    /// A batch that fails because of a row is halved, until that row is alone. The others are erased.
     async fn erase_batch(&mut self, kind: Kind, due: Due, ids: &[Uuid]) -> Result<(), MaintenanceError> {
-        let mut parts = vec![ids];
+        let (mut parts, mut lock_timeouts) = (vec![ids], 0);
         while let Some(ids) = parts.pop() {
+            let (first, second) = ids.split_at(ids.len() / 2);
             match self.try_to_erase(kind, due, ids).await {
                 Ok(()) => {}
                 Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
-                    self.tally.locked += ids.len() as u64;
-                }
-                Err(MaintenanceError::Database(error)) if refusals::is_about_a_row(&error) => match ids {
-                    [id] => self.refusals.add(&format!("{} {id}", kind.word()), &error),
-                    _ => {
-                        let (first, second) = ids.split_at(ids.len() / 2);
-                        parts.extend([second, first]);
+                    lock_timeouts += 1;
+                    match ids {
+                        [_, _, ..] if lock_timeouts < MOST_LOCK_TIMEOUTS => parts.extend([second, first]),
+                        _ => self.tally.locked += ids.len() as u64,
                     }
+                }
+                Err(MaintenanceError::Database(error)) if refusals::may_be_about_a_row(&error) => match ids {
+                    [id] => self.refuse(kind, due, *id, &error).await?,
+                    _ => parts.extend([second, first]),
                 },
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
+    }
+
+    /// Names the row. Fails if the statement fails without a row, too.
+    async fn refuse(&mut self, kind: Kind, due: Due, id: Uuid, error: &sqlx::Error) -> Result<(), MaintenanceError> {
+        if !refusals::is_about_a_row(error) {
+            self.try_to_erase(kind, due, &[]).await?;
+        }
+        self.refusals.add(&format!("{} {id}", kind.word()), error);
         Ok(())
     }
 

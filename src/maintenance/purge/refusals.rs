@@ -37,7 +37,14 @@ impl Refusals {
     }
 }
 
-/// Whether a statement about fewer rows may succeed.
+/// Whether a statement about fewer rows may succeed. A trigger of another service may fail with almost any SQLSTATE.
+pub fn may_be_about_a_row(error: &sqlx::Error) -> bool {
+    // Connections, states and conflicts of transactions, missing resources, shutdowns, errors of the machine.
+    const OTHERS: [&str; 6] = ["08", "25", "40", "53", "57", "58"];
+    error.as_database_error().is_some() && !sqlstate::is_in_class(error, &OTHERS)
+}
+
+/// Whether an error proves that a row was refused, and that the transaction is rolled back.
 pub fn is_about_a_row(error: &sqlx::Error) -> bool {
     // Data exceptions, triggered changes of data, integrity constraints, errors raised by functions.
     const CLASSES: [&str; 6] = ["09", "22", "23", "27", "38", "P0"];

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
+use rstest::rstest;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -128,7 +129,7 @@ async fn a_product_whose_allocation_somebody_holds_is_left_too() {
     let hold = "select from product_allocation where id = $1 for update";
     sqlx::query(hold).bind(allocation).execute(&mut *holding).await.unwrap();
 
-    let arguments = ["purge", "--older-than", "90d", "--batch-size", "1"];
+    let arguments = ["purge", "--older-than", "90d"];
     let said = run(&database, &arguments).await.done();
 
     assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 0));
@@ -138,16 +139,23 @@ async fn a_product_whose_allocation_somebody_holds_is_left_too() {
     assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 1));
 }
 
+#[rstest]
+#[case::of_a_purge(&[], "erased", "erased for good:")]
+#[case::of_a_dry_run(&["--dry-run"], "to erase", "would be erased for good:")]
 #[tokio::test]
-async fn away_from_a_terminal_the_progress_is_plain_lines_beside_the_result() {
+async fn away_from_a_terminal_the_progress_is_plain_lines_beside_the_result(
+    #[case] option: &[&str],
+    #[case] verb: &str,
+    #[case] headline: &str,
+) {
     let database = TestDatabase::migrated().await;
     expired_contacts(&database, 3).await;
 
-    let said = run(&database, &["purge", "--older-than", "90d"]).await;
+    let said = run(&database, &[&["purge", "--older-than", "90d"], option].concat()).await;
 
-    assert!(said.err.contains("contact: 100 % gone through, 3 erased in all\n"), "{said:?}");
+    assert!(said.err.contains(&format!("contact: 100 % gone through, 3 {verb} in all\n")), "{said:?}");
     assert!(!said.err.contains(['\r', '\x1b']), "{said:?}");
-    assert!(said.out.starts_with("erased for good:\n  contact "), "{said:?}");
+    assert!(said.out.starts_with(&format!("{headline}\n  contact ")), "{said:?}");
     assert!(!said.out.contains('%'), "{said:?}");
 }
 

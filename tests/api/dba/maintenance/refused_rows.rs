@@ -1,20 +1,21 @@
 //! Rows that another service keeps, by a foreign key or a trigger of its own, are named. Their neighbours are erased.
 
 use customer_deletion::resource::Resource;
+use rstest::rstest;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{age_rows, present, run, told};
-use crate::support::{TestPool, TestService};
+use crate::support::{TestDatabase, TestPool, TestService, World};
 
 /// What another service adds to the schema: a foreign key, and a trigger that raises an error for one row.
-async fn keep(pool: &TestPool, table: &str, referred: Uuid, guarded: Uuid) {
+async fn keep(pool: &TestPool, table: &str, referred: Uuid, guarded: Uuid, state: &str) {
     let sql = format!(
         "create table audit (id uuid constraint audit_{table}_fkey references {table} (id));
          insert into audit values ('{referred}');
          create function keep() returns trigger language plpgsql as $$
          begin
-           raise exception 'under investigation';
+           raise exception 'under investigation' using errcode = '{state}';
          end
          $$;
          create trigger keep before delete on {table} for each row when (old.id = '{guarded}') execute function keep();"
@@ -22,25 +23,31 @@ async fn keep(pool: &TestPool, table: &str, referred: Uuid, guarded: Uuid) {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await.unwrap();
 }
 
-fn reasons(word: &str, table: &str, referred: Uuid, guarded: Uuid) -> [String; 3] {
+fn reasons(word: &str, table: &str, referred: Uuid, guarded: Uuid, state: &str) -> [String; 3] {
     [
         "2 rows stay, because foreign keys or triggers of other services refuse:".to_owned(),
         format!("{word} {referred}: public.audit refers to it (constraint audit_{table}_fkey)"),
-        format!("{word} {guarded}: under investigation (SQLSTATE P0001)"),
+        format!("{word} {guarded}: under investigation (SQLSTATE {state})"),
     ]
 }
 
+#[rstest]
+#[case::raised("P0001")]
+#[case::for_want_of_a_privilege("42501")]
+#[case::for_its_state("55000")]
+#[case::by_a_defect("XX000")]
+#[case::with_a_code_of_its_own("ZZ001")]
 #[tokio::test]
-async fn a_purge_by_age_erases_the_neighbours_of_a_row_that_another_service_keeps() {
+async fn a_purge_by_age_erases_the_neighbours_of_a_row_that_another_service_keeps(#[case] state: &str) {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let mut contacts = service.world.rows(Resource::Contact, family.sub_customer, 50).await;
     contacts.sort_unstable();
     age_rows(&service.database.pool, Resource::Contact, &contacts, 100).await;
     let kept = [contacts[3], contacts[40]];
-    keep(&service.database.pool, "contact", kept[0], kept[1]).await;
+    keep(&service.database.pool, "contact", kept[0], kept[1], state).await;
     let arguments = ["purge", "--older-than", "90d"];
-    let reasons = reasons("contact", "contact", kept[0], kept[1]);
+    let reasons = reasons("contact", "contact", kept[0], kept[1], state);
 
     let dry = run(&service.database, &[&arguments[..], &["--dry-run"]].concat()).await.done();
     assert!(dry.contains("not known before it is tried: "), "{dry}");
@@ -61,9 +68,9 @@ async fn a_purge_of_a_customer_says_who_keeps_its_rows_and_leaves_the_customer()
         subscribers.push(world.subscriber(customer).await);
     }
     world.kill_customer(customer).await;
-    keep(pool, "subscriber", subscribers[0], subscribers[9]).await;
+    keep(pool, "subscriber", subscribers[0], subscribers[9], "P0001").await;
     let id = customer.to_string();
-    let reasons = reasons("subscriber", "subscriber", subscribers[0], subscribers[9]);
+    let reasons = reasons("subscriber", "subscriber", subscribers[0], subscribers[9], "P0001");
 
     let said = run(&service.database, &["purge", "--customer", &id]).await;
     let said = said.refused(&reasons.each_ref().map(String::as_str));
@@ -88,4 +95,19 @@ async fn a_reference_to_the_customer_itself_is_named() {
     let said = run(&service.database, &["purge", "--customer", &customer.to_string()]).await;
 
     said.refused(&[&format!("customer {customer}: public.audit refers to it (constraint audit_customer_fkey)")]);
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_without_a_row_ends_the_purge() {
+    let database = TestDatabase::migrated().await;
+    let world = World::new(database.pool.clone());
+    let contacts = world.rows(Resource::Contact, world.customer(None).await, 3).await;
+    age_rows(&database.pool, Resource::Contact, &contacts, 100).await;
+    let revoke = "revoke delete on contact from customer_deletion_maintenance";
+    sqlx::raw_sql(revoke).execute(&database.pool).await.unwrap();
+
+    let said = run(&database, &["purge", "--older-than", "90d"]).await;
+
+    let said = said.refused(&["cannot work with the database: ", "permission denied for table contact"]);
+    assert!(!said.err.contains("stay"), "{said:?}");
 }
