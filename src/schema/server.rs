@@ -3,13 +3,32 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
 
+use crate::sqlstate;
+
 /// The oldest major version of PostgreSQL on which every migration and statement works.
 pub const OLDEST_MAJOR: u32 = 15;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the server is PostgreSQL {found}, and this service needs PostgreSQL {OLDEST_MAJOR} or newer")]
+#[error("the server is {found}, and this service needs PostgreSQL {OLDEST_MAJOR} or newer")]
 pub struct TooOld {
     found: String,
+}
+
+/// Parameters of a session that older servers do not know, and the version that brought each.
+const NEWER_PARAMETERS: [(&str, u32); 3] =
+    [("idle_session_timeout", 14), ("plan_cache_mode", 12), ("tcp_user_timeout", 12)];
+
+impl TooOld {
+    /// An older server refuses a session with a parameter that it does not know, before it tells its version.
+    pub fn of(error: &sqlx::Error) -> Option<TooOld> {
+        let refusal = error.as_database_error().filter(|_| sqlstate::is_one_of(error, &["42704"]))?;
+        // The message may be translated, and the name is quoted in one way or another.
+        let is_named = |(name, _): &&(&str, u32)| refusal.message().contains(name);
+        NEWER_PARAMETERS
+            .iter()
+            .find(is_named)
+            .map(|(_, major)| TooOld { found: format!("older than PostgreSQL {major}") })
+    }
 }
 
 /// Checks a version in the form of `server_version_num`: 150012 is 15.12.
@@ -20,7 +39,7 @@ fn check_version(number: u32) -> Result<(), TooOld> {
     }
     // 90624 is 9.6.24.
     let minor = if major >= 10 { rest } else { rest / 100 };
-    Err(TooOld { found: format!("{major}.{minor}") })
+    Err(TooOld { found: format!("PostgreSQL {major}.{minor}") })
 }
 
 /// Refuses a server that is too old. It has sent its version at the start of the session.
@@ -43,7 +62,8 @@ pub async fn connect<E>(options: &PgConnectOptions) -> Result<PgConnection, E>
 where
     E: From<sqlx::Error> + From<TooOld>,
 {
-    let mut session = options.connect().await?;
+    let mut session =
+        options.connect().await.map_err(|error| TooOld::of(&error).map_or_else(|| E::from(error), E::from))?;
     require_version(&session)?;
     lift_transaction_timeout(&mut session).await?;
     Ok(session)

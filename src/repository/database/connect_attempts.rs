@@ -6,6 +6,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::schema::TooOld;
+
 /// An attempt that is cancelled after this time got no answer. One that is cancelled earlier had no time for it.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
 
@@ -60,9 +62,10 @@ pub fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) => error.to_string(),
         sqlx::Error::Tls(error) => format!("TLS failed: {error}"),
-        sqlx::Error::Database(error) => {
-            format!("{} (SQLSTATE {})", error.message(), error.code().unwrap_or_default())
-        }
+        sqlx::Error::Database(refusal) => match TooOld::of(error) {
+            Some(too_old) => too_old.to_string(),
+            None => format!("{} (SQLSTATE {})", refusal.message(), refusal.code().unwrap_or_default()),
+        },
         // sqlx's text may show a character of the password.
         sqlx::Error::Configuration(_) => "the certificate, the key, the user or the password cannot be used".to_owned(),
         other => other.to_string(),

@@ -7,7 +7,7 @@ use super::failure::HOW_TO_GRANT;
 use super::observed::observed;
 use super::session_settings::Opener;
 use crate::config::{DatabaseSettings, SettingsError};
-use crate::schema;
+use crate::schema::{self, TooOld};
 
 /// The session's role and its privileges.
 pub struct Role {
@@ -63,6 +63,9 @@ pub async fn refuse_unsuitable(settings: &DatabaseSettings) -> Result<(), Settin
     match asked.await {
         Ok(Ok(Ok(Some(role)))) => role.refuse_owner(),
         Ok(Ok(Err(unsuitable))) => Err(unsuitable),
-        Ok(Ok(Ok(None)) | Err(_)) | Err(_) => Ok(()),
+        Ok(Err(error)) => {
+            TooOld::of(&error).map_or(Ok(()), |too_old| Err(SettingsError::new("database.url", too_old.to_string())))
+        }
+        Ok(Ok(Ok(None))) | Err(_) => Ok(()),
     }
 }

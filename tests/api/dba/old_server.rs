@@ -18,15 +18,35 @@ use crate::support::process::{command, output};
 const GREETING: &[u8] =
     b"R\0\0\0\x08\0\0\0\0S\0\0\0\x18server_version\x0014.9\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x01Z\0\0\0\x05I";
 
-/// A server that tells that it is PostgreSQL 14.9, and notes which kinds of messages it is sent
-/// afterwards.
+/// The start of the answer to a parameter that the server does not know.
+const UNKNOWN: &[u8] = b"SFATAL\0VFATAL\0C42704\0Munrecognized configuration parameter \"idle_session_timeout\"\0\0";
+
+#[derive(Clone, Copy, Debug)]
+enum Age {
+    /// It tells that it is PostgreSQL 14.9.
+    Fourteen,
+    /// It does not know the parameters of PostgreSQL 14, and so never tells its version.
+    Older,
+}
+
+impl Age {
+    fn refusal(self) -> String {
+        let found = match self {
+            Age::Fourteen => "PostgreSQL 14.9",
+            Age::Older => "older than PostgreSQL 14",
+        };
+        format!("the server is {found}, and this service needs PostgreSQL 15 or newer")
+    }
+}
+
+/// An old server. It notes which kinds of messages it is sent in a session.
 struct OldServer {
     url: String,
     asked: Arc<Mutex<Vec<char>>>,
 }
 
 impl OldServer {
-    fn start() -> OldServer {
+    fn start(age: Age) -> OldServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("postgres://somebody@{}/nothing?sslmode=disable", listener.local_addr().unwrap());
         let asked = Arc::<Mutex<Vec<char>>>::default();
@@ -34,7 +54,7 @@ impl OldServer {
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let noted = Arc::clone(&noted);
-                thread::spawn(move || greet(stream, &noted));
+                thread::spawn(move || greet(stream, age, &noted));
             }
         });
         OldServer { url, asked }
@@ -47,8 +67,13 @@ impl OldServer {
 }
 
 /// Hangs up at the first question. Each message has its length, which counts itself, before its text.
-fn greet(mut stream: TcpStream, asked: &Mutex<Vec<char>>) -> Option<()> {
-    read_text(&mut stream)?;
+fn greet(mut stream: TcpStream, age: Age, asked: &Mutex<Vec<char>>) -> Option<()> {
+    let parameters = String::from_utf8_lossy(&read_text(&mut stream)?).into_owned();
+    if matches!(age, Age::Older) && parameters.contains("idle_session_timeout") {
+        stream.write_all(b"E").ok()?;
+        stream.write_all(&(UNKNOWN.len() as u32 + 4).to_be_bytes()).ok()?;
+        return stream.write_all(UNKNOWN).ok();
+    }
     stream.write_all(GREETING).ok()?;
     let mut kind = [0];
     stream.read_exact(&mut kind).ok()?;
@@ -59,49 +84,59 @@ fn greet(mut stream: TcpStream, asked: &Mutex<Vec<char>>) -> Option<()> {
     None
 }
 
-fn read_text(stream: &mut TcpStream) -> Option<()> {
+fn read_text(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).ok()?;
     let mut text = vec![0; u32::from_be_bytes(length) as usize - 4];
-    stream.read_exact(&mut text).ok()
+    stream.read_exact(&mut text).ok()?;
+    Some(text)
 }
 
-const REFUSAL: &str = "the server is PostgreSQL 14.9, and this service needs PostgreSQL 15 or newer";
+const ID: &str = "ff74dca6-8e7f-4b85-a42b-13860913b370";
 
 #[rstest]
 #[case::migrate(&["migrate"])]
-#[case::restore(&["restore", "--operation", "ff74dca6-8e7f-4b85-a42b-13860913b370"])]
+#[case::restore(&["restore", "--operation", ID])]
 #[case::purge(&["purge", "--older-than", "90d"])]
+#[case::hold(&["hold", "--customer", ID, "--reason", "case 12/34"])]
+#[case::release(&["release", "--customer", ID, "--hold", ID])]
+#[case::holds(&["holds"])]
+#[case::operations(&["operations", "--customer", ID])]
+#[case::verify(&["verify"])]
 #[case::demo(&["demo", "--load"])]
-fn a_command_names_the_version_and_asks_nothing(#[case] arguments: &[&str]) {
-    let server = OldServer::start();
+fn a_command_names_the_version_and_asks_nothing(
+    #[case] arguments: &[&str],
+    #[values(Age::Fourteen, Age::Older)] age: Age,
+) {
+    let server = OldServer::start(age);
     let output = output(command(arguments).env("DATABASE_URL", &server.url));
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{message}");
-    assert!(message.contains(REFUSAL), "{message}");
+    assert!(message.contains(&age.refusal()), "{message}");
     server.assert_asked_nothing();
 }
 
 #[rstest]
 #[case::as_any_role("false")]
 #[case::also_where_owners_may_serve("true")]
-fn the_service_does_not_start(#[case] allow_owner: &str) {
-    let server = OldServer::start();
+fn the_service_does_not_start(#[case] allow_owner: &str, #[values(Age::Fourteen, Age::Older)] age: Age) {
+    let server = OldServer::start(age);
     let (code, message) = end_of_service(&server.url, &[("CUSTOMER_DELETION__DATABASE__ALLOW_OWNER", allow_owner)]);
     assert_eq!(code, Some(1), "{message}");
-    assert_eq!(message, format!("customer-deletion: CUSTOMER_DELETION__DATABASE__URL: {REFUSAL}\n"));
+    assert_eq!(message, format!("customer-deletion: CUSTOMER_DELETION__DATABASE__URL: {}\n", age.refusal()));
     server.assert_asked_nothing();
 }
 
 /// Like one whose database was away when it started.
+#[rstest]
 #[tokio::test]
-async fn a_running_service_is_not_ready_and_says_why() {
-    let server = OldServer::start();
+async fn a_running_service_is_not_ready_and_says_why(#[values(Age::Fourteen, Age::Older)] age: Age) {
+    let server = OldServer::start(age);
     let url = SecretString::from(server.url.clone());
     let service = TestService::start_with(|settings| settings.database.url = Some(url)).await;
     let ready = service.management("/health/ready").await;
     assert_eq!(ready.status, 503);
-    assert!(ready.text.contains(REFUSAL), "{}", ready.text);
+    assert!(ready.text.contains(&age.refusal()), "{}", ready.text);
     server.assert_asked_nothing();
 }
 
