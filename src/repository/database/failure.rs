@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 use crate::sqlstate::{self, sqlstate};
 
 /// The reason why work on a session failed.
@@ -25,6 +27,17 @@ impl WorkError {
             WorkError::Invalid(_) => Failure::Defect,
         }
     }
+
+    /// Whether the session may be reused. PostgreSQL, or a pooler, closes it after an error of severity FATAL or PANIC.
+    pub fn leaves_session_usable(&self) -> bool {
+        let ends_session = matches!(self, WorkError::Database(error) if is_fatal(error));
+        !ends_session && self.failure().leaves_session_usable()
+    }
+}
+
+fn is_fatal(error: &sqlx::Error) -> bool {
+    let refusal = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    refusal.is_some_and(|refusal| matches!(refusal.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +60,8 @@ pub enum Failure {
 pub const HOW_TO_GRANT: &str = "deploy/postgres/roles.sql grants customer_deletion_service what the service needs";
 
 /// The SQLSTATEs of work that is retried.
-pub const RETRIED: [&str; 9] = ["25006", "25P03", "25P04", "40001", "40P01", "57P01", "57P02", "57P03", "57P05"];
+pub const RETRIED: [&str; 10] =
+    ["25006", "25P03", "25P04", "40001", "40P01", "57P01", "57P02", "57P03", "57P04", "57P05"];
 
 /// Classes of SQLSTATEs: connection, authorization, unknown database, resources, operator
 /// intervention, system errors.
@@ -73,7 +87,7 @@ impl Failure {
 
     fn of_sqlstate(sqlstate: &str) -> Failure {
         match sqlstate {
-            "25006" | "57P01" | "57P02" | "57P03" => Failure::ServerLost,
+            "25006" | "57P01" | "57P02" | "57P03" | "57P04" => Failure::ServerLost,
             // idle_in_transaction_session_timeout, transaction_timeout, idle_session_timeout
             "25P03" | "25P04" | "57P05" => Failure::SessionLost,
             "40001" | "40P01" => Failure::Conflict,
@@ -100,8 +114,7 @@ impl Failure {
         }
     }
 
-    /// Whether the session of the failure may be reused.
-    pub fn leaves_session_usable(self) -> bool {
+    fn leaves_session_usable(self) -> bool {
         match self {
             Failure::Conflict | Failure::Unavailable | Failure::Defect => true,
             Failure::ServerLost | Failure::SessionLost | Failure::DefectOfSession => false,
@@ -133,6 +146,10 @@ mod tests {
     use std::io;
 
     use rstest::rstest;
+    use sqlx::ConnectOptions;
+    use sqlx::postgres::PgConnectOptions;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     use super::*;
 
@@ -147,7 +164,7 @@ mod tests {
     #[case::admin_shutdown("57P01", Failure::ServerLost, true, false, false)]
     #[case::crash_shutdown("57P02", Failure::ServerLost, true, false, false)]
     #[case::cannot_connect_now("57P03", Failure::ServerLost, true, false, false)]
-    #[case::database_dropped("57P04", Failure::Unavailable, false, false, true)]
+    #[case::database_dropped("57P04", Failure::ServerLost, true, false, false)]
     #[case::query_canceled("57014", Failure::Unavailable, false, false, true)]
     #[case::lock_not_available("55P03", Failure::Unavailable, false, false, true)]
     #[case::connection_failure("08006", Failure::Unavailable, false, false, true)]
@@ -176,6 +193,36 @@ mod tests {
         let found = (failure.is_transient(), failure.is_defect(), failure.leaves_session_usable());
         assert_eq!(found, (passes, is_defect, usable));
         assert_eq!(RETRIED.contains(&sqlstate), passes);
+    }
+
+    /// The error of a server that refuses a session in these words.
+    async fn refusal(severity: &str, sqlstate: &str) -> sqlx::Error {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://u@{}/app?sslmode=disable", listener.local_addr().unwrap());
+        let refuse = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let length = stream.read_u32().await.unwrap();
+            stream.read_exact(&mut vec![0; length as usize - 4]).await.unwrap();
+            let fields = format!("S{severity}\0V{severity}\0C{sqlstate}\0Mrefused\0\0");
+            stream.write_u8(b'E').await.unwrap();
+            stream.write_u32(fields.len() as u32 + 4).await.unwrap();
+            stream.write_all(fields.as_bytes()).await.unwrap();
+        };
+        let options: PgConnectOptions = url.parse().unwrap();
+        tokio::join!(options.connect(), refuse).0.unwrap_err()
+    }
+
+    /// A pooler ends sessions with 08P01.
+    #[rstest]
+    #[tokio::test]
+    async fn no_session_is_kept_after_a_fatal_error(
+        #[values("08P01", "40001", "42P01", "57014", "57P04")] sqlstate: &str,
+        #[values("FATAL", "PANIC")] severity: &str,
+    ) {
+        let error = WorkError::Database(refusal(severity, sqlstate).await);
+        assert!(!error.leaves_session_usable(), "{error:?}");
+        let error = WorkError::Database(refusal("ERROR", sqlstate).await);
+        assert_eq!(error.leaves_session_usable(), sqlstate != "57P04", "{error:?}");
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Database {
         match &result {
             Err(error) if error.failure() == Failure::ServerLost => self.sessions.invalidate(),
             // The session is dropped, which closes it.
-            Err(error) if !error.failure().leaves_session_usable() => {}
+            Err(error) if !error.leaves_session_usable() => {}
             Ok(_) | Err(_) => session.release(),
         }
         Ok(result?)
