@@ -44,8 +44,8 @@ impl Health {
 
     async fn check(&self) -> Result<(), String> {
         let checked = async {
-            self.identification.check()?;
-            self.check_database().await
+            let (identification, database) = (self.identification.check(), self.check_database().await);
+            identification.and(database)
         };
         // Draining interrupts a check, which may wait for calls in flight.
         let ended = self.draining.run_until_cancelled(checked).await;

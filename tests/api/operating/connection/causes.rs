@@ -83,6 +83,22 @@ async fn a_server_that_goes_silent_is_told_from_one_that_has_no_connection_free(
     assert_told(&Process::serve_with(&proxy.url(&database.url), &[]), "no answer to an attempt to connect").await;
 }
 
+const OUTAGE: &str = "the database cannot be used, and calls are answered 503";
+
+#[tokio::test]
+async fn an_outage_is_logged_while_there_are_no_keys_for_tokens_either() {
+    let jwt = [
+        ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt"),
+        ("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", "http://127.0.0.1:1/keys"),
+    ];
+    let process = Process::serve_as("postgres://u@127.0.0.1:1/app", &jwt);
+    let ready = send(client().get(format!("http://{}/health/ready", process.management_address))).await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text.contains("the keys of the issuer"), "{}", ready.text);
+    let begin = line(&process, |line| line["message"] == OUTAGE).await;
+    assert!(begin["reason"].as_str().unwrap().contains("Connection refused"), "{begin}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
     let database = TestDatabase::migrated().await;
@@ -90,7 +106,7 @@ async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
     let process = Process::serve_patiently(&proxy.url(&database.url));
     let ready = async || send(client().get(format!("http://{}/health/ready", process.management_address))).await.status;
     assert_eq!(ready().await, 200);
-    let is_begin = |line: &Value| line["message"] == "the database cannot be used, and calls are answered 503";
+    let is_begin = |line: &Value| line["message"] == OUTAGE;
     let is_end = |line: &Value| line["message"] == "the database can be used again";
     assert!(!process.log().iter().any(|line| is_begin(line) || is_end(line)), "{:#?}", process.log());
 
