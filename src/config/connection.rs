@@ -75,9 +75,7 @@ impl Given {
 
     /// Adds the variables whose parameters are not in the URL.
     fn add_variables(&mut self, environment: &Environment) -> Result<(), SettingsError> {
-        if !self.0.contains_key("sslmode") {
-            environment.refuse_misspelt()?;
-        }
+        environment.refuse_misspelt(self.text("sslmode") == Some("disable"))?;
         for parameter in PARAMETERS {
             let Some(variable) = parameter.variable.filter(|_| !self.0.contains_key(parameter.name)) else { continue };
             let Some(value) = environment.get(variable) else { continue };

@@ -22,12 +22,17 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty() || name == "PGSSLMODE")
     }
 
-    /// Only libpq's variables begin with `PGSSL`. An unknown one is misspelt.
-    pub fn refuse_misspelt(&self) -> Result<(), SettingsError> {
+    /// Only libpq's variables begin like these. An unknown one is misspelt. Without TLS, those of TLS have no effect.
+    pub fn refuse_misspelt(&self, is_without_tls: bool) -> Result<(), SettingsError> {
         let is_known = |name: &str| PARAMETERS.iter().any(|parameter| parameter.variable == Some(name));
-        match self.0.keys().find(|name| name.starts_with("PGSSL") && !is_known(name)) {
+        let begins = |name: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let is_like_one = |name: &str| {
+            begins(name, &["PGREQUIRE", "PGCHANNEL", "PGTARGET", "PGGSS"])
+                || (!is_without_tls && begins(name, &["PGSSL"]))
+        };
+        match self.0.keys().find(|name| is_like_one(name) && !is_known(name)) {
             Some(name) => {
-                let problem = "is not a supported variable of PostgreSQL; PGSSLMODE sets the sslmode";
+                let problem = "is not a supported variable of PostgreSQL: correct its name, or remove it";
                 Err(SettingsError { setting: name.clone(), problem: problem.to_owned() })
             }
             None => Ok(()),

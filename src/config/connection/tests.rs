@@ -197,6 +197,10 @@ fn a_variable_that_would_be_ignored_is_refused() {
         ("PGSSLMODE", "verify_full", "PGSSLMODE: must be `disable`, `prefer`"),
         ("PGSSLMODE", "", "PGSSLMODE: must be `disable`, `prefer`"),
         ("PGSSL_MODE", "verify-full", "PGSSL_MODE: is not a supported variable of PostgreSQL"),
+        ("PGREQUIRE_AUTH", "scram-sha-256", "PGREQUIRE_AUTH: is not a supported variable of PostgreSQL"),
+        ("PGCHANNEL_BINDING", "require", "PGCHANNEL_BINDING: is not a supported variable of PostgreSQL"),
+        ("PGTARGETSESSIONATTR", "primary", "PGTARGETSESSIONATTR: is not a supported variable of PostgreSQL"),
+        ("PGGSSENC", "require", "PGGSSENC: is not a supported variable of PostgreSQL"),
         ("PGPORT", "abc", "PGPORT: must be a number"),
         ("PGHOSTADDR", "10.0.0.7", "PGHOSTADDR: is set beside a host"),
         ("PGSERVICE", "s", "PGSERVICE: is not supported: service files"),
@@ -211,6 +215,17 @@ fn a_variable_that_would_be_ignored_is_refused() {
         let url = if variable == "PGPORT" { "postgres://u@h/app" } else { "postgres://u@h:5432/app" };
         assert_refused(url, [(variable, value)], message);
     }
+}
+
+/// The mode of the URL does not make a misspelt variable harmless.
+#[test]
+fn a_misspelt_variable_is_refused_beside_a_mode_in_the_url() {
+    for mode in ["prefer", "require", "verify-full"] {
+        let url = format!("postgres://u@h:5432/app?sslmode={mode}");
+        assert_refused(&url, [("PGSSLROOTCERTS", "/ca.pem")], "PGSSLROOTCERTS: is not a supported variable");
+    }
+    let url = "postgres://u@h:5432/app?sslmode=disable";
+    assert_refused(url, [("PGREQUIRE_AUTH", "md5")], "PGREQUIRE_AUTH: is not a supported variable");
 }
 
 #[test]
