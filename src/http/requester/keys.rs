@@ -102,9 +102,16 @@ impl KeySet {
         Ok(KeySet { keys: vec![Arc::new(key)], left_out: Vec::new() })
     }
 
-    /// Ignores duplicates. Some issuers list a key several times.
+    /// Ignores duplicates. Some issuers list a key several times. Leaves out a key that no token could reach.
     fn add(&mut self, key: Key) {
-        if !self.keys.iter().any(|known| known.is_same(&key)) {
+        if self.keys.iter().any(|known| known.is_same(&key)) {
+            return;
+        }
+        let is_alike = |known: &&Arc<Key>, algorithm| known.id == key.id && known.algorithms.contains(algorithm);
+        let alike = |algorithm| self.keys.iter().filter(|known| is_alike(known, algorithm)).count();
+        if key.algorithms.iter().any(|algorithm| alike(algorithm) == MAX_CANDIDATES) {
+            self.left_out.push(LeftOut { id: key.id, reason: "comes after 8 others of this `kid` and algorithm" });
+        } else {
             self.keys.push(Arc::new(key));
         }
     }

@@ -85,7 +85,22 @@ fn a_set_without_ids_has_the_key_of_any_name() {
 fn a_token_is_tried_with_a_few_keys_at_most() {
     let keys: Vec<_> = std::iter::repeat_with(generated).take(9).collect();
     assert_eq!(candidates(&parse(&keys[..8]).unwrap(), None, Algorithm::EdDSA), Ok(8));
-    assert_eq!(candidates(&parse(&keys).unwrap(), None, Algorithm::EdDSA), Err(Unverified::TooMany));
+    let with_ids: Vec<_> = keys.iter().zip('a'..).map(|(key, id)| with(key, json!({"kid": id}))).collect();
+    let set = parse(&with_ids).unwrap();
+    assert_eq!(candidates(&set, None, Algorithm::EdDSA), Err(Unverified::TooMany));
+    assert_eq!(candidates(&set, Some("i"), Algorithm::EdDSA), Ok(1));
+}
+
+#[test]
+fn keys_that_no_token_could_tell_apart_are_left_out_after_the_eighth() {
+    let keys: Vec<_> = std::iter::repeat_with(generated).take(10).collect();
+    let same_id: Vec<_> = keys.iter().map(|key| with(key, json!({"kid": "a"}))).collect();
+    for (keys, id, name) in [(keys, None, "a key without an id"), (same_id, Some("a"), "`a`")] {
+        let set = parse(&keys).unwrap();
+        assert_eq!(candidates(&set, id, Algorithm::EdDSA), Ok(8));
+        let reason = format!("{name} comes after 8 others of this `kid` and algorithm");
+        assert_eq!(listed(set.left_out()), format!("{reason}; {reason}"));
+    }
 }
 
 #[test]
