@@ -108,7 +108,8 @@ impl Variables {
 
     /// The variable that names the collector. `None` if there is none, or if traces are turned off.
     pub fn endpoint(&self) -> Result<Option<&'static str>, SettingsError> {
-        self.check(["OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER"])?;
+        // The log has the trace of the caller, also without a collector.
+        self.check(["OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", "OTEL_PROPAGATORS"])?;
         if self.disabled() || self.is("OTEL_TRACES_EXPORTER", "none") {
             return Ok(None);
         }
@@ -283,6 +284,12 @@ mod tests {
             assert_eq!(variables(all).endpoint(), Ok(None), "{all:?}");
         }
         assert_eq!(variables(&[ENDPOINT]).endpoint(), Ok(Some("OTEL_EXPORTER_OTLP_ENDPOINT")));
+    }
+
+    #[test]
+    fn an_unsupported_propagator_stops_the_start_without_an_endpoint_too() {
+        let problem = variables(&[("OTEL_PROPAGATORS", "b3")]).endpoint().unwrap_err().to_string();
+        assert!(problem.starts_with("OTEL_PROPAGATORS: must be tracecontext"), "{problem}");
     }
 
     #[test]
