@@ -11,7 +11,7 @@ mod clients;
 mod cluster;
 mod crash;
 mod failover;
-mod injected;
+pub mod injected;
 mod network;
 mod rows;
 mod server;

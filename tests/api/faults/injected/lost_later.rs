@@ -65,6 +65,23 @@ async fn the_refusal_of_a_key_that_is_anothers_is_answered_as_one_when_its_answe
     assert_eq!(waiting(&service.database.pool).await, 1);
 }
 
+#[tokio::test]
+async fn a_cancel_whose_answer_is_lost_is_found_and_answered_as_one() {
+    let (service, thief, family) = service_behind_a_thief(ONE_ROW).await;
+    let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
+    thief.to_lose.store(1, Ordering::SeqCst);
+    let answer = service.cancel(family.requester, operation).await;
+
+    assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
+    answer.assert_status(200);
+    assert_eq!(answer.text, service.details(family.requester, operation).await.text);
+    assert_eq!(answer.json()["content"][0]["errorCode"], "CANCELLED");
+    assert_eq!(waiting(&service.database.pool).await, 0);
+    assert_rows_and_operations_agree(&service).await;
+    let again = service.cancel(family.requester, operation).await;
+    assert_eq!((again.status, again.json()["errorCode"].as_str()), (409, Some("NOT_CANCELLABLE")));
+}
+
 /// Beside a service whose own answers all come, one that does what is accepted, and loses answers.
 async fn worker_behind_a_thief(kind: &'static [u8]) -> (TestService, TestService, Thief, Family) {
     let service = TestService::start().await;

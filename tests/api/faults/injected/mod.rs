@@ -2,9 +2,10 @@
 //! everything else never, and the answer is the documented one.
 
 mod acceptance;
+mod cancel;
 mod constraints;
 mod deletion;
-mod injector;
+pub mod injector;
 mod lost_answer;
 mod lost_later;
 mod operation;
