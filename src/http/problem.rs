@@ -77,3 +77,34 @@ pub fn take_place_of_envelope<B>(
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
     Some((text.into(), memory))
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::HttpResponse;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::error::Code;
+
+    /// The number of failures in a problem of 500 refused ids, while large answers may take so many bytes.
+    fn failures_within(bytes: usize) -> usize {
+        let request = TestRequest::default().app_data(web::Data::new(Answers::new(bytes))).to_srv_request();
+        request.extensions_mut().insert(Requester(Uuid::nil()));
+        let refusal = HttpResponse::from_error(Error::Refused(Code::CUSTOMER_1017));
+        let mut response = ServiceResponse::new(request.into_parts().0, refusal);
+        let failures: Vec<IdFailure> =
+            (0..500).map(|id| IdFailure::new(Uuid::from_u128(id), Code::CUSTOMER_1017)).collect();
+        response.response_mut().extensions_mut().insert(failures);
+        let (text, memory) = take_place_of_envelope(&mut response, Uuid::nil()).unwrap();
+        let problem: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(problem["errorCode"], "CUSTOMER_1017");
+        let failures = problem.get("failures").map_or(0, |failures| failures.as_array().unwrap().len());
+        assert_eq!(memory.is_some(), failures > 0);
+        failures
+    }
+
+    #[test]
+    fn a_problem_has_its_failures_if_there_is_memory_for_them() {
+        assert_eq!((failures_within(1 << 20), failures_within(0)), (500, 0));
+    }
+}

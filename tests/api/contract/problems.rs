@@ -1,10 +1,14 @@
 //! Failures as problems (RFC 9457), for a client that prefers `application/problem+json`.
 
+use std::num::NonZeroU32;
+
 use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
 use reqwest::{Body, Method, RequestBuilder};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::faults::injected::injector::{Fault, Injector};
 use crate::support::service::{Answer, collection, send};
 use crate::support::{TestDatabase, TestService, body};
 
@@ -80,6 +84,34 @@ async fn an_outage_is_a_problem_that_tells_when_to_try_again() {
     let title = "Service unavailable. Please try again";
     assert_problem(&answer, 503, "GLOBAL_1001", title, title);
     assert_eq!(answer.header("Retry-After"), Some("1"));
+}
+
+#[tokio::test]
+async fn a_defect_is_a_problem_without_a_time_to_try_again() {
+    let injector = Injector::start().await;
+    injector.inject(&Fault::new("find_operation: reads operation", "XX000")).await;
+    let id = injector.delete_later(Resource::Contact, &[Uuid::now_v7()], "k").await.request_id();
+    let path = format!("/api/v3/global/call/{id}");
+    let answer = as_problem(injector.service.call(Method::GET, &path, injector.family.requester)).await;
+    let title = "Service unavailable. Please try again";
+    assert_problem(&answer, 500, "GLOBAL_1001", title, title);
+    assert_eq!(answer.header("Retry-After"), None);
+}
+
+#[tokio::test]
+async fn a_call_over_the_rate_is_a_problem_that_tells_when_to_come_again() {
+    let service = TestService::start_with(|settings| {
+        settings.requester.rate_per_second = NonZeroU32::new(1);
+        settings.requester.rate_burst = NonZeroU32::new(1);
+    })
+    .await;
+    let requester = Uuid::now_v7();
+    let calls = std::iter::repeat_with(|| as_problem(service.call(Method::GET, "/api/elsewhere", requester))).take(20);
+    let answers = join_all(calls).await;
+    let answer = answers.iter().find(|answer| answer.status == 429).expect("one of 20 calls at once is refused");
+    assert_eq!(answer.json()["type"], "urn:problem-type:customer-deletion:TOO_MANY_REQUESTS");
+    assert_eq!((&answer.json()["status"], answer.header("Content-Type")), (&json!(429), Some(PROBLEM)));
+    assert!(answer.header("Retry-After").is_some());
 }
 
 /// Requests that could be read as two, and the last of a connection, pass through other code.
