@@ -2,6 +2,18 @@
 -- that it lacks.
 --
 -- A role has the powers of every role that it may become. Tables that do not exist yet are left out.
+with
+  own as (
+    select
+      pg_class.relname,
+      pg_class.relowner,
+      pg_class.relacl
+    from unnest(array[
+      'schema_version', 'customer', 'contact', 'address', 'subscriber', 'sell_plan', 'external_params', 'zone', 'product',
+      'product_allocation', 'operation', 'operation_queue', 'restoration'
+    ]) as own (name)
+    join pg_class on pg_class.oid = to_regclass(own.name)
+  )
 select
   session_user as "name!",
   (
@@ -11,21 +23,26 @@ select
       from pg_roles
       where pg_roles.rolsuper
       union all
-      select 2, 'the owner of the tables', pg_class.relowner
-      from unnest(array[
-        'schema_version', 'customer', 'contact', 'address', 'subscriber', 'sell_plan', 'external_params', 'zone', 'product',
-        'product_allocation', 'operation', 'operation_queue'
-      ]) as own (name)
-      join pg_class on pg_class.oid = to_regclass(own.name)
+      select 2, 'the owner of the tables', own.relowner
+      from own
+      union all
+      select 3, 'the owner of the schema', pg_namespace.nspowner
+      from pg_namespace
+      where pg_namespace.nspname = current_schema()
+      union all
+      select 3, 'the owner of the database', pg_database.datdba
+      from pg_database
+      where pg_database.datname = current_database()
       union all
       -- Each of these leads to the data of all tables, or to the operating system.
-      select 3, 'a member of ' || pg_roles.rolname, pg_roles.oid
+      select 4, 'a member of ' || pg_roles.rolname, pg_roles.oid
       from pg_roles
       where pg_roles.rolname in (
-        'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_read_all_data', 'pg_write_all_data'
+        'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_read_all_data', 'pg_write_all_data',
+        'customer_deletion_maintenance'
       )
       union all
-      select 4, 'a role with ' || attribute.name, pg_roles.oid
+      select 5, 'a role with ' || attribute.name, pg_roles.oid
       from pg_roles
       cross join lateral (
         values
@@ -34,8 +51,17 @@ select
           ('REPLICATION', pg_roles.rolreplication)
       ) as attribute (name, has)
       where attribute.has
+      union all
+      -- A restore runs the triggers of a table as its owner.
+      select 6, 'a role with ' || acl.privilege_type || ' on ' || own.relname, acl.grantee
+      from own
+      cross join lateral aclexplode(own.relacl) as acl
+      where acl.privilege_type in ('TRIGGER', 'DELETE', 'TRUNCATE')
+        and (own.relname, acl.privilege_type) <> ('operation_queue', 'DELETE')
     ) as power
-    where pg_has_role(session_user, power.oid, 'member')
+    -- 0 is PUBLIC.
+    where power.oid = 0
+      or pg_has_role(session_user, power.oid, 'member')
     order by power.rank, power.name
     limit 1
   ) as power,

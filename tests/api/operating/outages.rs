@@ -312,10 +312,8 @@ async fn a_call_that_finds_no_free_connection_is_503() {
 async fn a_server_that_takes_no_more_connections_is_503() {
     let database = TestDatabase::migrated().await;
     let role = format!("crowded_{}", Uuid::now_v7().simple());
-    let sql = format!(
-        "create role {role} login password 'crowded' connection limit 0;
-         grant select, insert, update, delete on all tables in schema public to {role};"
-    );
+    let sql =
+        format!("create role {role} login password 'crowded' connection limit 0 in role customer_deletion_service");
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
     let options: PgConnectOptions = database.url.parse().unwrap();
     let url = options.username(&role).password("crowded").to_url_lossy().to_string();

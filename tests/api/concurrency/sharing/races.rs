@@ -27,8 +27,7 @@ impl Stopped {
     async fn at_customers_of(database: &TestDatabase) -> Stopped {
         let role = format!("stopped_{}", Uuid::now_v7().simple());
         let sql = format!(
-            "create role {role} login password 'stopped';
-             grant select, insert, update, delete on all tables in schema public to {role};
+            "create role {role} login password 'stopped' in role customer_deletion_service;
              create function may_pass() returns boolean language plpgsql as $$
              begin
                while not pg_try_advisory_lock_shared({GATE}) loop

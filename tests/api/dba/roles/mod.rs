@@ -72,6 +72,6 @@ pub async fn create_role(database: &TestDatabase, attributes: &str) -> (String, 
 }
 
 pub async fn drop_role(database: &TestDatabase, role: &str) {
-    let sql = format!("drop owned by {role}; drop role {role}");
+    let sql = format!("reassign owned by {role} to current_user; drop owned by {role}; drop role {role}");
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
 }

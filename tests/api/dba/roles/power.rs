@@ -21,6 +21,7 @@ const SETTING: &str = "CUSTOMER_DELETION__DATABASE__ALLOW_OWNER";
 #[case::one_that_runs_programs("in role pg_execute_server_program", "a member of pg_execute_server_program")]
 #[case::one_that_writes_all_tables("in role pg_write_all_data", "a member of pg_write_all_data")]
 #[case::one_that_reads_all_tables("in role pg_read_all_data", "a member of pg_read_all_data")]
+#[case::one_that_purges("in role customer_deletion_maintenance", "a member of customer_deletion_maintenance")]
 #[case::one_that_creates_roles("createrole", "a role with CREATEROLE")]
 #[case::one_that_no_policy_holds("bypassrls", "a role with BYPASSRLS")]
 #[case::one_that_copies_the_cluster("replication", "a role with REPLICATION")]
@@ -39,6 +40,31 @@ async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
 
     drop_role(&database, &role).await;
     drop_role(&database, &superuser).await;
+}
+
+#[rstest]
+#[case::one_that_owns_the_schema("alter schema public owner to ROLE", "the owner of the schema")]
+#[case::one_that_owns_the_database("alter database DATABASE owner to ROLE", "the owner of the database")]
+#[case::one_that_creates_triggers("grant trigger on contact to ROLE", "a role with TRIGGER on contact")]
+#[case::one_that_creates_them_as_anybody(
+    "grant trigger on restoration to public",
+    "a role with TRIGGER on restoration"
+)]
+#[case::one_that_erases("grant delete on zone to ROLE", "a role with DELETE on zone")]
+#[case::one_that_empties("grant truncate on operation_queue to ROLE", "a role with TRUNCATE on operation_queue")]
+#[tokio::test]
+async fn it_refuses_to_start_as_a_member_of_the_service_and(#[case] grant: &str, #[case] power: &str) {
+    let database = TestDatabase::migrated().await;
+    let (role, url) = create_role(&database, "in role customer_deletion_service").await;
+    let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
+    let grant = grant.replace("ROLE", &role).replace("DATABASE", name);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(grant)).execute(&database.pool).await.unwrap();
+
+    let (code, message) = end_of_service(&url, &[]);
+
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains(&format!("{role} is, or may become, {power}")), "{message}");
+    drop_role(&database, &role).await;
 }
 
 /// The exit status, and what it says on standard error. One that starts all the same is ended, and has no status.

@@ -66,7 +66,7 @@ async fn pooled() -> Option<Pooled> {
     let pool = TestPool::new(url.parse().unwrap());
     schema::migrate(&url.parse().unwrap()).await.unwrap();
     let role = "create role the_service login;
-        grant select, insert, update, delete on all tables in schema public to the_service;
+        grant select, insert, update on all tables in schema public to the_service;
         grant delete on operation_queue to the_service";
     sqlx::raw_sql(role).execute(&pool).await.unwrap();
 
