@@ -8,6 +8,7 @@ use customer_deletion::resource::Resource;
 use customer_deletion::schema;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use reqwest::RequestBuilder;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -102,9 +103,17 @@ impl Drop for Server {
 }
 
 async fn delete(process: &Process, family: Family, contact: Uuid) -> Answer {
+    send(deletion(process, family, contact)).await
+}
+
+async fn accept(process: &Process, family: Family, contact: Uuid) -> Answer {
+    send(deletion(process, family, contact).header("Prefer", "respond-async")).await
+}
+
+fn deletion(process: &Process, family: Family, contact: Uuid) -> RequestBuilder {
     let path = collection(family.sub_customer, Resource::Contact);
     let call = client().delete(format!("http://{}{path}", process.address));
-    send(call.header("X-Requester-Id", family.requester.to_string()).body(body(&[contact]))).await
+    call.header("X-Requester-Id", family.requester.to_string()).body(body(&[contact]))
 }
 
 async fn readiness(process: &Process) -> Answer {
@@ -175,6 +184,47 @@ async fn sessions_whose_commit_waits_are_part_of_the_pool() {
     }
     let last = world.contact(family.sub_customer).await;
     delete(&process, family, last).await.assert_deleted();
+    assert_agreement(&server.pool).await;
+}
+
+/// A worker holds no connection of the pool, so its waiting commit is one more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_of_workers_whose_commit_waits_are_as_many_as_the_workers() {
+    const WORKERS: i64 = 2;
+    let server = Server::start().await;
+    let world = World::new(server.pool.clone());
+    let family = world.family().await;
+    let contacts = world.rows(Resource::Contact, family.sub_customer, 96).await;
+    let (connections, workers) = (CONNECTIONS.to_string(), WORKERS.to_string());
+    let settings = [
+        ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", connections.as_str()),
+        ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "1000"),
+        ("CUSTOMER_DELETION__QUEUE__WORKERS", workers.as_str()),
+    ];
+    let process = Process::serve_as(&server.url(), &settings);
+    until_ready_is(&process, 200).await;
+    // Other services' locks keep the workers from these, until commits wait.
+    let mut holding = server.pool.begin().await.unwrap();
+    let hold = "select from contact where id = any($1) for update";
+    sqlx::query(hold).bind(&contacts[..32]).execute(&mut *holding).await.unwrap();
+    for contact in &contacts[..32] {
+        accept(&process, family, *contact).await.assert_status(202);
+    }
+
+    server.wait_for_standby("away").await;
+    holding.rollback().await.unwrap();
+    for calls in contacts[32..].chunks(32) {
+        join_all(calls.iter().map(|contact| delete(&process, family, *contact))).await;
+        let backends = server.backends().await;
+        assert!(backends <= CONNECTIONS + WORKERS + 1, "{backends}");
+    }
+    server.wait_for_standby("").await;
+    until_ready_is(&process, 200).await;
+    let began = Instant::now();
+    while world.deleted(Resource::Contact, &contacts[..32]).await.len() < 32 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the workers do not go on");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_agreement(&server.pool).await;
 }
 
