@@ -63,6 +63,12 @@ begin
   then
     grant customer_deletion_owner to current_user;
   end if;
+
+  -- Until a migration has created a table, a table of its name is somebody else's.
+  if (select count(*) from schema_version where version between 1 and 14) < 14 then
+    raise exception 'the schema lacks migrations, of which the newest is 14'
+      using hint = 'Run customer-deletion migrate first.';
+  end if;
 end
 $$;
 

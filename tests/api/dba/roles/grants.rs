@@ -111,6 +111,19 @@ async fn without_a_schema_it_says_what_comes_first_and_changes_nothing(#[case] t
 }
 
 #[tokio::test]
+async fn it_takes_over_no_table_of_a_migration_that_is_still_to_come() {
+    let database = granted().await;
+    let mut session = connect(&database.url).await;
+    take_back(&mut session, 10).await;
+    sqlx::raw_sql("create table product (theirs integer)").execute(&database.pool).await.unwrap();
+    let before = privileges(&database).await;
+    let error = sqlx::raw_sql(ROLES).execute(&mut session).await.unwrap_err().to_string();
+    let version = schema::expected_version();
+    assert!(error.contains(&format!("lacks migrations, of which the newest is {version}")), "{error}");
+    assert_eq!(privileges(&database).await, before);
+}
+
+#[tokio::test]
 async fn the_owner_takes_migrations_back_and_migrates_without_being_a_superuser() {
     let database = granted().await;
     let options: PgConnectOptions = database.url.parse().unwrap();
