@@ -257,7 +257,7 @@ grant select, insert (id, customer_id, reason), update (released_at) on legal_ho
 
 -- `operations` shows calls without their keys, and puts a call into the queue once more. It can insert open ones only:
 -- others have columns that it must not insert.
-grant select (error_code, failed_ids, attempts, completed_at, actor) on operation to customer_deletion_maintenance;
+grant select (error_code, failed_ids, failures, attempts, completed_at, actor) on operation to customer_deletion_maintenance;
 grant insert (id, requester_id, customer_id, resource, target_ids, status, idempotency_key, actor) on operation
   to customer_deletion_maintenance;
 grant select, insert (operation_id, requester_id, customer_id, rank) on operation_queue to customer_deletion_maintenance;

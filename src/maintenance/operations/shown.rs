@@ -2,10 +2,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::ser::Error;
+use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::id_failure;
 use crate::maintenance::written;
 
 /// An operation in a list.
@@ -50,6 +52,10 @@ pub struct Shown {
     pub error_code: Option<String>,
     pub target_ids: Vec<Uuid>,
     pub failed_ids: Vec<Uuid>,
+    /// The refused ids with their codes, as JSON.
+    #[serde(serialize_with = "serialize_failures")]
+    pub failures: Option<String>,
+    pub deleted_rows: i32,
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
@@ -79,6 +85,7 @@ impl fmt::Display for Shown {
             ("requester", Some(self.requester_id.to_string())),
             ("actor", self.actor.clone()),
             ("attempts", Some(self.attempts.to_string())),
+            ("deleted rows", Some(self.deleted_rows.to_string())),
         ];
         let times = times.map(|(name, time)| (name, time.map(written)));
         for (name, value) in lines.into_iter().chain(times) {
@@ -86,7 +93,10 @@ impl fmt::Display for Shown {
                 write!(formatter, "\n  {name:<13}{value}")?;
             }
         }
-        for (name, ids) in [("ids", &self.target_ids), ("refused ids", &self.failed_ids)] {
+        let failures = id_failure::from_json(self.failures.as_deref()).map_err(|_| fmt::Error)?;
+        let targets = self.target_ids.iter().map(Uuid::to_string).collect();
+        let refused = failures.iter().map(|failure| format!("{} {}", failure.id, failure.error_code)).collect();
+        for (name, ids) in [("ids", targets), ("refused ids", refused)] as [(_, Vec<String>); 2] {
             if !ids.is_empty() {
                 write!(formatter, "\n  {name:<13}{}", ids.len())?;
             }
@@ -96,6 +106,10 @@ impl fmt::Display for Shown {
         }
         Ok(())
     }
+}
+
+fn serialize_failures<S: Serializer>(failures: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    id_failure::from_json(failures.as_deref()).map_err(S::Error::custom)?.serialize(serializer)
 }
 
 fn outcome(status: &str, code: Option<&str>) -> String {

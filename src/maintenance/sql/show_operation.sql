@@ -11,6 +11,8 @@ select
   operation.error_code,
   operation.target_ids,
   operation.failed_ids,
+  operation.failures::text as failures,
+  operation.deleted_rows,
   operation.created_at,
   operation.completed_at,
   coalesce(operation_queue.attempts, operation.attempts) as "attempts!",

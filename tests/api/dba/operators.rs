@@ -67,9 +67,18 @@ async fn an_operation_is_shown_with_its_ids() {
     let shown: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["targetIds"], serde_json::json!([zone, unknown]));
     assert_eq!((&shown["failedIds"], &shown["errorCode"]), (&serde_json::json!([unknown]), &"CUSTOMER_1030".into()));
-    assert_eq!((&shown["attempts"], &shown["freeAt"]), (&0.into(), &Value::Null));
+    assert_eq!(shown["failures"], serde_json::json!([{"id": unknown, "errorCode": "CUSTOMER_1030"}]));
+    assert_eq!((&shown["deletedRows"], &shown["attempts"], &shown["freeAt"]), (&0.into(), &0.into(), &Value::Null));
+    let shown = run(database, &["operations", "--id", &refused.to_string()]).await.done();
+    assert!(shown.contains(&format!("refused ids  1\n    {unknown} CUSTOMER_1030\n")), "{shown}");
     let shown = run(database, &["operations", "--id", &waiting.to_string()]).await.done();
-    for part in ["status       OPEN\n", "attempts     0\n", "can start at ", &format!("ids          1\n    {zone}")] {
+    for part in [
+        "status       OPEN\n",
+        "attempts     0\n",
+        "deleted rows 0\n",
+        "can start at ",
+        &format!("ids          1\n    {zone}"),
+    ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     run(database, &["operations", "--id", &unknown.to_string()]).await.refused(&["no operation has the id"]);

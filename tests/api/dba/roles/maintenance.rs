@@ -35,6 +35,7 @@ const SELECT: Columns = &[
             "resource",
             "target_ids",
             "failed_ids",
+            "failures",
             "deleted_rows",
             "attempts",
             "status",
