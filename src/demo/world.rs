@@ -55,8 +55,9 @@ pub fn calls_to_paste(base_url: &str) -> String {
     )
 }
 
-/// Deletions of every resource, a validation, a refusal, an asynchronous call, a status, the list, and a search in it.
-fn calls(base_url: &str) -> [Call; 11] {
+/// Deletions of every resource, a validation, a refusal in two forms, asynchronous calls, statuses, a cancel, the list, and a
+/// search in it.
+fn calls(base_url: &str) -> [Call; 15] {
     let delete = |path: &str| curl(&format!("-X DELETE {base_url}/api/v2/customer/{path}"));
     let list = |method: &str, path: &str, ids: [&str; 2]| {
         curl(&format!(
@@ -102,6 +103,14 @@ fn calls(base_url: &str) -> [Call; 11] {
             command: delete(&format!("{NORDLICHT_TELEKOM}/product/{ALLOCATED_PRODUCT}")),
         },
         Call {
+            about: "The same refusal as a problem (RFC 9457), with the customers that have the product",
+            answer: "409 CUSTOMER_1046",
+            command: format!(
+                "{} -H Accept:application/problem+json",
+                delete(&format!("{NORDLICHT_TELEKOM}/product/{ALLOCATED_PRODUCT}"))
+            ),
+        },
+        Call {
             about: "The two contacts again, without waiting for the outcome",
             answer: "202; the status of its requestId is the outcome",
             command: format!(
@@ -110,9 +119,27 @@ fn calls(base_url: &str) -> [Call; 11] {
             ),
         },
         Call {
+            about: "One of the contacts again, waiting for the outcome for at most 5 seconds",
+            answer: "404 CUSTOMER_1017 once it is deleted",
+            command: format!(
+                "{} -H 'Prefer: respond-async, wait=5'",
+                delete(&format!("{HAFENLOGISTIK_NORD}/contact/{}", CONTACTS[0]))
+            ),
+        },
+        Call {
             about: "The status of the call in the API documents' examples",
             answer: "200 with the status SUCCESS",
             command: curl(&format!("{base_url}/api/v3/global/call/{OPERATION}")),
+        },
+        Call {
+            about: "The same status with the ids of the call",
+            answer: "200 with targetIds",
+            command: curl(&format!("{base_url}/api/v3/global/call/{OPERATION}\\?view=full")),
+        },
+        Call {
+            about: "Cancelling that call, which has ended",
+            answer: "409 NOT_CANCELLABLE",
+            command: curl(&format!("-X POST {base_url}/api/v3/global/call/{OPERATION}:cancel")),
         },
         Call {
             about: "The requester's calls, newest first",
