@@ -58,7 +58,9 @@ fn first<'a>(sent: &[u8], received: &'a [u8]) -> Result<(u16, String, &'a [u8]),
     let body = rest.get(..length).ok_or("an answer that is cut off")?;
     if accepted {
         let envelope: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let same = envelope["content"][0]["requestId"] == id && header("preference-applied") == Some("respond-async");
+        let applied = header("preference-applied").unwrap_or_default();
+        let waited = applied.strip_prefix("respond-async, wait=").is_some_and(|wait| wait.parse::<u8>().is_ok());
+        let same = envelope["content"][0]["requestId"] == id && (applied == "respond-async" || waited);
         return if same {
             Ok((status, String::new(), &rest[length..]))
         } else {
@@ -70,7 +72,25 @@ fn first<'a>(sent: &[u8], received: &'a [u8]) -> Result<(u16, String, &'a [u8]),
         let is_list = envelope["content"].is_array() && envelope["pageable"]["totalElements"].is_number();
         return if is_list { Ok((status, String::new(), &rest[length..])) } else { Err("no list".to_owned()) };
     }
+    let is_problem = header("content-type") == Some("application/problem+json");
+    if is_problem && sent.to_ascii_lowercase().windows(6).any(|window| window == b"accept") {
+        return Ok((status, format!("problem {}", code_of_problem(body, status, id)?), &rest[length..]));
+    }
     Ok((status, code_of_envelope(body)?, &rest[length..]))
+}
+
+fn code_of_problem(body: &[u8], status: u16, id: &str) -> Result<String, String> {
+    let problem: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let names: Vec<_> = problem.as_object().ok_or("no object")?.keys().map(String::as_str).collect();
+    let members = ["type", "title", "status", "detail", "instance", "errorCode", "failures"];
+    let has_failures = problem["failures"].as_array().is_some_and(|failures| !failures.is_empty());
+    let code = problem["errorCode"].as_str().unwrap_or_default();
+    let is_right = names == members[..if has_failures { 7 } else { 6 }]
+        && !matches!(code, "" | "GLOBAL_1001")
+        && problem["type"] == format!("urn:problem-type:customer-deletion:{code}")
+        && problem["status"] == status
+        && problem["instance"] == format!("urn:uuid:{id}");
+    if is_right { Ok(code.to_owned()) } else { Err(format!("not a problem: {problem}")) }
 }
 
 fn code_of_envelope(body: &[u8]) -> Result<String, String> {

@@ -174,7 +174,9 @@ pub const VERSIONS: [&str; 8] =
     ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9.9", "http/1.1"];
 
 /// Names of headers that something here looks at.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 26] = [
+    "Accept",
+    "X-Actor-Id",
     "Prefer",
     "prefer",
     "Idempotency-Key",
@@ -201,9 +203,12 @@ pub const NAMES: [&str; 24] = [
     "Cookie",
 ];
 
-pub const VALUES: [&str; 54] = [
+pub const VALUES: [&str; 60] = [
     "respond-async",
     "Respond-Async, wait=0",
+    "respond-async, wait=1",
+    "wait=1",
+    "wait=\"1\", wait=99999999999999999999",
     "respond-async=\"\"; x=\"",
     "respond-async=1",
     "wait=\"10, respond-async",
@@ -223,6 +228,9 @@ pub const VALUES: [&str; 54] = [
     "application/json; charset=utf-16",
     "application/json; charset=",
     "application/problem+json",
+    "application/problem+json;q=1.0, */*;q=0.001, ;q=,",
+    "application/json;q=0, application/*;q=0.5",
+    "*/*;q=\"\\\"\";q=2",
     "APPLICATION/JSON",
     "application/json, text/plain",
     "/",

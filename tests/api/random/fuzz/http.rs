@@ -23,7 +23,7 @@ const MOST_GROWTH: u64 = 8 * 1024;
 const MOST_MEMORY: u64 = 512 * 1024;
 
 /// Codes that must have been seen, or the cases did not come as far as they should.
-const MUST_BE_SEEN: [&str; 9] = [
+const MUST_BE_SEEN: [&str; 10] = [
     "BAD_REQUEST",
     "UNAUTHORIZED",
     "NOT_FOUND",
@@ -31,6 +31,7 @@ const MUST_BE_SEEN: [&str; 9] = [
     "PAYLOAD_TOO_LARGE",
     "UNSUPPORTED_MEDIA_TYPE",
     "CUSTOMER_1002",
+    "problem CUSTOMER_1002",
     "GLOBAL_1003",
     "",
 ];
@@ -91,7 +92,8 @@ async fn fuzz(mut target: Target, cases: u32, owner: (&str, &str)) {
 }
 
 async fn behind_a_gateway(cases: u32) {
-    let target = Target::start(&[], |family| format!("X-Requester-Id: {}\r\n", family.sibling)).await;
+    let environment = [("CUSTOMER_DELETION__REQUESTER__HEADER__ACTOR_NAME", "X-Actor-Id")];
+    let target = Target::start(&environment, |family| format!("X-Requester-Id: {}\r\n", family.sibling)).await;
     let owner = target.family.requester.to_string();
     fuzz(target, cases, ("X-Requester-Id", &owner)).await;
 }
@@ -101,9 +103,11 @@ async fn with_tokens(cases: u32) {
     let environment = [
         ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt"),
         ("CUSTOMER_DELETION__REQUESTER__JWT__HMAC_SECRET_FILE", secret.path().to_str().unwrap()),
+        ("CUSTOMER_DELETION__REQUESTER__JWT__ACTOR_CLAIM", "sub"),
     ];
     let bearer = |requester: Uuid| {
-        let claims = format!(r#"{{"exp":{},"customer_id":"{requester}"}}"#, crate::security::jwt::now() + 24 * 60 * 60);
+        let exp = crate::security::jwt::now() + 24 * 60 * 60;
+        let claims = format!(r#"{{"exp":{exp},"customer_id":"{requester}","sub":"jane"}}"#);
         format!("Bearer {}", token(r#"{"alg":"HS256"}"#, &claims, sign_with_secret(HMAC_SHA256, &[7; 32])))
     };
     let identity = |family: Family| format!("Authorization: {}\r\n", bearer(family.sibling));

@@ -42,6 +42,7 @@ impl Target {
         let waits = [
             ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "12000"),
             ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
+            ("CUSTOMER_DELETION__REQUESTER__DELETED_ROWS_PER_HOUR", "1000"),
             // Contexts of traces are read only where traces are made.
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
         ];
