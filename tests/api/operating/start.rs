@@ -155,6 +155,25 @@ async fn healthcheck_tells_by_its_exit_status() {
     assert_eq!(healthcheck().status.code(), Some(0));
 }
 
+/// The peer of a call over IPv4 is a mapped address there. The test needs IPv6.
+#[tokio::test]
+async fn a_service_on_every_address_is_called_over_ipv4_and_answers_its_healthcheck() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return;
+    }
+    let database = TestDatabase::migrated().await;
+    let hosts = [("CUSTOMER_DELETION__HTTP__HOST", "::"), ("CUSTOMER_DELETION__MANAGEMENT__HOST", "::")];
+    let process = Process::serve_with(&database.url, &hosts);
+    let port = process.management_address.port().to_string();
+    let mut healthcheck = command(&["healthcheck"]);
+    healthcheck.env("CUSTOMER_DELETION__MANAGEMENT__HOST", "::").env("CUSTOMER_DELETION__MANAGEMENT__PORT", port);
+    assert_eq!(output(&mut healthcheck).status.code(), Some(0));
+
+    let url = format!("http://127.0.0.1:{}/api/v3/global/call", process.address.port());
+    let answer = client().get(url).header("X-Requester-Id", uuid::Uuid::now_v7().to_string()).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+}
+
 #[test]
 fn healthcheck_of_nothing_fails() {
     let output = output(command(&["healthcheck"]).env("CUSTOMER_DELETION__MANAGEMENT__PORT", "1"));
