@@ -78,6 +78,10 @@ async fn calls_beside_a_deletion_of_a_hundred_thousand_keep_their_latency() {
 /// Callers that wait for the end of an operation that does not end. One requester may not have so many.
 const WAITING_CALLERS: usize = 200;
 
+/// How many times longer the p99 may be beside them: with a release build (`TEST_BINARY`), and with a debug build on a machine
+/// that has much else to do.
+const MOST_BESIDE_WAITING: (f64, f64) = (1.2, 3.0);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it measures: takes a minute; cargo test --test api -- --ignored --nocapture beside_waiting_callers"]
 async fn deletions_beside_waiting_callers_keep_their_latency() {
@@ -125,7 +129,9 @@ async fn deletions_beside_waiting_callers_keep_their_latency() {
         std::io::stderr(),
         "beside {WAITING_CALLERS} waiting callers: alone {alone:?}, beside {beside:?}, p99 {ratio:.2} times"
     );
-    assert!(ratio < MOST, "p99 is {ratio:.2} times what it is without");
+    let (release, debug) = MOST_BESIDE_WAITING;
+    let most = if std::env::var_os("TEST_BINARY").is_some() { release } else { debug };
+    assert!(ratio < most, "p99 is {ratio:.2} times what it is without");
 }
 
 /// The callers begin one after the other: a requester has only a part of what may be in flight.
