@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::calls::{Call, Form, Wrong, read};
+use super::calls::{Call, Form, PROBLEM, Wrong, read};
 use super::cast::{self, Ids};
 use super::contract::{CANCELLED, row_of};
 use super::deeds::{self, Deed};
@@ -113,7 +113,7 @@ impl History<'_> {
         let (refusal, request_id) = read(&answer)?;
         if call.cancel && answer.status == 202 && self.is_cancelled(&call, request_id).await? {
             self.model = before;
-            expected = self.model.cancelled(number, &call.asked(), call.key.as_deref());
+            expected = call.predict_cancelled(&mut self.model, number);
             count(tally, "cancelled");
         }
         let refusal = if answer.status == 202 { self.end_of(&call, request_id).await? } else { refusal };
@@ -124,10 +124,26 @@ impl History<'_> {
         if found.replay_of.is_none() && self.numbers.insert(request_id, number).is_some() {
             return Err(format!("{request_id} was the Request-Id of another call already"));
         }
+        let of = found.replay_of.unwrap_or(number);
+        let is_problem = self.is_problem(call.problem, of, &answer)?;
         self.calls.push(call);
-        self.speaks_of.push(found.replay_of.unwrap_or(number));
+        self.speaks_of.push(of);
         count(tally, &name(&found, answer.status == 202));
+        if is_problem {
+            count(tally, "a problem");
+        }
         agree(&expected, &found)
+    }
+
+    /// A failure is a problem if its caller prefers that, with the failures of the operation that it speaks of.
+    fn is_problem(&self, is_preferred: bool, number: usize, answer: &Answer) -> Result<bool, String> {
+        let is_problem = answer.header("Content-Type") == Some(PROBLEM);
+        agree(&(is_preferred && !matches!(answer.status, 200 | 202)), &is_problem)?;
+        if is_problem {
+            let expected = self.model.operations.get(&number).map(failures).filter(|failures| !failures.is_empty());
+            agree(&expected, &answer.json()["failures"].as_array().cloned())?;
+        }
+        Ok(is_problem)
     }
 
     /// Cancels an accepted call, unless it is executed first.
@@ -331,7 +347,7 @@ fn status(operation: &Operation, request_id: Uuid, in_detail: bool, found: &Valu
         "deletedRows": if operation.refusal.is_some() { 0 } else { operation.asked.ids.len() },
         "attempts": found["attempts"],
         "restoredAt": null,
-        "actor": null,
+        "actor": operation.actor,
     })
 }
 

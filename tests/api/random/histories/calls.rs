@@ -9,6 +9,10 @@ use super::model::{Answered, Asked, Model, Word};
 use crate::support::service::{Answer, with_query};
 use crate::support::{TestService, body};
 
+/// The header that names the actor, and the media type of a problem.
+pub const ACTOR: &str = "X-Actor-Id";
+pub const PROBLEM: &str = "application/problem+json";
+
 /// A deletion, well-formed or not.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -23,6 +27,9 @@ pub struct Call {
     pub later: bool,
     /// Whether its caller cancels it at once, if it does not wait.
     pub cancel: bool,
+    /// Whether its caller prefers problems.
+    pub problem: bool,
+    pub actor: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,8 +105,21 @@ impl Call {
         };
         match malformed {
             Some(code) => Answered { refusal: Some(code), replay_of: None },
-            None => model.call(number, &self.asked(), self.key.as_deref()),
+            None => self.name_actor(model, number, |model| model.call(number, &self.asked(), self.key.as_deref())),
         }
+    }
+
+    /// What the model answers if the call is accepted and cancelled.
+    pub fn predict_cancelled(&self, model: &mut Model, number: usize) -> Answered {
+        self.name_actor(model, number, |model| model.cancelled(number, &self.asked(), self.key.as_deref()))
+    }
+
+    fn name_actor(&self, model: &mut Model, number: usize, call: impl FnOnce(&mut Model) -> Answered) -> Answered {
+        let answered = call(model);
+        if let Some(operation) = model.operations.get_mut(&number) {
+            operation.actor.clone_from(&self.actor);
+        }
+        answered
     }
 
     pub fn request(&self, service: &TestService) -> RequestBuilder {
@@ -116,6 +136,8 @@ impl Call {
             Form::Wrong(wrong) => self.wrong_request(wrong, service, &collection, &one),
         };
         let request = if self.later { request.header("Prefer", "respond-async") } else { request };
+        let request = if self.problem { request.header("Accept", PROBLEM) } else { request };
+        let request = self.actor.iter().fold(request, |request, actor| request.header(ACTOR, actor));
         match &self.key {
             Some(key) => request.header("Idempotency-Key", key),
             None => request,
@@ -190,12 +212,37 @@ pub fn read(answer: &Answer) -> Result<(Option<&'static str>, Uuid), String> {
     let json: Value = serde_json::from_str(&answer.text).map_err(|_| wrong("no JSON"))?;
     let row = json["errorCode"].as_str().and_then(row_of);
     let (code, status, message) = row.ok_or_else(|| wrong("no code of the contract"))?;
-    let message = message.or(json["errorMessage"].as_str().filter(|text| !text.is_empty()));
-    let failure = json!({ "errorCode": code, "errorMessage": message, "content": "", "pageable": "" });
+    let told = |member: &str| message.or(json[member].as_str().filter(|text| !text.is_empty()));
+    let failure = match answer.header("Content-Type") == Some(PROBLEM) {
+        false => json!({ "errorCode": code, "errorMessage": told("errorMessage"), "content": "", "pageable": "" }),
+        true => problem(&json, (code, status), told("title"), told("detail"), request_id),
+    };
     let failure = failure.to_string();
     if (answer.status, &answer.text) == (status, &failure) {
         Ok((Some(code), request_id))
     } else {
         Err(wrong("no failure of the contract"))
     }
+}
+
+/// With the failures as found. The model has them.
+fn problem(
+    found: &Value,
+    (code, status): (&str, u16),
+    title: Option<&str>,
+    detail: Option<&str>,
+    request_id: Uuid,
+) -> Value {
+    let mut problem = json!({
+        "type": format!("urn:problem-type:customer-deletion:{code}"),
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": format!("urn:uuid:{request_id}"),
+        "errorCode": code,
+    });
+    if let Some(failures) = found.get("failures") {
+        problem["failures"] = failures.clone();
+    }
+    problem
 }

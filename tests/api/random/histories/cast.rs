@@ -125,6 +125,8 @@ pub fn call(plan: &CallPlan, model: &Model, ids: &mut Ids, stranger: Uuid) -> Ca
         key: plan.key.map(|key| format!("key-{key}")),
         later: plan.later && may_be_later(plan.form),
         cancel: plan.cancel,
+        problem: plan.row.is_multiple_of(3),
+        actor: plan.row.is_multiple_of(2).then(|| format!("actor {}", plan.row % 5)),
     }
 }
 
@@ -172,6 +174,9 @@ pub fn repeat(plan: RepeatPlan, calls: &[Call], model: &Model) -> Option<Call> {
         call.form = form(plan.form, call.word);
     }
     call.later = plan.later && !matches!(call.form, Form::Wrong(Wrong::TooMany | Wrong::TooLarge));
+    // A replay is told in the form that its own caller prefers, and stays the operation of the first actor.
+    call.problem = plan.call.is_multiple_of(2);
+    call.actor = plan.call.is_multiple_of(3).then(|| "another actor".to_owned());
     match plan.twist {
         Twist::None => {}
         Twist::NoKey => call.key = None,

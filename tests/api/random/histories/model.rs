@@ -94,6 +94,8 @@ pub struct Operation {
     pub failed_ids: BTreeSet<Uuid>,
     pub failures: Failures,
     pub key: Option<String>,
+    /// None until the call names it.
+    pub actor: Option<String>,
 }
 
 /// What a call is answered with.
@@ -151,7 +153,7 @@ impl Model {
         let (failed_ids, failures) =
             refusal.map_or_else(Default::default, |refusal| (refusal.failed_ids, refusal.failures));
         let (asked, key) = (asked.clone(), key.map(str::to_owned));
-        self.operations.insert(number, Operation { asked, refusal: code, failed_ids, failures, key });
+        self.operations.insert(number, Operation { asked, refusal: code, failed_ids, failures, key, actor: None });
         Answered { refusal: code, replay_of: None }
     }
 

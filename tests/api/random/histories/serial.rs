@@ -156,6 +156,8 @@ mod tests {
             key: None,
             later: false,
             cancel: false,
+            problem: false,
+            actor: None,
         }
     }
 

@@ -67,7 +67,7 @@ fn rows() -> String {
 
 const OPERATIONS: &str = "
     select id, requester_id, customer_id, resource::text, target_ids, status, error_code, failed_ids, failures::text, idempotency_key,
-      created_at, completed_at
+      actor, created_at, completed_at
     from operation
     where requester_id = any($1)";
 
@@ -134,6 +134,7 @@ fn operation(row: &sqlx::postgres::PgRow) -> Result<Operation, String> {
         failed_ids: set("failed_ids")?,
         failures: failures(row.get("failures"))?,
         key: row.get("idempotency_key"),
+        actor: row.get("actor"),
     })
 }
 

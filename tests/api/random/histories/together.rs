@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-use super::calls::{Call, read};
+use super::calls::{ACTOR, Call, read};
 use super::cast::{self, Ids};
 use super::deeds::{self, CarriedOut, Deed};
 use super::model::{Answered, Customer, Model};
@@ -78,7 +78,10 @@ impl Clock {
 
 impl Crowd {
     pub async fn new() -> Crowd {
-        let service = TestService::start().await;
+        let service = TestService::start_with(|settings| {
+            settings.requester.header.actor_name = Some(ACTOR.to_owned());
+        })
+        .await;
         sqlx::raw_sql(NAP).execute(&service.database.pool).await.unwrap();
         Crowd { service: Arc::new(service), unavailable: AtomicU64::new(0) }
     }
