@@ -95,6 +95,34 @@ async fn a_deletion_a_replay_and_a_refusal_are_counted() {
     }
 }
 
+#[tokio::test]
+async fn a_cancel_and_a_call_over_the_limit_of_rows_are_counted() {
+    let settings =
+        [("CUSTOMER_DELETION__QUEUE__WORKERS", "0"), ("CUSTOMER_DELETION__REQUESTER__DELETED_ROWS_PER_HOUR", "1")];
+    let measured = Measured::start_with(&[&PATIENT[..], &settings].concat()).await;
+    let family = measured.family;
+    let url = |path: &str| format!("http://{}{path}", measured.process.address);
+    let path = collection(family.sub_customer, Resource::Contact);
+    let call = |call: RequestBuilder| call.header("X-Requester-Id", family.requester.to_string());
+    let delete = |id: Uuid| call(client().delete(url(&path)).body(body(&[id])));
+    let accepted = send(delete(Uuid::now_v7()).header("Prefer", "respond-async")).await;
+    accepted.assert_status(202);
+    let cancel = url(&format!("{}:cancel", accepted.header("Location").unwrap()));
+    send(call(client().post(cancel))).await.assert_status(200);
+    let contacts = measured.world.rows(Resource::Contact, family.sub_customer, 2).await;
+    for (contact, status) in contacts.into_iter().zip([200, 429]) {
+        send(delete(contact)).await.assert_status(status);
+    }
+
+    for (series, expected) in [
+        (r#"customer_deletion_operations_total{resource="contact",status="FAILURE"}"#, 1.0),
+        (r#"customer_deletion_rejected_total{limit="rows"}"#, 1.0),
+        (r#"customer_deletion_deleted_rows_total{resource="contact"}"#, 1.0),
+    ] {
+        assert_eq!(measured.value(series).await, Some(expected), "{series}");
+    }
+}
+
 /// The alert on slow calls is about the service, and a caller may wait for long.
 #[tokio::test]
 async fn the_duration_of_a_call_leaves_out_its_wait() {
