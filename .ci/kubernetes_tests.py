@@ -116,6 +116,15 @@ def main():
             else:
                 assert source["secretRef"]["name"] in secrets
 
+    # The purge writes its ledger to a volume.
+    purge = by_kind["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [mount], [volume] = purge["containers"][0]["volumeMounts"], purge["volumes"]
+    arguments = purge["containers"][0]["args"]
+    assert arguments[arguments.index("--ledger") + 1].startswith(mount["mountPath"] + "/")
+    assert volume["name"] == mount["name"]
+    assert volume["persistentVolumeClaim"]["claimName"] == by_kind["PersistentVolumeClaim"]["metadata"]["name"]
+    assert purge["securityContext"]["fsGroup"] == purge["securityContext"]["runAsGroup"], "the ledger cannot be created"
+
     # Nothing runs with a privilege.
     for workload in deployment, *jobs:
         template = workload["spec"]["template"]["spec"]
