@@ -83,10 +83,12 @@ async fn go_through_operations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<
 async fn erase_page(eraser: &mut Eraser, page: &[Operation], cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     // A dry run that reads the tables counts these rows there.
     if cutoffs.recorded_only || !eraser.dry_run {
+        eraser.finds_again = !cutoffs.recorded_only;
         for resource in Resource::ALL {
             let ids = rows_of(page, resource);
             eraser.erase(Kind::Of(resource), Due::before(cutoffs.rows_before), &ids).await?;
         }
+        eraser.finds_again = false;
     }
     let of_newer_builds = page.iter().filter(|operation| is_of_newer_build(operation));
     eraser.tally.of_newer_builds +=

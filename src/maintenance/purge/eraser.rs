@@ -39,6 +39,8 @@ pub struct Eraser {
     pub stop: CancellationToken,
     /// Whether rows are only counted.
     pub dry_run: bool,
+    /// Whether rows that stay are neither counted nor named, because the purge finds them again in their table.
+    pub finds_again: bool,
     /// `None` until the purge has begun, and in a dry run.
     pub record: Option<Record>,
     /// The file for the ids of what is erased.
@@ -88,6 +90,7 @@ impl Eraser {
                     lock_timeouts += 1;
                     match ids {
                         [_, _, ..] if lock_timeouts < MOST_LOCK_TIMEOUTS => parts.extend([second, first]),
+                        _ if self.finds_again => {}
                         _ => self.tally.locked += ids.len() as u64,
                     }
                 }
@@ -106,7 +109,9 @@ impl Eraser {
         if !refusals::is_about_a_row(error) {
             self.try_to_erase(kind, due, &[]).await?;
         }
-        self.refusals.add(&format!("{} {id}", kind.word()), error);
+        if !self.finds_again {
+            self.refusals.add(&format!("{} {id}", kind.word()), error);
+        }
         Ok(())
     }
 
@@ -130,8 +135,10 @@ impl Eraser {
         // A dry run tries nothing, and so does not know what another session locks.
         let erased = if self.dry_run { batch.due } else { batch.erased.len() as i64 };
         self.tally.add(kind.word(), erased.unsigned_abs());
-        self.tally.locked += (batch.due - erased).unsigned_abs();
-        self.tally.add_on_hold(&batch.holders);
+        if !self.finds_again {
+            self.tally.locked += (batch.due - erased).unsigned_abs();
+            self.tally.add_on_hold(&batch.holders);
+        }
         if let Kind::Of(resource) = kind
             && let Some(reference) = resource.rules().reference
         {

@@ -114,6 +114,7 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
         pace: Pace { batch_size: arguments.batch_size.into(), pause: Duration::from_millis(arguments.pause) },
         stop: CancellationToken::new(),
         dry_run: arguments.dry_run,
+        finds_again: false,
         record: None,
         tally: Tally::new(),
         refusals: Refusals::default(),

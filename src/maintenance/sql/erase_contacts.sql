@@ -1,5 +1,6 @@
 -- erase_contacts: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows. Rows of a
 -- customer under legal hold stay. Locked rows are skipped.
+-- No row is older than the operation that deleted it, whatever its deleted_at.
 --
 -- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
 -- $5 the operation that deleted them, or null  $6 whether to erase live rows too
@@ -23,7 +24,14 @@ with
     from contact
     where contact.id = any($1)
       and ($5::uuid is null or contact.deleted_by = $5)
-      and (contact.deleted_at < $2 or $6 or contact.customer_id = (select gone.id from gone))
+      and (
+        greatest(
+          contact.deleted_at,
+          (select operation.created_at from operation where operation.id = contact.deleted_by)
+        ) < $2
+        or $6
+        or contact.customer_id = (select gone.id from gone)
+      )
   ),
   -- A batch waits for no locked row.
   target as materialized (

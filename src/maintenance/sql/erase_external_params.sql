@@ -1,5 +1,6 @@
 -- erase_external_params: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows. Rows of a
 -- customer under legal hold stay. Locked rows are skipped.
+-- No row is older than the operation that deleted it, whatever its deleted_at.
 --
 -- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
 -- $5 the operation that deleted them, or null  $6 whether to erase live rows too
@@ -24,7 +25,10 @@ with
     where external_params.id = any($1)
       and ($5::uuid is null or external_params.deleted_by = $5)
       and (
-        external_params.deleted_at < $2
+        greatest(
+          external_params.deleted_at,
+          (select operation.created_at from operation where operation.id = external_params.deleted_by)
+        ) < $2
         or $6
         or external_params.customer_id = (select gone.id from gone)
         or external_params.sub_customer_id = (select gone.id from gone)

@@ -1,6 +1,7 @@
 -- erase_products: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows. Rows of a
 -- customer under legal hold stay, and so do products that are or were allocated to one. Locked rows are skipped. A product that a
 -- live customer has stays until it is detached.
+-- No row is older than the operation that deleted it, whatever its deleted_at.
 --
 -- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
 -- $5 the operation that deleted them, or null  $6 whether to erase live rows too, with all their allocations
@@ -34,7 +35,14 @@ with
     from product
     where product.id = any($1)
       and ($5::uuid is null or product.deleted_by = $5)
-      and (product.deleted_at < $2 or $6 or product.customer_id = (select gone.id from gone))
+      and (
+        greatest(
+          product.deleted_at,
+          (select operation.created_at from operation where operation.id = product.deleted_by)
+        ) < $2
+        or $6
+        or product.customer_id = (select gone.id from gone)
+      )
   ),
   -- Only a live product of a deleted customer can be in use.
   in_use as materialized (

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::dba::maintenance::{age_operation, age_rows, change_restorations, maintenance, present, rows, run, told};
+use crate::dba::maintenance::{
+    age_deletions, age_operation, age_rows, change_restorations, maintenance, present, rows, run, told,
+};
 use crate::dba::verify::restored_late;
 use crate::support::resources::{every_resource, table};
 use crate::support::world::Family;
@@ -94,7 +96,7 @@ async fn furnish(service: &TestService) -> (Family, Uuid) {
         for id in &deleted {
             service.delete_one(family.requester, owner, resource, *id).await.assert_deleted();
         }
-        age_rows(&service.database.pool, resource, &deleted[..2], 91).await;
+        age_deletions(&service.database.pool, resource, &deleted[..2], 91).await;
         world.row(resource, customer).await;
     }
     let product = world.product(family.requester).await;

@@ -45,10 +45,11 @@ async fn nothing_is_found_after_deletions_restores_and_purges() {
         }
         // One row is erased before its operation, another together with it.
         age_rows(&database.pool, resource, &rows[..2], 91).await;
-        age_operation(&database.pool, operations[0], 91).await;
-        age_operation(&database.pool, operations[1], 10).await;
+        age_operation(&database.pool, operations[0], 121).await;
+        age_operation(&database.pool, operations[1], 91).await;
 
-        let said = run(database, &["purge", "--older-than", "90d"]).await.done();
+        let arguments = ["purge", "--older-than", "90d", "--operations-older-than", "120d"];
+        let said = run(database, &arguments).await.done();
 
         assert_eq!((told(&said, word(resource)), told(&said, "operation")), (3, 1), "{said}");
         let said = run(database, &["verify"]).await.done();

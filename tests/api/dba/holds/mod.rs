@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
 
-use crate::dba::maintenance::{age_operation, age_rows, change_restorations, present, rows, run, told};
+use crate::dba::maintenance::{age_deletions, age_operation, age_rows, change_restorations, present, rows, run, told};
 use crate::support::database::MAINTENANCE;
 use crate::support::resources::{every_reference, every_resource, table, word};
 use crate::support::{TestDatabase, TestPool, TestService, World};
@@ -32,13 +32,14 @@ async fn every_purge_leaves_the_rows_of_a_customer_under_hold_and_names_it() {
         let operation = service.delete_one(family.requester, customer, resource, held[0]).await.assert_deleted();
         service.delete_one(family.requester, customer, resource, held[1]).await.assert_deleted();
         let other = service.world.row(resource, family.sibling).await;
-        age_rows(&database.pool, resource, &[held[0], held[1], other], 91).await;
+        age_deletions(&database.pool, resource, &[held[0], held[1], other], 91).await;
         hold(database, customer, "case 12/34").await;
         let (id, line) = (customer.to_string(), format!("customer {customer}: "));
 
         // Those of others go.
-        let dry = run(database, &["purge", "--older-than", "90d", "--dry-run"]).await.done();
-        let said = run(database, &["purge", "--older-than", "90d"]).await.done();
+        let purge = ["purge", "--older-than", "90d", "--operations-older-than", "120d"];
+        let dry = run(database, &[&purge[..], &["--dry-run"]].concat()).await.done();
+        let said = run(database, &purge).await.done();
         for said in [dry, said] {
             assert_eq!(told(&said, word), 1, "{said}");
             assert!(said.contains(&format!("\nleft, because of legal holds: 2\n  {line}2\n")), "{said}");

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
 use super::{furnish, hold};
-use crate::dba::maintenance::{age_rows, run};
+use crate::dba::maintenance::run;
 use crate::support::resources::{every_reference, table as table_of};
 use crate::support::{TestDatabase, TestService, World};
 
@@ -125,8 +125,7 @@ async fn recorded() -> TestService {
     let restored = delete(zones[0]).await.assert_deleted();
     run(database, &["restore", "--operation", &restored.to_string()]).await.done();
     delete(zones[1]).await.assert_deleted();
-    age_rows(&database.pool, Resource::Zone, &zones[1..], 91).await;
-    run(database, &["purge", "--older-than", "90d"]).await.done();
+    run(database, &["purge", "--zone", &zones[1].to_string()]).await.done();
     hold(database, family.sub_customer, "case 12/34").await;
     service
 }

@@ -95,6 +95,16 @@ pub async fn age_rows(pool: &TestPool, resource: Resource, ids: &[Uuid], days: i
     tx.commit().await.unwrap();
 }
 
+/// The same, with the operations that deleted them.
+pub async fn age_deletions(pool: &TestPool, resource: Resource, ids: &[Uuid], days: i32) {
+    age_rows(pool, resource, ids, days).await;
+    let sql = format!("select deleted_by from {} where id = any($1) and deleted_by is not null", table(resource));
+    let operations: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await.unwrap();
+    for operation in operations {
+        age_operation(pool, operation, days).await;
+    }
+}
+
 /// Makes an operation look so many days old.
 pub async fn age_operation(pool: &TestPool, id: Uuid, days: i32) {
     let mut tx = pool.begin().await.unwrap();

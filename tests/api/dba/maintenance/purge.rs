@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use rstest::rstest;
 use uuid::Uuid;
 
-use super::{age_operation, age_rows, change_restorations, figures, present, rows, run, told};
+use super::{age_deletions, age_operation, age_rows, change_restorations, figures, present, rows, run, told};
 use crate::concurrency::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::TestService;
 use crate::support::process::{command, output};
@@ -18,8 +18,8 @@ async fn old_deletions_are_erased_and_young_ones_and_live_rows_stay() {
         let pool = &service.database.pool;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
-        let ids = service.world.rows(resource, customer, 5).await;
-        let [recorded, unrecorded, young, almost, live] = ids[..] else { panic!() };
+        let ids = service.world.rows(resource, customer, 6).await;
+        let [recorded, unrecorded, young, almost, live, of_young] = ids[..] else { panic!() };
         for id in [recorded, young, almost] {
             let operation = service.delete_one(family.requester, customer, resource, id).await.assert_deleted();
             let days = if id == recorded { 91 } else { 89 };
@@ -30,17 +30,20 @@ async fn old_deletions_are_erased_and_young_ones_and_live_rows_stay() {
         }
         // Another service deleted it, without an operation.
         age_rows(pool, resource, &[unrecorded], 91).await;
+        // Only its deleted_at is old, as somebody planted it.
+        service.delete_one(family.requester, customer, resource, of_young).await.assert_deleted();
+        age_rows(pool, resource, &[of_young], 91).await;
 
         let dry = run(&service.database, &["purge", "--older-than", "90d", "--dry-run"]).await.done();
         assert!(dry.starts_with("would be erased for good:\n"), "{dry}");
         assert_eq!(told(&dry, word(resource)), 2);
-        assert_eq!(rows(pool, table(resource)).await, 5);
+        assert_eq!(rows(pool, table(resource)).await, 6);
 
         let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();
 
         assert!(said.starts_with("erased for good:\n"), "{said}");
         assert_eq!(told(&said, word(resource)), 2);
-        let mut kept = vec![young, almost, live];
+        let mut kept = vec![young, almost, live, of_young];
         kept.sort();
         assert_eq!(present(pool, resource, &ids).await, kept);
         let others = Resource::ALL.into_iter().filter(|other| *other != resource);
@@ -117,7 +120,7 @@ async fn a_product_goes_with_what_is_left_of_its_allocations() {
     service.world.kill_customer(dead).await;
     let product = products[0];
     service.delete_one(family.requester, family.requester, Resource::Product, product).await.assert_deleted();
-    age_rows(pool, Resource::Product, &[product], 91).await;
+    age_deletions(pool, Resource::Product, &[product], 91).await;
 
     let dry = run(&service.database, &["purge", "--older-than", "90d", "--dry-run"]).await.done();
     let said = run(&service.database, &["purge", "--older-than", "90d"]).await.done();

@@ -5,7 +5,7 @@ use rstest::rstest;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::{age_rows, present, run, told};
+use super::{age_deletions, age_rows, present, run, told};
 use crate::support::{TestDatabase, TestPool, TestService, World};
 
 /// What another service adds to the schema: a foreign key, and a trigger that raises an error for one row.
@@ -43,8 +43,10 @@ async fn a_purge_by_age_erases_the_neighbours_of_a_row_that_another_service_keep
     let family = service.world.family().await;
     let mut contacts = service.world.rows(Resource::Contact, family.sub_customer, 50).await;
     contacts.sort_unstable();
-    age_rows(&service.database.pool, Resource::Contact, &contacts, 100).await;
     let kept = [contacts[3], contacts[40]];
+    // One of them has an operation, and is found through it and in its table.
+    service.delete_one(family.requester, family.sub_customer, Resource::Contact, kept[1]).await.assert_deleted();
+    age_deletions(&service.database.pool, Resource::Contact, &contacts, 100).await;
     keep(&service.database.pool, "contact", kept[0], kept[1], state).await;
     let arguments = ["purge", "--older-than", "90d"];
     let reasons = reasons("contact", "contact", kept[0], kept[1], state);
