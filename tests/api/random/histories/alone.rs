@@ -19,7 +19,7 @@ use super::model::{Answered, Fate, Model, Operation};
 use super::plan::{AskPlan, Asking, Beforehand, ListPlan, Plan, Step, Who};
 use super::tables::{self, Tables};
 use crate::support::TestService;
-use crate::support::service::{self, Answer, validating};
+use crate::support::service::{self, Answer, send, validating};
 
 /// How long an accepted call may take on a machine that has much else to do, and how often it is asked for.
 const LONGEST_OPERATION: Duration = Duration::from_secs(60);
@@ -111,13 +111,13 @@ impl History<'_> {
             count(tally, "validated");
         }
         let (refusal, request_id) = read(&answer)?;
-        if call.cancel && answer.status == 202 && self.is_cancelled(&call, request_id).await? {
+        if call.cancel && answer.status == 202 && is_cancelled(self.service, &call, request_id).await? {
             self.model = before;
             expected = call.predict_cancelled(&mut self.model, number);
             count(tally, "cancelled");
         }
-        let refusal = if answer.status == 202 { self.end_of(&call, request_id).await? } else { refusal };
-        if call.later && answer.status == 200 {
+        let refusal = if answer.status == 202 { end_of(self.service, &call, request_id).await? } else { refusal };
+        if call.preference() == Some("respond-async") && answer.status == 200 {
             return Err("a caller that does not wait was kept waiting".to_owned());
         }
         let found = Answered { refusal, replay_of: self.replay_of(&answer, request_id)? };
@@ -144,37 +144,6 @@ impl History<'_> {
             agree(&expected, &answer.json()["failures"].as_array().cloned())?;
         }
         Ok(is_problem)
-    }
-
-    /// Cancels an accepted call, unless it is executed first.
-    async fn is_cancelled(&self, call: &Call, request_id: Uuid) -> Result<bool, String> {
-        let answer = self.service.cancel(call.requester, request_id).await;
-        match answer.status {
-            200 if answer.json()["content"][0]["errorCode"] == CANCELLED => Ok(true),
-            409 if answer.json()["errorCode"] == "NOT_CANCELLABLE" => Ok(false),
-            _ => Err(format!("a cancelled call is {} {}", answer.status, answer.text)),
-        }
-    }
-
-    /// The refusal that an accepted call has ended with. Every second status call waits for it.
-    async fn end_of(&self, call: &Call, request_id: Uuid) -> Result<Option<&'static str>, String> {
-        let began = Instant::now();
-        loop {
-            let path = format!("/api/v3/global/call/{request_id}");
-            let status = self.service.call(Method::GET, &path, call.requester);
-            let waits = request_id.as_u128().is_multiple_of(2);
-            let status = service::send(if waits { status.header("Prefer", "wait=5") } else { status }).await;
-            let details = status.json()["content"][0].clone();
-            if status.header("Preference-Applied") != waits.then_some("wait=5") {
-                return Err(format!("the wait was not applied: {:?}", status.headers));
-            }
-            match (details["status"].as_str(), details["errorCode"].as_str().and_then(row_of)) {
-                (Some("OPEN"), None) if began.elapsed() < LONGEST_OPERATION => sleep(PAUSE).await,
-                (Some("SUCCESS"), None) => return Ok(None),
-                (Some("FAILURE"), Some((code, ..))) => return Ok(Some(code)),
-                _ => return Err(format!("an accepted call is {details} after {:?}", began.elapsed())),
-            }
-        }
     }
 
     fn replay_of(&self, answer: &Answer, request_id: Uuid) -> Result<Option<usize>, String> {
@@ -311,6 +280,37 @@ impl History<'_> {
             story = story.replace(&id.to_string(), &format!("{kind}-{number}"));
         }
         story.replace(&self.stranger.to_string(), "nobody")
+    }
+}
+
+/// Cancels an accepted call, unless it is executed first.
+pub async fn is_cancelled(service: &TestService, call: &Call, request_id: Uuid) -> Result<bool, String> {
+    let answer = service.cancel(call.requester, request_id).await;
+    match answer.status {
+        200 if answer.json()["content"][0]["errorCode"] == CANCELLED => Ok(true),
+        409 if answer.json()["errorCode"] == "NOT_CANCELLABLE" => Ok(false),
+        _ => Err(format!("a cancelled call is {} {}", answer.status, answer.text)),
+    }
+}
+
+/// The refusal that an accepted call has ended with. Every second status call waits for it.
+pub async fn end_of(service: &TestService, call: &Call, request_id: Uuid) -> Result<Option<&'static str>, String> {
+    let began = Instant::now();
+    loop {
+        let path = format!("/api/v3/global/call/{request_id}");
+        let status = service.call(Method::GET, &path, call.requester);
+        let waits = request_id.as_u128().is_multiple_of(2);
+        let status = send(if waits { status.header("Prefer", "wait=5") } else { status }).await;
+        let details = status.json()["content"][0].clone();
+        if status.header("Preference-Applied") != waits.then_some("wait=5") {
+            return Err(format!("the wait was not applied: {:?}", status.headers));
+        }
+        match (details["status"].as_str(), details["errorCode"].as_str().and_then(row_of)) {
+            (Some("OPEN"), None) if began.elapsed() < LONGEST_OPERATION => sleep(PAUSE).await,
+            (Some("SUCCESS"), None) => return Ok(None),
+            (Some("FAILURE"), Some((code, ..))) => return Ok(Some(code)),
+            _ => return Err(format!("an accepted call is {details} after {:?}", began.elapsed())),
+        }
     }
 }
 

@@ -131,7 +131,7 @@ pub fn call(plan: &CallPlan, model: &Model, ids: &mut Ids, stranger: Uuid) -> Ca
 }
 
 /// What is too large for a caller that waits is not for one that does not.
-fn may_be_later(form: FormPlan) -> bool {
+pub fn may_be_later(form: FormPlan) -> bool {
     !matches!(form, FormPlan::Wrong(Wrong::TooMany | Wrong::TooLarge))
 }
 

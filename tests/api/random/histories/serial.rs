@@ -8,7 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use super::calls::Call;
-use super::contract::REUSED_KEY;
+use super::contract::{CANCELLED, REUSED_KEY};
 use super::deeds::Deed;
 use super::model::{Answered, Model};
 use super::tables::Tables;
@@ -42,10 +42,15 @@ pub struct Event {
 impl Event {
     fn predict(&self, model: &mut Model, number: usize) -> Outcome {
         match &self.act {
+            Act::Call(call) if self.is_cancelled() => Outcome::Answered(call.predict_cancelled(model, number)),
             Act::Call(call) => Outcome::Answered(call.predict(model, number)),
             Act::Validation(call) => Outcome::Answered(call.predict(&mut model.clone(), number)),
             Act::Deed(deed) => Outcome::Done(model.carry_out(deed)),
         }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        matches!(self.outcome, Outcome::Answered(Answered { refusal: Some(CANCELLED), .. }))
     }
 
     /// Whether nothing else depends on it. What can come next and changes nothing may as well come at once.

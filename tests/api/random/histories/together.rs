@@ -11,8 +11,10 @@ use time::OffsetDateTime;
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
+use super::alone::{end_of, is_cancelled};
 use super::calls::{ACTOR, Call, read};
 use super::cast::{self, Ids};
+use super::contract::CANCELLED;
 use super::deeds::{self, CarriedOut, Deed};
 use super::model::{Answered, Customer, Model};
 use super::plan::{ClientStep, CrowdPlan, DeedKind, DeedPlan};
@@ -36,7 +38,7 @@ const NAP: &str = "
         return new;
       end
     $$;
-    create trigger nap before insert on operation for each row execute function nap();";
+    create trigger nap before insert or update of status on operation for each row execute function nap();";
 
 /// What all the histories have in common.
 pub struct Crowd {
@@ -80,6 +82,7 @@ impl Crowd {
     pub async fn new() -> Crowd {
         let service = TestService::start_with(|settings| {
             settings.requester.header.actor_name = Some(ACTOR.to_owned());
+            settings.queue.workers = 2;
         })
         .await;
         sqlx::raw_sql(NAP).execute(&service.database.pool).await.unwrap();
@@ -222,6 +225,9 @@ fn cast_crowd(plan: &CrowdPlan, model: &Model, ids: &mut Ids, stranger: Uuid) ->
             if call.key.is_none() && plan.row % 2 == 0 {
                 call.key = Some(format!("own-{}", calls.len()));
             }
+            // Without a key, which would be taken when the call is accepted, and not when it is executed.
+            call.later = plan.row % 4 == 1 && call.key.is_none() && cast::may_be_later(plan.form);
+            call.cancel = plan.word.is_multiple_of(2);
             calls.push(call.clone());
             Some(Act::Call(call))
         }
@@ -233,7 +239,7 @@ fn cast_crowd(plan: &CrowdPlan, model: &Model, ids: &mut Ids, stranger: Uuid) ->
             let place = usize::from(*number) % calls.len().max(1);
             // Without its key: while a refusal is judged and not yet recorded, a validation under the same key may have an answer that
             // the call itself would have had then, and that no order has room for, because it is recorded nowhere.
-            calls.get(place).cloned().map(|call| Act::Validation(Call { key: None, ..call }))
+            calls.get(place).cloned().map(|call| Act::Validation(Call { key: None, later: false, ..call }))
         }
         ClientStep::Deed(plan) if plan.kind == DeedKind::ReParent => Some(Act::Deed(re_parent(*plan, model))),
         ClientStep::Deed(plan) => cast::deed(*plan, model, ids).map(Act::Deed),
@@ -256,7 +262,14 @@ async fn witness(service: &TestService, act: Act) -> Result<Witnessed, String> {
             let request = call.request(service);
             let is_call = matches!(act, Act::Call(_));
             let answer = send(if is_call { request } else { validating(request) }).await;
-            let (refusal, request_id) = read(&answer)?;
+            let (mut refusal, request_id) = read(&answer)?;
+            if answer.status == 202 {
+                let is_cancelled = call.cancel && is_cancelled(service, call, request_id).await?;
+                refusal = end_of(service, call, request_id).await?;
+                if is_cancelled != (refusal == Some(CANCELLED)) {
+                    return Err(format!("cancelled: {is_cancelled}, but ended with {refusal:?}"));
+                }
+            }
             Saw::Answer { refusal, request_id, replayed: answer.header("Idempotency-Replayed") == Some("true") }
         }
         Act::Deed(deed) => Saw::Deed(deeds::carry_out(&service.database.pool, deed, true).await?),
