@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::dba::maintenance::{age_operation, age_rows, run};
+use crate::dba::maintenance::{age_deletions, age_operation, run};
 use crate::support::service::{Answer, collection, send, validating};
 use crate::support::world::Family;
 use crate::support::{TestPool, TestService};
@@ -250,7 +250,7 @@ async fn a_contact_of_an_unknown_type_is_deleted_restored_and_erased() {
     let id = delete().await.assert_deleted().to_string();
     run(&service.database, &["restore", "--operation", &id]).await.done();
     delete().await.assert_deleted();
-    age_rows(service.pool(), Resource::Contact, &[stage.contact], 91).await;
+    age_deletions(service.pool(), Resource::Contact, &[stage.contact], 91).await;
     run(&service.database, &["purge", "--older-than", "90d"]).await.done();
 
     let rows: i64 = sqlx::query_scalar("select count(*) from contact").fetch_one(service.pool()).await.unwrap();
