@@ -27,8 +27,8 @@ pub const PLANNING: [(&str, &str); 6] = [
 /// A limit of PostgreSQL 17 and newer. Calls do not need it: each statement has a limit, and so has the time between two.
 const TRANSACTION_TIMEOUT: &str = "transaction_timeout";
 
-/// The settings of a session, which PostgreSQL applies whatever happens to this process. Times are
-/// in milliseconds, as in `pg_settings`.
+/// The settings of a session, which PostgreSQL applies whatever happens to this process. Times are in the form in which
+/// PostgreSQL shows them.
 #[derive(Clone)]
 pub struct RequiredSettings(Vec<(&'static str, String)>);
 
@@ -36,9 +36,9 @@ impl RequiredSettings {
     pub fn new(settings: &DatabaseSettings) -> RequiredSettings {
         let planning = PLANNING.map(|(name, value)| (name, value.to_owned()));
         let rest = [
-            ("statement_timeout", milliseconds(settings.statement_timeout())),
-            ("lock_timeout", milliseconds(settings.lock_timeout())),
-            ("idle_in_transaction_session_timeout", milliseconds(settings.statement_timeout())),
+            ("statement_timeout", shown(settings.statement_timeout())),
+            ("lock_timeout", shown(settings.lock_timeout())),
+            ("idle_in_transaction_session_timeout", shown(settings.statement_timeout())),
             // A session of the pool may be idle for long.
             ("idle_session_timeout", "0".to_owned()),
             (TRANSACTION_TIMEOUT, "0".to_owned()),
@@ -86,7 +86,7 @@ impl Opener {
             SessionSettings::Sent => options
                 .options(RequiredSettings::new(settings).0.into_iter().filter(|(name, _)| *name != TRANSACTION_TIMEOUT))
                 // `tcp_user_timeout` is not checked: PostgreSQL reports 0 on a connection that is not TCP.
-                .options([("tcp_user_timeout", milliseconds(settings.deadline))]),
+                .options([("tcp_user_timeout", shown(settings.deadline))]),
             // sqlx sends `extra_float_digits`, which poolers may refuse. No query reads a float.
             SessionSettings::Given => options.extra_float_digits(None),
         };
@@ -111,8 +111,13 @@ impl Opener {
     }
 }
 
-fn milliseconds(duration: Duration) -> String {
-    duration.as_millis().to_string()
+/// A time as `current_setting` shows it: in the largest unit in which it is a whole number.
+fn shown(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
+    let unit = units.into_iter().find(|(_, length)| milliseconds % length == 0);
+    unit.filter(|_| milliseconds > 0)
+        .map_or("0".to_owned(), |(unit, length)| format!("{}{unit}", milliseconds / length))
 }
 
 #[cfg(test)]
@@ -132,12 +137,28 @@ mod tests {
         assert_eq!(wanted.check(&found("", None)), Ok(()));
         assert_eq!(wanted.check(&found(TRANSACTION_TIMEOUT, None)), Ok(()));
         for (name, value, problem) in [
-            (TRANSACTION_TIMEOUT, Some("100"), "transaction_timeout is 100, not 0"),
-            ("idle_session_timeout", Some("60000"), "idle_session_timeout is 60000, not 0"),
+            (TRANSACTION_TIMEOUT, Some("100ms"), "transaction_timeout is 100ms, not 0"),
+            ("idle_session_timeout", Some("1min"), "idle_session_timeout is 1min, not 0"),
             ("idle_session_timeout", None, "idle_session_timeout is unknown, not 0"),
         ] {
             let refused = wanted.check(&found(name, value)).unwrap_err();
             assert!(refused.contains(problem), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_in_the_form_in_which_postgresql_shows_it() {
+        for (milliseconds, text) in [
+            (0, "0"),
+            (1, "1ms"),
+            (1_500, "1500ms"),
+            (2_000, "2s"),
+            (90_000, "90s"),
+            (120_000, "2min"),
+            (3_600_000, "1h"),
+            (172_800_000, "2d"),
+        ] {
+            assert_eq!(shown(Duration::from_millis(milliseconds)), text);
         }
     }
 }

@@ -79,7 +79,7 @@ async fn a_service_whose_role_has_the_settings_is_not_ready_with_limits_and_name
     assert_eq!(ready.status, 503, "{}", ready.text);
     for name in ["idle_session_timeout", "transaction_timeout"] {
         let is_known = limits.iter().any(|limit| limit.contains(name));
-        assert_eq!(ready.text.contains(&format!("{name} is 300, not 0")), is_known, "{}", ready.text);
+        assert_eq!(ready.text.contains(&format!("{name} is 300ms, not 0")), is_known, "{}", ready.text);
     }
 }
 

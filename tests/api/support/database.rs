@@ -147,6 +147,8 @@ async fn template() -> &'static str {
             let half_made_options = server().database(&half_made);
             schema::migrate(&half_made_options).await.expect("the migrations run");
             grant(&half_made_options).await;
+            // The first session after a change of the schema writes a file for later ones. The copies have it too.
+            half_made_options.connect().await.unwrap().close().await.unwrap();
             execute(&mut administrator, format!("alter database {half_made} rename to {name}")).await;
         }
         NAME.set(name).unwrap();

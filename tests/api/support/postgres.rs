@@ -58,10 +58,11 @@ pub fn docker_answers() -> bool {
 }
 
 /// The data are in memory, and nothing waits for a disk: a database is a few hundred files, which every test creates and removes.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
+    "jit_above_cost=-1",
     "max_wal_size=256MB",
     "max_connections=400",
     "max_wal_senders=40",

@@ -228,7 +228,7 @@ async fn without_the_settings_of_its_sessions_the_service_is_not_ready_and_names
     let (status, reason) = readiness(&given).await;
     assert_eq!(status, 503);
     for setting in
-        ["plan_cache_mode is auto, not force_generic_plan", "lock_timeout is 0, not 1500", "jit is on, not off"]
+        ["plan_cache_mode is auto, not force_generic_plan", "lock_timeout is 0, not 1500ms", "jit is on, not off"]
     {
         assert!(reason.contains(setting), "{reason}");
     }
