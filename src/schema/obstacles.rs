@@ -70,10 +70,11 @@ pub type Index = (String, String);
 /// The indexes of the migration that an earlier run left half-built, and that no session is building now. Every insert writes
 /// such an index, and no query uses it.
 pub async fn half_built(connection: &mut PgConnection, migration: &Migration) -> sqlx::Result<Vec<Index>> {
-    let mut indexes: Vec<Index> = sqlx::query_as(
-        "select pg_class.relname::text, format('%I.%I', pg_namespace.nspname, pg_class.relname)
+    let invalid: Vec<(String, String, String)> = sqlx::query_as(
+        "select pg_class.relname::text, indexed.relname::text, format('%I.%I', pg_namespace.nspname, pg_class.relname)
          from pg_index
          join pg_class on pg_class.oid = pg_index.indexrelid
+         join pg_class as indexed on indexed.oid = pg_index.indrelid
          join pg_namespace on pg_namespace.oid = pg_class.relnamespace
          where not pg_index.indisvalid
            and pg_class.relkind = 'i'
@@ -84,14 +85,21 @@ pub async fn half_built(connection: &mut PgConnection, migration: &Migration) ->
     )
     .fetch_all(connection)
     .await?;
-    indexes.retain(|(name, _)| built_concurrently(migration.sql.as_str()).any(|built| built == name));
-    Ok(indexes)
+    let built = built_concurrently(migration.sql.as_str());
+    let ours =
+        invalid.into_iter().filter(|(name, table, _)| built.iter().any(|index| (&index.0, &index.1) == (name, table)));
+    Ok(ours.map(|(name, _, quoted)| (name, quoted)).collect())
 }
 
-/// The names of the indexes that a file builds concurrently.
-fn built_concurrently(sql: &str) -> impl Iterator<Item = &str> {
-    let code = sql.lines().filter(|line| !line.starts_with("--"));
-    code.filter_map(|line| line.split_once("concurrently if not exists ")?.1.split_whitespace().next())
+/// The indexes that a file builds concurrently, each with its table.
+fn built_concurrently(sql: &str) -> Vec<(String, String)> {
+    let code: Vec<&str> = sql.lines().filter(|line| !line.starts_with("--")).collect();
+    let code = code.join("\n");
+    let index = |rest: &str| {
+        let mut words = rest.split_whitespace().map(str::to_owned);
+        Some((words.next()?, words.nth(1)?))
+    };
+    code.split("concurrently if not exists ").skip(1).filter_map(index).collect()
 }
 
 #[cfg(test)]
@@ -103,6 +111,8 @@ mod tests {
         let sql = "-- no-transaction\n-- create index concurrently if not exists remark on zone\n\
             create index concurrently if not exists zone_idx on zone (name);\n  create unique index concurrently if \
             not exists zone_key\r\n  on zone (id);";
-        assert_eq!(built_concurrently(sql).collect::<Vec<_>>(), ["zone_idx", "zone_key"]);
+        let built =
+            [("zone_idx", "zone"), ("zone_key", "zone")].map(|(name, table)| (name.to_owned(), table.to_owned()));
+        assert_eq!(built_concurrently(sql), built);
     }
 }

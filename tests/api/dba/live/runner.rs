@@ -93,6 +93,19 @@ async fn an_index_that_was_left_half_built_is_named_and_the_next_run_builds_it()
     assert_eq!(migrate(&database, &migrator, PATIENCE).await.0.unwrap(), (9001, 9001));
 }
 
+#[tokio::test]
+async fn an_index_of_other_software_is_not_dropped_because_of_its_name() {
+    let database = TestDatabase::migrated().await;
+    let theirs = "create table theirs (mobile text); create index contact_mobile_key on theirs (mobile);
+        update pg_index set indisvalid = false where indexrelid = 'contact_mobile_key'::regclass";
+    sqlx::raw_sql(theirs).execute(&database.pool).await.unwrap();
+
+    let (_, told) = migrate(&database, &with_migration(9001, UNIQUE_INDEX), PATIENCE).await;
+
+    assert!(!told.iter().any(|line| line.contains("half-built")), "{told:?}");
+    assert_eq!(validity(&database).await, Some(false));
+}
+
 async fn validity(database: &TestDatabase) -> Option<bool> {
     let sql = "select indisvalid from pg_index where indexrelid = to_regclass('contact_mobile_key')";
     sqlx::query_scalar(sql).fetch_optional(&database.pool).await.unwrap()
