@@ -20,8 +20,9 @@ use crate::sqlstate;
 /// A rest is at least this many times as long as the work before it. So a busy server gets longer rests.
 const REST: u32 = 4;
 
-/// After so many lock timeouts, a batch is not halved any more. One locked row of a hundred takes eight.
-const MOST_LOCK_TIMEOUTS: u32 = 20;
+/// After so many lock timeouts without a success, batches are not halved: the lock is not about single rows. A locked
+/// row among 10,000 takes at most 14.
+const MOST_LOCK_TIMEOUTS: u32 = 16;
 
 /// The size of a batch, and the pause after it.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +42,8 @@ pub struct Eraser {
     pub dry_run: bool,
     /// Whether rows that stay are neither counted nor named, because the purge finds them again in their table.
     pub finds_again: bool,
+    /// The lock timeouts since the last success.
+    pub lock_timeouts: u32,
     /// `None` until the purge has begun, and in a dry run.
     pub record: Option<Record>,
     /// The file for the ids of what is erased.
@@ -81,22 +84,20 @@ impl Eraser {
 
     /// A batch that fails because of a row is halved, until that row is alone. The others are erased.
     async fn erase_batch(&mut self, kind: Kind, due: Due, ids: &[Uuid]) -> Result<(), MaintenanceError> {
-        let (mut parts, mut lock_timeouts) = (vec![ids], 0);
+        let mut parts = vec![ids];
         while let Some(ids) = parts.pop() {
-            let (first, second) = ids.split_at(ids.len() / 2);
             match self.try_to_erase(kind, due, ids).await {
-                Ok(()) => {}
+                Ok(()) => self.lock_timeouts = 0,
                 Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
-                    lock_timeouts += 1;
-                    match ids {
-                        [_, _, ..] if lock_timeouts < MOST_LOCK_TIMEOUTS => parts.extend([second, first]),
-                        _ if self.finds_again => {}
-                        _ => self.tally.locked += ids.len() as u64,
+                    self.lock_timeouts += 1;
+                    let left = halve_or_leave(&mut parts, ids, self.lock_timeouts);
+                    if !self.finds_again {
+                        self.tally.locked += left as u64;
                     }
                 }
                 Err(MaintenanceError::Database(error)) if refusals::may_be_about_a_row(&error) => match ids {
                     [id] => self.refuse(kind, due, *id, &error).await?,
-                    _ => parts.extend([second, first]),
+                    _ => halve(&mut parts, ids),
                 },
                 Err(error) => return Err(error),
             }
@@ -104,10 +105,13 @@ impl Eraser {
         Ok(())
     }
 
-    /// Names the row. Fails if the statement fails without a row, too.
+    /// Names the row. Fails if the statement fails without a row, too. A lock timeout does not tell, and the row stays.
     async fn refuse(&mut self, kind: Kind, due: Due, id: Uuid, error: &sqlx::Error) -> Result<(), MaintenanceError> {
         if !refusals::is_about_a_row(error) {
-            self.try_to_erase(kind, due, &[]).await?;
+            match self.try_to_erase(kind, due, &[]).await {
+                Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {}
+                without_a_row => without_a_row?,
+            }
         }
         if !self.finds_again {
             self.refusals.add(&format!("{} {id}", kind.word()), error);
@@ -118,7 +122,8 @@ impl Eraser {
     /// Erases a batch and records it, in one transaction.
     async fn try_to_erase(&mut self, kind: Kind, due: Due, ids: &[Uuid]) -> Result<(), MaintenanceError> {
         let mut tx = self.session.begin().await?;
-        statements::share_hold_lock(&mut tx).await?;
+        // Each part would wait for this lock as long as the whole batch does.
+        statements::share_hold_lock(&mut tx).await.inspect_err(|_| self.lock_timeouts = MOST_LOCK_TIMEOUTS)?;
         let batch = statements::erase(&mut tx, kind, ids, due, self.record.is_none()).await?;
         match &self.record {
             Some(record) => {
@@ -155,5 +160,64 @@ impl Eraser {
             () = self.stop.cancelled() => Err(MaintenanceError::Stopped),
             () = tokio::time::sleep(pause) => Ok(()),
         }
+    }
+}
+
+/// Returns the number of rows to leave: a row that is alone, or all of the batch after too many lock timeouts.
+fn halve_or_leave<'a>(parts: &mut Vec<&'a [Uuid]>, ids: &'a [Uuid], lock_timeouts: u32) -> usize {
+    match ids {
+        _ if lock_timeouts >= MOST_LOCK_TIMEOUTS => ids.len() + parts.drain(..).map(<[Uuid]>::len).sum::<usize>(),
+        [_, _, ..] => {
+            halve(parts, ids);
+            0
+        }
+        _ => ids.len(),
+    }
+}
+
+/// The first half is the next part.
+fn halve<'a>(parts: &mut Vec<&'a [Uuid]>, ids: &'a [Uuid]) {
+    let (first, second) = ids.split_at(ids.len() / 2);
+    parts.extend([second, first]);
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// Batches of these sizes, in which the rows with these numbers are locked.
+    #[rstest]
+    #[case::one_row(&[100], &[99], 8, 1)]
+    #[case::the_first_of_many(&[10_000], &[0], 14, 1)]
+    #[case::two_neighbours(&[100], &[0, 1], 9, 2)]
+    #[case::two_apart(&[100], &[0, 99], 14, 2)]
+    #[case::every_row(&[100], &Vec::from_iter(0..100), 16, 100)]
+    #[case::every_row_of_three_batches(&[100, 100, 100], &Vec::from_iter(0..300), 18, 300)]
+    #[case::one_row_after_a_table(&[20, 20, 20], &Vec::from_iter((0..20).chain([59])), 22, 21)]
+    fn a_lock_takes_few_timeouts(
+        #[case] batches: &[usize],
+        #[case] locked: &[u128],
+        #[case] timeouts: usize,
+        #[case] left: usize,
+    ) {
+        let ids: Vec<Uuid> = (0..batches.iter().sum::<usize>() as u128).map(Uuid::from_u128).collect();
+        let (mut rest, mut since_success, mut counted) = (&ids[..], 0, (0, 0));
+        for size in batches {
+            let (batch, others) = rest.split_at(*size);
+            rest = others;
+            let mut parts = vec![batch];
+            while let Some(part) = parts.pop() {
+                if part.iter().any(|id| locked.contains(&id.as_u128())) {
+                    since_success += 1;
+                    counted.0 += 1;
+                    counted.1 += halve_or_leave(&mut parts, part, since_success);
+                } else {
+                    since_success = 0;
+                }
+            }
+        }
+        assert_eq!(counted, (timeouts, left));
     }
 }

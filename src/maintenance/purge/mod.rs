@@ -31,7 +31,7 @@ use super::{MaintenanceError, session};
 use crate::output::say;
 use crate::resource::Resource;
 
-/// The longest wait of a batch for a lock that it cannot skip.
+/// The longest wait of a statement for a lock that it cannot skip. A batch that meets a lock is tried again in parts.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The options that name what is to be erased, whatever its age, are in the group `whatever_age` too.
@@ -115,6 +115,7 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
         stop: CancellationToken::new(),
         dry_run: arguments.dry_run,
         finds_again: false,
+        lock_timeouts: 0,
         record: None,
         tally: Tally::new(),
         refusals: Refusals::default(),

@@ -39,9 +39,14 @@ impl Refusals {
 
 /// Whether a statement about fewer rows may succeed. A trigger of another service may fail with almost any SQLSTATE.
 pub fn may_be_about_a_row(error: &sqlx::Error) -> bool {
-    // Connections, states and conflicts of transactions, missing resources, shutdowns, errors of the machine.
-    const OTHERS: [&str; 6] = ["08", "25", "40", "53", "57", "58"];
-    error.as_database_error().is_some() && !sqlstate::is_in_class(error, &OTHERS)
+    sqlstate::sqlstate(error).is_some_and(|state| may_be_of_a_trigger(&state))
+}
+
+fn may_be_of_a_trigger(state: &str) -> bool {
+    // Connections, states and conflicts of transactions, missing resources, shutdowns, errors of the machine, and damaged
+    // data and indexes.
+    const OTHERS: [&str; 8] = ["08", "25", "40", "53", "57", "58", "XX001", "XX002"];
+    !OTHERS.iter().any(|other| state.starts_with(other))
 }
 
 /// Whether an error proves that a row was refused, and that the transaction is rolled back.
@@ -61,5 +66,24 @@ fn reason(error: &sqlx::Error) -> String {
             format!("{schema}.{table} refers to it (constraint {constraint})")
         }
         (state, ..) => format!("{} (SQLSTATE {state})", error.message()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::raised("P0001", true)]
+    #[case::a_code_of_a_service("ZZ001", true)]
+    #[case::a_defect_of_a_trigger("XX000", true)]
+    #[case::damaged_data("XX001", false)]
+    #[case::a_damaged_index("XX002", false)]
+    #[case::a_shutdown("57P01", false)]
+    #[case::a_full_disk("53100", false)]
+    fn a_trigger_may_fail_with_any_sqlstate_but_those_of_the_server(#[case] state: &str, #[case] may_be: bool) {
+        assert_eq!(may_be_of_a_trigger(state), may_be);
     }
 }

@@ -1,6 +1,7 @@
 //! How `purge` behaves beside others: one at a time, waiting for nobody, stopped and begun again.
 
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
@@ -137,6 +138,24 @@ async fn a_product_whose_allocation_somebody_holds_is_left_too() {
     holding.rollback().await.unwrap();
     let said = run(&database, &arguments).await.done();
     assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 1));
+}
+
+/// Halving the batch would take 19 timeouts, each of half a second and with a rest of two.
+#[tokio::test]
+async fn a_lock_that_every_part_of_a_batch_needs_is_waited_for_once() {
+    let database = TestDatabase::migrated().await;
+    let contacts = expired_contacts(&database, 10).await;
+    let mut holding = database.pool.begin().await.unwrap();
+    sqlx::query("select pg_advisory_xact_lock(7521086349871205)").execute(&mut *holding).await.unwrap();
+    let began = Instant::now();
+
+    let said = run(&database, &["purge", "--older-than", "90d"]).await.done();
+
+    assert!(said.ends_with("left for the next purge, because other sessions lock them: 10\n"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    holding.rollback().await.unwrap();
+    let said = run(&database, &["purge", "--older-than", "90d"]).await.done();
+    assert_eq!(told(&said, "contact"), contacts.len() as u64);
 }
 
 #[rstest]
