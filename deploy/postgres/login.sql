@@ -2,11 +2,12 @@
 --
 --   PASSWORD=choose-one psql -v ON_ERROR_STOP=1 -v role=the_service -f deploy/postgres/login.sql "$DATABASE_URL"
 --
--- If the role exists, its password is changed. Roles with rights that the service must not have are
--- refused, and so is everything that fails: then nothing has changed. The password comes from the
--- environment, because every user of the machine can read the arguments of a command. Run by a
--- superuser, the file also keeps it out of the log of the server. Others whose server logs statements
--- (log_statement) should set the password afterwards, with \password in psql.
+-- If the role exists, its password is changed. A role that is, or may become, a superuser, an owner or
+-- another role that the service must not be is refused. Rights of the role itself, like TRIGGER on a
+-- table, are not checked here: `serve` names them. If the file fails, nothing has changed. The password
+-- comes from the environment, because every user of the machine can read the arguments of a command.
+-- Run by a superuser, the file also keeps it out of the log of the server. Others whose server logs
+-- statements (log_statement) should set the password afterwards, with \password in psql.
 --
 -- The role may have at most 80 connections, or -v connections=... of them. Set the number below
 -- max_connections, so that connections that wait for a standby do not keep administrators out.
@@ -34,15 +35,24 @@ declare
 begin
   if exists (
     select
-    from pg_roles
-    where rolname = login
+    from pg_roles as existing
+    -- A role may become itself, and a superuser every role.
+    join pg_roles as power on pg_has_role(existing.oid, power.oid, 'member')
+    where existing.rolname = login
       and (
-        rolsuper or rolcreaterole or rolbypassrls or rolreplication
-        or pg_has_role(oid, 'customer_deletion_owner', 'member')
+        power.rolsuper or power.rolcreaterole or power.rolbypassrls or power.rolreplication
+        or power.rolname in (
+          'pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_read_all_data', 'pg_write_all_data',
+          'customer_deletion_owner', 'customer_deletion_maintenance'
+        )
+        or power.oid = (select datdba from pg_database where datname = current_database())
+        or power.oid = (select nspowner from pg_namespace where nspname = current_schema())
       )
   ) then
-    raise exception 'the role % is a superuser, owns the schema, or has an attribute that the service must not have', login
-      using hint = 'Choose another role for the service.';
+    raise exception 'the role % is, or may become, a role that the service must not be', login
+      using
+        detail = 'Such are superusers, owners, roles with CREATEROLE, BYPASSRLS or REPLICATION, and roles like pg_read_all_data.',
+        hint = 'Choose another role for the service.';
   end if;
   if not pg_has_role('customer_deletion_service', 'member with admin option')
     and not (

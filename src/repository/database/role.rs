@@ -33,8 +33,8 @@ impl Role {
     fn refuse_owner(&self) -> Result<(), SettingsError> {
         let Some(power) = &self.power else { return Ok(()) };
         let problem = format!(
-            "is not true, and the database's role {} is, or may become, {power}; connect as a member of customer_deletion_service, which \
-             deploy/postgres/roles.sql makes",
+            "is not true, and the database's role {} is, or may become, {power}; revoke that right or membership, or connect as another member of \
+             customer_deletion_service, which deploy/postgres/roles.sql makes",
             self.name
         );
         Err(SettingsError::new("database.allow_owner", problem))

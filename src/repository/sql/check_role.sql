@@ -9,8 +9,9 @@ with
       pg_class.relowner,
       pg_class.relacl
     from unnest(array[
-      'schema_version', 'customer', 'contact', 'address', 'subscriber', 'sell_plan', 'external_params', 'zone', 'product',
-      'product_allocation', 'operation', 'operation_queue', 'restoration'
+      'schema_version', 'customer', 'customer_tree', 'contact', 'address', 'subscriber', 'sell_plan', 'external_params',
+      'zone', 'product', 'product_allocation', 'operation', 'operation_queue', 'restoration', 'purge', 'erasure', 'legal_hold',
+      'legal_hold_count'
     ]) as own (name)
     join pg_class on pg_class.oid = to_regclass(own.name)
   )

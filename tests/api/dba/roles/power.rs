@@ -46,11 +46,16 @@ async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
 #[case::one_that_owns_the_schema("alter schema public owner to ROLE", "the owner of the schema")]
 #[case::one_that_owns_the_database("alter database DATABASE owner to ROLE", "the owner of the database")]
 #[case::one_that_creates_triggers("grant trigger on contact to ROLE", "a role with TRIGGER on contact")]
+#[case::one_that_creates_them_on_the_tree(
+    "grant trigger on customer_tree to ROLE",
+    "a role with TRIGGER on customer_tree"
+)]
 #[case::one_that_creates_them_as_anybody(
     "grant trigger on restoration to public",
     "a role with TRIGGER on restoration"
 )]
 #[case::one_that_erases("grant delete on zone to ROLE", "a role with DELETE on zone")]
+#[case::one_that_ends_holds("grant delete on legal_hold to ROLE", "a role with DELETE on legal_hold")]
 #[case::one_that_empties("grant truncate on operation_queue to ROLE", "a role with TRUNCATE on operation_queue")]
 #[tokio::test]
 async fn it_refuses_to_start_as_a_member_of_the_service_and(#[case] grant: &str, #[case] power: &str) {
@@ -63,7 +68,8 @@ async fn it_refuses_to_start_as_a_member_of_the_service_and(#[case] grant: &str,
     let (code, message) = end_of_service(&url, &[]);
 
     assert_eq!(code, Some(1), "{message}");
-    assert!(message.contains(&format!("{role} is, or may become, {power}")), "{message}");
+    let advice = "; revoke that right or membership, or connect as another member of customer_deletion_service";
+    assert!(message.contains(&format!("{role} is, or may become, {power}{advice}")), "{message}");
     drop_role(&database, &role).await;
 }
 
