@@ -103,13 +103,17 @@ impl KeySet {
     }
 
     /// Ignores duplicates. Some issuers list a key several times. Leaves out a key that no token could reach.
-    fn add(&mut self, key: Key) {
-        if self.keys.iter().any(|known| known.is_same(&key)) {
+    fn add(&mut self, mut key: Key) {
+        let same = self.keys.iter().filter(|known| known.is_same(&key));
+        let known: Vec<Algorithm> = same.flat_map(|known| known.algorithms.iter().copied()).collect();
+        key.algorithms.retain(|algorithm| !known.contains(algorithm));
+        if key.algorithms.is_empty() {
             return;
         }
-        let is_alike = |known: &&Arc<Key>, algorithm| known.id == key.id && known.algorithms.contains(algorithm);
-        let alike = |algorithm| self.keys.iter().filter(|known| is_alike(known, algorithm)).count();
-        if key.algorithms.iter().any(|algorithm| alike(algorithm) == MAX_CANDIDATES) {
+        let named: Vec<_> = self.keys.iter().filter(|known| known.id == key.id).collect();
+        let alike = |algorithm: &Algorithm| named.iter().filter(|known| known.algorithms.contains(algorithm)).count();
+        key.algorithms.retain(|algorithm| alike(algorithm) < MAX_CANDIDATES);
+        if key.algorithms.is_empty() {
             self.left_out.push(LeftOut { id: key.id, reason: "comes after 8 others of this `kid` and algorithm" });
         } else {
             self.keys.push(Arc::new(key));
@@ -157,7 +161,7 @@ impl Key {
     }
 
     fn is_same(&self, other: &Key) -> bool {
-        self.parts() == other.parts() && self.id == other.id && self.algorithms == other.algorithms
+        self.parts() == other.parts() && self.id == other.id
     }
 
     fn parts(&self) -> [&[u8]; 2] {

@@ -16,7 +16,9 @@ fn generated() -> Value {
     ed25519(&base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(pair.public_key()))
 }
 
-static RSA: LazyLock<Value> = LazyLock::new(|| {
+static RSA: LazyLock<Value> = LazyLock::new(rsa);
+
+fn rsa() -> Value {
     use aws_lc_rs::rsa::KeySize;
     use aws_lc_rs::signature::{KeyPair, RsaKeyPair, RsaPublicKeyComponents};
     use base64::Engine;
@@ -24,7 +26,7 @@ static RSA: LazyLock<Value> = LazyLock::new(|| {
     let key = RsaPublicKeyComponents::<Vec<u8>>::from(pair.public_key());
     let encode = |bytes| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
     json!({"kty": "RSA", "n": encode(key.n), "e": encode(key.e)})
-});
+}
 
 fn with(jwk: &Value, more: Value) -> Value {
     let mut jwk = jwk.clone();
@@ -100,6 +102,17 @@ fn keys_that_no_token_could_tell_apart_are_left_out_after_the_eighth() {
         assert_eq!(candidates(&set, id, Algorithm::EdDSA), Ok(8));
         let reason = format!("{name} comes after 8 others of this `kid` and algorithm");
         assert_eq!(listed(set.left_out()), format!("{reason}; {reason}"));
+    }
+}
+
+#[test]
+fn a_key_keeps_the_algorithms_of_which_eight_others_have_none() {
+    let mut keys: Vec<_> = std::iter::repeat_with(|| with(&rsa(), json!({"alg": "RS256"}))).take(8).collect();
+    keys.extend([rsa(), rsa()]);
+    let set = parse(&keys).unwrap();
+    assert_eq!((set.len(), set.left_out()), (10, [].as_slice()));
+    for (algorithm, count) in [(Algorithm::RS256, 8), (Algorithm::RS384, 2), (Algorithm::PS256, 2)] {
+        assert_eq!(candidates(&set, None, algorithm), Ok(count), "{algorithm:?}");
     }
 }
 
