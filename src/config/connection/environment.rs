@@ -27,7 +27,7 @@ impl Environment {
         let is_known = |name: &str| PARAMETERS.iter().any(|parameter| parameter.variable == Some(name));
         let begins = |name: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
         let is_like_one = |name: &str| {
-            begins(name, &["PGREQUIRE", "PGCHANNEL", "PGTARGET", "PGGSS"])
+            begins(name, &["PGREQUIRE", "PGCHANNEL", "PGTARGET", "PGGSSENC", "PGGSSDEL"])
                 || (!is_without_tls && begins(name, &["PGSSL"]))
         };
         match self.0.keys().find(|name| is_like_one(name) && !is_known(name)) {

@@ -241,6 +241,7 @@ fn a_variable_that_is_not_about_the_connection_stops_nothing() {
         ("PGHOSTADDR", ""),
         ("PGAPPNAME", "psql"),
         ("PGCLIENTENCODING", "LATIN1"),
+        ("PGGSSLIB", "gssapi"),
         ("PGTZ", "CET"),
         ("PGDATA", "/var/lib/postgresql"),
         ("PG_MAJOR", "17"),
