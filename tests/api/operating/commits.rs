@@ -89,6 +89,13 @@ impl Server {
         }
     }
 
+    /// How many commits of the service wait, without those of its readiness.
+    async fn waiting_deletions(&self) -> i64 {
+        let sql = "select count(*) from pg_stat_activity
+            where usename = $1 and wait_event = 'SyncRep' and query not like '-- prove_commit:%'";
+        sqlx::query_scalar(sql).bind(SERVICE).fetch_one(&self.pool).await.unwrap()
+    }
+
     async fn backends(&self) -> i64 {
         let sql = "select count(*) from pg_stat_activity where usename = $1";
         sqlx::query_scalar(sql).bind(SERVICE).fetch_one(&self.pool).await.unwrap()
@@ -213,6 +220,11 @@ async fn sessions_of_workers_whose_commit_waits_are_as_many_as_the_workers() {
 
     server.wait_for_standby("away").await;
     holding.rollback().await.unwrap();
+    let began = Instant::now();
+    while server.waiting_deletions().await < WORKERS {
+        assert!(began.elapsed() < Duration::from_secs(60), "the commits of the workers do not wait");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     for calls in contacts[32..].chunks(32) {
         join_all(calls.iter().map(|contact| delete(&process, family, *contact))).await;
         let backends = server.backends().await;

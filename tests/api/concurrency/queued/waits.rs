@@ -51,7 +51,7 @@ async fn a_status_call_is_answered_as_soon_as_the_operation_has_ended(#[case] ve
     let opened = StallWatch::start();
     let calls = calls.await.unwrap();
     // Each replica asks ten times a second, and the call itself takes a moment.
-    assert!(opened.took() < Duration::from_secs(1), "an answer came {:?} after the end", opened.took());
+    assert!(opened.took() < Duration::from_secs(3), "an answer came {:?} after the end", opened.took());
 
     for (answer, took) in calls {
         assert_eq!((answer.status, &answer.json()["content"][0]["status"]), (200, &json!("SUCCESS")));

@@ -95,7 +95,7 @@ pub async fn age_rows(pool: &TestPool, resource: Resource, ids: &[Uuid], days: i
     tx.commit().await.unwrap();
 }
 
-/// The same, with the operations that deleted them.
+/// Makes rows and the operations that deleted them look so many days old.
 pub async fn age_deletions(pool: &TestPool, resource: Resource, ids: &[Uuid], days: i32) {
     age_rows(pool, resource, ids, days).await;
     let sql = format!("select deleted_by from {} where id = any($1) and deleted_by is not null", table(resource));

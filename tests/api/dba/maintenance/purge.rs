@@ -30,7 +30,7 @@ async fn old_deletions_are_erased_and_young_ones_and_live_rows_stay() {
         }
         // Another service deleted it, without an operation.
         age_rows(pool, resource, &[unrecorded], 91).await;
-        // Only its deleted_at is old, as somebody planted it.
+        // A DBA changed only its deleted_at.
         service.delete_one(family.requester, customer, resource, of_young).await.assert_deleted();
         age_rows(pool, resource, &[of_young], 91).await;
 
