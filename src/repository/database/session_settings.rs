@@ -115,7 +115,7 @@ impl Opener {
 fn shown(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     let units = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
-    let unit = units.into_iter().find(|(_, length)| milliseconds % length == 0);
+    let unit = units.into_iter().find(|(_, length)| milliseconds.is_multiple_of(*length));
     unit.filter(|_| milliseconds > 0)
         .map_or("0".to_owned(), |(unit, length)| format!("{}{unit}", milliseconds / length))
 }
