@@ -17,8 +17,9 @@ use crate::support::service::{Answer, hang_up_while_waiting, impatient, until_so
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestDatabase, TestService};
 
-const LONGEST_ANSWER: Duration = Duration::from_secs(3);
-const LONGEST_RECOVERY: Duration = Duration::from_secs(2);
+/// The deadline of a call is 2 s. A busy machine takes longer for everything around it.
+const LONGEST_ANSWER: Duration = Duration::from_secs(10);
+const LONGEST_RECOVERY: Duration = Duration::from_secs(10);
 
 fn set_url(settings: &mut Settings, url: String) {
     settings.database.url = Some(SecretString::from(url));

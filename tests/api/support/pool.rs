@@ -5,7 +5,7 @@ use std::ops::Deref;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Describe, Either, Error, Execute, Executor, PgPool, Postgres, SqlStr};
+use sqlx::{ConnectOptions, Describe, Either, Error, Execute, Executor, PgPool, Postgres, SqlStr};
 
 /// A pool whose statements use one session, as long as they run one after the other.
 ///
@@ -16,9 +16,10 @@ pub struct TestPool(PgPool);
 
 impl TestPool {
     /// Connects at the first statement. Queries are not compiled: a session loads the compiler for longer than a query runs.
+    /// Slow statements are not logged, because the log of the services must have no text of the tests.
     pub fn new(options: PgConnectOptions) -> TestPool {
         let pool = PgPoolOptions::new().max_connections(20).test_before_acquire(false);
-        TestPool(pool.connect_lazy_with(options.options([("jit", "off")])))
+        TestPool(pool.connect_lazy_with(options.options([("jit", "off")]).disable_statement_logging()))
     }
 }
 
