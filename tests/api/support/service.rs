@@ -212,7 +212,7 @@ impl Drop for Running {
 
 /// Waits that are long enough for a busy machine. Tests of the waits themselves use the defaults.
 pub fn patient() -> DatabaseSettings {
-    DatabaseSettings { deadline: Duration::from_secs(15), ..DatabaseSettings::default() }
+    DatabaseSettings { deadline: Duration::from_secs(11), ..DatabaseSettings::default() }
 }
 
 /// Sets the default waits.
