@@ -104,8 +104,17 @@ impl Injector {
     }
 
     /// A call about rows of the customer that a deletion of the resource must name, under a key.
+    ///
+    /// A busy machine may give the call no session in time. Then the call did not come to the fault, and is sent again.
     pub async fn delete(&self, resource: Resource, ids: &[Uuid], key: &str) -> Answer {
-        send(self.call(resource, ids, key)).await
+        let mut answer = send(self.call(resource, ids, key)).await;
+        for _ in 0..3 {
+            if answer.status != 503 || self.tries().await > 0 {
+                break;
+            }
+            answer = send(self.call(resource, ids, key)).await;
+        }
+        answer
     }
 
     /// The same by a caller that does not wait.
