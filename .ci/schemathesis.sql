@@ -29,4 +29,4 @@ from generate_series(1, 400) as number;
 insert into product_allocation (id, product_id, customer_id)
 select pg_temp.made_up_id('allocation', number), pg_temp.made_up_id('product', number), :sub_customer
 from generate_series(1, 400) as number
-where number % 3 > 0;
+where number % 2 > 0;
