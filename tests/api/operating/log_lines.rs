@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use reqwest::RequestBuilder;
+use rstest::rstest;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -158,34 +159,40 @@ async fn the_line_of_a_call_that_is_only_validated_says_so() {
     }
 }
 
-/// There is no operation that could tell.
+/// Only a deletion has an operation that can tell.
+#[rstest]
+#[case::of_a_validation("?validateOnly=true", "the client hung up", "")]
+// The service does not read the next request until this one is answered.
+#[case::of_a_deletion(
+    "",
+    "the client hung up; the operation tells how it ended",
+    "GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+)]
 #[tokio::test]
-async fn the_line_of_a_validation_whose_client_hangs_up_promises_no_operation() {
+async fn the_line_of_a_call_whose_client_hangs_up_promises_an_operation_if_there_is_one(
+    #[case] query: &str,
+    #[case] expected: &str,
+    #[case] behind: &str,
+) {
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
     let family = world.family().await;
     let process = Process::serve_patiently(&database.url);
-    for (query, expected, behind) in [
-        ("?validateOnly=true", "the client hung up", ""),
-        // The service does not read the next request until this one is answered.
-        ("", "the client hung up; the operation tells how it ended", "GET / HTTP/1.1\r\nHost: test\r\n\r\n"),
-    ] {
-        // Nobody can read, so that the call is at work when its client goes.
-        let mut holding = database.pool.begin().await.unwrap();
-        sqlx::raw_sql("lock table zone in access exclusive mode").execute(&mut *holding).await.unwrap();
-        let mut client = TcpStream::connect(process.address).await.unwrap();
-        let path = format!("{}/{}{query}", collection(family.requester, Resource::Zone), Uuid::now_v7());
-        let head = format!("DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\n\r\n", family.requester);
-        client.write_all(format!("{head}{behind}").as_bytes()).await.unwrap();
-        until_somebody_waits(&database.pool).await;
-        client.set_zero_linger().unwrap();
-        drop(client);
+    // Nobody can read, so that the call is at work when its client goes.
+    let mut holding = database.pool.begin().await.unwrap();
+    sqlx::raw_sql("lock table zone in access exclusive mode").execute(&mut *holding).await.unwrap();
+    let mut client = TcpStream::connect(process.address).await.unwrap();
+    let path = format!("{}/{}{query}", collection(family.requester, Resource::Zone), Uuid::now_v7());
+    let head = format!("DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\n\r\n", family.requester);
+    client.write_all(format!("{head}{behind}").as_bytes()).await.unwrap();
+    until_somebody_waits(&database.pool).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
 
-        let validate_only = if query.is_empty() { Value::Null } else { Value::Bool(true) };
-        let line = line_with(&process, "validate_only", validate_only).await;
-        assert_eq!(line["reason"], expected, "{line}");
-        holding.rollback().await.unwrap();
-    }
+    let validate_only = if query.is_empty() { Value::Null } else { Value::Bool(true) };
+    let line = line_with(&process, "validate_only", validate_only).await;
+    assert_eq!(line["reason"], expected, "{line}");
+    holding.rollback().await.unwrap();
 }
 
 #[tokio::test]
