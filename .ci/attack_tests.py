@@ -186,7 +186,7 @@ class Attacks:
         with Crowd(self.to) as crowd:
             begins = time.monotonic()
             sent = itertools.count()
-            # With those that are there at the begin, as many as after 10 seconds.
+            # Begins with as many connections as there are after 10 seconds.
             crowd.add(self.part(100, 1), 200)
             self.assert_serves(lambda: next(sent) > (time.monotonic() - begins) * 20 or crowd.add(self.part(100, 1)))
 

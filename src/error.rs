@@ -62,14 +62,14 @@ impl Code {
             Code::UNAUTHORIZED => ("The call is not authenticated.", S::UNAUTHORIZED),
             Code::NOT_FOUND => ("There is no such route.", S::NOT_FOUND),
             Code::METHOD_NOT_ALLOWED => {
-                ("The route does not have this method. The Allow header names those it has.", S::METHOD_NOT_ALLOWED)
+                ("The route does not have this method. The Allow header lists its methods.", S::METHOD_NOT_ALLOWED)
             }
             Code::PAYLOAD_TOO_LARGE => ("The body is too large.", S::PAYLOAD_TOO_LARGE),
             Code::UNSUPPORTED_MEDIA_TYPE => {
                 ("The body must be JSON (application/json), without a content coding.", S::UNSUPPORTED_MEDIA_TYPE)
             }
             Code::TOO_MANY_REQUESTS => (
-                "Too many calls in a short time. The Retry-After header tells when to try again.",
+                "The requester sends too many calls. The Retry-After header tells when to try again.",
                 S::TOO_MANY_REQUESTS,
             ),
             Code::IDEMPOTENCY_KEY_REUSED => (
@@ -125,8 +125,8 @@ pub enum Error {
     #[error("the requester has used up its part of a limit: {0}")]
     OverShare(&'static str),
 
-    /// Try again after this long: the requester has too many operations waiting.
-    #[error("the requester has as many operations waiting as CUSTOMER_DELETION__QUEUE__MAX_WAITING allows")]
+    /// Try again after this long: the requester has too many queued operations.
+    #[error("the requester has as many queued operations as CUSTOMER_DELETION__QUEUE__MAX_WAITING allows")]
     TooManyWaiting(Duration),
 
     /// Try again after this long: the requester has deleted as many rows as it may in an hour, or would with this call.
@@ -182,7 +182,7 @@ impl Error {
         match self {
             Error::Malformed(_, message) => message,
             Error::TooManyWaiting(_) => {
-                "Too many accepted operations are waiting. The Retry-After header tells when to try again; some must have ended by then."
+                "The requester has too many queued operations. The Retry-After header tells when to try again; some must have ended by then."
             }
             Error::TooManyRows(_) => {
                 "Too many rows would be deleted within an hour. The Retry-After header tells when this call can be sent again."

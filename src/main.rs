@@ -28,7 +28,7 @@ enum Command {
     Serve,
     /// Brings the schema up to date.
     Migrate,
-    /// Runs the service with a private PostgreSQL and a small world, and prints calls to try. Needs no setup.
+    /// Runs the service with a private PostgreSQL and sample data, and prints calls to try. Needs no setup.
     Demo(demo::Arguments),
     /// Restores the rows that one operation deleted: all of them or none.
     Restore(maintenance::restore::Arguments),
@@ -40,7 +40,7 @@ enum Command {
     Release(maintenance::hold::Release),
     /// Lists the legal holds.
     Holds(maintenance::hold::List),
-    /// Lists and shows operations, retries one that ended as an internal error, and cancels one that waits.
+    /// Lists and shows operations, retries one that ended as an internal error, and cancels a queued one.
     Operations(maintenance::operations::Arguments),
     /// Proves that rows and operations agree, and that the schema's guards are in force. It changes nothing.
     Verify(maintenance::verify::Arguments),

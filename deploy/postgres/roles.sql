@@ -179,7 +179,7 @@ grant select (id, customer_id, sub_customer_id, subscriber_id, sell_plan_id, del
   to customer_deletion_service;
 grant select (product_id, customer_id, live) on product_allocation to customer_deletion_service;
 
--- A shared statement updates rows at the places where it locked them.
+-- A shared statement locks rows, and then updates them by their ctid.
 grant select (ctid) on contact, address, external_params, zone to customer_deletion_service;
 
 -- It deletes rows.
@@ -224,7 +224,7 @@ grant select (id, requester_id, customer_id, resource, target_ids, deleted_rows,
   to customer_deletion_maintenance;
 grant select (operation_id, restored_by, restored_at) on restoration
   to customer_deletion_maintenance;
--- The place of a row in its table: `purge` reads tables a piece at a time.
+-- `purge` reads each table in ranges of ctid.
 grant select (ctid) on contact, address, external_params, zone, product to customer_deletion_maintenance;
 
 -- `restore` records that it undoes a deletion, and locks the rows and the entities that they refer to. The database
@@ -246,13 +246,13 @@ grant delete on
 -- `purge --customer` erases the actors of the customer's calls. A trigger refuses any other change of a call that has ended.
 grant update (actor) on operation to customer_deletion_maintenance;
 
--- `purge` records what it erased. Who purged, and when it began, is the database's to say.
+-- `purge` records what it erased. The database itself sets the role and the time.
 grant select on purge, erasure to customer_deletion_maintenance;
 grant insert (id, kind, rows_before, operations_before, subject_ids) on purge to customer_deletion_maintenance;
 grant update (erased, ended_at) on purge to customer_deletion_maintenance;
 grant insert (operation_id, purge_id, erased_rows), update (erased_rows), delete on erasure to customer_deletion_maintenance;
 
--- `hold` and `release`: who did it, and when, is the database's to say. A hold is never deleted.
+-- `hold` and `release`. The database itself sets the role and the time. A hold is never deleted.
 grant select, insert (id, customer_id, reason), update (released_at) on legal_hold to customer_deletion_maintenance;
 
 -- `operations` shows calls without their keys, and puts a call into the queue once more. It can insert open ones only:
@@ -261,7 +261,7 @@ grant select (error_code, failed_ids, failures, attempts, completed_at, actor) o
 grant insert (id, requester_id, customer_id, resource, target_ids, status, idempotency_key, actor) on operation
   to customer_deletion_maintenance;
 grant select, insert (operation_id, requester_id, customer_id, rank) on operation_queue to customer_deletion_maintenance;
--- It cancels a call that waits. It cannot make it a success: it must not write the number of deleted rows. To lock the row
+-- It cancels a queued operation. It cannot make it a success: it must not write the number of deleted rows. To lock the row
 -- in the queue, it needs a right to update it.
 grant update (status, error_code, attempts, completed_at) on operation to customer_deletion_maintenance;
 grant delete, update (attempts) on operation_queue to customer_deletion_maintenance;

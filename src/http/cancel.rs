@@ -1,4 +1,4 @@
-//! Takes back an operation that waits.
+//! Cancels a queued operation.
 
 use actix_web::web::{Data, Path, ReqData};
 use actix_web::{HttpRequest, HttpResponse};

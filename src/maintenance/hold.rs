@@ -109,8 +109,7 @@ pub async fn place(arguments: Place) -> Result<(), MaintenanceError> {
     say(&format!("customer {customer} is under legal hold {id}"));
     let left = wait_for_erasures(&mut session).await?;
     if !left.is_empty() {
-        let problem =
-            "the hold is in force, but transactions that began before it may still erase rows, until they end";
+        let problem = "the hold is in force, but these older transactions may still erase rows";
         return Err(MaintenanceError::Incomplete(format!("{problem}: {}", left.join(", "))));
     }
     if sqlx::query_file!("src/maintenance/sql/find_customer.sql", customer)

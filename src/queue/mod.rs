@@ -4,7 +4,7 @@
 //! - `claim` leases the operation with the lowest rank to an attempt.
 //! - `attempt` runs the operation. If that fails, another attempt follows later, or the operation ends.
 //! - `run` is the transaction of an attempt.
-//! - `cancel` ends an operation that waits, if its requester takes it back.
+//! - `cancel` ends a queued operation, if its requester cancels it.
 //! - `worker` claims and attempts one operation after the other.
 //!
 //! The lease is committed first, so every attempt is counted. Then one transaction locks the operation's row in the queue,

@@ -38,10 +38,10 @@ metrics! {
     describe_gauge WAITING "customer_deletion_requests_waiting"
         "Calls with `Prefer: wait=N` that wait for the end of an operation. They are not in flight."
     describe_counter REJECTED "customer_deletion_rejected_total"
-        "Calls rejected by a limit: in_flight, large_bodies, long_validations, memory (503), rate, rows, share, waiting (429)."
+        "Calls rejected by a limit: in_flight, large_bodies, long_validations, memory (503; for a large head the connection is closed), rate, rows, share, waiting (429)."
     describe_gauge OPEN_CONNECTIONS "customer_deletion_connections" "Connections of clients that are open, by port."
     describe_counter CONNECTION_LIMIT_REACHED "customer_deletion_connection_limit_reached_total"
-        "Connections that came at the limit, so that one that waited for its client was closed, by port."
+        "Connections that arrived at the limit: another connection was closed for each, or the new one was refused. By port."
     describe_counter DELETED_ROWS "customer_deletion_deleted_rows_total" "Rows that were deleted."
     describe_counter OPERATIONS "customer_deletion_operations_total"
         "Operations by their final status, without replays."
@@ -231,7 +231,7 @@ closed_set! {
         InFlight = "in_flight",
         /// Too many calls of one requester.
         Rate = "rate",
-        /// Too many waiting operations of one requester.
+        /// Too many queued operations of one requester.
         Waiting = "waiting",
         /// Too many rows that one requester deletes in an hour.
         Rows = "rows",
@@ -326,7 +326,7 @@ pub fn given_up(resource: Resource) {
     counter!(GIVEN_UP, "resource" => resource.word()).increment(1);
 }
 
-/// The waiting operations, and the age of the oldest.
+/// The open operations, and the age of the oldest.
 pub fn backlog(operations: i64, oldest_seconds: f64) {
     gauge!(BACKLOG).set(operations as f64);
     gauge!(BACKLOG_AGE).set(oldest_seconds);

@@ -1,4 +1,4 @@
-// `?requester=<id>` fills in who calls, as the address that the demo prints does.
+// `?requester=<id>` fills in the requester header. The demo prints such an address.
 const requester = new URLSearchParams(location.search).get("requester");
 
 const page = SwaggerUIBundle({

@@ -37,7 +37,7 @@ impl Parameters {
     /// Returns false if the parameter is missing.
     pub fn flag(&self, name: &str) -> Result<bool, Error> {
         let parsed = self.one(name)?.map_or(Ok(false), str::parse);
-        parsed.map_err(|_| Error::bad_request(format!("{name} in the query must be true or false, and sent once")))
+        parsed.map_err(|_| Error::bad_request(format!("{name} in the query must be true or false")))
     }
 
     pub fn number(&self, name: &str, least: u32, most: u32) -> Result<Option<u32>, Error> {

@@ -42,41 +42,41 @@ pub struct Arguments {
     #[arg(long, value_name = "AGE", group = "what")]
     older_than: Option<Age>,
 
-    /// Erases operations that are older than this, at least 24h. An operation that deleted rows is also kept for
-    /// --older-than, and as long as one of these rows exists.
+    /// Erases operations older than this (at least 24h). A successful operation is also kept for --older-than, and while one
+    /// of its rows exists.
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with = "whatever_age")]
     operations_older_than: Age,
 
-    /// Skips rows that other services deleted. To find these, a purge reads the whole tables.
+    /// Erases only rows that this service deleted. Finding the others requires reading whole tables.
     #[arg(long, conflicts_with = "whatever_age")]
     recorded_only: bool,
 
-    /// Erases the deleted rows of this customer, whoever deleted them and whatever their age, but not those that it deleted
-    /// of its sub-customers. Erases the actors of its calls as well. If the customer is deleted, erases everything that it has.
+    /// Erases all deleted rows of this customer, of any age, and the actors of its calls. Rows of its sub-customers stay. If
+    /// the customer is deleted, erases everything it has.
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     customer: Option<Uuid>,
 
-    /// Erases the rows that this operation deleted, whatever their age. The operation is kept for its own age.
+    /// Erases the rows that this operation deleted, of any age. The operation stays.
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     operation: Option<Uuid>,
 
-    /// Erases this deleted contact, whatever its age. This and the following options for one row may be given several times.
+    /// Erases this deleted contact, of any age. May be given several times.
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     contact: Vec<Uuid>,
 
-    /// Erases this deleted address.
+    /// Erases this deleted address, of any age. May be given several times.
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     address: Vec<Uuid>,
 
-    /// Erases this deleted external params instance.
+    /// Erases this deleted external params instance, of any age. May be given several times.
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     external_params: Vec<Uuid>,
 
-    /// Erases this deleted zone.
+    /// Erases this deleted zone, of any age. May be given several times.
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     zone: Vec<Uuid>,
 
-    /// Erases this deleted product.
+    /// Erases this deleted product, of any age. May be given several times.
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     product: Vec<Uuid>,
 
@@ -88,7 +88,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "replay"])]
     ledger: Option<PathBuf>,
 
-    /// Erases nothing. Counts the rows that would be erased if nobody locked a row, with the same exit status.
+    /// Erases nothing: counts what a run would erase. Locked rows count as erasable. The exit status is that of a run.
     #[arg(long)]
     dry_run: bool,
 
@@ -96,7 +96,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     batch_size: u16,
 
-    /// The shortest rest after a batch. A rest is never shorter than four times the batch.
+    /// The shortest pause after a batch. A pause is also at least four times as long as the batch took.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 10)]
     pause: u64,
 }

@@ -65,8 +65,8 @@ async fn erase_undecided(eraser: &mut Eraser, batch: &Batch) -> Result<Option<St
     let word = kind.word();
     Ok((live_left > 0).then(|| {
         format!(
-            "the ledger does not say whether batch {number} of purge {purge} was committed, and {live_left} of its {word} rows \
-             are live: they stay; `select pg_xact_status('{xid}')` on the server of that purge tells"
+            "the ledger does not show whether batch {number} of purge {purge} was committed; {live_left} of its {word} rows are \
+             live and stay; run `select pg_xact_status('{xid}')` on the server of that purge"
         )
     }))
 }

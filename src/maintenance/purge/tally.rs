@@ -80,8 +80,7 @@ impl Tally {
         let left = left.map(|(why, rows)| format!("\n{why}: {rows}"));
         let left = left.chain(self.on_hold().map(|on_hold| format!("\n{on_hold}")));
         let unknown = only_counted.then(|| {
-            "\nnot known before it is tried: rows that other sessions lock, and rows that foreign keys or triggers of other \
-             services keep"
+            "\nnot known in a dry run: rows locked by other sessions, and rows kept by foreign keys or triggers of other services"
                 .to_owned()
         });
         format!("{headline}{}", lines.chain(left).chain(unknown).collect::<String>())

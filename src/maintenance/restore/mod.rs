@@ -102,7 +102,7 @@ async fn find_deletion(
         }
     };
     if !resource.rules().can_be_restored {
-        return Err(nothing_is_restored(&format!("a deleted {} cannot be recovered", resource.word())));
+        return Err(nothing_is_restored(&format!("a deleted {} cannot be restored", resource.word())));
     }
     Ok((deletion, resource))
 }

@@ -30,8 +30,8 @@ const LARGEST_PAGE: i64 = 5_000;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Verifies only operations and restores that are younger than this, like 2d or 36h, with their rows, the queue and
-    /// the schema. Without it, the tables are read from end to end.
+    /// Verifies only operations and restores younger than this (2d, 36h), their rows, the queue and the schema. By default,
+    /// whole tables are read.
     #[arg(long, value_name = "AGE")]
     since: Option<Age>,
 

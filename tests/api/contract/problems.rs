@@ -46,7 +46,7 @@ async fn every_failure_is_a_problem_with_the_headers_of_the_envelope() {
     assert!(answer.header("WWW-Authenticate").is_some());
 
     let answer = as_problem(call(Method::GET, &path)).await;
-    let title = "The route does not have this method. The Allow header names those it has.";
+    let title = "The route does not have this method. The Allow header lists its methods.";
     assert_problem(&answer, 405, "METHOD_NOT_ALLOWED", title, title);
     assert_eq!(answer.header("Allow"), Some("DELETE"));
 

@@ -234,8 +234,8 @@ async fn of_a_batch_without_an_end_only_deleted_rows_are_erased() {
     let replay = ["purge", "--replay", ledger.path()];
 
     let xid = ledger_xid(lines[4]);
-    let reason = format!("and 1 of its contact rows are live: they stay; `select pg_xact_status('{xid}')`");
-    run(&backup, &replay).await.refused(&["does not say whether batch 3 of purge", &reason]);
+    let reason = format!("1 of its contact rows are live and stay; run `select pg_xact_status('{xid}')`");
+    run(&backup, &replay).await.refused(&["does not show whether batch 3 of purge", &reason]);
     assert_eq!(present(&backup.pool, Resource::Contact, &contacts).await, contacts[2..]);
     age_rows(&backup.pool, Resource::Contact, &contacts[2..], 1).await;
     run(&backup, &replay).await.done();

@@ -52,7 +52,7 @@ async fn a_purge_by_age_erases_the_neighbours_of_a_row_that_another_service_keep
     let reasons = reasons("contact", "contact", kept[0], kept[1], state);
 
     let dry = run(&service.database, &[&arguments[..], &["--dry-run"]].concat()).await.done();
-    assert!(dry.contains("not known before it is tried: "), "{dry}");
+    assert!(dry.contains("not known in a dry run: "), "{dry}");
     for erased in [48, 0] {
         let said = run(&service.database, &arguments).await.refused(&reasons.each_ref().map(String::as_str));
         assert_eq!(told(&said.out, "contact"), erased, "{said:?}");

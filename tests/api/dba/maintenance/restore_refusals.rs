@@ -197,7 +197,7 @@ async fn rows_that_somebody_holds_for_long_are_given_up_on() {
 
 #[tokio::test]
 async fn a_product_cannot_be_recovered() {
-    Deleted::rows(Resource::Product, 1).await.assert_refused(&["a deleted product cannot be recovered"]).await;
+    Deleted::rows(Resource::Product, 1).await.assert_refused(&["a deleted product cannot be restored"]).await;
 }
 
 #[tokio::test]
