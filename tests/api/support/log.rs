@@ -5,12 +5,16 @@ use std::sync::{LazyLock, Mutex};
 
 use customer_deletion::config::{LogSettings, Settings};
 use customer_deletion::telemetry;
+use memchr::memmem::Finder;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// Texts that no line may contain: parts of rows that the tests write, of bodies, of tokens, and of actors.
 const NEVER: [&str; 9] =
     ["an-actor", "a@example.com", "+49151", "\"Bern\"", "A subscriber", "\"id\":[", "\\\"id\\\"", "eyJ", "Bearer "];
+
+/// A search that is optimized, unlike `str::contains` in a build for tests. Every line of every service is searched.
+static FINDERS: LazyLock<[Finder<'static>; 9]> = LazyLock::new(|| NEVER.map(Finder::new));
 
 static OFFENCES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -28,8 +32,12 @@ pub fn watch() {
 
 /// Checks one line of a log.
 pub fn look_at(line: &str) {
+    look_at_bytes(line.as_bytes());
+}
+
+fn look_at_bytes(line: &[u8]) {
     if offends(line) {
-        OFFENCES.lock().unwrap().push(line.to_owned());
+        OFFENCES.lock().unwrap().push(String::from_utf8_lossy(line).into_owned());
     }
 }
 
@@ -40,15 +48,15 @@ pub fn assert_clean() {
     assert!(offences.is_empty(), "the log has what it must not have: {offences:#?}");
 }
 
-fn offends(line: &str) -> bool {
-    NEVER.iter().any(|part| line.contains(part))
+fn offends(line: &[u8]) -> bool {
+    FINDERS.iter().any(|part| part.find(line).is_some())
 }
 
 struct Watch;
 
 impl Write for Watch {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        look_at(&String::from_utf8_lossy(line));
+        look_at_bytes(line);
         Ok(line.len())
     }
 
@@ -73,9 +81,9 @@ fn a_line_with_a_token_a_body_or_a_personal_field_is_noticed() {
         r#"{"body":"{\"id\":[\"6f2c5d1e\"]}"}"#,
         r#"{"email":"a@example.com"}"#,
     ] {
-        assert!(offends(line), "{line}");
+        assert!(offends(line.as_bytes()), "{line}");
     }
     assert!(!offends(
-        r#"{"level":"INFO","message":"call","request_id":"01a20182-c1e4-727d-9221-b8f95068db52","ids":2}"#
+        br#"{"level":"INFO","message":"call","request_id":"01a20182-c1e4-727d-9221-b8f95068db52","ids":2}"#
     ));
 }
