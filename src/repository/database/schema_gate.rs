@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::PgConnection;
-use tokio::time::Instant;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 
 use super::Database;
 use super::observed::observed;
@@ -17,6 +18,8 @@ pub struct SchemaGate {
     required_settings: RequiredSettings,
     allow_owner: bool,
     cache: Cache,
+    /// Locked while a verification runs.
+    verifying: Mutex<()>,
 }
 
 impl SchemaGate {
@@ -25,18 +28,30 @@ impl SchemaGate {
             required_settings: RequiredSettings::new(settings),
             allow_owner: settings.allow_owner,
             cache: Cache::default(),
+            verifying: Mutex::default(),
         }
     }
 
     /// Verifies schema and role, unless that was done since the last invalidation.
     pub async fn acquire(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
         // Boxed: otherwise each call has room for it in its task.
-        if self.cache.is_valid() { Ok(()) } else { Box::pin(self.verify(database, deadline)).await }
+        if self.cache.is_valid() { Ok(()) } else { Box::pin(self.await_verification(database, deadline)).await }
+    }
+
+    /// Waits for a verification that is running. Verifies if there was none, or if it failed.
+    async fn await_verification(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
+        let began = Instant::now();
+        if timeout_at(deadline, self.verifying.lock()).await.is_err() {
+            return Err(database.timed_out(began, began.elapsed()));
+        }
+        if self.cache.is_valid() { Ok(()) } else { self.verify(database, deadline).await }
     }
 
     /// Verifies that a deletion could be done now. Fails with [`Error::Unavailable`] if the database is away, takes no writes, or
     /// has another schema, and if the role or the session settings are not those of this service.
     pub async fn verify(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
+        // Only `acquire` waits. Verifications that run side by side after a failed one do not wait for each other.
+        let _verifying = self.verifying.try_lock();
         let begun = self.cache.begin();
         let read = database.run(deadline, &self.required_settings, |connection, settings| {
             Box::pin(read(connection, settings.names()))

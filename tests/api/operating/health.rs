@@ -2,8 +2,10 @@
 
 use customer_deletion::resource::Resource;
 use customer_deletion::schema;
+use reqwest::Method;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::support::service::{send, until_somebody_waits, waiting_for_locks};
 use crate::support::{TestDatabase, TestService};
 
 async fn assert_not_ready(service: &TestService, reason: &str) {
@@ -22,6 +24,25 @@ async fn a_service_with_its_database_is_live_and_ready() {
     let service = TestService::start().await;
     assert_ready(&service).await;
     assert_eq!(service.management("/health/live").await.status, 200);
+}
+
+/// Each service verifies the schema when it starts.
+#[tokio::test]
+async fn a_call_that_comes_while_the_schema_is_verified_waits_for_that_and_verifies_nothing_itself() {
+    let database = TestDatabase::migrated().await;
+    let pool = database.pool.clone();
+    let mut holding = pool.begin().await.unwrap();
+    sqlx::raw_sql("lock table schema_version").execute(&mut *holding).await.unwrap();
+    let service = TestService::start_on(database, |_| {}).await;
+    until_somebody_waits(&pool).await;
+
+    let call = tokio::spawn(send(service.call(Method::GET, "/api/v3/global/call", uuid::Uuid::now_v7())));
+    // Long enough for a verification of its own to wait for the table too.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+
+    assert_eq!((waiting_for_locks(&pool).await, call.is_finished()), (1, false));
+    holding.rollback().await.unwrap();
+    assert_eq!(call.await.unwrap().status, 200);
 }
 
 #[tokio::test]
