@@ -50,7 +50,7 @@ async fn the_rows_of_a_success_are_counted_and_its_ids_are_told_on_request() {
 
 #[tokio::test]
 async fn a_refusal_and_an_open_call_have_deleted_no_rows() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let (requester, customer) = (family.requester, family.sub_customer);
     let contact = service.world.contact(customer).await;
@@ -69,7 +69,7 @@ async fn a_refusal_and_an_open_call_have_deleted_no_rows() {
 /// Rows that refer to a deleted one stay as they are.
 #[tokio::test]
 async fn rows_of_other_tables_do_not_go_with_a_deleted_one() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let product = service.world.product(family.requester).await;
     let allocation = service.world.allocation(product, family.sub_customer).await;
@@ -79,7 +79,12 @@ async fn rows_of_other_tables_do_not_go_with_a_deleted_one() {
         service.delete_one(family.requester, family.requester, Resource::Product, product).await.assert_deleted();
 
     assert_eq!(details(&service, family.requester, operation).await["deletedRows"], 1);
-    assert_eq!(rows(&service.database.pool, "product_allocation").await, 1);
+    let left: i64 = sqlx::query_scalar("select count(*) from product_allocation where product_id = $1")
+        .bind(product)
+        .fetch_one(&service.database.pool)
+        .await
+        .unwrap();
+    assert_eq!(left, 1);
 }
 
 #[tokio::test]

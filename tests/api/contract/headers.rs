@@ -78,7 +78,7 @@ async fn no_failure_is_stored() {
 
 #[tokio::test]
 async fn health_and_metrics_are_not_stored() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     for (path, status) in [("/health/live", 200), ("/health/ready", 200), ("/metrics", 200), ("/elsewhere", 404)] {
         assert_is_not_stored(&service.management(path).await, status);
     }

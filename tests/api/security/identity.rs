@@ -109,7 +109,7 @@ async fn an_unknown_route_is_not_found_and_another_method_not_allowed() {
 
 #[tokio::test]
 async fn every_answer_has_its_own_request_id() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let requester = Uuid::now_v7();
     let mut ids = Vec::new();
     for answer in [

@@ -9,10 +9,16 @@ use crate::support::TestService;
 use crate::support::resources::every_resource;
 use crate::support::service::{collection, send};
 
+/// The operations of the requester in the queue.
+async fn waiting_of(service: &TestService, requester: Uuid) -> i64 {
+    let sql = "select count(*) from operation_queue where requester_id = $1";
+    sqlx::query_scalar(sql).bind(requester).fetch_one(&service.database.pool).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_call_is_accepted_and_open_and_nothing_has_changed() {
     for resource in every_resource() {
-        let service = TestService::start().await;
+        let service = TestService::shared().await;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let row = service.world.row(resource, customer).await;
@@ -31,13 +37,13 @@ async fn a_call_is_accepted_and_open_and_nothing_has_changed() {
             "Provided request ID does not exist for your account.",
         );
         assert_eq!(service.world.fingerprint().await, before);
-        assert_eq!(waiting(&service.database.pool).await, 1);
+        assert_eq!(waiting_of(&service, family.requester).await, 1);
     }
 }
 
 #[tokio::test]
 async fn every_form_of_a_deletion_is_accepted() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let row = service.world.contact(family.sub_customer).await;
     let collection = collection(family.sub_customer, Resource::Contact);
@@ -50,12 +56,12 @@ async fn every_form_of_a_deletion_is_accepted() {
         let call = service.call(method, &path, family.requester).body(body);
         assert_accepted(&send(call.header("prefer", "wait=5, Respond-Async; x=y")).await);
     }
-    assert_eq!(waiting(&service.database.pool).await, 4);
+    assert_eq!(waiting_of(&service, family.requester).await, 4);
 }
 
 #[tokio::test]
 async fn another_preference_is_as_none() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let row = service.world.contact(family.sub_customer).await;
     let call = service.list_call(family.requester, family.sub_customer, Resource::Contact, &[row]);
@@ -66,7 +72,7 @@ async fn another_preference_is_as_none() {
 
 #[tokio::test]
 async fn a_malformed_call_is_refused_at_once_and_not_recorded() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let id = Uuid::now_v7();
     let contacts = collection(family.sub_customer, Resource::Contact);
@@ -84,7 +90,7 @@ async fn a_malformed_call_is_refused_at_once_and_not_recorded() {
     }
     let anonymous = service.anonymous(Method::DELETE, &contacts).header("Prefer", "respond-async");
     assert_eq!(send(anonymous.body(list(&[id]))).await.status, 401);
-    assert_eq!((service.world.operations().await, waiting(&service.database.pool).await), (0, 0));
+    assert_eq!((service.world.operations().await, waiting_of(&service, family.requester).await), (0, 0));
 }
 
 #[tokio::test]

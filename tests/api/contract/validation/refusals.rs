@@ -155,7 +155,7 @@ async fn a_product_that_is_allocated_is_refused_alike_until_it_is_not() {
 
 #[tokio::test]
 async fn what_is_only_validated_is_no_operation() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     for resource in every_resource() {
         let family = service.world.family().await;
         let (requester, customer) = (family.requester, family.in_scope(resource));

@@ -120,7 +120,7 @@ async fn another_word_than_true_or_false_is_a_bad_request_that_names_it() {
 
 #[tokio::test]
 async fn false_is_a_call_like_any_other_and_so_is_another_parameter() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
 
     for query in ["validateOnly=false", "dryRun=true", "validateonly=true", "x", "", "&", "?validateOnly=true"] {

@@ -220,7 +220,7 @@ async fn external_params_on_a_foreign_entity_delete_nothing_from_any_position() 
 
 #[tokio::test]
 async fn a_list_of_products_deletes_nothing_from_any_position() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     for position in Position::ALL {
         let mut cell = Cell::new(&service, Resource::Product, position).await;
         cell.kill_the_parent_if_it_must_be_dead().await;
