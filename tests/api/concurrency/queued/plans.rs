@@ -1,8 +1,7 @@
 //! How the statements of the queue find their rows, however full it is and whenever their plans were made.
 
 use customer_deletion::repository::PLANNING;
-use rstest::rstest;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::support::TestDatabase;
 
@@ -10,32 +9,27 @@ const FULL: &str = "
     insert into operation_queue (operation_id, requester_id, customer_id, rank)
     select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), number from generate_series(1, 20000) as number";
 
-#[rstest]
-#[case::claim(include_str!("../../../../src/queue/sql/claim_operation.sql"), "uuid, float8, text[]", "operation_queue_rank")]
-#[case::accept(
-    include_str!("../../../../src/queue/sql/accept_operation.sql"),
-    "uuid, uuid, uuid, text, uuid[], text, bigint, text",
-    "operation_queue_requester"
-)]
-#[case::lock(
-    include_str!("../../../../src/queue/sql/lock_operation.sql"),
-    "uuid, uuid, text, text",
-    "operation_queue_pkey"
-)]
-#[case::end(
-    include_str!("../../../../src/queue/sql/end_operation.sql"),
-    "uuid, uuid, text, text, uuid[], integer, text, integer",
-    "operation_queue_pkey"
-)]
-#[case::postpone(
-    include_str!("../../../../src/queue/sql/postpone_operation.sql"),
-    "uuid, uuid, float8",
-    "operation_queue_pkey"
-)]
-#[case::cancel(include_str!("../../../../src/queue/sql/cancel_operation.sql"), "uuid, uuid", "operation_queue_pkey")]
-#[case::watch(include_str!("../../../../src/queue/sql/watch_operation.sql"), "uuid", "operation_queue_pkey")]
+/// Each with the types of its parameters and its index.
+const STATEMENTS: [(&str, &str, &str); 7] = [
+    (include_str!("../../../../src/queue/sql/claim_operation.sql"), "uuid, float8, text[]", "operation_queue_rank"),
+    (
+        include_str!("../../../../src/queue/sql/accept_operation.sql"),
+        "uuid, uuid, uuid, text, uuid[], text, bigint, text",
+        "operation_queue_requester",
+    ),
+    (include_str!("../../../../src/queue/sql/lock_operation.sql"), "uuid, uuid, text, text", "operation_queue_pkey"),
+    (
+        include_str!("../../../../src/queue/sql/end_operation.sql"),
+        "uuid, uuid, text, text, uuid[], integer, text, integer",
+        "operation_queue_pkey",
+    ),
+    (include_str!("../../../../src/queue/sql/postpone_operation.sql"), "uuid, uuid, float8", "operation_queue_pkey"),
+    (include_str!("../../../../src/queue/sql/cancel_operation.sql"), "uuid, uuid", "operation_queue_pkey"),
+    (include_str!("../../../../src/queue/sql/watch_operation.sql"), "uuid", "operation_queue_pkey"),
+];
+
 #[tokio::test]
-async fn they_go_through_their_index_and_sort_nothing(#[case] sql: &str, #[case] types: &str, #[case] index: &str) {
+async fn they_go_through_their_index_and_sort_nothing() {
     let database = TestDatabase::migrated().await;
     let mut connection = database.pool.acquire().await.unwrap();
     for (name, value) in PLANNING {
@@ -43,19 +37,25 @@ async fn they_go_through_their_index_and_sort_nothing(#[case] sql: &str, #[case]
     }
     for before in ["select 1", "analyze operation_queue", FULL, "analyze operation_queue", "vacuum operation_queue"] {
         sqlx::raw_sql(before).execute(&mut *connection).await.unwrap();
-        let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
-        sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-        let nulls = vec!["null"; types.split(',').count()].join(", ");
-        let explain = format!("explain (costs off) execute statement ({nulls})");
-        let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
-        let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
-        assert!(plan.iter().any(|line| line.contains(index)), "{before}: {plan:#?}");
-        let wrong = "operation_queue_rank on operation_queue";
-        let reads_all = |line: &String| {
-            line.contains("Sort")
-                || line.contains("Seq Scan on operation_queue")
-                || (index == "operation_queue_pkey" && line.contains(wrong))
-        };
-        assert!(!plan.iter().any(reads_all), "{before}: {plan:#?}");
+        for (sql, types, index) in STATEMENTS {
+            let plan = plan(&mut connection, sql, types).await;
+            assert!(plan.iter().any(|line| line.contains(index)), "{before}: {sql}: {plan:#?}");
+            let wrong = "operation_queue_rank on operation_queue";
+            let reads_all = |line: &String| {
+                line.contains("Sort")
+                    || line.contains("Seq Scan on operation_queue")
+                    || (index == "operation_queue_pkey" && line.contains(wrong))
+            };
+            assert!(!plan.iter().any(reads_all), "{before}: {sql}: {plan:#?}");
+        }
     }
+}
+
+async fn plan(connection: &mut PgConnection, sql: &str, types: &str) -> Vec<String> {
+    let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
+    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
+    let nulls = vec!["null"; types.split(',').count()].join(", ");
+    let explain = format!("explain (costs off) execute statement ({nulls})");
+    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
+    plan.iter().map(|line| line.get(0)).collect()
 }
