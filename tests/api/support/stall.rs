@@ -6,12 +6,17 @@ use std::time::{Duration, Instant};
 /// The length of one sleep of the watch.
 const NAP: Duration = Duration::from_millis(10);
 
+/// A shorter overshoot is no stall: other threads had their turn.
+const SHORTEST_STALL: Duration = Duration::from_millis(20);
+
 /// A call can meet a stall twice: on its way to the service, and on its way back.
 const MEETINGS: u32 = 2;
 
 /// Sleeps again and again, and notes by how much a sleep took too long. Ends when it is dropped.
 pub struct StallWatch {
     started: Instant,
+    /// The sum of all stalls before.
+    stalls_before: Duration,
     naps: Arc<Mutex<Naps>>,
 }
 
@@ -21,18 +26,31 @@ impl StallWatch {
         let naps = Arc::new(Mutex::new(Naps::begin(started)));
         let watched = Arc::downgrade(&naps);
         std::thread::spawn(move || nap(&watched));
-        StallWatch { started, naps }
+        StallWatch { started, stalls_before: Duration::ZERO, naps }
+    }
+
+    /// The same watch for a duration that begins now.
+    pub fn restarted(&self) -> StallWatch {
+        let started = Instant::now();
+        let stalls_before = locked(&self.naps).all_stalls(started);
+        StallWatch { started, stalls_before, naps: Arc::clone(&self.naps) }
     }
 
     /// The time by which a limit may be exceeded because the machine stood still. Near 0 on a quiet machine.
     pub fn allowance(&self) -> Duration {
-        MEETINGS * locked(&self.naps).greatest_overshoot(Instant::now())
+        MEETINGS * self.longest()
+    }
+
+    /// The longest time for which the machine stood still.
+    pub fn longest(&self) -> Duration {
+        locked(&self.naps).greatest_overshoot(Instant::now())
     }
 
     /// The time since the start, less the time for which the machine may have stood still. For upper limits only.
     pub fn took(&self) -> Duration {
-        let elapsed = self.started.elapsed();
-        elapsed.saturating_sub(self.allowance())
+        let now = Instant::now();
+        let stalls = locked(&self.naps).all_stalls(now).saturating_sub(self.stalls_before);
+        now.saturating_duration_since(self.started).saturating_sub(self.allowance().max(stalls))
     }
 }
 
@@ -51,26 +69,39 @@ fn locked(naps: &Mutex<Naps>) -> MutexGuard<'_, Naps> {
 struct Naps {
     fell_asleep: Instant,
     greatest: Duration,
+    /// The sum of all stalls.
+    stalls: Duration,
 }
 
 impl Naps {
     fn begin(now: Instant) -> Naps {
-        Naps { fell_asleep: now, greatest: Duration::ZERO }
+        Naps { fell_asleep: now, greatest: Duration::ZERO, stalls: Duration::ZERO }
     }
 
     fn wake(&mut self, now: Instant) {
         self.greatest = self.greatest_overshoot(now);
+        self.stalls = self.all_stalls(now);
         self.fell_asleep = now;
     }
 
     /// Includes the present sleep, because after a stall the test may wake before the watch.
     fn greatest_overshoot(&self, now: Instant) -> Duration {
-        self.greatest.max(now.saturating_duration_since(self.fell_asleep).saturating_sub(NAP))
+        self.greatest.max(self.overshoot(now))
+    }
+
+    fn all_stalls(&self, now: Instant) -> Duration {
+        let overshoot = self.overshoot(now);
+        if overshoot < SHORTEST_STALL { self.stalls } else { self.stalls + overshoot }
+    }
+
+    /// Of the present sleep.
+    fn overshoot(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.fell_asleep).saturating_sub(NAP)
     }
 }
 
 #[test]
-fn the_longest_stall_counts_also_while_it_lasts_and_punctual_naps_do_not() {
+fn stalls_count_also_while_they_last_and_naps_that_are_almost_punctual_do_not() {
     let ms = Duration::from_millis;
     let start = Instant::now();
     let mut naps = Naps::begin(start);
@@ -81,6 +112,8 @@ fn the_longest_stall_counts_also_while_it_lasts_and_punctual_naps_do_not() {
     naps.wake(start + ms(1045));
     assert_eq!(naps.greatest_overshoot(start + ms(1050)), ms(1000));
     assert_eq!(naps.greatest_overshoot(start + ms(3055)), ms(2000));
+    assert_eq!(naps.all_stalls(start + ms(1050)), ms(1000));
+    assert_eq!(naps.all_stalls(start + ms(3055)), ms(3000));
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use customer_deletion::resource::Resource;
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
@@ -20,29 +21,19 @@ const HOLD: Duration = Duration::from_secs(5);
 const WAITED: &str = "migration 9001 (contact department) waits for session ";
 
 /// Another service that changes a contact, and takes its time until it commits: again and again. Once the migrations have begun,
-/// until one has told that it waits.
-async fn change_slowly(pool: TestPool, contact: Uuid, migrating: Arc<AtomicBool>, told: Told) {
+/// until one has told that it waits. Notifies when it holds the contact.
+async fn change_slowly(pool: TestPool, contact: Uuid, held: Arc<Notify>, migrating: Arc<AtomicBool>, told: Told) {
     loop {
         let mut tx = pool.begin().await.unwrap();
         let change = "update contact set remarks = 'called' where id = $1";
         sqlx::query(change).bind(contact).execute(&mut *tx).await.unwrap();
+        held.notify_one();
         sleep(HOLD).await;
         if migrating.load(Ordering::SeqCst) {
             told.until(WAITED).await;
         }
         tx.commit().await.unwrap();
         sleep(Duration::from_secs(1)).await;
-    }
-}
-
-/// Waits until the other service has just begun to hold it.
-async fn until_held(pool: &TestPool) {
-    let sql = "select exists (
-        select from pg_stat_activity
-        where datname = current_database() and state = 'idle in transaction' and now() - xact_start < interval '0.5 s'
-    )";
-    while !sqlx::query_scalar::<_, bool>(sql).fetch_one(pool).await.unwrap() {
-        sleep(Duration::from_millis(20)).await;
     }
 }
 
@@ -53,13 +44,14 @@ async fn migrations_behind_long_transactions_fail_no_call_and_stall_none() {
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
     let (migrating, told) = (Arc::<AtomicBool>::default(), Told::default());
-    let changing = change_slowly(pool.clone(), contact, Arc::clone(&migrating), told.clone());
-    let _slow = AbortOnDropHandle::new(tokio::spawn(changing));
     let load = Load::start(&[service.address], pool, family, 4);
     load.until_answered(20).await;
 
     let migrator = with_later_migrations().await;
-    until_held(pool).await;
+    let held = Arc::<Notify>::default();
+    let changing = change_slowly(pool.clone(), contact, Arc::clone(&held), Arc::clone(&migrating), told.clone());
+    let _slow = AbortOnDropHandle::new(tokio::spawn(changing));
+    timeout(Duration::from_secs(60), held.notified()).await.expect("the other service holds the contact");
     migrating.store(true, Ordering::SeqCst);
     let result = migrate_and_tell(&service.database, &migrator, Duration::from_secs(60), &told).await;
 
