@@ -52,6 +52,7 @@ impl Workers {
     /// handed back: its transaction has no effect, and another replica may claim it.
     pub async fn end(mut self, patience: Duration) {
         self.stop.cancel();
+        tracing::debug!("no more operations are claimed");
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(patience, ended).await.is_err() {
             tracing::warn!(?patience, "an operation takes longer, and is handed back to the queue");

@@ -19,14 +19,3 @@ mod schema;
 pub mod statements;
 mod twins;
 mod verify;
-
-use std::time::{Duration, Instant};
-
-/// Waits for what must come, however busy the machine is.
-pub async fn until<F: Future<Output = bool>>(comes: impl Fn() -> F) {
-    let began = Instant::now();
-    while !comes().await {
-        assert!(began.elapsed() < Duration::from_secs(20), "it does not come");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}

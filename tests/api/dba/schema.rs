@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use crate::support::resources::{contract, every_resource, table};
+use crate::support::service::until_somebody_waits;
 use crate::support::{TestDatabase, TestService, World};
 
 /// The name of the constraint, or else the SQLSTATE, that refuses the statement.
@@ -50,7 +51,7 @@ async fn two_re_parentings_at_once_cannot_close_a_cycle() {
     sqlx::query(move_below).bind(one).bind(below_other).execute(&mut *first).await.unwrap();
     let pool = database.pool.clone();
     let second = tokio::spawn(async move { sqlx::query(move_below).bind(other).bind(below_one).execute(&pool).await });
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    until_somebody_waits(&database.pool).await;
     first.commit().await.unwrap();
 
     let error = second.await.unwrap().unwrap_err();

@@ -8,9 +8,9 @@ use testcontainers::core::{ExecCommand, IntoContainerPort, Mount};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
-use crate::support::TestPool;
 use crate::support::database::grant;
 use crate::support::postgres::remove_with_this_process;
+use crate::support::{TestPool, until};
 
 /// Every server of the container. Nothing outlives it, so nothing waits for the disk.
 const SETTINGS: &str = "listen_addresses = '*'
@@ -152,9 +152,7 @@ impl Cluster {
         sqlx::raw_sql("alter system set synchronous_standby_names = '*'").execute(&pool).await.unwrap();
         sqlx::raw_sql("select pg_reload_conf()").execute(&pool).await.unwrap();
         let synchronous = "select exists (select from pg_stat_replication where sync_state = 'sync')";
-        while !sqlx::query_scalar::<_, bool>(synchronous).fetch_one(&pool).await.unwrap() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        until(|| async { sqlx::query_scalar(synchronous).fetch_one(&pool).await.unwrap() }).await;
         pool.close().await;
     }
 

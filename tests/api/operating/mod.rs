@@ -8,6 +8,7 @@ mod health;
 mod log_lines;
 mod metrics;
 mod outages;
+mod silent_connections;
 mod soak;
 mod start;
 mod time_limits;

@@ -9,19 +9,18 @@ use rstest::rstest;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions};
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::support::proxy::{Proxy, Weather};
-use crate::support::service::{Answer, hang_up_while_waiting, impatient, until_so_many_wait};
+use crate::support::service::{Answer, hang_up_while_waiting, impatient};
 use crate::support::world::Family;
-use crate::support::{StallWatch, TestDatabase, TestService};
+use crate::support::{StallWatch, TestDatabase, TestService, until};
 
 /// The deadline of a call is 2 s. A busy machine takes longer for everything around it.
-const LONGEST_ANSWER: Duration = Duration::from_secs(10);
+pub const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 const LONGEST_RECOVERY: Duration = Duration::from_secs(10);
 
-fn set_url(settings: &mut Settings, url: String) {
+pub fn set_url(settings: &mut Settings, url: String) {
     settings.database.url = Some(SecretString::from(url));
 }
 
@@ -37,21 +36,21 @@ async fn service_behind_a_proxy() -> (TestService, Proxy) {
 }
 
 /// A call about a contact, and how long its answer took, but for stalls of the machine.
-async fn delete(service: &TestService, family: Family, contact: Uuid) -> (Answer, Duration) {
+pub async fn delete(service: &TestService, family: Family, contact: Uuid) -> (Answer, Duration) {
     let watch = StallWatch::start();
     let answer = service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await;
     (answer, watch.took())
 }
 
 #[track_caller]
-fn assert_unavailable((answer, took): &(Answer, Duration)) {
+pub fn assert_unavailable((answer, took): &(Answer, Duration)) {
     answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     assert_eq!(answer.header("Retry-After"), Some("1"));
     assert!(*took < LONGEST_ANSWER, "{took:?}");
 }
 
 /// Asks until a deletion goes through, and asserts that this is soon.
-async fn assert_recovers(service: &TestService, family: Family) {
+pub async fn assert_recovers(service: &TestService, family: Family) {
     let contact = service.world.contact(family.sub_customer).await;
     let watch = StallWatch::start();
     loop {
@@ -136,88 +135,17 @@ async fn a_session_in_the_middle_of_a_statement_is_not_lent_again() {
     until_one_is_deleted().await;
     let contact = service.world.contact(family.sub_customer).await;
     sqlx::query("insert into endless values ($1)").bind(contact).execute(pool).await.unwrap();
-    while running_deletions(&service).await == 0 {
+    until(|| async {
         assert_unavailable(&delete(&service, family, contact).await);
-    }
+        running_deletions(&service).await > 0
+    })
+    .await;
 
     until_one_is_deleted().await;
     assert!(running_deletions(&service).await > 0, "the statement goes on");
     sqlx::query("delete from endless").execute(pool).await.unwrap();
-    while running_deletions(&service).await > 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(|| async { running_deletions(&service).await == 0 }).await;
     assert_rows_and_operations_agree(&service).await;
-}
-
-/// With so few connections that one which is lost is missed.
-async fn service_with_connections(count: u32) -> (TestService, Proxy, Family) {
-    let database = TestDatabase::migrated().await;
-    let proxy = Proxy::in_front_of(&database.url).await;
-    let url = proxy.url(&database.url);
-    let service = TestService::start_on(database, |settings| {
-        impatient(settings);
-        set_url(settings, url);
-        settings.database.max_connections = count;
-    })
-    .await;
-    let family = service.world.family().await;
-    (service, proxy, family)
-}
-
-/// So long after its last use a connection is still lent without a question, with a little less than the second to be sure.
-const LONGEST_REST: Duration = Duration::from_millis(700);
-
-/// Has every connection used a moment ago, and back in the pool. A machine that takes its time for that does it again.
-async fn use_every_connection(service: &TestService, family: Family, count: i64) {
-    for _ in 0..10 {
-        // Who waits for this row has a connection, and those who wait for a connection are more than there are.
-        let contact = service.world.contact(family.sub_customer).await;
-        let mut holding = service.database.pool.begin().await.unwrap();
-        sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
-        let began = Instant::now();
-        let calls = join_all((0..10).map(|_| delete(service, family, contact)));
-        let release = async {
-            let _ = timeout(LONGEST_REST, until_so_many_wait(&service.database.pool, count)).await;
-            holding.rollback().await.unwrap();
-        };
-        tokio::join!(calls, release);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        if began.elapsed() < LONGEST_REST {
-            return;
-        }
-    }
-    panic!("this machine is too slow to use a connection twice in a second");
-}
-
-#[tokio::test]
-async fn connections_that_go_silent_for_ever_are_replaced() {
-    let (service, proxy, family) = service_with_connections(2).await;
-    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 10).await;
-
-    use_every_connection(&service, family, 2).await;
-    proxy.abandon_connections();
-    join_all(contacts.iter().map(|contact| delete(&service, family, *contact)))
-        .await
-        .iter()
-        .for_each(assert_unavailable);
-
-    assert_recovers(&service, family).await;
-}
-
-/// One call waits for an answer that does not come. The connections that went silent with its own do not cost a call each.
-#[tokio::test]
-async fn connections_beside_one_that_went_silent_are_asked_before_they_are_lent() {
-    let (service, proxy, family) = service_with_connections(8).await;
-    let contacts = service.world.rows(Resource::Contact, family.sub_customer, 3).await;
-
-    use_every_connection(&service, family, 8).await;
-    proxy.abandon_connections();
-    assert_unavailable(&delete(&service, family, contacts[0]).await);
-    for contact in &contacts[1..] {
-        let (answer, took) = delete(&service, family, *contact).await;
-        answer.assert_deleted();
-        assert!(took < LONGEST_ANSWER, "{took:?}");
-    }
 }
 
 async fn assert_rows_and_operations_agree(service: &TestService) {
@@ -275,14 +203,14 @@ async fn all_the_waits_of_a_first_call_have_one_deadline() {
     // It waits for its connection, and then for the row.
     proxy.set(Weather::Frozen);
     let thaw = async {
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        tokio::time::sleep(Duration::from_millis(5500)).await;
         proxy.set(Weather::Fair);
     };
     let ((answer, took), ()) = tokio::join!(delete(&service, family, contact), thaw);
 
     answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
-    // Both waits one after the other take 7.9 seconds.
-    assert!(took < Duration::from_millis(7700), "{took:?}");
+    // Both waits one after the other take 9.4 seconds.
+    assert!(took < Duration::from_secs(9), "{took:?}");
     holding.rollback().await.unwrap();
 }
 

@@ -25,3 +25,14 @@ pub async fn disagreements(pool: &TestPool) -> Vec<Disagreement> {
     let findings = verify(&mut connection, None, Pace::Full).await.unwrap();
     findings.disagreements.into_iter().filter(|found| found.part != "schema").collect()
 }
+
+/// The deadlocks that PostgreSQL has ended in the database. Ends all other sessions first, because an idle session may report what it
+/// counted only at its end.
+pub async fn deadlocks(pool: &TestPool) -> i64 {
+    let mut connection = pool.acquire().await.unwrap();
+    let end = "select pg_terminate_backend(pid, 20000) from pg_stat_activity
+        where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()";
+    sqlx::raw_sql(end).execute(&mut *connection).await.unwrap();
+    let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
+    sqlx::query_scalar(deadlocks).fetch_one(&mut *connection).await.unwrap()
+}

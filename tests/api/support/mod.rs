@@ -39,6 +39,15 @@ pub async fn pause(began: Instant) {
     tokio::time::sleep((began.elapsed() / 8).clamp(Duration::from_millis(2), Duration::from_millis(100))).await;
 }
 
+/// Waits for what must come, however busy the machine is.
+pub async fn until<F: Future<Output = bool>>(comes: impl Fn() -> F) {
+    let began = Instant::now();
+    while !comes().await {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not come");
+        pause(began).await;
+    }
+}
+
 /// The ids as the body of a list deletion.
 pub fn body(ids: &[Uuid]) -> String {
     serde_json::json!({ "id": ids }).to_string()

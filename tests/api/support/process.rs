@@ -10,6 +10,9 @@ use super::client;
 use super::database::as_service;
 use super::service::send;
 
+/// 20 seconds more than the longest drain of a test.
+const LONGEST_END: Duration = Duration::from_secs(39);
+
 /// Waits that are long enough for a busy machine, like those of a service in this process. For tests whose calls must succeed, and
 /// that test no wait.
 pub const PATIENT: [(&str, &str); 2] =
@@ -156,14 +159,14 @@ impl Process {
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
     }
 
-    /// Waits for its end, which must come soon.
+    /// Waits for its end.
     pub async fn exit_code(&mut self) -> Option<i32> {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(began.elapsed() < Duration::from_secs(10), "the process does not end");
+            assert!(began.elapsed() < LONGEST_END, "the process does not end");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

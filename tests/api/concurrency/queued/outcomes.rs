@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{accept, assert_agreement, at_work, ended, waiting};
 use crate::support::TestService;
 use crate::support::resources::{contract, every_resource, most};
+use crate::support::service::until_somebody_waits;
 
 #[tokio::test]
 async fn everything_is_deleted_at_one_time_by_the_operation() {
@@ -98,7 +99,7 @@ async fn a_product_that_is_allocated_meanwhile_stays() {
         .await
         .unwrap();
     let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
-    until_somebody_waits_for_a_lock(&service).await;
+    until_somebody_waits(&service.database.pool).await;
     other.commit().await.unwrap();
 
     let ended = ended(&service, family.requester, operation).await;
@@ -124,16 +125,4 @@ async fn eligibility_is_that_of_the_moment_in_which_it_is_done() {
     assert_eq!((first["errorCode"].as_str(), &first["failedIds"]), (Some("CUSTOMER_1017"), &json!([gone])));
     assert_eq!(second["errorCode"], "CUSTOMER_1002");
     assert!(service.world.deleted(Resource::Contact, &[stays]).await.is_empty());
-}
-
-pub async fn until_somebody_waits_for_a_lock(service: &TestService) {
-    let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    for _ in 0..500 {
-        let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&service.database.pool).await.unwrap();
-        if waiting > 0 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("nobody waits for a lock");
 }

@@ -7,12 +7,11 @@ use secrecy::SecretString;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::outcomes::until_somebody_waits_for_a_lock;
 use super::{accept, assert_agreement, at_work, call, details, ended, waiting};
-use crate::support::process::Process;
+use crate::support::process::{PATIENT, Process};
 use crate::support::proxy::Proxy;
-use crate::support::service::send;
-use crate::support::{TestDatabase, TestService};
+use crate::support::service::{send, until_somebody_waits};
+use crate::support::{TestDatabase, TestService, until};
 
 /// Somebody who holds a row.
 async fn hold<'p>(pool: &'p crate::support::TestPool, contact: Uuid) -> sqlx::Transaction<'p, sqlx::Postgres> {
@@ -42,7 +41,8 @@ async fn attempts_that_fail_are_repeated_until_one_succeeds() {
 
 #[tokio::test]
 async fn after_so_many_attempts_it_is_an_internal_error_that_keeps_no_key_and_changes_nothing() {
-    let service = TestService::start_with(|settings| {
+    let service = TestService::start().await;
+    let gives_up = TestService::beside(&service, |settings| {
         settings.queue.workers = 1;
         settings.queue.run_timeout = Duration::from_secs(1);
         settings.queue.max_attempts = 2;
@@ -67,6 +67,8 @@ async fn after_so_many_attempts_it_is_an_internal_error_that_keeps_no_key_and_ch
     holder.rollback().await.unwrap();
     assert!(service.world.deleted(Resource::Contact, &[contact]).await.is_empty());
 
+    drop(gives_up);
+    let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
     let again = send(keyed()).await;
     assert_eq!(again.header("Idempotency-Replayed"), None);
     let again = super::assert_accepted(&again);
@@ -133,7 +135,7 @@ async fn an_operation_that_is_being_done_is_not_taken_by_another() {
     let contact = service.world.contact(family.sub_customer).await;
     let holder = hold(&service.database.pool, contact).await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
-    until_somebody_waits_for_a_lock(&service).await;
+    until_somebody_waits(&service.database.pool).await;
     let free = sqlx::query_scalar::<_, Uuid>("select operation_id from operation_queue for update skip locked");
     assert_eq!(free.fetch_optional(&service.database.pool).await.unwrap(), None, "the operation is not held");
     holder.rollback().await.unwrap();
@@ -187,7 +189,7 @@ async fn what_a_killed_replica_had_begun_is_done_by_another_within_a_minute() {
     let holder = hold(&service.database.pool, contact).await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
     let doomed = Process::serve_with(&service.database.url, &[("CUSTOMER_DELETION__QUEUE__WORKERS", "1")]);
-    until_somebody_waits_for_a_lock(&service).await;
+    until_somebody_waits(&service.database.pool).await;
     doomed.kill();
     let killed = Instant::now();
 
@@ -216,7 +218,7 @@ async fn an_attempt_whose_session_went_silent_is_given_up_within_a_minute() {
     let contact = service.world.contact(family.sub_customer).await;
     let holder = hold(&service.database.pool, contact).await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
-    until_somebody_waits_for_a_lock(&service).await;
+    until_somebody_waits(&service.database.pool).await;
     proxy.abandon_connections();
     let silent = Instant::now();
     holder.rollback().await.unwrap();
@@ -241,12 +243,11 @@ async fn sigterm_lets_an_operation_end() {
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
     let waiting_one =
         accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
-    let mut process = Process::serve_patiently(&service.database.url);
-    until_somebody_waits_for_a_lock(&service).await;
+    let tells_more = [&PATIENT[..], &[("CUSTOMER_DELETION__LOG__LEVEL", "info,customer_deletion=debug")]].concat();
+    let mut process = Process::serve_with(&service.database.url, &tells_more);
+    until_somebody_waits(&service.database.pool).await;
     process.send_sigterm();
-    until_logged(&process, |line| line["message"] == "shutting down: waiting for calls in flight").await;
-    // From that line to the end of the queue there is nothing to wait for but the processor.
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    until_logged(&process, |line| line["message"] == "no more operations are claimed").await;
     holder.rollback().await.unwrap();
     assert_eq!(process.exit_code().await, Some(0));
     assert_eq!(details(&service, family.requester, operation).await["status"], "SUCCESS");
@@ -279,9 +280,7 @@ async fn sigterm_hands_back_what_takes_longer() {
         ],
     );
     let asleep = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
-    while sqlx::query_scalar::<_, i64>(asleep).fetch_one(pool).await.unwrap() == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(|| async { sqlx::query_scalar::<_, i64>(asleep).fetch_one(pool).await.unwrap() > 0 }).await;
     assert_eq!(process.terminate().await, Some(0));
     assert_eq!(details(&service, family.requester, operation).await["status"], "OPEN");
     let log = process.log();

@@ -11,12 +11,35 @@ use uuid::Uuid;
 
 use super::leases::{close_gate, open_gate, shut_out, until_at_the_gate};
 use super::{accept, assert_accepted, at_work};
+use crate::support::process::{PATIENT, Process};
 use crate::support::service::{Answer, send};
 use crate::support::world::Family;
-use crate::support::{StallWatch, TestService};
+use crate::support::{StallWatch, TestService, until};
 
 /// Longer than an end takes to be told, and shorter than a wait that nobody ends: 9 seconds are the most beside the deadline of tests.
 const SOON: Duration = Duration::from_secs(7);
+
+/// A replica in a process of its own, whose metrics count its own callers alone. Calls of the service go to it.
+fn in_a_process(service: &mut TestService, settings: &[(&str, &str)]) -> Process {
+    let process = Process::serve_with(&service.database.url, &[&PATIENT[..], settings].concat());
+    (service.address, service.management_address) = (process.address, process.management_address);
+    process
+}
+
+const NO_WORKERS: (&str, &str) = ("CUSTOMER_DELETION__QUEUE__WORKERS", "0");
+
+/// One call may be in flight, and there is one session.
+const NARROW: [(&str, &str); 3] = [
+    NO_WORKERS,
+    ("CUSTOMER_DELETION__HTTP__MAX_IN_FLIGHT", "1"),
+    ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "1"),
+];
+
+/// Waits until so many calls wait for the end of an operation.
+async fn until_waiting(service: &TestService, calls: usize) {
+    let line = format!("\ncustomer_deletion_requests_waiting {calls}\n");
+    until(|| async { service.management("/metrics").await.text.contains(&line) }).await;
+}
 
 fn status_call(service: &TestService, version: &str, requester: Uuid, operation: Uuid) -> RequestBuilder {
     service.call(Method::GET, &format!("/api/{version}/global/call/{operation}"), requester)
@@ -32,21 +55,23 @@ async fn timed(call: RequestBuilder) -> (Answer, Duration) {
 #[case::details("v3")]
 #[tokio::test]
 async fn a_status_call_is_answered_as_soon_as_the_operation_has_ended(#[case] version: &str) {
-    let service = at_work().await;
+    let mut service = TestService::start().await;
+    let mut beside = TestService::beside(&service, |_| {}).await;
+    let _working = in_a_process(&mut service, &[("CUSTOMER_DELETION__QUEUE__WORKERS", "1")]);
+    // Another replica, which executes nothing, learns of it as well.
+    let _beside = in_a_process(&mut beside, &[NO_WORKERS]);
     let (pool, family) = (&service.database.pool, service.world.family().await);
     close_gate(pool).await;
     let contact = service.world.contact(family.sub_customer).await;
     shut_out(pool, contact).await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
     until_at_the_gate(pool, 1).await;
-    // Another replica, which executes nothing, learns of it as well.
-    let beside = TestService::beside(&service, |_| {}).await;
 
     let calls = [&service, &beside]
         .map(|replica| timed(status_call(replica, version, family.requester, operation).header("Prefer", "wait=9")));
     let calls = tokio::spawn(join_all(calls));
-    tokio::time::sleep(Duration::from_millis(700)).await;
-    assert!(!calls.is_finished(), "the operation has not ended yet");
+    until_waiting(&service, 1).await;
+    until_waiting(&beside, 1).await;
     open_gate(pool).await;
     let opened = StallWatch::start();
     let calls = calls.await.unwrap();
@@ -156,19 +181,15 @@ async fn a_replay_that_waits_in_vain_says_when_to_ask_again() {
 
 #[tokio::test]
 async fn an_operation_that_is_given_up_names_itself_to_each_caller_that_waits() {
-    let service = TestService::start().await;
+    let mut service = TestService::start().await;
+    let _process = in_a_process(&mut service, &[NO_WORKERS]);
     let (pool, family, id) = (&service.database.pool, service.world.family().await, Uuid::now_v7());
     let keyed = |wait| deletion(&service, family, id, wait).header("Idempotency-Key", "given-up");
     let first = tokio::spawn(send(keyed(9)));
-    let sql = "select id from operation where idempotency_key = 'given-up'";
-    let operation: Uuid = loop {
-        match sqlx::query_scalar(sql).fetch_optional(pool).await.unwrap() {
-            Some(operation) => break operation,
-            None => tokio::time::sleep(Duration::from_millis(5)).await,
-        }
-    };
+    until_waiting(&service, 1).await;
+    let operation: Uuid = sqlx::query_scalar("select id from operation").fetch_one(pool).await.unwrap();
     let replay = tokio::spawn(send(keyed(9)));
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    until_waiting(&service, 2).await;
     let sql = "update operation set status = 'INTERNAL_ERROR', error_code = 'GLOBAL_1001', completed_at = now(), \
         idempotency_key = null where id = $1";
     sqlx::query(sql).bind(operation).execute(pool).await.unwrap();
@@ -181,22 +202,18 @@ async fn an_operation_that_is_given_up_names_itself_to_each_caller_that_waits() 
     }
 }
 
-/// One call may be in flight, and there is one session.
 #[tokio::test]
 async fn callers_that_are_woken_together_all_learn_of_the_end() {
-    let service = TestService::start_with(|settings| {
-        settings.http.max_in_flight = 1;
-        settings.database.max_connections = 1;
-    })
-    .await;
+    let mut service = TestService::start().await;
+    let _process = in_a_process(&mut service, &NARROW);
     let family = service.world.family().await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
     let mut waiting = Vec::new();
-    for _ in 0..3 {
+    for calls in 1..=3 {
         waiting.push(tokio::spawn(send(
             status_call(&service, "v3", family.requester, operation).header("Prefer", "wait=9"),
         )));
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        until_waiting(&service, calls).await;
     }
     service.cancel(family.requester, operation).await.assert_status(200);
     for answer in join_all(waiting).await {
@@ -208,68 +225,64 @@ async fn callers_that_are_woken_together_all_learn_of_the_end() {
 
 #[tokio::test]
 async fn an_operation_that_is_cancelled_ends_the_wait() {
-    let service = TestService::start().await;
+    let mut service = TestService::start().await;
+    let _process = in_a_process(&mut service, &[NO_WORKERS]);
     let family = service.world.family().await;
-    let key = "taken-back";
-    let call = deletion(&service, family, Uuid::now_v7(), 9).header("Idempotency-Key", key);
-    let waiting = tokio::spawn(timed(call));
-    let sql = "select id from operation where idempotency_key = $1";
-    let operation: Uuid = loop {
-        match sqlx::query_scalar(sql).bind(key).fetch_optional(&service.database.pool).await.unwrap() {
-            Some(operation) => break operation,
-            None => tokio::time::sleep(Duration::from_millis(5)).await,
-        }
-    };
+    let waiting = tokio::spawn(timed(deletion(&service, family, Uuid::now_v7(), 9)));
+    until_waiting(&service, 1).await;
+    let sql = "select id from operation";
+    let operation: Uuid = sqlx::query_scalar(sql).fetch_one(&service.database.pool).await.unwrap();
     service.cancel(family.requester, operation).await.assert_status(200);
     let (answer, took) = waiting.await.unwrap();
     answer.assert_failed(409, "CANCELLED", "The call was cancelled before it was executed.");
     assert!(took < SOON, "{took:?}");
 }
 
-/// The service has one session and lets one call be in flight.
 #[tokio::test]
 async fn waiting_callers_take_no_session_and_no_permit_and_are_bounded() {
-    let service = TestService::start_with(|settings| {
-        // Four calls may wait, three of them of one requester.
-        settings.http.max_in_flight = 1;
-        settings.database.max_connections = 1;
-    })
-    .await;
+    let mut service = TestService::start().await;
+    // Four calls may wait, three of them of one requester.
+    let _process = in_a_process(&mut service, &NARROW);
     let family = service.world.family().await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
-    let call = || status_call(&service, "v3", family.requester, operation).header("Prefer", "wait=3");
+    let call = || status_call(&service, "v3", family.requester, operation).header("Prefer", "wait=9");
     let mut waiting = Vec::new();
-    for _ in 0..3 {
-        waiting.push(tokio::spawn(timed(call())));
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    for calls in 1..=3 {
+        waiting.push(tokio::spawn(send(call())));
+        until_waiting(&service, calls).await;
     }
 
     // One more cannot wait, and is answered at once. Others are served.
-    let (answer, took) = timed(call()).await;
+    let watch = StallWatch::start();
+    let answer = send(call()).await;
     assert_eq!((answer.status, answer.header("Preference-Applied")), (200, None), "{}", answer.text);
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(watch.took() < Duration::from_secs(2), "{:?}", watch.took());
     for _ in 0..5 {
         let contact = service.world.contact(family.sub_customer).await;
         service.delete(family.requester, family.sub_customer, Resource::Contact, &[contact]).await.assert_deleted();
     }
-    for waiting in waiting {
-        let (answer, took) = waiting.await.unwrap();
-        assert_eq!((answer.status, answer.header("Preference-Applied")), (200, Some("wait=3")));
-        assert!(took >= Duration::from_secs(3), "{took:?}");
+    assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "they wait on");
+    service.cancel(family.requester, operation).await.assert_status(200);
+    for answer in join_all(waiting).await {
+        let answer = answer.unwrap();
+        assert_eq!((answer.status, answer.header("Preference-Applied")), (200, Some("wait=9")));
     }
 }
 
 #[tokio::test]
 async fn a_service_that_stops_answers_its_waiting_callers() {
-    let service = TestService::start().await;
-    let replica = TestService::beside(&service, |_| {}).await;
+    let mut service = TestService::start().await;
+    let mut process = in_a_process(&mut service, &[NO_WORKERS]);
     let family = service.world.family().await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
-    let call = status_call(&replica, "v3", family.requester, operation).header("Prefer", "wait=9");
-    let waiting = tokio::spawn(timed(call));
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    tokio::task::spawn_blocking(move || drop(replica)).await.unwrap();
-    let (answer, took) = waiting.await.unwrap();
+    let call = status_call(&service, "v3", family.requester, operation).header("Prefer", "wait=9");
+    let waiting = tokio::spawn(send(call));
+    until_waiting(&service, 1).await;
+    process.send_sigterm();
+    let watch = StallWatch::start();
+    let answer = waiting.await.unwrap();
+    let took = watch.took();
+    assert_eq!(process.exit_code().await, Some(0));
     assert_eq!(answer.json()["content"][0]["status"], "OPEN");
     assert_eq!(answer.header("Preference-Applied"), None, "it did not wait for so long");
     assert!(took < Duration::from_secs(4), "{took:?}");

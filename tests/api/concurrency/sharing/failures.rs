@@ -7,9 +7,9 @@ use rstest::rstest;
 use uuid::Uuid;
 
 use super::{Stage, answers, code};
-use crate::support::TestDatabase;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::{hang_up, send_deletion};
+use crate::support::{TestDatabase, until};
 
 /// Each row takes half a second, so that a test can act in the middle of a statement.
 const SLOWLY: &str = "
@@ -56,9 +56,7 @@ async fn a_connection_that_breaks_before_the_result_is_there_costs_no_call_its_o
     } else {
         proxy.abandon_connections()
     }
-    while stage.world.deleted(Resource::Contact, &contacts).await.is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(|| async { !stage.world.deleted(Resource::Contact, &contacts).await.is_empty() }).await;
     if is_cut {
         proxy.set(Weather::Cut);
         tokio::time::sleep(Duration::from_millis(50)).await;

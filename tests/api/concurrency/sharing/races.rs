@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Stage, answers, code};
 use crate::support::TestDatabase;
+use crate::support::audit::deadlocks;
 use crate::support::resources::table;
 use crate::support::service::send;
 
@@ -232,12 +233,5 @@ async fn shared_and_ordinary_statements_other_writers_and_re_parentings_never_de
     let word = crate::support::resources::word(resource);
     assert!(stage.shared(word).await[1] > 10.0, "too few calls shared a statement");
     stage.assert_rows_and_operations_agree().await;
-    // Backends report their statistics with a delay.
-    tokio::time::sleep(Duration::from_millis(1200)).await;
-    let deadlocks: i64 =
-        sqlx::query_scalar("select deadlocks from pg_stat_database where datname = current_database()")
-            .fetch_one(&stage.database.pool)
-            .await
-            .unwrap();
-    assert_eq!(deadlocks, 0);
+    assert_eq!(deadlocks(&stage.database.pool).await, 0);
 }

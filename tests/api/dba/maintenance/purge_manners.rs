@@ -10,8 +10,7 @@ use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{age_rows, maintenance, present, rows, run, told};
-use crate::dba::until;
-use crate::support::{TestDatabase, TestPool, World};
+use crate::support::{TestDatabase, TestPool, World, until};
 
 /// Contacts that were deleted long ago.
 async fn expired_contacts(database: &TestDatabase, count: usize) -> Vec<Uuid> {

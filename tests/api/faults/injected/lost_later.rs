@@ -2,7 +2,7 @@
 //! done once.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
@@ -14,11 +14,11 @@ use super::lost_answer::{
     DELETION, KEYS, RECORD, Thief, assert_rows_and_operations_agree, recorded, service_behind_a_thief,
 };
 use crate::concurrency::queued::{accept, assert_accepted, call, ended, waiting};
-use crate::support::TestService;
 use crate::support::process::Process;
 use crate::support::resources::every_resource;
 use crate::support::service::send;
 use crate::support::world::Family;
+use crate::support::{TestService, until};
 
 /// How PostgreSQL says that a transaction is committed.
 const COMMIT: &[u8] = b"COMMIT\0";
@@ -154,7 +154,7 @@ async fn an_operation_whose_commit_is_not_answered_has_its_line_and_is_counted()
         assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
 
         let is_its_line = |line: &Value| line["message"] == "operation" && line["request_id"] == operation.to_string();
-        until(|| worker.log().iter().any(is_its_line)).await;
+        until(|| async { worker.log().iter().any(is_its_line) }).await;
         let lines: Vec<Value> = worker.log().into_iter().filter(is_its_line).collect();
         assert_eq!(lines.len(), 1, "{lines:#?}");
         assert_eq!((&lines[0]["operation_status"], &lines[0]["attempts"]), (&"SUCCESS".into(), &1.into()));
@@ -166,13 +166,5 @@ async fn an_operation_whose_commit_is_not_answered_has_its_line_and_is_counted()
         r#"customer_deletion_deleted_rows_total{resource="contact"} 2"#,
     ] {
         assert!(page.contains(line), "{line} is not in\n{page}");
-    }
-}
-
-async fn until(is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(20), "it did not become so");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

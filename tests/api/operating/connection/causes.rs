@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::support::process::Process;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::{collection, send};
-use crate::support::{TestDatabase, client};
+use crate::support::{TestDatabase, client, until};
 
 /// The reason of readiness, and that of a call.
 async fn reasons(process: &Process) -> (String, String) {
@@ -126,7 +126,7 @@ async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
     assert!(begin["reason"].as_str().unwrap().contains("Connection refused"), "{begin}");
 
     proxy.set(Weather::Fair);
-    while ready().await != 200 {}
+    until(|| async { ready().await == 200 }).await;
     assert_eq!(line(&process, is_end).await["level"], "INFO");
     assert_eq!(process.log().iter().filter(|line| is_begin(line)).count(), 1, "{:#?}", process.log());
 }

@@ -16,7 +16,7 @@ use self::collector::Collector;
 use crate::support::process::{PATIENT, Process};
 use crate::support::service::{collection, send};
 use crate::support::world::Family;
-use crate::support::{TestDatabase, World, body, client};
+use crate::support::{StallWatch, TestDatabase, World, body, client};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
@@ -66,7 +66,9 @@ async fn a_collector_that_is_away_holds_up_no_call_and_no_end() {
     let mut process = Process::serve_with(&database.url, &[&PATIENT[..], &environment].concat());
     let path = collection(family.sub_customer, Resource::Contact);
     send(traced_call(&process, family, &path).body(body(&[contact]))).await.assert_deleted();
+    let watch = StallWatch::start();
     assert_eq!(process.terminate().await, Some(0));
+    assert!(watch.took() < Duration::from_secs(10), "{:?}", watch.took());
 }
 
 /// The lines of the log about the collector, by their level, once there are this many.

@@ -197,9 +197,7 @@ impl Crowd {
         let count = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await.unwrap();
         crate::support::audit::assert_agreement_beside_others(pool).await;
         assert_eq!(count(ALLOCATED_AND_DELETED).await, 0, "a deleted product is allocated");
-        // Backends report their statistics with a delay.
-        tokio::time::sleep(Duration::from_millis(1200)).await;
-        let deadlocks = count("select deadlocks from pg_stat_database where datname = current_database()").await;
+        let deadlocks = crate::support::audit::deadlocks(pool).await;
         assert_eq!(deadlocks, 0, "calls and single statements of other services have deadlocked");
         let unavailable = self.unavailable.load(Ordering::Relaxed);
         assert!(unavailable <= histories * 24 / 100, "{unavailable} calls of {histories} histories were unavailable");

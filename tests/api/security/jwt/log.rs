@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use super::token::{RSA, STRANGER, jwks};
 use super::{TestFile, claims};
-use crate::support::TestDatabase;
 use crate::support::process::Process;
+use crate::support::{TestDatabase, until};
 
 #[tokio::test]
 async fn the_log_says_why_and_shows_no_token() {
     let database = TestDatabase::migrated().await;
     let keys = TestFile::new(jwks(&[&RSA]));
-    let mut process = Process::serve_with(
+    let process = Process::serve_with(
         &database.url,
         &[
             ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt"),
@@ -41,7 +41,7 @@ async fn the_log_says_why_and_shows_no_token() {
     }
     assert_eq!(bodies[1], bodies[2], "the answer does not tell why");
 
-    let log = log_with_lines(&mut process, 4).await;
+    let log = log_with_lines(&process, 4).await;
 
     for part in tokens.iter().flat_map(|token| token.split('.')) {
         assert!(!log.contains(part), "{part} is in the log");
@@ -77,14 +77,8 @@ async fn a_secret_in_the_url_of_the_keys_is_not_shown() {
 }
 
 /// The log, once it has the lines of so many calls.
-async fn log_with_lines(process: &mut Process, calls: usize) -> String {
-    loop {
-        let lines: Vec<String> = process.log().iter().map(ToString::to_string).collect();
-        let log = lines.join("\n");
-        if log.matches(r#""message":"call""#).count() >= calls {
-            return log;
-        }
-        assert!(process.child.try_wait().unwrap().is_none(), "{log}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+async fn log_with_lines(process: &Process, calls: usize) -> String {
+    let log = || process.log().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    until(|| async { log().matches(r#""message":"call""#).count() >= calls }).await;
+    log()
 }

@@ -18,7 +18,7 @@ pub mod token;
 mod valid;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use customer_deletion::config::Settings;
 use customer_deletion::resource::Resource;
@@ -26,8 +26,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::TestService;
 use crate::support::service::{Answer, collection, send};
+use crate::support::{TestService, until};
 
 pub const ISSUER: &str = "https://issuer.example/realms/telecom";
 pub const AUDIENCE: &str = "customer-deletion";
@@ -54,15 +54,6 @@ pub fn claims(requester: Uuid) -> Value {
         "scope": format!("openid {SCOPE}"),
         "customer_id": requester,
     })
-}
-
-/// Waits for what must come, however busy the machine is.
-pub async fn until<F: Future<Output = bool>>(comes: impl Fn() -> F) {
-    let began = Instant::now();
-    while !comes().await {
-        assert!(began.elapsed() < Duration::from_secs(60), "it does not come");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// The service, once it has read its keys.

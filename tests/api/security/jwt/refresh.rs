@@ -15,8 +15,8 @@ use super::{
     INVALID_TOKEN, NO_TOKEN, TestFile, ask, assert_identified, assert_unauthorized, claims, contact_path, ready,
     start_with, until,
 };
-use crate::support::TestService;
 use crate::support::service::send;
+use crate::support::{StallWatch, TestService};
 
 /// How often one refresh may be asked for by tokens with unknown keys.
 const PAUSE_SECONDS: u64 = 5;
@@ -283,10 +283,10 @@ async fn a_service_whose_issuer_hangs_ends_at_once() {
     issuer.set(Manner::Hang);
     let service = start(&issuer, 3600).await;
     until(|| async { issuer.fetches() > 0 }).await;
-    let began = Instant::now();
+    let watch = StallWatch::start();
     drop(service);
     // Less than the drain of 5 seconds, with which a test's service ends at the latest.
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(watch.took() < Duration::from_secs(4), "{:?}", watch.took());
 }
 
 #[tokio::test]

@@ -1,0 +1,104 @@
+//! Connections that go silent for ever while they are in the pool.
+
+use std::time::{Duration, Instant};
+
+use customer_deletion::resource::Resource;
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use super::outages::{LONGEST_ANSWER, assert_recovers, assert_unavailable, delete, set_url};
+use crate::support::proxy::Proxy;
+use crate::support::service::{Answer, impatient, until_so_many_wait};
+use crate::support::world::Family;
+use crate::support::{StallWatch, TestDatabase, TestService};
+
+/// With so few connections that one which is lost is missed.
+async fn service_with_connections(count: u32) -> (TestService, Proxy, Family) {
+    let database = TestDatabase::migrated().await;
+    let proxy = Proxy::in_front_of(&database.url).await;
+    let url = proxy.url(&database.url);
+    let service = TestService::start_on(database, |settings| {
+        impatient(settings);
+        set_url(settings, url);
+        settings.database.max_connections = count;
+    })
+    .await;
+    let family = service.world.family().await;
+    (service, proxy, family)
+}
+
+/// So long after its last use a connection is still lent without a question, with a little less than the second to be sure.
+const LONGEST_REST: Duration = Duration::from_millis(700);
+
+/// Has every connection used a moment ago, and back in the pool. A machine that takes its time for that does it again. Returns a watch
+/// that was started before.
+async fn use_every_connection(service: &TestService, family: Family, count: i64) -> StallWatch {
+    let first = Instant::now();
+    while first.elapsed() < PATIENCE {
+        // Who waits for this row has a connection, and those who wait for a connection are more than there are.
+        let contact = service.world.contact(family.sub_customer).await;
+        let mut holding = service.database.pool.begin().await.unwrap();
+        sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
+        let (began, watch) = (Instant::now(), StallWatch::start());
+        let calls = join_all((0..10).map(|_| delete(service, family, contact)));
+        let release = async {
+            let _ = timeout(LONGEST_REST, until_so_many_wait(&service.database.pool, count)).await;
+            holding.rollback().await.unwrap();
+        };
+        tokio::join!(calls, release);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if began.elapsed() < LONGEST_REST {
+            return watch;
+        }
+    }
+    panic!("this machine is too slow to use a connection twice in a second");
+}
+
+/// For how long the tests look for a second in which the machine does not stand still.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends so many calls at once to a service whose connections go silent a moment after their use. A call that succeeds although the
+/// machine did not stand still fails the test: it waited for no silent connection.
+async fn assert_unavailable_after_silence(
+    service: &TestService,
+    proxy: &Proxy,
+    family: Family,
+    count: i64,
+    calls: usize,
+) {
+    let first = Instant::now();
+    loop {
+        let contacts = service.world.rows(Resource::Contact, family.sub_customer, calls).await;
+        let watch = use_every_connection(service, family, count).await;
+        proxy.abandon_connections();
+        let answers = join_all(contacts.iter().map(|contact| delete(service, family, *contact))).await;
+        let stood_still = watch.longest() > Duration::from_millis(200);
+        let succeeded = |(answer, _): &(Answer, Duration)| answer.status == 200;
+        if !(stood_still && answers.iter().any(succeeded)) || first.elapsed() > PATIENCE {
+            return answers.iter().for_each(assert_unavailable);
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_that_go_silent_for_ever_are_replaced() {
+    let (service, proxy, family) = service_with_connections(2).await;
+
+    assert_unavailable_after_silence(&service, &proxy, family, 2, 10).await;
+
+    assert_recovers(&service, family).await;
+}
+
+/// One call waits for an answer that does not come. The connections that went silent with its own do not cost a call each.
+#[tokio::test]
+async fn connections_beside_one_that_went_silent_are_asked_before_they_are_lent() {
+    let (service, proxy, family) = service_with_connections(8).await;
+
+    assert_unavailable_after_silence(&service, &proxy, family, 8, 1).await;
+
+    for contact in service.world.rows(Resource::Contact, family.sub_customer, 2).await {
+        let (answer, took) = delete(&service, family, contact).await;
+        answer.assert_deleted();
+        assert!(took < LONGEST_ANSWER, "{took:?}");
+    }
+}
