@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::load::Connections;
-use super::trial::{Trial, rounds};
+use super::trial::{CLIENTS, Trial, rounds};
 use crate::support::process::Process;
 use crate::support::service::collection;
 use crate::support::world::Family;
@@ -47,7 +47,7 @@ async fn clients_that_misbehave_hold_up_nobody_else() {
         &[("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "2000"), ("CUSTOMER_DELETION__HTTP__KEEP_ALIVE_MS", "1000")],
     );
     let name = "clients that reset, half-close, stall, send one byte a second";
-    let mut trial = Trial::begin_over(Connections::New, name, &database.pool, family, &process).await;
+    let mut trial = Trial::begin_with(CLIENTS, Connections::New, name, &database.pool, family, &process).await;
     for _ in 0..rounds(1) {
         let contacts = slow_contacts(&database.pool, family.sub_customer).await;
         let sessions = sessions_ever(&database.pool).await;

@@ -26,10 +26,14 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 /// what it stood still.
 const ALLOWANCE: u32 = 20;
 
-const CLIENTS: usize = 8;
+/// The clients of a trial in the long suites.
+pub const CLIENTS: usize = 8;
 
-/// How many calls the clients make at most in a second, in which each makes a pause after each.
-const CALLS_A_SECOND: usize = 50 * CLIENTS;
+/// The clients of a short trial, which also runs in `cargo test`.
+pub const FEW_CLIENTS: usize = 3;
+
+/// How many calls a client makes at most in a second, because it makes a pause after each.
+const CALLS_A_SECOND: usize = 50;
 
 /// How long clients work undisturbed before a fault.
 const CALM: Duration = Duration::from_millis(500);
@@ -48,6 +52,7 @@ pub struct Trial {
     _turn: SemaphorePermit<'static>,
     name: &'static str,
     pub load: Load,
+    clients: usize,
     faults: Vec<Fault>,
     watch: StallWatch,
 }
@@ -74,10 +79,11 @@ pub struct Seen {
 
 impl Trial {
     pub async fn begin(name: &'static str, pool: &TestPool, family: Family, process: &Process) -> Trial {
-        Trial::begin_over(Connections::Kept, name, pool, family, process).await
+        Trial::begin_with(CLIENTS, Connections::Kept, name, pool, family, process).await
     }
 
-    pub async fn begin_over(
+    pub async fn begin_with(
+        clients: usize,
         connections: Connections,
         name: &'static str,
         pool: &TestPool,
@@ -86,9 +92,9 @@ impl Trial {
     ) -> Trial {
         let turn = TURNS.acquire().await.expect("it is never closed");
         let stock = Stock::new(family);
-        stock.top_up(pool, 10 * CALLS_A_SECOND).await;
-        let load = Load::start(CLIENTS, stock, process.address, connections);
-        let trial = Trial { _turn: turn, name, load, faults: Vec::new(), watch: StallWatch::start() };
+        stock.top_up(pool, 10 * clients * CALLS_A_SECOND).await;
+        let load = Load::start(clients, stock, process.address, connections);
+        let trial = Trial { _turn: turn, name, load, clients, faults: Vec::new(), watch: StallWatch::start() };
         trial.until_all_are_served(Duration::from_secs(30)).await;
         trial
     }
@@ -101,7 +107,7 @@ impl Trial {
     /// The same with a fault that lasts so long.
     pub async fn disturb_for(&mut self, pool: &TestPool, lasts: Duration, fault: impl AsyncFnOnce() -> Instant) {
         let seconds = (lasts + 2 * LONGEST_RECOVERY).as_secs() as usize;
-        self.load.stock.top_up(pool, seconds * CALLS_A_SECOND).await;
+        self.load.stock.top_up(pool, seconds * self.clients * CALLS_A_SECOND).await;
         let allowance = self.allowance().await;
         tokio::time::sleep(CALM).await;
         let injected = Instant::now();
@@ -123,14 +129,14 @@ impl Trial {
 
     /// Ends the load, asserts that nothing is lost, and tells how it went.
     pub async fn end(self, pool: &TestPool) -> Seen {
-        let (name, faults, watch) = (self.name, self.faults, self.watch);
+        let (name, clients, faults, watch) = (self.name, self.clients, self.faults, self.watch);
         let calls = self.load.end().await;
         assert_agreement(pool, &calls).await;
         let recovery = faults.iter().enumerate().map(|(number, fault)| {
             let until = faults.get(number + 1).map(|next| next.injected);
             assert_served_since(&calls, fault.healed + LONGEST_RECOVERY + fault.allowance, until);
             assert_ended_by(&calls, fault.healed, LONGEST_OPEN + fault.allowance);
-            recovery(&calls, fault.healed)
+            recovery(&calls, clients, fault.healed)
         });
         let (first, all) = recovery
             .fold((Duration::ZERO, Duration::ZERO), |longest, one| (longest.0.max(one.0), longest.1.max(one.1)));
@@ -212,14 +218,14 @@ fn attempts(calls: &[Call]) -> impl Iterator<Item = &Attempt> {
 }
 
 /// How long after the end of a fault the first client had a good answer, and the last one its first.
-fn recovery(calls: &[Call], healed: Instant) -> (Duration, Duration) {
-    let firsts: Vec<Duration> = (0..CLIENTS)
+fn recovery(calls: &[Call], clients: usize, healed: Instant) -> (Duration, Duration) {
+    let firsts: Vec<Duration> = (0..clients)
         .filter_map(|client| {
             let own = calls.iter().filter(|call| call.client == client).flat_map(|call| &call.attempts);
             own.filter(|attempt| attempt.is_good() && attempt.ended > healed).map(|a| a.ended - healed).min()
         })
         .collect();
-    assert_eq!(firsts.len(), CLIENTS, "a client is not served");
+    assert_eq!(firsts.len(), clients, "a client is not served");
     (*firsts.iter().min().unwrap(), *firsts.iter().max().unwrap())
 }
 

@@ -33,8 +33,36 @@ pub fn bytes(known: &Known) -> impl Strategy<Value = Bytes> + use<> {
     ]
 }
 
+/// The lines of heads in the corpus.
+#[derive(Clone, Copy)]
+pub enum Lines {
+    /// Each name and each value at least once.
+    EachOnce,
+    /// Each name with each value.
+    EachPair,
+}
+
+/// Lines that change the answer: it is 202, a problem document, or 415.
+const DECISIVE: [(&str, &str); 3] =
+    [("Prefer", "respond-async"), ("Accept", "application/problem+json"), ("Content-Encoding", "gzip")];
+
+impl Lines {
+    fn write(self) -> Vec<Vec<u8>> {
+        let pair = |name: &str, value: &str| line(name, value.as_bytes());
+        match self {
+            Lines::EachOnce => {
+                let others = VALUES.iter().zip(NAMES.iter().cycle()).map(|(value, name)| pair(name, value));
+                DECISIVE.map(|(name, value)| pair(name, value)).into_iter().chain(others).collect()
+            }
+            Lines::EachPair => {
+                NAMES.iter().flat_map(|name| VALUES.iter().map(move |value| pair(name, value))).collect()
+            }
+        }
+    }
+}
+
 /// The corpus as it is, each part of it in a call with which nothing else is wrong.
-pub fn corpus(known: &Known) -> Vec<Bytes> {
+pub fn corpus(known: &Known, lines: Lines) -> Vec<Bytes> {
     let (customer, word, ids) = &known.rows[0];
     let head = |line: &[u8]| {
         let head = format!("DELETE /api/v2/customer/{customer}/{word} HTTP/1.1\r\nHost: test\r\n{}", known.identity);
@@ -48,8 +76,7 @@ pub fn corpus(known: &Known) -> Vec<Bytes> {
             Bytes(bytes)
         })
     });
-    let lines = NAMES.iter().flat_map(|name| VALUES.iter().map(|value| line(name, value.as_bytes())));
-    let with_lines = lines.map(|line| {
+    let with_lines = lines.write().into_iter().map(|line| {
         let mut bytes = head(&line);
         Framing::Length.write(&mut bytes, &good_body);
         Bytes(bytes)

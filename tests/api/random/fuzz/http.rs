@@ -8,7 +8,7 @@ use aws_lc_rs::hmac::HMAC_SHA256;
 use uuid::Uuid;
 
 use super::answer::Seen;
-use super::call;
+use super::call::{self, Lines};
 use super::target::{Target, send};
 use super::{seed, try_cases, variable};
 use crate::security::jwt::TestFile;
@@ -36,10 +36,21 @@ const MUST_BE_SEEN: [&str; 10] = [
     "",
 ];
 
+/// How much is written.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// Of the corpus.
+    lines: Lines,
+    /// Random ones.
+    cases: u32,
+}
+
+const SHORT: Extent = Extent { lines: Lines::EachOnce, cases: CASES };
+
 /// Every one of the corpus. By then caches are filled and the allocator has settled, and memory can be measured.
-fn write_corpus(target: &Target) -> Seen {
+fn write_corpus(target: &Target, lines: Lines) -> Seen {
     let mut seen = Seen::new();
-    for bytes in call::corpus(&target.known) {
+    for bytes in call::corpus(&target.known, lines) {
         let answered = send(target.process.address, &bytes);
         seen.append(&mut answered.unwrap_or_else(|problem| panic!("{problem}: {bytes:?}")));
     }
@@ -64,10 +75,10 @@ fn write_cases(target: &Target, cases: u32, seed: u64) -> Seen {
     seen.into_inner().unwrap()
 }
 
-async fn fuzz(mut target: Target, cases: u32, owner: (&str, &str)) {
+async fn fuzz(mut target: Target, Extent { lines, cases }: Extent, owner: (&str, &str)) {
     let (before, seed, began) = (target.world.fingerprint().await, seed(), Instant::now());
     let (target_back, seen, memory) = tokio::task::spawn_blocking(move || {
-        let mut seen = write_corpus(&target);
+        let mut seen = write_corpus(&target, lines);
         let memory = target.memory();
         seen.append(&mut write_cases(&target, cases, seed));
         (target, seen, memory)
@@ -91,14 +102,14 @@ async fn fuzz(mut target: Target, cases: u32, owner: (&str, &str)) {
     target.assert_unharmed(owner).await;
 }
 
-async fn behind_a_gateway(cases: u32) {
+async fn behind_a_gateway(extent: Extent) {
     let environment = [("CUSTOMER_DELETION__REQUESTER__HEADER__ACTOR_NAME", "X-Actor-Id")];
     let target = Target::start(&environment, |family| format!("X-Requester-Id: {}\r\n", family.sibling)).await;
     let owner = target.family.requester.to_string();
-    fuzz(target, cases, ("X-Requester-Id", &owner)).await;
+    fuzz(target, extent, ("X-Requester-Id", &owner)).await;
 }
 
-async fn with_tokens(cases: u32) {
+async fn with_tokens(extent: Extent) {
     let secret = TestFile::new([7; 32]);
     let environment = [
         ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt"),
@@ -113,23 +124,24 @@ async fn with_tokens(cases: u32) {
     let identity = |family: Family| format!("Authorization: {}\r\n", bearer(family.sibling));
     let target = Target::start(&environment, identity).await;
     let owner = bearer(target.family.requester);
-    fuzz(target, cases, ("Authorization", &owner)).await;
+    fuzz(target, extent, ("Authorization", &owner)).await;
 }
 
 #[tokio::test]
 async fn whatever_is_written_behind_a_gateway_is_answered_and_deletes_nothing() {
-    behind_a_gateway(CASES).await;
+    behind_a_gateway(SHORT).await;
 }
 
 #[tokio::test]
 async fn whatever_is_written_with_a_token_is_answered_and_deletes_nothing() {
-    with_tokens(CASES).await;
+    with_tokens(SHORT).await;
 }
 
 #[tokio::test]
 #[ignore = "more of the same: takes minutes, FUZZ_CASES=100000 longer; cargo test --test api -- --ignored fuzz"]
 async fn fuzzing_that_goes_on_for_long() {
     let cases = variable("FUZZ_CASES").unwrap_or(30_000);
-    behind_a_gateway(cases).await;
-    with_tokens(cases).await;
+    let extent = Extent { lines: Lines::EachPair, cases };
+    behind_a_gateway(extent).await;
+    with_tokens(extent).await;
 }

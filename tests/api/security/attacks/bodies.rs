@@ -19,7 +19,7 @@ async fn bodies_that_never_end_take_no_more_memory_than_they_may() {
         target.send_part(requesters[index % 3], lines, size, size - 1)
     });
     let bodies = join_all(bodies).await;
-    target.assert_serves(Duration::from_secs(3)).await;
+    target.assert_serves().await;
     drop(bodies);
 }
 
@@ -30,7 +30,7 @@ async fn large_heads_that_never_end_take_no_more_memory_than_they_may() {
     let target = Target::start().await;
     let head = format!("GET / HTTP/1.1\r\nHost: test\r\nA: {}", "x".repeat(126_000));
     let heads = join_all((0..600).map(|_| Target::connect(target.process.address, head.as_bytes()))).await;
-    target.assert_serves(Duration::from_secs(2)).await;
+    target.assert_serves().await;
     let most = target.process.status("VmHWM:") << 10;
     assert!(most < MEMORY, "{most} bytes of memory");
     drop(heads);
@@ -40,12 +40,13 @@ async fn large_heads_that_never_end_take_no_more_memory_than_they_may() {
 async fn slow_bodies_of_one_requester_do_not_turn_others_away() {
     let target = Target::start().await;
     let slow = join_all((0..160).map(|_| target.send_part(target.usual.parent, "", 100, 1))).await;
-    target.assert_serves(Duration::from_secs(2)).await;
+    target.assert_serves().await;
     drop(slow);
 }
 
 /// A body may take 4 seconds here, so that 200 are read at once. With the default of 10 seconds, 20 a second are as many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes 8 seconds: cargo test --test api -- --ignored fifty_slow_bodies"]
 async fn fifty_slow_bodies_a_second_of_one_requester_do_not_turn_others_away() {
     let target = Target::start().await;
     let flood = async {
@@ -58,7 +59,7 @@ async fn fifty_slow_bodies_a_second_of_one_requester_do_not_turn_others_away() {
     };
     tokio::select! {
         () = flood => {}
-        () = target.assert_serves(Duration::from_secs(8)) => {}
+        () = target.assert_serves_for(Duration::from_secs(8)) => {}
     }
 }
 
@@ -86,6 +87,6 @@ async fn large_bodies_of_one_requester_leave_some_to_others() {
 async fn slow_bodies_on_every_connection_do_not_keep_others_out() {
     let target = Target::start().await;
     let slow = join_all((0..1200).map(|_| target.send_part(target.usual.parent, "", 100, 1))).await;
-    target.assert_serves(Duration::from_secs(2)).await;
+    target.assert_serves().await;
     drop(slow);
 }

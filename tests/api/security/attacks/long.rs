@@ -49,7 +49,7 @@ async fn all_attacks_at_once_leave_the_service_to_the_others_and_memory_comes_ba
     let mut memory = Vec::new();
     for _ in 0..ROUNDS {
         let attackers = target.attack(target.usual.parent).await;
-        target.assert_serves(Duration::from_secs(4)).await;
+        target.assert_serves_for(Duration::from_secs(4)).await;
         memory.push(target.process.status("VmHWM:"));
         drop(attackers);
     }
