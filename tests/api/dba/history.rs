@@ -20,12 +20,12 @@ fn documented_question(row: Uuid) -> String {
 
 #[tokio::test]
 async fn support_learns_who_deleted_it_when_in_which_call_and_with_what_else() {
+    let service = TestService::start_with(|settings| {
+        settings.requester.header.actor_name = Some("X-Actor-Id".to_owned());
+    })
+    .await;
+    let family = service.world.family().await;
     for resource in every_resource() {
-        let service = TestService::start_with(|settings| {
-            settings.requester.header.actor_name = Some("X-Actor-Id".to_owned());
-        })
-        .await;
-        let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let count = most(3, resource);
         let mut rows = service.world.rows(resource, customer, count).await;
@@ -137,9 +137,9 @@ async fn every_question_to_the_history_goes_through_indexes() {
 
 #[tokio::test]
 async fn a_live_view_has_the_live_rows() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
     for resource in every_resource() {
-        let service = TestService::start().await;
-        let family = service.world.family().await;
         let customer = family.in_scope(resource);
         let rows = service.world.rows(resource, customer, 2).await;
         service.delete_one(family.requester, customer, resource, rows[0]).await.assert_deleted();

@@ -22,41 +22,68 @@ async fn hold(database: &TestDatabase, customer: Uuid, reason: &str) -> String {
     id
 }
 
+/// A customer under hold, with two deleted rows of a resource, and the operation that deleted the first.
+struct Held {
+    resource: Resource,
+    customer: Uuid,
+    rows: Vec<Uuid>,
+    operation: Uuid,
+    /// A deleted row of another customer, which is under no hold.
+    other: Uuid,
+}
+
+impl Held {
+    async fn new(service: &TestService, resource: Resource) -> Held {
+        let (database, family) = (&service.database, service.world.family().await);
+        let customer = family.in_scope(resource);
+        let rows = service.world.rows(resource, customer, 2).await;
+        let operation = service.delete_one(family.requester, customer, resource, rows[0]).await.assert_deleted();
+        service.delete_one(family.requester, customer, resource, rows[1]).await.assert_deleted();
+        let other = service.world.row(resource, family.sibling).await;
+        age_deletions(&database.pool, resource, &[rows[0], rows[1], other], 91).await;
+        hold(database, customer, "case 12/34").await;
+        Held { resource, customer, rows, operation, other }
+    }
+}
+
 #[tokio::test]
 async fn every_purge_leaves_the_rows_of_a_customer_under_hold_and_names_it() {
+    let service = TestService::start().await;
+    let database = &service.database;
+    let mut all = Vec::new();
     for resource in every_resource() {
-        let service = TestService::start().await;
-        let (database, family) = (&service.database, service.world.family().await);
-        let (customer, word) = (family.in_scope(resource), word(resource));
-        let held = service.world.rows(resource, customer, 2).await;
-        let operation = service.delete_one(family.requester, customer, resource, held[0]).await.assert_deleted();
-        service.delete_one(family.requester, customer, resource, held[1]).await.assert_deleted();
-        let other = service.world.row(resource, family.sibling).await;
-        age_deletions(&database.pool, resource, &[held[0], held[1], other], 91).await;
-        hold(database, customer, "case 12/34").await;
-        let (id, line) = (customer.to_string(), format!("customer {customer}: "));
+        all.push(Held::new(&service, resource).await);
+    }
 
-        // Those of others go.
-        let purge = ["purge", "--older-than", "90d", "--operations-older-than", "120d"];
-        let dry = run(database, &[&purge[..], &["--dry-run"]].concat()).await.done();
-        let said = run(database, &purge).await.done();
-        for said in [dry, said] {
-            assert_eq!(told(&said, word), 1, "{said}");
-            assert!(said.contains(&format!("\nleft, because of legal holds: 2\n  {line}2\n")), "{said}");
+    // Those of others go.
+    let purge = ["purge", "--older-than", "90d", "--operations-older-than", "120d"];
+    let dry = run(database, &[&purge[..], &["--dry-run"]].concat()).await.done();
+    let said = run(database, &purge).await.done();
+    for said in [dry, said] {
+        assert!(said.contains(&format!("\nleft, because of legal holds: {}\n", 2 * all.len())), "{said}");
+        for held in &all {
+            assert_eq!(told(&said, word(held.resource)), 1, "{said}");
+            assert!(said.contains(&format!("\n  customer {}: 2\n", held.customer)), "{said}");
         }
+    }
+    for Held { resource, customer, rows, operation, other } in &all {
+        let (id, line) = (customer.to_string(), format!("customer {customer}: "));
         let reason = format!("nothing is erased: customer {customer} is under legal hold");
         run(database, &["purge", "--customer", &id]).await.refused(&[&reason, "case 12/34"]);
-        let one = ["purge", &format!("--{word}"), &held[1].to_string()];
+        let one = ["purge", &format!("--{}", word(*resource)), &rows[1].to_string()];
         let said = run(database, &one).await.refused(&["left, because of legal holds: 1", &format!("{line}1")]);
-        assert_eq!(told(&said.out, word), 0);
+        assert_eq!(told(&said.out, word(*resource)), 0);
         let of_operation = ["purge", "--operation", &operation.to_string()];
         run(database, &of_operation).await.refused(&["left, because of legal holds: 1", &format!("{line}1")]);
-        assert_eq!(present(&database.pool, resource, &[&held[..], &[other]].concat()).await, held);
-        run(database, &["verify"]).await.done();
+        assert_eq!(&present(&database.pool, *resource, &[&rows[..], &[*other]].concat()).await, rows, "{resource:?}");
+    }
+    run(database, &["verify"]).await.done();
 
+    for Held { resource, customer, rows, .. } in &all {
+        let id = customer.to_string();
         run(database, &["release", "--customer", &id]).await.done();
         run(database, &["purge", "--customer", &id]).await.done();
-        assert_eq!(present(&database.pool, resource, &held).await, Vec::<Uuid>::new());
+        assert_eq!(present(&database.pool, *resource, rows).await, Vec::<Uuid>::new(), "{resource:?}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! When `restore` says no. Each of these ends by asserting that nothing changed.
 
+use std::sync::Arc;
+
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -11,9 +12,9 @@ use crate::support::resources::{every_list, table};
 use crate::support::service::until_somebody_waits;
 use crate::support::world::Family;
 
-/// A service with a deletion in it.
+/// A deletion of a new family, in a service that may have others.
 struct Deleted {
-    service: TestService,
+    service: Arc<TestService>,
     family: Family,
     ids: Vec<Uuid>,
     operation: Uuid,
@@ -21,15 +22,18 @@ struct Deleted {
 
 impl Deleted {
     async fn rows(resource: Resource, count: usize) -> Deleted {
-        let service = TestService::start().await;
+        Deleted::rows_in(&Arc::new(TestService::start().await), resource, count).await
+    }
+
+    async fn rows_in(service: &Arc<TestService>, resource: Resource, count: usize) -> Deleted {
         let family = service.world.family().await;
         let ids = service.world.rows(resource, family.in_scope(resource), count).await;
         Deleted::these(service, family, resource, ids).await
     }
 
-    async fn these(service: TestService, family: Family, resource: Resource, ids: Vec<Uuid>) -> Deleted {
+    async fn these(service: &Arc<TestService>, family: Family, resource: Resource, ids: Vec<Uuid>) -> Deleted {
         let deletion = service.delete(family.requester, family.in_scope(resource), resource, &ids).await;
-        Deleted { operation: deletion.assert_deleted(), service, family, ids }
+        Deleted { operation: deletion.assert_deleted(), service: Arc::clone(service), family, ids }
     }
 
     async fn restore(&self) -> Said {
@@ -96,8 +100,9 @@ async fn two_deleted_zones_that_were_given_one_name_do_not_come_back_together() 
 
 #[tokio::test]
 async fn rows_of_a_deleted_customer_stay_deleted() {
+    let service = Arc::new(TestService::start().await);
     for resource in every_list() {
-        let deleted = Deleted::rows(resource, 2).await;
+        let deleted = Deleted::rows_in(&service, resource, 2).await;
         let customer = deleted.family.in_scope(resource);
         deleted.service.world.kill_customer(customer).await;
         let line = format!("{}: its customer {customer} is deleted", deleted.ids[1]);
@@ -105,27 +110,29 @@ async fn rows_of_a_deleted_customer_stay_deleted() {
     }
 }
 
-#[rstest]
-#[case::sub_customer("sub_customer_id", "the sub-customer", "customer")]
-#[case::subscriber("subscriber_id", "the subscriber", "subscriber")]
-#[case::sell_plan("sell_plan_id", "the sell plan", "sell_plan")]
-#[tokio::test]
-async fn external_params_of_an_entity_that_was_deleted_after_them_stay_deleted(
-    #[case] column: &'static str,
-    #[case] entity: &str,
-    #[case] entities: &str,
-) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let id = entity_of(&service, family, column).await;
-    let other = service.world.row(Resource::ExternalParams, family.requester).await;
-    let params = service.world.external_params(family.requester, column, id).await;
-    let deleted = Deleted::these(service, family, Resource::ExternalParams, vec![params, other]).await;
-    let delete = format!("update {entities} set deleted_at = now() where id = '{id}'");
-    sqlx::raw_sql(AssertSqlSafe(delete)).execute(&deleted.service.database.pool).await.unwrap();
+/// The columns of external params that refer to what they are set on, with its word and its table.
+const ENTITIES: [(&str, &str, &str); 3] = [
+    ("sub_customer_id", "the sub-customer", "customer"),
+    ("subscriber_id", "the subscriber", "subscriber"),
+    ("sell_plan_id", "the sell plan", "sell_plan"),
+];
 
-    let line = format!("external-params {params}: {entity} {id} it is set on is deleted");
-    deleted.assert_refused(&["1 of the rows cannot be restored:\n", &line]).await;
+#[tokio::test]
+async fn external_params_of_an_entity_that_was_deleted_after_them_stay_deleted() {
+    let service = Arc::new(TestService::start().await);
+    for (column, entity, entities) in ENTITIES {
+        println!("{column}");
+        let family = service.world.family().await;
+        let id = entity_of(&service, family, column).await;
+        let other = service.world.row(Resource::ExternalParams, family.requester).await;
+        let params = service.world.external_params(family.requester, column, id).await;
+        let deleted = Deleted::these(&service, family, Resource::ExternalParams, vec![params, other]).await;
+        let delete = format!("update {entities} set deleted_at = now() where id = '{id}'");
+        sqlx::raw_sql(AssertSqlSafe(delete)).execute(&service.database.pool).await.unwrap();
+
+        let line = format!("external-params {params}: {entity} {id} it is set on is deleted");
+        deleted.assert_refused(&["1 of the rows cannot be restored:\n", &line]).await;
+    }
 }
 
 async fn entity_of(service: &TestService, family: Family, column: &str) -> Uuid {
@@ -136,54 +143,52 @@ async fn entity_of(service: &TestService, family: Family, column: &str) -> Uuid 
     }
 }
 
-#[rstest]
-#[case::sub_customer("sub_customer_id", "customer")]
-#[case::subscriber("subscriber_id", "subscriber")]
-#[case::sell_plan("sell_plan_id", "sell_plan")]
 #[tokio::test]
-async fn external_params_of_an_entity_that_was_deleted_before_them_come_back(
-    #[case] column: &'static str,
-    #[case] entities: &str,
-) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let id = entity_of(&service, family, column).await;
-    let params = service.world.external_params(family.requester, column, id).await;
-    let delete = format!("update {entities} set deleted_at = now() where id = '{id}'");
-    sqlx::raw_sql(AssertSqlSafe(delete)).execute(&service.database.pool).await.unwrap();
-    let deleted = Deleted::these(service, family, Resource::ExternalParams, vec![params]).await;
+async fn external_params_of_an_entity_that_was_deleted_before_them_come_back() {
+    let service = Arc::new(TestService::start().await);
+    for (column, _, entities) in ENTITIES {
+        println!("{column}");
+        let family = service.world.family().await;
+        let id = entity_of(&service, family, column).await;
+        let params = service.world.external_params(family.requester, column, id).await;
+        let delete = format!("update {entities} set deleted_at = now() where id = '{id}'");
+        sqlx::raw_sql(AssertSqlSafe(delete)).execute(&service.database.pool).await.unwrap();
+        let deleted = Deleted::these(&service, family, Resource::ExternalParams, vec![params]).await;
 
-    deleted.restore().await.done();
-    assert!(deleted.service.world.deleted(Resource::ExternalParams, &[params]).await.is_empty());
+        deleted.restore().await.done();
+        assert!(service.world.deleted(Resource::ExternalParams, &[params]).await.is_empty(), "{column}");
+    }
 }
 
-#[rstest]
-#[case::customer("update customer set deleted_at = now() where id = $1", "its customer")]
-#[case::sub_customer("update customer set deleted_at = now() where parent_id = $1", "the sub-customer")]
-#[case::subscriber("update subscriber set deleted_at = now() where customer_id = $1", "the subscriber")]
-#[case::sell_plan("update sell_plan set deleted_at = now() where customer_id = $1", "the sell plan")]
 #[tokio::test]
-async fn what_the_rows_hang_on_cannot_be_deleted_beside_a_restore(#[case] delete: &'static str, #[case] gone: &str) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let plan = service.world.sell_plan(family.requester).await;
-    let params = vec![
-        service.world.row(Resource::ExternalParams, family.requester).await,
-        service.world.external_params(family.requester, "sub_customer_id", family.sub_customer).await,
-        service.world.external_params(family.requester, "sell_plan_id", plan).await,
-    ];
-    let deleted = Deleted::these(service, family, Resource::ExternalParams, params).await;
-    let mut deleting = deleted.service.database.pool.begin().await.unwrap();
-    sqlx::query(delete).bind(deleted.family.requester).execute(&mut *deleting).await.unwrap();
+async fn what_the_rows_hang_on_cannot_be_deleted_beside_a_restore() {
+    let service = Arc::new(TestService::start().await);
+    for (delete, gone) in [
+        ("update customer set deleted_at = now() where id = $1", "its customer"),
+        ("update customer set deleted_at = now() where parent_id = $1", "the sub-customer"),
+        ("update subscriber set deleted_at = now() where customer_id = $1", "the subscriber"),
+        ("update sell_plan set deleted_at = now() where customer_id = $1", "the sell plan"),
+    ] {
+        let family = service.world.family().await;
+        let plan = service.world.sell_plan(family.requester).await;
+        let params = vec![
+            service.world.row(Resource::ExternalParams, family.requester).await,
+            service.world.external_params(family.requester, "sub_customer_id", family.sub_customer).await,
+            service.world.external_params(family.requester, "sell_plan_id", plan).await,
+        ];
+        let deleted = Deleted::these(&service, family, Resource::ExternalParams, params).await;
+        let mut deleting = service.database.pool.begin().await.unwrap();
+        sqlx::query(delete).bind(family.requester).execute(&mut *deleting).await.unwrap();
 
-    let (said, ()) = tokio::join!(deleted.restore(), async {
-        until_somebody_waits(&deleted.service.database.pool).await;
-        deleting.commit().await.unwrap();
-    });
+        let (said, ()) = tokio::join!(deleted.restore(), async {
+            until_somebody_waits(&service.database.pool).await;
+            deleting.commit().await.unwrap();
+        });
 
-    said.refused(&[gone]);
-    let still = deleted.service.world.deleted(Resource::ExternalParams, &deleted.ids).await;
-    assert_eq!(still.len(), 3);
+        said.refused(&[gone]);
+        let still = service.world.deleted(Resource::ExternalParams, &deleted.ids).await;
+        assert_eq!(still.len(), 3, "{gone}");
+    }
 }
 
 #[tokio::test]
@@ -224,57 +229,60 @@ async fn an_operation_that_was_never_or_deleted_nothing_is_told_apart() {
 }
 
 /// The schema keeps deletions final for every writer that may update the columns.
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
-#[case::external_params(Resource::ExternalParams)]
-#[case::zone(Resource::Zone)]
 #[tokio::test]
-async fn nobody_takes_a_deletion_back_without_recording_all_of_it(#[case] resource: Resource) {
-    let deleted = Deleted::rows(resource, 2).await;
-    let (pool, row) = (&deleted.service.database.pool, deleted.ids[0]);
-    let table = table(resource);
-    let take_back = format!("update {table} set deleted_at = null, deleted_by = null where deleted_at is not null");
-    let record = |column, value: &str| record(deleted.operation, column, value);
-    let whole = record("id", "id");
-    let other = format!("'{}'::uuid", Uuid::now_v7());
-    let role = format!("customer_deletion_test_{}", Uuid::now_v7().simple());
-    let service_role = format!(
-        "create role {role}; grant select, update (deleted_at, deleted_by) on {table} to {role}; set local role {role}"
-    );
+async fn nobody_takes_a_deletion_back_without_recording_all_of_it() {
+    let service = Arc::new(TestService::start().await);
+    for resource in every_list() {
+        let deleted = Deleted::rows_in(&service, resource, 2).await;
+        let (pool, row) = (&deleted.service.database.pool, deleted.ids[0]);
+        let table = table(resource);
+        let take_back = format!("update {table} set deleted_at = null, deleted_by = null where deleted_at is not null");
+        let record = |column, value: &str| record(deleted.operation, column, value);
+        let whole = record("id", "id");
+        let other = format!("'{}'::uuid", Uuid::now_v7());
+        let role = format!("customer_deletion_test_{}", Uuid::now_v7().simple());
+        let service_role = format!(
+            "create role {role}; grant select, update (deleted_at, deleted_by) on {table} to {role}; set local role {role}"
+        );
 
-    let spare = deleted.service.world.row(resource, deleted.family.in_scope(resource)).await;
-    let delete_another = format!("update {table} set deleted_at = now(), deleted_by = {other} where id = '{spare}'");
-    let trigger = format!(
-        "create table mine (id integer); grant insert on mine to public;
-         create function take_back() returns trigger language plpgsql as $$ begin {take_back}; return new; end $$;
-         create trigger take_back before insert on mine for each row execute function take_back()"
-    );
+        let spare = deleted.service.world.row(resource, deleted.family.in_scope(resource)).await;
+        let delete_another =
+            format!("update {table} set deleted_at = now(), deleted_by = {other} where id = '{spare}'");
+        let trigger = format!(
+            "create table mine (id integer); grant insert on mine to public;
+             create function take_back() returns trigger language plpgsql as $$ begin {take_back}; return new; end $$;
+             create trigger take_back before insert on mine for each row execute function take_back()"
+        );
 
-    let attempts = [
-        ("no record", "23001", take_back.clone()),
-        ("no right to the record", "23001", format!("{service_role}; {take_back}")),
-        ("of another operation", "23514", record("operation_id", &other)),
-        ("of another requester", "23514", record("requester_id", &other)),
-        ("of another customer", "23514", record("customer_id", &other)),
-        ("of another resource", "23514", record("resource", "'product'")),
-        ("of another row", "23514", record("restored_ids", &format!("array[{other}]"))),
-        ("of one row more", "23514", record("restored_ids", &format!("target_ids || {other}"))),
-        ("of one row less", "23514", record("restored_ids", "target_ids[2:]")),
-        ("beside a row of another operation", "23001", format!("{delete_another}; {whole}; {take_back}")),
-        ("one row is erased", "23514", format!("delete from {table} where id = '{row}'; {whole}")),
-        ("in a trigger of a writer", "23001", format!("{trigger}; {service_role}; insert into mine values (1)")),
-    ];
-    for (attempt, state, sql) in attempts {
-        let mut tx = pool.begin().await.unwrap();
-        let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await.expect_err(attempt);
-        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some(state), "{attempt}: {error}");
+        let attempts = [
+            ("no record", "23001", take_back.clone()),
+            ("no right to the record", "23001", format!("{service_role}; {take_back}")),
+            ("of another operation", "23514", record("operation_id", &other)),
+            ("of another requester", "23514", record("requester_id", &other)),
+            ("of another customer", "23514", record("customer_id", &other)),
+            ("of another resource", "23514", record("resource", "'product'")),
+            ("of another row", "23514", record("restored_ids", &format!("array[{other}]"))),
+            ("of one row more", "23514", record("restored_ids", &format!("target_ids || {other}"))),
+            ("of one row less", "23514", record("restored_ids", "target_ids[2:]")),
+            ("beside a row of another operation", "23001", format!("{delete_another}; {whole}; {take_back}")),
+            ("one row is erased", "23514", format!("delete from {table} where id = '{row}'; {whole}")),
+            ("in a trigger of a writer", "23001", format!("{trigger}; {service_role}; insert into mine values (1)")),
+        ];
+        for (attempt, state, sql) in attempts {
+            let mut tx = pool.begin().await.unwrap();
+            let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await.expect_err(attempt);
+            assert_eq!(
+                error.as_database_error().unwrap().code().as_deref(),
+                Some(state),
+                "{resource:?}, {attempt}: {error}"
+            );
+        }
+
+        // The record alone restores the rows.
+        assert_eq!(deleted.service.world.deleted(resource, &deleted.ids).await.len(), 2);
+        sqlx::raw_sql(AssertSqlSafe(whole)).execute(pool).await.unwrap();
+        assert!(deleted.service.world.deleted(resource, &deleted.ids).await.is_empty());
     }
-
-    // The record alone restores the rows.
-    assert_eq!(deleted.service.world.deleted(resource, &deleted.ids).await.len(), 2);
-    sqlx::raw_sql(AssertSqlSafe(whole)).execute(pool).await.unwrap();
-    assert!(deleted.service.world.deleted(resource, &deleted.ids).await.is_empty());
 }
 
 /// Records the restoration of an operation, with another value for one column.
