@@ -78,29 +78,27 @@ fn places_for(pairs: Pairs, class: usize, resource: Resource, ids: &[Uuid]) -> V
     pairs.places(&places(resource, ids), class + 3 * resource as usize)
 }
 
-async fn an_error_that_passes_is_tried_again_but_not_for_ever(resource: Resource, pairs: Pairs) {
-    let injector = Injector::start().await;
+async fn an_error_that_passes_is_tried_again_but_not_for_ever(injector: &Injector, resource: Resource, pairs: Pairs) {
     for sqlstate in pairs.codes(&PASSING, resource as usize) {
-        let ids = rows(&injector, resource).await;
+        let ids = rows(injector, resource).await;
         for (place, row) in places_for(pairs, 0, resource, &ids) {
             let fault = Fault::new(place, sqlstate).at_row(row);
-            fail(&injector, ids.clone(), resource, fault).await.assert_unavailable(3).await;
+            fail(injector, ids.clone(), resource, fault).await.assert_unavailable(3).await;
         }
         let fault = Fault::new(format!("{}: before update of {}", deletion(resource), table(resource)), sqlstate);
-        fail(&injector, ids, resource, fault).await.assert_goes_through_now(resource).await;
+        fail(injector, ids, resource, fault).await.assert_goes_through_now(resource).await;
     }
 }
 
-async fn an_error_that_has_passed_leaves_one_operation(resource: Resource, pairs: Pairs) {
-    let injector = Injector::start().await;
+async fn an_error_that_has_passed_leaves_one_operation(injector: &Injector, resource: Resource, pairs: Pairs) {
     for (number, sqlstate) in pairs.codes(&PASSING, resource as usize + 5).into_iter().enumerate() {
         // Every place needs rows of its own, because they are deleted in the end.
-        let count = places_for(pairs, 1, resource, &rows(&injector, resource).await).len();
+        let count = places_for(pairs, 1, resource, &rows(injector, resource).await).len();
         for next in 0..count {
-            let ids = rows(&injector, resource).await;
+            let ids = rows(injector, resource).await;
             let (place, row) = places_for(pairs, 1, resource, &ids).swap_remove(next);
             let times = 1 + (next + number + resource as usize) as i64 % 2;
-            assert_passes(&injector, resource, ids, Fault::new(place, sqlstate).at_row(row).times(times)).await;
+            assert_passes(injector, resource, ids, Fault::new(place, sqlstate).at_row(row).times(times)).await;
         }
     }
 }
@@ -119,61 +117,63 @@ async fn assert_passes(injector: &Injector, resource: Resource, ids: Vec<Uuid>, 
     injector.assert_rows_and_operations_agree().await;
 }
 
-async fn a_database_that_is_not_fit_to_work_is_503_after_one_try(resource: Resource, pairs: Pairs) {
-    let injector = Injector::start().await;
+async fn a_database_that_is_not_fit_to_work_is_503_after_one_try(injector: &Injector, resource: Resource, pairs: Pairs) {
     for sqlstate in pairs.codes(&UNAVAILABLE, 2 * resource as usize) {
-        let ids = rows(&injector, resource).await;
+        let ids = rows(injector, resource).await;
         for (place, row) in places_for(pairs, 2, resource, &ids) {
             let fault = Fault::new(place, sqlstate).at_row(row);
-            fail(&injector, ids.clone(), resource, fault).await.assert_unavailable(1).await;
+            fail(injector, ids.clone(), resource, fault).await.assert_unavailable(1).await;
         }
         let fault = Fault::new("commit: after insert of operation", sqlstate);
-        fail(&injector, ids, resource, fault).await.assert_goes_through_now(resource).await;
+        fail(injector, ids, resource, fault).await.assert_goes_through_now(resource).await;
     }
 }
 
-async fn a_defect_is_500_after_one_try_and_gives_its_key_back(resource: Resource, pairs: Pairs) {
-    let injector = Injector::start().await;
+async fn a_defect_is_500_after_one_try_and_gives_its_key_back(injector: &Injector, resource: Resource, pairs: Pairs) {
     for sqlstate in pairs.codes(&DEFECTS, 3 * resource as usize) {
-        let ids = rows(&injector, resource).await;
+        let ids = rows(injector, resource).await;
         for (place, row) in places_for(pairs, 3, resource, &ids) {
             // The record of the defect is committed as well.
             let times = if place.starts_with("commit") { 1 } else { ALWAYS };
             let fault = Fault::new(place, sqlstate).at_row(row).times(times);
-            let mut failed = fail(&injector, ids.clone(), resource, fault).await;
+            let mut failed = fail(injector, ids.clone(), resource, fault).await;
             failed.tries -= i64::from(times == 1);
             failed.assert_defect().await;
         }
         let fault = Fault::new(format!("{}: before insert of operation", deletion(resource)), sqlstate);
-        fail(&injector, ids, resource, fault).await.assert_goes_through_now(resource).await;
+        fail(injector, ids, resource, fault).await.assert_goes_through_now(resource).await;
     }
 }
 
 #[tokio::test]
 async fn an_error_that_passes_is_tried_three_times_in_all() {
+    let injector = Injector::start().await;
     for resource in every_resource() {
-        an_error_that_passes_is_tried_again_but_not_for_ever(resource, Pairs::One).await;
+        an_error_that_passes_is_tried_again_but_not_for_ever(&injector, resource, Pairs::One).await;
     }
 }
 
 #[tokio::test]
 async fn a_try_that_goes_through_leaves_one_operation() {
+    let injector = Injector::start().await;
     for resource in every_resource() {
-        an_error_that_has_passed_leaves_one_operation(resource, Pairs::One).await;
+        an_error_that_has_passed_leaves_one_operation(&injector, resource, Pairs::One).await;
     }
 }
 
 #[tokio::test]
 async fn an_error_that_does_not_pass_is_503_after_one_try() {
+    let injector = Injector::start().await;
     for resource in every_resource() {
-        a_database_that_is_not_fit_to_work_is_503_after_one_try(resource, Pairs::One).await;
+        a_database_that_is_not_fit_to_work_is_503_after_one_try(&injector, resource, Pairs::One).await;
     }
 }
 
 #[tokio::test]
 async fn a_defect_is_500_after_one_try() {
+    let injector = Injector::start().await;
     for resource in every_resource() {
-        a_defect_is_500_after_one_try_and_gives_its_key_back(resource, Pairs::One).await;
+        a_defect_is_500_after_one_try_and_gives_its_key_back(&injector, resource, Pairs::One).await;
     }
 }
 
@@ -181,10 +181,11 @@ async fn a_defect_is_500_after_one_try() {
 #[ignore = "each code at each place: takes minutes; cargo test --test api -- --ignored injected"]
 async fn every_error_at_every_place() {
     for resource in every_resource() {
-        an_error_that_passes_is_tried_again_but_not_for_ever(resource, Pairs::All).await;
-        an_error_that_has_passed_leaves_one_operation(resource, Pairs::All).await;
-        a_database_that_is_not_fit_to_work_is_503_after_one_try(resource, Pairs::All).await;
-        a_defect_is_500_after_one_try_and_gives_its_key_back(resource, Pairs::All).await;
+        let injector = Injector::start().await;
+        an_error_that_passes_is_tried_again_but_not_for_ever(&injector, resource, Pairs::All).await;
+        an_error_that_has_passed_leaves_one_operation(&injector, resource, Pairs::All).await;
+        a_database_that_is_not_fit_to_work_is_503_after_one_try(&injector, resource, Pairs::All).await;
+        a_defect_is_500_after_one_try_and_gives_its_key_back(&injector, resource, Pairs::All).await;
     }
 }
 

@@ -142,23 +142,23 @@ async fn every_error_in_an_attempt() {
 }
 
 async fn attempts_that_fail(is_tried: fn(usize, Resource) -> bool) {
+    let injector = Injector::start().await;
+    injector.heal().await;
+    let mut all = Vec::new();
     for resource in every_resource() {
         let unknown_code = contract(resource).unknown.0;
-        let injector = Injector::start().await;
-        injector.heal().await;
-        let mut all = Vec::new();
         for (turn, sqlstate) in PASSING.into_iter().chain(UNAVAILABLE).chain(DEFECTS).enumerate() {
             if is_tried(turn, resource) {
-                all.push(failing(&injector, (resource, unknown_code), turn, sqlstate).await);
+                all.push((resource, failing(&injector, (resource, unknown_code), turn, sqlstate).await));
             }
         }
-        let _worker = worker(&injector, 8).await;
-        for failing in &all {
-            failing.assert_done_once(&injector, resource).await;
-        }
-        injector.assert_rows_and_operations_agree().await;
-        assert_eq!(waiting(injector.pool()).await, 0);
     }
+    let _worker = worker(&injector, 8).await;
+    for (resource, failing) in &all {
+        failing.assert_done_once(&injector, *resource).await;
+    }
+    injector.assert_rows_and_operations_agree().await;
+    assert_eq!(waiting(injector.pool()).await, 0);
 }
 
 #[rstest]

@@ -48,9 +48,9 @@ async fn every_error_on_the_way_to_a_refusal() {
 }
 
 async fn errors_on_the_way_to_a_refusal(pairs: Pairs) {
+    let injector = Injector::start().await;
     for resource in every_resource() {
         let code = contract(resource).unknown.0;
-        let injector = Injector::start().await;
         let turn = resource as usize;
         for place in pairs.places(&places(resource), turn) {
             let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
