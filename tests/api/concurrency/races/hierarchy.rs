@@ -1,7 +1,6 @@
 //! Customers and entities that move or die while a deletion waits, and a deletion that holds them where they are.
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use uuid::Uuid;
 
 use super::{begin, code_of, in_background, run};
@@ -26,30 +25,30 @@ async fn assert_waits(pool: &TestPool, sql: &str, ids: &[Uuid]) {
     assert_eq!(code_of(&result.expect_err(sql)), "55P03", "{sql}");
 }
 
-#[rstest]
-#[case::contact(Resource::Contact)]
-#[case::address(Resource::Address)]
 #[tokio::test]
-async fn a_customer_cannot_be_re_parented_while_a_deletion_waits_for_a_row(#[case] resource: Resource) {
+async fn a_customer_cannot_be_re_parented_while_a_deletion_waits_for_a_row() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let row = service.world.row(resource, family.sub_customer).await;
+    for resource in [Resource::Contact, Resource::Address] {
+        println!("{resource:?}");
+        let family = service.world.family().await;
+        let row = service.world.row(resource, family.sub_customer).await;
 
-    let holding = begin(pool, &hold(resource), &[row]).await;
-    let call = in_background(&service, family, resource, &[row]);
-    until_so_many_wait(pool, 1).await;
-    assert_waits(pool, RE_PARENT, &[family.sub_customer, family.sibling]).await;
-    holding.rollback().await.unwrap();
+        let holding = begin(pool, &hold(resource), &[row]).await;
+        let call = in_background(&service, family, resource, &[row]);
+        until_so_many_wait(pool, 1).await;
+        assert_waits(pool, RE_PARENT, &[family.sub_customer, family.sibling]).await;
+        holding.rollback().await.unwrap();
 
-    call.await.unwrap().assert_deleted();
+        call.await.unwrap().assert_deleted();
+    }
 }
 
 #[tokio::test]
 async fn neither_requester_nor_customer_can_be_deleted_while_a_deletion_waits_for_a_row() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
     for resource in every_resource() {
-        let service = TestService::start().await;
-        let pool = &service.database.pool;
         let family = service.world.family().await;
         let row = service.world.row(resource, family.in_scope(resource)).await;
 
@@ -71,8 +70,8 @@ fn hold(resource: Resource) -> String {
 
 #[tokio::test]
 async fn an_ordinary_update_of_a_customer_and_a_deletion_do_not_wait_for_each_other() {
+    let service = TestService::start().await;
     for resource in every_resource() {
-        let service = TestService::start().await;
         let family = service.world.family().await;
         let row = service.world.row(resource, family.in_scope(resource)).await;
         let rename = "update customer set name = 'Renamed' where id in ($1, $2)";
@@ -85,39 +84,37 @@ async fn an_ordinary_update_of_a_customer_and_a_deletion_do_not_wait_for_each_ot
     }
 }
 
-#[rstest]
-#[case::contact_re_parented(Resource::Contact, RE_PARENT, "CUSTOMER_1002")]
-#[case::contact_moved_one_level_down(Resource::Contact, MOVE_ONE_LEVEL_DOWN, "AUTH_1010")]
-#[case::contact_deleted(Resource::Contact, DELETE, "CUSTOMER_1002")]
-#[case::address_re_parented(Resource::Address, RE_PARENT, "CUSTOMER_1002")]
-#[case::address_moved_one_level_down(Resource::Address, MOVE_ONE_LEVEL_DOWN, "AUTH_1011")]
-#[case::address_deleted(Resource::Address, DELETE, "CUSTOMER_1002")]
 #[tokio::test]
-async fn a_deletion_that_waited_for_its_customer_acts_on_what_it_finds_then(
-    #[case] resource: Resource,
-    #[case] sql: &str,
-    #[case] code: &str,
-) {
+async fn a_deletion_that_waited_for_its_customer_acts_on_what_it_finds_then() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let row = service.world.row(resource, family.sub_customer).await;
+    for (case, resource, sql, code) in [
+        ("contact re parented", Resource::Contact, RE_PARENT, "CUSTOMER_1002"),
+        ("contact moved one level down", Resource::Contact, MOVE_ONE_LEVEL_DOWN, "AUTH_1010"),
+        ("contact deleted", Resource::Contact, DELETE, "CUSTOMER_1002"),
+        ("address re parented", Resource::Address, RE_PARENT, "CUSTOMER_1002"),
+        ("address moved one level down", Resource::Address, MOVE_ONE_LEVEL_DOWN, "AUTH_1011"),
+        ("address deleted", Resource::Address, DELETE, "CUSTOMER_1002"),
+    ] {
+        let family = service.world.family().await;
+        let row = service.world.row(resource, family.sub_customer).await;
 
-    let moving = begin(pool, sql, &[family.sub_customer, family.sibling]).await;
-    let call = in_background(&service, family, resource, &[row]);
-    until_so_many_wait(pool, 1).await;
-    moving.commit().await.unwrap();
+        let moving = begin(pool, sql, &[family.sub_customer, family.sibling]).await;
+        let call = in_background(&service, family, resource, &[row]);
+        until_so_many_wait(pool, 1).await;
+        moving.commit().await.unwrap();
 
-    let answer = call.await.unwrap();
-    assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (404, Some(code)), "{}", answer.text);
-    assert!(service.world.deleted(resource, &[row]).await.is_empty());
+        let answer = call.await.unwrap();
+        assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (404, Some(code)), "{case}: {}", answer.text);
+        assert!(service.world.deleted(resource, &[row]).await.is_empty(), "{case}");
+    }
 }
 
 #[tokio::test]
 async fn a_requester_that_is_deleted_while_its_call_waits_deletes_nothing() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
     for resource in every_resource() {
-        let service = TestService::start().await;
-        let pool = &service.database.pool;
         let family = service.world.family().await;
         let row = service.world.row(resource, family.in_scope(resource)).await;
 
@@ -133,12 +130,12 @@ async fn a_requester_that_is_deleted_while_its_call_waits_deletes_nothing() {
 
 #[tokio::test]
 async fn a_row_that_moves_to_another_customer_while_a_deletion_waits_for_it_stays() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
     for resource in every_resource() {
         let count = most(3, resource);
         let code = contract(resource).not_yours.0;
         let message = contract(resource).not_yours.1;
-        let service = TestService::start().await;
-        let pool = &service.database.pool;
         let family = service.world.family().await;
         let rows = service.world.rows(resource, family.in_scope(resource), count).await;
 
@@ -153,52 +150,51 @@ async fn a_row_that_moves_to_another_customer_while_a_deletion_waits_for_it_stay
     }
 }
 
-#[rstest]
-#[case::sub_customer("sub_customer_id", RE_PARENT)]
-#[case::subscriber("subscriber_id", "update subscriber set customer_id = $2 where id = $1")]
-#[case::sell_plan("sell_plan_id", "update sell_plan set customer_id = $2 where id = $1")]
+/// The columns of external params that refer to what they are set on, and a statement that moves it.
+const MOVES: [(&str, &str); 3] = [
+    ("sub_customer_id", RE_PARENT),
+    ("subscriber_id", "update subscriber set customer_id = $2 where id = $1"),
+    ("sell_plan_id", "update sell_plan set customer_id = $2 where id = $1"),
+];
+
 #[tokio::test]
-async fn external_params_stay_when_their_entity_moves_while_the_deletion_waits(
-    #[case] column: &'static str,
-    #[case] sql: &str,
-) {
+async fn external_params_stay_when_their_entity_moves_while_the_deletion_waits() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let entity = entity(&service, family, column).await;
-    let params = service.world.external_params(family.requester, column, entity).await;
+    for (column, sql) in MOVES {
+        println!("{column}");
+        let family = service.world.family().await;
+        let entity = entity(&service, family, column).await;
+        let params = service.world.external_params(family.requester, column, entity).await;
 
-    let moving = begin(pool, sql, &[entity, family.sibling]).await;
-    let call = in_background(&service, family, Resource::ExternalParams, &[params]);
-    until_so_many_wait(pool, 1).await;
-    moving.commit().await.unwrap();
+        let moving = begin(pool, sql, &[entity, family.sibling]).await;
+        let call = in_background(&service, family, Resource::ExternalParams, &[params]);
+        until_so_many_wait(pool, 1).await;
+        moving.commit().await.unwrap();
 
-    call.await.unwrap().assert_failed(404, "CUSTOMER_1026", "Failed to delete external params item");
-    assert!(service.world.deleted(Resource::ExternalParams, &[params]).await.is_empty());
+        call.await.unwrap().assert_failed(404, "CUSTOMER_1026", "Failed to delete external params item");
+        assert!(service.world.deleted(Resource::ExternalParams, &[params]).await.is_empty());
+    }
 }
 
-#[rstest]
-#[case::sub_customer("sub_customer_id", RE_PARENT)]
-#[case::subscriber("subscriber_id", "update subscriber set customer_id = $2 where id = $1")]
-#[case::sell_plan("sell_plan_id", "update sell_plan set customer_id = $2 where id = $1")]
 #[tokio::test]
-async fn an_entity_cannot_move_while_a_deletion_waits_for_its_external_params(
-    #[case] column: &'static str,
-    #[case] sql: &str,
-) {
+async fn an_entity_cannot_move_while_a_deletion_waits_for_its_external_params() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let entity = entity(&service, family, column).await;
-    let params = service.world.external_params(family.requester, column, entity).await;
+    for (column, sql) in MOVES {
+        println!("{column}");
+        let family = service.world.family().await;
+        let entity = entity(&service, family, column).await;
+        let params = service.world.external_params(family.requester, column, entity).await;
 
-    let holding = begin(pool, &hold(Resource::ExternalParams), &[params]).await;
-    let call = in_background(&service, family, Resource::ExternalParams, &[params]);
-    until_so_many_wait(pool, 1).await;
-    assert_waits(pool, sql, &[entity, family.sibling]).await;
-    holding.rollback().await.unwrap();
+        let holding = begin(pool, &hold(Resource::ExternalParams), &[params]).await;
+        let call = in_background(&service, family, Resource::ExternalParams, &[params]);
+        until_so_many_wait(pool, 1).await;
+        assert_waits(pool, sql, &[entity, family.sibling]).await;
+        holding.rollback().await.unwrap();
 
-    call.await.unwrap().assert_deleted();
+        call.await.unwrap().assert_deleted();
+    }
 }
 
 /// What the column refers to, as something of the requester's.

@@ -32,9 +32,9 @@ async fn two_deletions_of_one_id_have_one_winner() {
 
 #[tokio::test]
 async fn overlapping_lists_have_one_winner_for_each_id_and_are_never_torn() {
+    let service = TestService::start().await;
+    let pool = &service.database.pool;
     for resource in every_list() {
-        let service = TestService::start().await;
-        let pool = &service.database.pool;
         let family = service.world.family().await;
         let customer = family.in_scope(resource);
 
@@ -58,37 +58,33 @@ async fn overlapping_lists_have_one_winner_for_each_id_and_are_never_torn() {
             won.sort();
             assert_eq!(service.world.deleted(resource, &ids).await, won, "every id once, and no other");
         }
-        crate::support::audit::assert_agreement(pool).await;
     }
+    crate::support::audit::assert_agreement(pool).await;
 }
 
 #[tokio::test]
 async fn rows_are_locked_in_the_order_of_their_ids_and_not_as_the_table_stores_them() {
-    for resource in every_list() {
-        assert_locked_in_the_order_of_ids(resource).await;
-    }
-}
-
-async fn assert_locked_in_the_order_of_ids(resource: Resource) {
     let database = TestDatabase::migrated().await;
     // The service's own settings take the place of these, with which a planner reads tables as they are stored.
     let url = database.url.split('?').next().unwrap().to_owned();
     let by_heap = format!("{url}?options=-c%20enable_indexscan%3Doff%20-c%20enable_bitmapscan%3Don");
     let service = TestService::start_on(database, |settings| settings.database.url = Some(by_heap.into())).await;
     let pool = &service.database.pool;
-    let family = service.world.family().await;
-    let [first, middle, last] = [1, 2, 3].map(Uuid::from_u128);
-    let as_stored = [last, middle, first];
-    service.world.insert_rows(resource, family.in_scope(resource), &as_stored).await;
-    let look = format!("select from {} where id = $1 for update nowait", table(resource));
+    for resource in every_list() {
+        let family = service.world.family().await;
+        let [first, middle, last] = [1, 2, 3].map(Uuid::from_u128);
+        let as_stored = [last, middle, first];
+        service.world.insert_rows(resource, family.in_scope(resource), &as_stored).await;
+        let look = format!("select from {} where id = $1 for update nowait", table(resource));
 
-    let holding = begin(pool, &look, &[middle]).await;
-    let call = in_background(&service, family, resource, &as_stored);
-    until_so_many_wait(pool, 1).await;
-    let locked = run(&mut pool.acquire().await.unwrap(), &look, &[first]).await.unwrap_err();
-    assert_eq!(code_of(&locked), "55P03", "{resource:?}: the first row is locked");
-    begin(pool, &look, &[last]).await.rollback().await.unwrap();
-    holding.rollback().await.unwrap();
+        let holding = begin(pool, &look, &[middle]).await;
+        let call = in_background(&service, family, resource, &as_stored);
+        until_so_many_wait(pool, 1).await;
+        let locked = run(&mut pool.acquire().await.unwrap(), &look, &[first]).await.unwrap_err();
+        assert_eq!(code_of(&locked), "55P03", "{resource:?}: the first row is locked");
+        begin(pool, &look, &[last]).await.rollback().await.unwrap();
+        holding.rollback().await.unwrap();
 
-    call.await.unwrap().assert_deleted();
+        call.await.unwrap().assert_deleted();
+    }
 }

@@ -4,7 +4,6 @@
 //! them in the same order never deadlocks with it.
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -29,32 +28,39 @@ async fn insert_customer(pool: &TestPool, id: Uuid, parent: Option<Uuid>) {
     sqlx::query(sql).bind(id).bind(parent).execute(pool).await.unwrap();
 }
 
-#[rstest]
-#[case::contact_of_a_lower_customer(Resource::Contact, HIGH, LOW)]
-#[case::contact_of_a_higher_customer(Resource::Contact, LOW, HIGH)]
-#[case::address_of_a_lower_customer(Resource::Address, HIGH, LOW)]
-#[case::address_of_a_higher_customer(Resource::Address, LOW, HIGH)]
 #[tokio::test]
-async fn customers_are_locked_from_the_sub_customer_up(
-    #[case] resource: Resource,
-    #[case] requester: Uuid,
-    #[case] sub_customer: Uuid,
-) {
+async fn customers_are_locked_from_the_sub_customer_up() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
-    let family = Family { requester, sub_customer, ..service.world.family().await };
-    insert_customer(pool, requester, None).await;
-    insert_customer(pool, sub_customer, Some(requester)).await;
-    let row = service.world.row(resource, sub_customer).await;
+    for (resource, is_lower) in
+        [(Resource::Contact, true), (Resource::Contact, false), (Resource::Address, true), (Resource::Address, false)]
+    {
+        println!("{resource:?} of a {} customer", if is_lower { "lower" } else { "higher" });
+        let mut ids = [Uuid::now_v7(), Uuid::now_v7()];
+        ids.sort();
+        let [low, high] = ids;
+        let (requester, sub_customer) = if is_lower { (high, low) } else { (low, high) };
+        let family = Family { requester, sub_customer, ..service.world.family().await };
+        insert_customer(pool, requester, None).await;
+        insert_customer(pool, sub_customer, Some(requester)).await;
+        let row = service.world.row(resource, sub_customer).await;
 
-    let holding = begin(pool, "select from customer where id = $1 for update", &[sub_customer]).await;
-    let call = in_background(&service, family, resource, &[row]);
-    until_so_many_wait(pool, 1).await;
-    assert_free(pool, "customer", requester).await;
-    holding.rollback().await.unwrap();
+        let holding = begin(pool, "select from customer where id = $1 for update", &[sub_customer]).await;
+        let call = in_background(&service, family, resource, &[row]);
+        until_so_many_wait(pool, 1).await;
+        assert_free(pool, "customer", requester).await;
+        holding.rollback().await.unwrap();
 
-    call.await.unwrap().assert_deleted();
+        call.await.unwrap().assert_deleted();
+    }
 }
+
+/// What external params are set on: its table, their column, and a statement that makes one.
+const INSERT: [(&str, &str, &str); 3] = [
+    ("customer", "sub_customer_id", "insert into customer (id, parent_id, name) values ($1, $2, 'A')"),
+    ("subscriber", "subscriber_id", "insert into subscriber (id, customer_id, name) values ($1, $2, 'A')"),
+    ("sell_plan", "sell_plan_id", "insert into sell_plan (id, customer_id, name) values ($1, $2, 'A')"),
+];
 
 /// Told to read tables as they are stored. The service's own settings make it read the index, which gives the order.
 async fn service_that_reads_tables() -> TestService {
@@ -65,37 +71,28 @@ async fn service_that_reads_tables() -> TestService {
         .await
 }
 
-#[rstest]
-#[case::sub_customers("customer", "sub_customer_id", "insert into customer (id, parent_id, name) values ($1, $2, 'A')")]
-#[case::subscribers(
-    "subscriber",
-    "subscriber_id",
-    "insert into subscriber (id, customer_id, name) values ($1, $2, 'A')"
-)]
-#[case::sell_plans("sell_plan", "sell_plan_id", "insert into sell_plan (id, customer_id, name) values ($1, $2, 'A')")]
 #[tokio::test]
-async fn what_external_params_are_set_on_is_locked_in_the_order_of_its_ids(
-    #[case] table: &str,
-    #[case] column: &'static str,
-    #[case] sql: &'static str,
-) {
+async fn what_external_params_are_set_on_is_locked_in_the_order_of_its_ids() {
     let service = service_that_reads_tables().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    let mut rows = Vec::new();
-    // The table stores the higher one first.
-    for entity in [HIGH, LOW] {
-        sqlx::query(sql).bind(entity).bind(family.requester).execute(pool).await.unwrap();
-        rows.push(service.world.external_params(family.requester, column, entity).await);
+    for (table, column, sql) in INSERT {
+        println!("{table}");
+        let mut rows = Vec::new();
+        // The table stores the higher one first.
+        for entity in [HIGH, LOW] {
+            sqlx::query(sql).bind(entity).bind(family.requester).execute(pool).await.unwrap();
+            rows.push(service.world.external_params(family.requester, column, entity).await);
+        }
+
+        let holding = begin(pool, &format!("select from {table} where id = $1 for update"), &[LOW]).await;
+        let call = in_background(&service, family, Resource::ExternalParams, &rows);
+        until_so_many_wait(pool, 1).await;
+        assert_free(pool, table, HIGH).await;
+        holding.rollback().await.unwrap();
+
+        call.await.unwrap().assert_deleted();
     }
-
-    let holding = begin(pool, &format!("select from {table} where id = $1 for update"), &[LOW]).await;
-    let call = in_background(&service, family, Resource::ExternalParams, &rows);
-    until_so_many_wait(pool, 1).await;
-    assert_free(pool, table, HIGH).await;
-    holding.rollback().await.unwrap();
-
-    call.await.unwrap().assert_deleted();
 }
 
 /// Runs a statement in a session that reads tables as they are stored, and asserts that it waits for the row with the low id before it
@@ -131,18 +128,12 @@ fn list(ids: &[Uuid]) -> String {
     format!("array[{}]", ids.join(", "))
 }
 
-const INSERT: [(&str, &str, &str); 3] = [
-    ("customer", "sub_customer_id", "insert into customer (id, parent_id, name) values ($1, $2, 'A')"),
-    ("subscriber", "subscriber_id", "insert into subscriber (id, customer_id, name) values ($1, $2, 'A')"),
-    ("sell_plan", "sell_plan_id", "insert into sell_plan (id, customer_id, name) values ($1, $2, 'A')"),
-];
-
 /// The settings of a session make its plans read an index. The statements do not rely on them.
 #[tokio::test]
 async fn entities_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
+    let database = TestDatabase::migrated().await;
+    let (pool, world) = (&database.pool, World::new(database.pool.clone()));
     for (table, column, insert) in INSERT {
-        let database = TestDatabase::migrated().await;
-        let (pool, world) = (&database.pool, World::new(database.pool.clone()));
         let requester = world.customer(None).await;
         let mut rows = Vec::new();
         for entity in [HIGH, LOW] {
@@ -164,9 +155,9 @@ async fn entities_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
 
 #[tokio::test]
 async fn rows_to_restore_are_locked_in_the_order_of_their_ids_whatever_the_plan() {
+    let database = TestDatabase::migrated().await;
+    let (pool, world) = (&database.pool, World::new(database.pool.clone()));
     for resource in every_list() {
-        let database = TestDatabase::migrated().await;
-        let (pool, world) = (&database.pool, World::new(database.pool.clone()));
         let (family, operation) = (world.family().await, Uuid::now_v7());
         world.insert_rows(resource, family.in_scope(resource), &[HIGH, LOW]).await;
         for row in [HIGH, LOW] {
