@@ -1,6 +1,5 @@
 //! Deletions of the same rows.
 
-use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
 use uuid::Uuid;
 

@@ -8,7 +8,7 @@ use super::{age_deletions, age_operation, age_rows, change_restorations, figures
 use crate::concurrency::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::TestService;
 use crate::support::process::{command, output};
-use crate::support::resources::{every_resource, table, word};
+use crate::support::resources::{every_resource, word};
 use crate::support::service::send;
 
 #[tokio::test]

@@ -117,7 +117,11 @@ async fn assert_passes(injector: &Injector, resource: Resource, ids: Vec<Uuid>, 
     injector.assert_rows_and_operations_agree().await;
 }
 
-async fn a_database_that_is_not_fit_to_work_is_503_after_one_try(injector: &Injector, resource: Resource, pairs: Pairs) {
+async fn a_database_that_is_not_fit_to_work_is_503_after_one_try(
+    injector: &Injector,
+    resource: Resource,
+    pairs: Pairs,
+) {
     for sqlstate in pairs.codes(&UNAVAILABLE, 2 * resource as usize) {
         let ids = rows(injector, resource).await;
         for (place, row) in places_for(pairs, 2, resource, &ids) {

@@ -30,7 +30,8 @@ async fn every_error_on_the_way_to_a_validation() {
 async fn errors_on_the_way_to_a_validation(pairs: Pairs) {
     let mut injector = Injector::start().await;
     for resource in every_resource() {
-        // Under its own key `k`.
+        injector.heal().await;
+        // Each resource has a family of its own, and so a key `k` of its own.
         injector.family = injector.service.world.family().await;
         let world = &injector.service.world;
         let id = world.row(resource, injector.family.in_scope(resource)).await;
