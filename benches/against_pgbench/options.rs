@@ -41,11 +41,11 @@ pub struct Options {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "4,8,16,32")]
     pub clients: Vec<usize>,
 
-    /// Rounds: the turns of each program.
+    /// Rounds: the runs of each program.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
 
-    /// The approximate length of a turn, in seconds.
+    /// The approximate length of a run, in seconds.
     #[arg(long, default_value_t = 2.0)]
     pub seconds: f64,
 
@@ -53,7 +53,7 @@ pub struct Options {
     #[arg(long)]
     only: Option<Part>,
 
-    /// Uses a small world and short turns. Shows whether everything works; the figures mean nothing.
+    /// Uses little data and short runs. Shows whether everything works; the figures mean nothing.
     #[arg(long)]
     quick: bool,
 

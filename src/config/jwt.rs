@@ -151,7 +151,7 @@ fn list(path: &str, text: Option<&str>) -> Result<Vec<String>, SettingsError> {
 fn scope(path: &str, name: Option<&str>) -> Result<Option<String>, SettingsError> {
     match name {
         Some(name) if !is_scope(name) => {
-            Err(SettingsError::new(path, "must be one scope, without spaces, commas and quotes"))
+            Err(SettingsError::new(path, "must be one token scope, without spaces, commas and quotes"))
         }
         name => Ok(name.map(str::to_owned)),
     }

@@ -1,4 +1,4 @@
-//! `demo`: the service with a private PostgreSQL and a small world, and calls to try.
+//! `demo`: the service with a private PostgreSQL and sample data, and calls to try.
 
 mod service_role;
 mod shell;
@@ -46,7 +46,7 @@ pub struct Arguments {
     #[arg(long, value_name = "PORT")]
     management_port: Option<u16>,
 
-    /// Only loads the small world into the database of the settings, and prints the calls. The database must be migrated.
+    /// Only loads the sample data into the database of the settings, and prints the calls. The database must be migrated.
     #[arg(long, conflicts_with_all = ["fresh", "data_dir", "port", "management_port"])]
     load: bool,
 
@@ -67,7 +67,7 @@ pub enum DemoError {
     Schema(#[from] SchemaError),
     #[error("cannot work with the database: {0}")]
     Database(#[from] sqlx::Error),
-    #[error("the database is not ready for the small world: {0}")]
+    #[error("the database is not ready for the sample data: {0}")]
     NotReady(Error),
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -100,7 +100,7 @@ pub async fn run(mut arguments: Arguments, stop: impl Future<Output = ()>) -> Re
     Ok(())
 }
 
-/// Loads the small world for a service that runs elsewhere.
+/// Loads the sample data for a service that runs elsewhere.
 async fn load(base_url: &str) -> Result<(), DemoError> {
     let mut settings = Settings::load()?;
     // The owner's role is needed here, because loading writes into every table.
@@ -110,9 +110,9 @@ async fn load(base_url: &str) -> Result<(), DemoError> {
     repository.check().await.map_err(DemoError::NotReady)?;
     repository.close().await;
     if world::load(&options).await? {
-        say("The small world is loaded.\n");
+        say("The sample data is loaded.\n");
     } else {
-        say("The database already has customers, so nothing was loaded. These calls are about the small world.\n");
+        say("The database already has customers, so nothing was loaded. These calls are about the sample data.\n");
     }
     say(&world::calls_to_paste(base_url));
     Ok(())
@@ -230,7 +230,7 @@ fn introduce(server: &Server, arguments: &Arguments, database: &str, is_new: boo
          Service       {service}{remark}\n\
          Health        http://{}/health/ready\n\
          Database      psql '{database}'\n\
-         Small world   {world}\n\
+         Sample data   {world}\n\
          \n\
          {}\n\
          \n\

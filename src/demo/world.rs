@@ -1,4 +1,4 @@
-//! The small world, and calls about it.
+//! The sample data, and calls about it.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -23,7 +23,7 @@ const ALLOCATED_PRODUCT: &str = "c85a17d2-4f9e-4036-86db-10e7b3f5a92c";
 /// that a service makes.
 pub const OPERATION: &str = "01946983-4c40-7e85-a42b-13860913b370";
 
-/// Loads the small world into a migrated database. Returns false, and changes nothing, if there are customers already.
+/// Loads the sample data into a migrated database. Returns false, and changes nothing, if there are customers already.
 pub async fn load(options: &PgConnectOptions) -> sqlx::Result<bool> {
     let mut connection = options.connect().await?;
     let mut tx = connection.begin().await?;
@@ -103,7 +103,7 @@ fn calls(base_url: &str) -> [Call; 15] {
             command: delete(&format!("{NORDLICHT_TELEKOM}/product/{ALLOCATED_PRODUCT}")),
         },
         Call {
-            about: "The same refusal as a problem (RFC 9457), with the customers that have the product",
+            about: "The same refusal as a problem (RFC 9457), with the customers to which the product is allocated",
             answer: "409 CUSTOMER_1046",
             command: format!(
                 "{} -H Accept:application/problem+json",

@@ -1,4 +1,4 @@
--- A small world to try the service on: one platform of four levels, and a neighbour. Everybody in it is made up; e-mail
+-- Sample data to try the service on: one platform of four levels, and a neighbour. Everybody in it is made up; e-mail
 -- addresses end in example.com, telephone numbers are of the ranges that are kept free for films.
 --
 -- The rows that the printed calls name are written out, with ids that world.rs repeats. The others are made from lists, with

@@ -55,7 +55,7 @@ pub async fn explain_refusal(
     let response = next.call(request).await?;
     let refusal = response.response().error().and_then(|error| error.as_error::<CorsError>());
     let Some(refusal) = refusal else { return Ok(response.map_into_left_body()) };
-    let error = Error::bad_request(format!("the preflight is refused: {refusal}"));
+    let error = Error::bad_request(format!("the preflight is rejected: {refusal}"));
     let (request, _) = response.into_parts();
     Ok(ServiceResponse::new(request, HttpResponse::from_error(error)).map_into_right_body())
 }

@@ -30,7 +30,7 @@ pub async fn open_with(name: &str, lock_timeout: Duration) -> Result<PgConnectio
             ("default_transaction_isolation", "read committed".to_owned()),
         ])
         .disable_statement_logging();
-    // A long list, and the rests of a purge, take longer than the usual limits.
+    // A long list, and the pauses of a purge, take longer than the usual limits.
     let mut session = schema::connect::<MaintenanceError>(&schema::without_limits(options)).await?;
     schema::fits(&repository::check_schema(&mut session, &[]).await?.applied)?;
     Ok(session)

@@ -22,11 +22,11 @@ pub enum Enqueued {
     Accepted,
     /// Its id or its key is taken already.
     Taken,
-    /// Too many operations of its requester wait already, unless its id or its key is taken.
+    /// Its requester has too many queued operations, unless its id or its key is taken.
     Full,
 }
 
-/// Records the call as open and lets it wait, or changes nothing.
+/// Records the call as open and puts it into the queue, or changes nothing.
 pub async fn accept(connection: &mut PgConnection, deletion: &Deletion, max_waiting: i64) -> sqlx::Result<Enqueued> {
     let statement = sqlx::query_file!(
         "src/queue/sql/accept_operation.sql",

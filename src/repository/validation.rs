@@ -17,7 +17,7 @@ use crate::operation::{Deletion, Outcome};
 /// free a key. So a key that is free now was free when the rows were read, and the answer is that of a deletion at one of
 /// these two moments.
 pub async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, WorkError> {
-    // A replica may be behind.
+    // A standby may be behind.
     if !is_writable(connection).await? {
         return Err(WorkError::ReadOnly);
     }

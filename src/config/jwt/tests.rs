@@ -162,9 +162,9 @@ fn a_list_has_no_empty_element_and_a_single_value_no_comma() {
         ("SCOPE_CLAIMS", "scope,", "has an empty element"),
         ("ISSUER", "https://a.example,https://b.example", "must name one issuer"),
         ("CLAIM", "a,b", "must name one claim"),
-        ("SCOPE_READ", "a,b", "must be one scope"),
-        ("SCOPE_DELETE", "a,b", "must be one scope"),
-        ("SCOPE_DELETE", "a b", "must be one scope"),
+        ("SCOPE_READ", "a,b", "must be one token scope"),
+        ("SCOPE_DELETE", "a,b", "must be one token scope"),
+        ("SCOPE_DELETE", "a b", "must be one token scope"),
     ] {
         let setting = format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}");
         let mut variables = vec![JWKS_URL, (&setting, value)];

@@ -1,4 +1,4 @@
-//! Cancels an operation that waits, as its requester could.
+//! Cancels a queued operation, as its requester could.
 
 use sqlx::PgConnection;
 use uuid::Uuid;

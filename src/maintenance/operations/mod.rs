@@ -1,4 +1,4 @@
-//! `operations`: lists and shows operations, retries one that ended as an internal error, and cancels one that waits.
+//! `operations`: lists and shows operations, retries one that ended as an internal error, and cancels a queued one.
 
 mod cancel;
 mod retry;
@@ -46,7 +46,7 @@ pub struct Arguments {
     #[arg(long, value_name = "ID", group = "one")]
     retry: Option<Uuid>,
 
-    /// Cancels this operation, if it waits.
+    /// Cancels this operation, if it is queued.
     #[arg(long, value_name = "ID", group = "one")]
     cancel: Option<Uuid>,
 
@@ -76,7 +76,7 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
         report(arguments.json, &operation, &operation);
     } else if let Some(id) = arguments.retry {
         let retried = retry::retry(&mut session, id).await?;
-        let text = format!("operation {id} is retried as operation {retried}, which waits in the queue");
+        let text = format!("operation {id} is retried as operation {retried}, which is queued");
         report(arguments.json, json!({"operation": id, "retriedAs": retried}), text);
     } else if let Some(id) = arguments.cancel {
         cancel::cancel(&mut session, id).await?;

@@ -18,14 +18,14 @@ pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, Mainten
     };
     let deletion = deletion(failed).map_err(|problem| nothing_is_retried(&problem))?;
     if let Some(Duplicate { id: duplicate, status }) = statements::duplicate(session, id).await? {
-        let state = if status == Status::Open.word() { "waits already" } else { "has succeeded since" };
+        let state = if status == Status::Open.word() { "is queued already" } else { "has succeeded since" };
         return Err(nothing_is_retried(&format!("operation {duplicate} {state}, and asks for the same")));
     }
     let most_waiting = Settings::load()?.queue.max_waiting;
     match enqueue(session, &deletion, i64::from(most_waiting)).await? {
         Enqueued::Accepted => Ok(deletion.operation_id),
         Enqueued::Full | Enqueued::Taken => {
-            let problem = format!("{most_waiting} operations of its requester wait already (QUEUE__MAX_WAITING)");
+            let problem = format!("its requester has {most_waiting} queued operations already (QUEUE__MAX_WAITING)");
             Err(nothing_is_retried(&problem))
         }
     }

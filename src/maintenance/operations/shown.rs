@@ -62,7 +62,7 @@ pub struct Shown {
     pub completed_at: Option<OffsetDateTime>,
     /// The number of times that the queue ran it.
     pub attempts: i32,
-    /// The time from which it can be attempted, while it waits.
+    /// The time from which it can be attempted, while it is queued.
     #[serde(with = "time::serde::rfc3339::option")]
     pub free_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]

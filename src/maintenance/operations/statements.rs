@@ -50,7 +50,7 @@ pub struct Duplicate {
     pub status: String,
 }
 
-/// A duplicate of the operation that waits, or that succeeded after it.
+/// A duplicate of the operation that is queued, or that succeeded after it.
 pub async fn duplicate(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Duplicate>> {
     sqlx::query_file_as!(Duplicate, "src/maintenance/sql/duplicate_of_operation.sql", id)
         .fetch_optional(connection)

@@ -71,7 +71,7 @@ async fn go_through_operations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<
         let Some(end) = page.last() else { break };
         last = end.id;
         let oldest = *oldest.get_or_insert(page[0].created_at);
-        eraser.rest(began.elapsed()).await?;
+        eraser.pause(began.elapsed()).await?;
         erase_page(eraser, &page, cutoffs).await?;
         let done = (end.created_at - oldest) / (cutoffs.now - oldest).max(time::Duration::SECOND);
         eraser.progress.at(done, eraser.tally.total());
@@ -139,7 +139,7 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, cutoffs: Cuto
         let began = Instant::now();
         let end = first + BLOCKS;
         let ids = statements::expired(&mut eraser.session, resource, first, end, cutoffs.rows_before).await?;
-        eraser.rest(began.elapsed()).await?;
+        eraser.pause(began.elapsed()).await?;
         eraser.erase(Kind::Of(resource), Due::before(cutoffs.rows_before), &ids).await?;
         first = end;
         eraser.progress.at(first as f64 / blocks as f64, eraser.tally.total());

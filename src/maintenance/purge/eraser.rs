@@ -1,4 +1,4 @@
-//! Erases in small batches, each a short transaction of its own, and rests between them.
+//! Erases in small batches, each a short transaction of its own, and pauses between them.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
 use crate::sqlstate;
 
-/// A rest is at least this many times as long as the work before it. So a busy server gets longer rests.
-const REST: u32 = 4;
+/// A pause is at least this many times as long as the work before it. So a busy server gets longer pauses.
+const PAUSE: u32 = 4;
 
 /// After so many lock timeouts without a success, batches are not halved: the lock is not about single rows. A locked
 /// row among 10,000 takes at most 14.
@@ -29,7 +29,7 @@ const MOST_LOCK_TIMEOUTS: u32 = 16;
 pub struct Pace {
     /// The largest number of rows in a transaction.
     pub batch_size: usize,
-    /// The shortest rest.
+    /// The shortest pause.
     pub pause: Duration,
 }
 
@@ -77,7 +77,7 @@ impl Eraser {
         for batch in ids.chunks(self.pace.batch_size) {
             let began = Instant::now();
             self.erase_batch(kind, due, batch).await?;
-            self.rest(began.elapsed()).await?;
+            self.pause(began.elapsed()).await?;
         }
         Ok(())
     }
@@ -153,8 +153,8 @@ impl Eraser {
     }
 
     /// Leaves the server to others for a while. Only here a purge can be stopped, because no batch is open.
-    pub async fn rest(&self, worked: Duration) -> Result<(), MaintenanceError> {
-        let pause = self.pace.pause.max(worked * REST);
+    pub async fn pause(&self, worked: Duration) -> Result<(), MaintenanceError> {
+        let pause = self.pace.pause.max(worked * PAUSE);
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(MaintenanceError::Stopped),

@@ -62,9 +62,9 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
 /// How much of the server `verify` takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// It rests after each statement for as long as the statement took, and prints its progress.
+    /// It pauses after each statement for as long as the statement took, and prints its progress.
     Gentle,
-    /// Without rests, for tests.
+    /// Without pauses, for tests.
     Full,
 }
 

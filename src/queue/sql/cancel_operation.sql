@@ -1,4 +1,4 @@
--- cancel_operation: ends an operation that waits as cancelled, or changes nothing.
+-- cancel_operation: ends a queued operation as cancelled, or changes nothing.
 --
 -- $1 requester  $2 operation
 --

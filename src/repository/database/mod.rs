@@ -110,7 +110,7 @@ impl Database {
         for tries in 1..=TRIES {
             match self.try_once(context, &work).await {
                 Err(not_done) if tries < TRIES && not_done.is_transient() => {
-                    tracing::warn!(error = %not_done, "trying again on another connection");
+                    tracing::warn!(error = %not_done, "retrying on another connection");
                     metrics::retried(not_done.error().and_then(sqlstate).as_deref());
                     tokio::time::sleep(BACKOFF.pause_after(tries)).await;
                 }

@@ -215,7 +215,7 @@ impl Manager for SessionManager {
 
     async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         let age = metrics.age();
-        // The server of an older session may be gone, or be a replica by now. Only a new session tells.
+        // The server of an older session may be gone, or be a standby by now. Only a new session tells.
         if age > LIFETIME || self.invalidated.lock().is_some_and(|time| time.elapsed() <= age) {
             return Err(RecycleError::message("it is too old"));
         }

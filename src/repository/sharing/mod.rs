@@ -1,4 +1,4 @@
-//! Calls that wait share one statement.
+//! Calls that wait for a session share one statement.
 //!
 //! There are as many session turns as sessions, and a deletion needs one. A call that finds a free turn takes it and runs alone,
 //! at once. No call waits for company. If every turn is taken, calls wait. A turn that becomes free goes to the call that has
@@ -141,7 +141,7 @@ impl SessionTurn {
             Box::pin(statement::share(connection, resource, deletions))
         });
         let deleted = shared.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, calls = deletions.len(), "calls that shared a statement go on alone");
+            tracing::warn!(%error, calls = deletions.len(), "calls that shared a statement are executed alone");
             Vec::new()
         });
         metrics::shared(resource, deleted.len(), deletions.len() - deleted.len());
@@ -150,7 +150,7 @@ impl SessionTurn {
 }
 
 impl Inner {
-    /// Answers the calls whose operations are recorded. The others go on alone.
+    /// Answers the calls whose operations are recorded. The others are executed alone.
     fn settle(&self, calls: Vec<Waiting<Caller>>, recorded: &[Uuid]) {
         let is_recorded = |call: &Waiting<Caller>| recorded.contains(&call.deletion.operation_id);
         let (deleted, mut left_out): (Vec<_>, Vec<_>) = calls.into_iter().partition(is_recorded);

@@ -96,9 +96,9 @@ async fn an_internal_error_is_retried_as_a_new_operation() {
 
     let said = run(database, &["operations", "--retry", &id]).await.done();
     let retried: Uuid = said.split_once("as operation ").unwrap().1.split_once(',').unwrap().0.parse().unwrap();
-    assert_eq!(said, format!("operation {failed} is retried as operation {retried}, which waits in the queue\n"));
+    assert_eq!(said, format!("operation {failed} is retried as operation {retried}, which is queued\n"));
     // Not twice at the same time.
-    let reason = format!("nothing is retried: operation {retried} waits already");
+    let reason = format!("nothing is retried: operation {retried} is queued already");
     run(database, &["operations", "--retry", &id]).await.refused(&[&reason]);
     assert_eq!((rows(&database.pool, "operation").await, rows(&database.pool, "operation_queue").await), (2, 1));
 
@@ -128,7 +128,7 @@ async fn only_an_internal_error_is_retried_and_only_if_the_queue_has_room() {
     command.env("CUSTOMER_DELETION__QUEUE__MAX_WAITING", "2");
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("2 operations of its requester wait already (QUEUE__MAX_WAITING)"), "{said}");
+    assert!(said.contains("its requester has 2 queued operations already (QUEUE__MAX_WAITING)"), "{said}");
     assert_eq!((rows(&database.pool, "operation").await, rows(&database.pool, "operation_queue").await), (4, 2));
 }
 

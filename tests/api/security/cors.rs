@@ -105,7 +105,7 @@ async fn another_preflight_is_refused_in_the_envelope(
 
     let answer = send(call.header("Access-Control-Request-Headers", headers)).await;
 
-    answer.assert_malformed(400, "BAD_REQUEST", "the preflight is refused: ");
+    answer.assert_malformed(400, "BAD_REQUEST", "the preflight is rejected: ");
     answer.assert_malformed(400, "BAD_REQUEST", part);
     assert_hidden(&answer);
 }
