@@ -42,7 +42,7 @@ impl<'a> Arena<'a> {
             client: cluster.client(COPY)?,
             program: match cluster.tables.create {
                 Some(_) => Program::usual_way(&url)?,
-                None => Program::service(&url, &cluster.file("service.log"))?,
+                None => Program::service(&cluster.service, &url, &cluster.file("service.log"))?,
             },
             stock: Stock::of(world),
             deleted: Vec::new(),

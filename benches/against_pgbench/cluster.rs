@@ -2,16 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use customer_deletion::private_postgres::{Durability, PrivatePostgres};
-use customer_deletion::schema;
-use sqlx::postgres::PgConnectOptions;
-use tokio::runtime::Builder;
 
 use crate::AnyError;
 use crate::client::Client;
 use crate::process;
+use crate::program;
 use crate::tables::Tables;
 use crate::world::World;
 
@@ -38,6 +35,8 @@ const MOST_BUFFERS_MB: u64 = 8192;
 
 pub struct Cluster {
     pub tables: &'static Tables,
+    /// The build of the service that uses the tables, unless they are lean.
+    pub service: PathBuf,
     postgres: PrivatePostgres,
     folder: PathBuf,
     process: u32,
@@ -46,7 +45,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts the server with its settings.
-    pub fn start(folder: &Path, tables: &'static Tables) -> Result<Cluster, AnyError> {
+    pub fn start(folder: &Path, tables: &'static Tables, service: PathBuf) -> Result<Cluster, AnyError> {
         process::require_linux()?;
         let postgres = PrivatePostgres::start(folder, Durability::Durable)?;
         let mut client = Client::connect(&postgres.url("postgres"))?;
@@ -63,7 +62,7 @@ impl Cluster {
         let process = notes.lines().next().unwrap_or_default().parse()?;
         let program = fs::read_link(format!("/proc/{process}/exe"))?;
         let programs = program.parent().ok_or("a server without a folder")?.to_owned();
-        Ok(Cluster { tables, postgres, folder: folder.to_owned(), process, programs })
+        Ok(Cluster { tables, service, postgres, folder: folder.to_owned(), process, programs })
     }
 
     /// Stops the server, and deletes its data unless they are to be kept.
@@ -126,11 +125,7 @@ impl Cluster {
         let mut client = self.client(UNFINISHED)?;
         match self.tables.create {
             Some(sql) => client.run(sql)?,
-            None => {
-                let options = PgConnectOptions::from_str(&self.url(UNFINISHED))?;
-                let runtime = Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(schema::migrate(&options))?;
-            }
+            None => program::migrate(&self.service, &self.url(UNFINISHED))?,
         }
         client.run(&world.sql(self.tables))?;
         if client.run("create extension pg_prewarm; create extension pageinspect").is_err() {

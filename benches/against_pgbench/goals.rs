@@ -57,6 +57,9 @@ impl Goals {
     }
 
     pub fn print(&self) {
+        if self.0.is_empty() {
+            return;
+        }
         println!("\n### Goals\n\n| | goal | measured |\n|---|---|--:|\n{}", self.0.join("\n"));
     }
 }

@@ -49,7 +49,7 @@ pub fn start_up(bench: &mut Bench) -> Result<(), AnyError> {
     let mut ready_after = Vec::new();
     let mut memory = Vec::new();
     for _ in 0..STARTS {
-        let service = Program::service(&url, &log)?;
+        let service = Program::service(&bench.cluster().service, &url, &log)?;
         ready_after.push(service.ready_after.as_secs_f64() * 1000.0);
         thread::sleep(IDLE);
         memory.push(service.memory()?);

@@ -27,6 +27,7 @@ mod world;
 
 use std::env;
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -62,10 +63,11 @@ fn main() -> ExitCode {
 fn measure_all(options: &Options) -> Result<(), AnyError> {
     let began = Instant::now();
     let worlds = options.worlds()?;
-    let placed: Vec<_> = worlds.iter().flat_map(|world| tables::ALL.map(|tables| (world, tables))).collect();
+    let placed: Vec<_> = worlds.iter().flat_map(|world| options.tables().map(|tables| (world, tables))).collect();
     // One server for each kind of tables. To copy a world takes checkpoints, after which writers log whole pages again.
-    let start = |(world, tables): &(&World, &'static Tables)| {
-        Cluster::start(&options.data_dir.join(format!("{}_{}", world.name(), tables.name)), tables)
+    let start = |(world, (tables, service)): &(&World, (&'static Tables, PathBuf))| {
+        let folder = options.data_dir.join(format!("{}_{}", world.name(), tables.name));
+        Cluster::start(&folder, tables, service.clone())
     };
     let clusters = placed.iter().map(start).collect::<Result<Vec<Cluster>, AnyError>>()?;
     if let Some(cluster) = clusters.first() {
@@ -80,12 +82,16 @@ fn measure_all(options: &Options) -> Result<(), AnyError> {
     if options.measures(Part::Comparison) {
         for ids_per_call in &options.ids {
             let cells = measure::compare(&mut benches, options, *ids_per_call)?;
-            report::comparison(*ids_per_call, &worlds, &cells);
+            if options.baseline.is_some() {
+                report::builds(*ids_per_call, &worlds, &cells);
+            } else {
+                report::comparison(*ids_per_call, &worlds, &cells);
+            }
             goals.compared(*ids_per_call, &cells);
         }
     }
     if options.measures(Part::Costs) {
-        for bench in benches.iter_mut().skip(1).step_by(tables::ALL.len()) {
+        for bench in benches.iter_mut().skip(1).step_by(tables::KINDS) {
             growth::start_up(bench)?;
             goals.costs(&growth::calls(bench, options)?);
         }

@@ -32,6 +32,8 @@ pub enum Contender {
     Service,
     /// On the lean tables.
     UsualWay,
+    /// Another build of the service, on tables of its own.
+    Baseline,
 }
 
 impl Contender {
@@ -42,7 +44,7 @@ impl Contender {
     /// The index of its tables.
     fn tables(self) -> usize {
         match self {
-            Contender::Lean | Contender::UsualWay => 0,
+            Contender::Lean | Contender::UsualWay | Contender::Baseline => 0,
             Contender::OwnStatement | Contender::Service => 1,
         }
     }
@@ -143,7 +145,7 @@ impl<'a> Bench<'a> {
 pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> Result<Vec<Cell>, AnyError> {
     // Turns have one length in all worlds: as long as the smallest world has rows for.
     let most = benches.iter().map(|bench| most_calls(bench.world(), ids_per_call)).min().unwrap_or_default();
-    let mut cells = cells(options, benches.len() / tables::ALL.len());
+    let mut cells = cells(options, benches.len() / tables::KINDS);
     cells.retain(|cell| {
         let enough = fewest_calls(cell, ids_per_call) <= most;
         if !enough {
@@ -157,7 +159,7 @@ pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> R
         eprintln!("{ids_per_call} ids a call, round {round} of {}", options.rounds);
         for place in order(cells.len(), round) {
             let cell = &mut cells[place];
-            let bench = &mut benches[cell.world * tables::ALL.len() + cell.contender.tables()];
+            let bench = &mut benches[cell.world * tables::KINDS + cell.contender.tables()];
             let calls = calls(cell, ids_per_call, rates[place] * options.seconds, most);
             let slice = bench.take(Leaves::of_calls(ids_per_call), ids_per_call, calls)?;
             let turn = bench.turn(cell.contender, cell.clients, slice)?;
@@ -188,11 +190,19 @@ fn cells(options: &Options, worlds: usize) -> Vec<Cell> {
     for world in 0..worlds {
         for clients in options.all_clients() {
             let mut add = |contender| cells.push(Cell { world, contender, clients, turns: Vec::new() });
+            let is_measured = options.connections.contains(&clients);
+            if options.baseline.is_some() {
+                if is_measured {
+                    add(Contender::Baseline);
+                    add(Contender::Service);
+                }
+                continue;
+            }
             add(Contender::Lean);
             if options.clients.contains(&clients) {
                 add(Contender::OwnStatement);
             }
-            if options.connections.contains(&clients) {
+            if is_measured {
                 add(Contender::Service);
                 add(Contender::UsualWay);
             }

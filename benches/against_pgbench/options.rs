@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 use crate::AnyError;
+use crate::tables::{self, Tables};
 use crate::world::{FEW, World};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -53,6 +54,10 @@ pub struct Options {
     #[arg(long)]
     only: Option<Part>,
 
+    /// Another build of the service. Its migrations make tables of its own. Only the two builds are compared.
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["only", "keep"])]
+    pub baseline: Option<PathBuf>,
+
     /// Uses little data and short runs. Shows whether everything works; the figures mean nothing.
     #[arg(long)]
     quick: bool,
@@ -92,7 +97,17 @@ impl Options {
     }
 
     pub fn measures(&self, part: Part) -> bool {
-        self.only.is_none_or(|only| only == part)
+        if self.baseline.is_some() { part == Part::Comparison } else { self.only.is_none_or(|only| only == part) }
+    }
+
+    /// The tables of this run, each with the build of the service that uses them.
+    pub fn tables(&self) -> [(&'static Tables, PathBuf); tables::KINDS] {
+        let this_build = PathBuf::from(env!("CARGO_BIN_EXE_customer-deletion"));
+        let first = match &self.baseline {
+            Some(program) => (&tables::BASELINE, program.clone()),
+            None => (&tables::LEAN, this_build.clone()),
+        };
+        [first, (&tables::SERVICE, this_build)]
     }
 
     /// All numbers of clients and of connections. The lean reference runs with each.

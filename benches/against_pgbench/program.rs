@@ -29,10 +29,10 @@ pub struct Program {
 
 impl Program {
     /// The service as operators run it, with its default settings. It logs into the file.
-    pub fn service(database: &str, log: &Path) -> Result<Program, AnyError> {
+    pub fn service(program: &Path, database: &str, log: &Path) -> Result<Program, AnyError> {
         let address = free_address()?;
         let management = free_address()?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_customer-deletion"));
+        let mut command = Command::new(program);
         command
             .arg("serve")
             .env_clear()
@@ -109,6 +109,12 @@ impl Drop for Program {
         let _ = self.guard.kill();
         let _ = self.guard.wait();
     }
+}
+
+/// Creates the tables of a build of the service.
+pub fn migrate(program: &Path, database: &str) -> Result<(), AnyError> {
+    let status = Command::new(program).arg("migrate").env_clear().env("DATABASE_URL", database).status()?;
+    if status.success() { Ok(()) } else { Err(format!("{} migrate ended with {status}", program.display()).into()) }
 }
 
 /// A shell that ends the program when the pipe from this process closes.

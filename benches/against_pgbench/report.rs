@@ -33,6 +33,39 @@ pub fn comparison(ids_per_call: u64, worlds: &[World], cells: &[Cell]) {
     }
 }
 
+/// With fewer, even the range of all of them is too narrow.
+const FEWEST_ROUNDS_FOR_RANGE: usize = 6;
+
+/// Prints how this build of the service compares with the other one, for calls of so many ids. More rounds make the ranges narrower.
+pub fn builds(ids_per_call: u64, worlds: &[World], cells: &[Cell]) {
+    println!(
+        "\n### {ids_per_call} ids a call: this build to the other one, medians of the rounds, and where the median lies with 95 %\n"
+    );
+    println!("| world | connections | rounds | calls/s | CPU of the service | CPU of PostgreSQL | WAL |");
+    println!("|---|--:|--:|--:|--:|--:|--:|");
+    for cell in cells.iter().filter(|cell| cell.contender == Contender::Service) {
+        let is_other = |other: &&Cell| {
+            other.contender == Contender::Baseline && other.clients == cell.clients && other.world == cell.world
+        };
+        let Some(other) = cells.iter().find(is_other) else { continue };
+        let ratio = |value: fn(&Turn) -> f64| {
+            let pairs = cell.turns.iter().zip(&other.turns);
+            let ratios: Vec<f64> = pairs.map(|(turn, other)| value(turn) / value(other)).collect();
+            format!("{:.3} ({})", median(ratios.clone()), range_of_median(ratios))
+        };
+        println!(
+            "| {} | {} | {} | {} | {} | {} | {} |",
+            worlds[cell.world],
+            cell.clients,
+            cell.turns.len(),
+            ratio(|turn| turn.calls_a_second),
+            ratio(|turn| turn.program_cpu),
+            ratio(|turn| turn.postgres_cpu),
+            ratio(|turn| turn.wal),
+        );
+    }
+}
+
 fn row(cell: &Cell, lean: &Cell, own: &Cell, lean_on_as_many: Option<&Cell>) -> String {
     let ratios = cell.ratios(lean);
     let is_program = !cell.contender.is_pgbench();
@@ -73,6 +106,7 @@ fn name(contender: Contender) -> &'static str {
         Contender::OwnStatement => "the service's statement",
         Contender::Service => "**the service**",
         Contender::UsualWay => "the usual way",
+        Contender::Baseline => "the other build",
     }
 }
 
@@ -163,6 +197,17 @@ impl Cell {
 
 pub fn median(values: Vec<f64>) -> f64 {
     quantile(values, 0.5)
+}
+
+/// The range that contains the median of all possible values with a probability of 95 %, whatever their distribution is.
+fn range_of_median(mut values: Vec<f64>) -> String {
+    if values.len() < FEWEST_ROUNDS_FOR_RANGE {
+        return "too few rounds".to_owned();
+    }
+    values.sort_by(f64::total_cmp);
+    let count = values.len() as f64;
+    let below = ((count - 1.96 * count.sqrt()) / 2.0) as usize;
+    format!("{:.3} to {:.3}", values[below], values[values.len() - 1 - below])
 }
 
 /// The range of the middle half of the values.

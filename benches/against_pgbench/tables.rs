@@ -1,4 +1,5 @@
-//! The two schemas that hold the same rows, each in a server of its own: the lean reference and the service's own.
+//! The two schemas that hold the same rows, each in a server of its own: the lean reference and the service's own. A comparison of
+//! two builds has the schema of each.
 
 pub struct Tables {
     pub name: &'static str,
@@ -19,7 +20,13 @@ pub struct Tables {
     pub faults: &'static str,
 }
 
-pub static ALL: [&Tables; 2] = [&LEAN, &SERVICE];
+/// The kinds of tables of a run.
+pub const KINDS: usize = 2;
+
+/// The service's tables, in the server of another build.
+pub static BASELINE: Tables = Tables { name: "baseline", ..OF_THE_SERVICE };
+
+pub static SERVICE: Tables = OF_THE_SERVICE;
 
 pub static LEAN: Tables = Tables {
     name: "lean",
@@ -40,7 +47,7 @@ pub static LEAN: Tables = Tables {
         where contact.deleted_at is null",
 };
 
-pub static SERVICE: Tables = Tables {
+const OF_THE_SERVICE: Tables = Tables {
     name: "service",
     create: None,
     record: "operation",
