@@ -10,6 +10,7 @@ mod deeds;
 mod model;
 mod plan;
 mod serial;
+mod strategies;
 mod tables;
 mod together;
 
@@ -130,8 +131,9 @@ fn first_failure(runtime: &Runtime, service: &TestService, seed: u64, count: u32
         max_shrink_iters: 1000,
         ..Config::default()
     };
-    let result = TestRunner::new(config)
-        .run(&plan::plans(), |plan| runtime.block_on(live_through(service, &plan, tally)).map_err(TestCaseError::fail));
+    let result = TestRunner::new(config).run(&strategies::plans(), |plan| {
+        runtime.block_on(live_through(service, &plan, tally)).map_err(TestCaseError::fail)
+    });
     match result {
         Ok(()) => None,
         Err(TestError::Fail(reason, _)) => Some(reason.to_string()),
@@ -145,7 +147,7 @@ fn histories_equal_a_serial_order(count: u64) {
     let runtime = Runtime::new().unwrap();
     let config = Config { rng_seed: RngSeed::Fixed(seed), ..Config::default() };
     let mut runner = TestRunner::new(config);
-    let plans = plan::crowds();
+    let plans = strategies::crowds();
     let mut next = || plans.new_tree(&mut runner).expect("nothing is rejected").current();
     let outcome = runtime.block_on(async {
         let crowd = Crowd::new().await;
