@@ -30,8 +30,8 @@ use crate::support::TestService;
 const SIDE_BY_SIDE: u32 = 4;
 
 #[test]
-fn a_hundred_random_histories_go_as_the_model_says() {
-    histories_go_as_the_model_says(seed(), number_from("HISTORIES", 100) as u32);
+fn forty_random_histories_go_as_the_model_says() {
+    histories_go_as_the_model_says(seed(), number_from("HISTORIES", 40) as u32);
 }
 
 /// The answers that histories meet at some time, the rare ones among them.
@@ -80,7 +80,7 @@ fn two_thousand_random_histories_go_as_the_model_says() {
 
 #[test]
 fn histories_of_eight_clients_at_once_equal_a_serial_order() {
-    histories_equal_a_serial_order(number_from("HISTORIES", 30));
+    histories_equal_a_serial_order(number_from("HISTORIES", 12));
 }
 
 #[test]

@@ -200,7 +200,8 @@ impl Crowd {
         let deadlocks = crate::support::audit::deadlocks(pool).await;
         assert_eq!(deadlocks, 0, "calls and single statements of other services have deadlocked");
         let unavailable = self.unavailable.load(Ordering::Relaxed);
-        assert!(unavailable <= histories * 24 / 100, "{unavailable} calls of {histories} histories were unavailable");
+        // One stall can cost each of the eight clients a call.
+        assert!(unavailable <= (histories * 24 / 100).max(8), "{unavailable} calls of {histories} histories were unavailable");
     }
 }
 
