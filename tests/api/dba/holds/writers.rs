@@ -1,7 +1,6 @@
 //! The schema keeps the rows of a customer under hold, and the records, whoever writes.
 
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
@@ -131,108 +130,112 @@ async fn recorded() -> TestService {
 }
 
 /// Whoever may write the table, its owner too.
-#[rstest]
-#[case::a_restore_is_changed("update restoration set restored_by = 'nobody'")]
-#[case::a_restore_is_forgotten_before_its_operation("delete from restoration")]
-#[case::restores_are_truncated("truncate restoration")]
-#[case::operations_are_truncated("truncate operation")]
-#[case::a_purge_that_ended_counts_more("update purge set erased = erased || '{\"zone\": 2}'")]
-#[case::a_purge_is_taken_back("update purge set ended_at = null")]
-#[case::a_purge_is_forgotten("delete from purge")]
-#[case::purges_are_truncated("truncate purge")]
-#[case::an_erasure_counts_less("update erasure set erased_rows = erased_rows - 1")]
-#[case::an_erasure_is_given_to_another_operation("update erasure set operation_id = gen_random_uuid()")]
-#[case::an_erasure_is_given_to_another_purge("update erasure set purge_id = gen_random_uuid()")]
-#[case::an_erasure_is_forgotten_before_its_operation("delete from erasure")]
-#[case::erasures_are_truncated("truncate erasure")]
-#[case::a_hold_is_forgotten("delete from legal_hold")]
-#[case::holds_are_truncated("truncate legal_hold")]
 #[tokio::test]
-async fn records_are_proof(#[case] sql: &str) {
+async fn records_are_proof() {
     let service = recorded().await;
     // Otherwise a check constraint would refuse the lower count.
     let more = "update erasure set erased_rows = erased_rows + 1";
     sqlx::raw_sql(more).execute(&service.database.pool).await.unwrap();
-
-    let (state, message) = refusal(&service.database, sql).await;
-
-    assert_eq!(state, REFUSED, "{message}");
+    for (case, sql) in [
+        ("a restore is changed", "update restoration set restored_by = 'nobody'"),
+        ("a restore is forgotten before its operation", "delete from restoration"),
+        ("restores are truncated", "truncate restoration"),
+        ("operations are truncated", "truncate operation"),
+        ("a purge that ended counts more", "update purge set erased = erased || '{\"zone\": 2}'"),
+        ("a purge is taken back", "update purge set ended_at = null"),
+        ("a purge is forgotten", "delete from purge"),
+        ("purges are truncated", "truncate purge"),
+        ("an erasure counts less", "update erasure set erased_rows = erased_rows - 1"),
+        ("an erasure is given to another operation", "update erasure set operation_id = gen_random_uuid()"),
+        ("an erasure is given to another purge", "update erasure set purge_id = gen_random_uuid()"),
+        ("an erasure is forgotten before its operation", "delete from erasure"),
+        ("erasures are truncated", "truncate erasure"),
+        ("a hold is forgotten", "delete from legal_hold"),
+        ("holds are truncated", "truncate legal_hold"),
+    ] {
+        let (state, message) = refusal(&service.database, sql).await;
+        assert_eq!(state, REFUSED, "{case}: {message}");
+    }
 }
 
-#[rstest]
-#[case::it_counts_less("erased = '{\"zone\": 1}'", true)]
-#[case::it_forgets_a_kind("erased = '{\"contact\": 9}'", true)]
-#[case::it_was_asked_for_something_else("subject_ids = array[gen_random_uuid()]", true)]
-#[case::it_was_of_somebody_else("purged_by = 'nobody'", true)]
-#[case::it_began_at_another_time("started_at = now() - interval '1 day'", true)]
-#[case::it_counts_more("erased = '{\"zone\": 3, \"contact\": 1}'", false)]
-#[case::it_ends("ended_at = '2001-01-01'", false)]
 #[tokio::test]
-async fn a_purge_that_runs_only_counts_more_and_ends(#[case] change: &str, #[case] is_refused: bool) {
+async fn a_purge_that_runs_only_counts_more_and_ends() {
     let database = TestDatabase::migrated().await;
     let begin = "insert into purge (id, kind, erased) values (gen_random_uuid(), 'age', '{\"zone\": 2}')";
     sqlx::raw_sql(begin).execute(&database.pool).await.unwrap();
+    for (case, change, is_refused) in [
+        ("it counts less", "erased = '{\"zone\": 1}'", true),
+        ("it forgets a kind", "erased = '{\"contact\": 9}'", true),
+        ("it was asked for something else", "subject_ids = array[gen_random_uuid()]", true),
+        ("it was of somebody else", "purged_by = 'nobody'", true),
+        ("it began at another time", "started_at = now() - interval '1 day'", true),
+        ("it counts more", "erased = '{\"zone\": 3, \"contact\": 1}'", false),
+        ("it ends", "ended_at = '2001-01-01'", false),
+    ] {
+        let mut tx = database.pool.begin().await.unwrap();
+        let sql = format!("update purge set {change}");
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await;
 
-    let sql = format!("update purge set {change}");
-    let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&database.pool).await;
-
-    assert_eq!(done.is_err(), is_refused, "{done:?}");
-    let now = "select coalesce(ended_at > now() - interval '1 hour', true) from purge";
-    assert!(sqlx::query_scalar::<_, bool>(now).fetch_one(&database.pool).await.unwrap());
+        assert_eq!(done.is_err(), is_refused, "{case}: {done:?}");
+        if !is_refused {
+            let now = "select coalesce(ended_at > now() - interval '1 hour', true) from purge";
+            assert!(sqlx::query_scalar::<_, bool>(now).fetch_one(&mut *tx).await.unwrap(), "{case}");
+        }
+        tx.rollback().await.unwrap();
+    }
 }
 
 /// PostgreSQL's own foreign keys answer so, too.
-#[rstest]
-#[case::repeatable_read("repeatable read")]
-#[case::serializable("serializable")]
 #[tokio::test]
-async fn a_snapshot_older_than_a_hold_erases_nothing_more(#[case] level: &str) {
+async fn a_snapshot_older_than_a_hold_erases_nothing_more() {
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
-    let customer = world.customer(None).await;
-    let contacts = world.rows(Resource::Contact, customer, 2).await;
-    let mut older = database.pool.begin().await.unwrap();
-    done(&mut older, &format!("set transaction isolation level {level}")).await;
-    done(&mut older, "select from contact").await;
-    let mut erasing = database.pool.begin().await.unwrap();
-    done(&mut erasing, &format!("set transaction isolation level {level}")).await;
-    done(&mut erasing, &format!("delete from contact where id = '{}'", contacts[0])).await;
+    for level in ["repeatable read", "serializable"] {
+        let customer = world.customer(None).await;
+        let contacts = world.rows(Resource::Contact, customer, 2).await;
+        let mut older = database.pool.begin().await.unwrap();
+        done(&mut older, &format!("set transaction isolation level {level}")).await;
+        done(&mut older, "select from contact").await;
+        let mut erasing = database.pool.begin().await.unwrap();
+        done(&mut erasing, &format!("set transaction isolation level {level}")).await;
+        done(&mut erasing, &format!("delete from contact where id = '{}'", contacts[0])).await;
 
-    // It does not wait for whoever is erasing.
-    let insert = "set lock_timeout = '5s';
-        insert into legal_hold (id, customer_id, reason) select gen_random_uuid(), id, 'case 12/34' from customer";
-    sqlx::raw_sql(insert).execute(&database.pool).await.unwrap();
+        // It does not wait for whoever is erasing.
+        let insert = "set lock_timeout = '5s';
+            insert into legal_hold (id, customer_id, reason) select gen_random_uuid(), id, 'case 12/34' from customer
+            where id = ";
+        sqlx::raw_sql(AssertSqlSafe(format!("{insert}'{customer}'"))).execute(&database.pool).await.unwrap();
 
-    for (mut transaction, what) in
-        [(older, "delete from contact"), (erasing, "update contact set id = gen_random_uuid()")]
-    {
-        let sql = format!("{what} where id = '{}'", contacts[1]);
-        let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.unwrap_err();
-        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("40001"), "{what}");
+        for (mut transaction, what) in
+            [(older, "delete from contact"), (erasing, "update contact set id = gen_random_uuid()")]
+        {
+            let sql = format!("{what} where id = '{}'", contacts[1]);
+            let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await.unwrap_err();
+            assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("40001"), "{level}: {what}");
+        }
+        let mut newer = database.pool.begin().await.unwrap();
+        done(&mut newer, &format!("set transaction isolation level {level}")).await;
+        let sql = format!("delete from contact where customer_id = '{customer}'");
+        let error = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *newer).await.unwrap_err();
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some(REFUSED), "{level}");
     }
-    let mut newer = database.pool.begin().await.unwrap();
-    done(&mut newer, &format!("set transaction isolation level {level}")).await;
-    let error = sqlx::raw_sql("delete from contact").execute(&mut *newer).await.unwrap_err();
-    assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some(REFUSED));
 }
 
 /// The rows of others go at every level.
-#[rstest]
-#[case::read_uncommitted("read uncommitted")]
-#[case::repeatable_read("repeatable read")]
-#[case::serializable("serializable")]
 #[tokio::test]
-async fn without_a_hold_rows_go_at_every_level(#[case] level: &str) {
+async fn without_a_hold_rows_go_at_every_level() {
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
     let customers = [world.customer(None).await, world.customer(None).await];
-    let contact = world.contact(customers[0]).await;
     hold(&database, customers[1], "case 12/34").await;
-    let mut tx = database.pool.begin().await.unwrap();
-    done(&mut tx, &format!("set transaction isolation level {level}")).await;
+    for level in ["read uncommitted", "repeatable read", "serializable"] {
+        let contact = world.contact(customers[0]).await;
+        let mut tx = database.pool.begin().await.unwrap();
+        done(&mut tx, &format!("set transaction isolation level {level}")).await;
 
-    assert_eq!(done(&mut tx, &format!("delete from contact where id = '{contact}'")).await, 1);
-    tx.commit().await.unwrap();
+        assert_eq!(done(&mut tx, &format!("delete from contact where id = '{contact}'")).await, 1, "{level}");
+        tx.commit().await.unwrap();
+    }
 }
 
 /// A row with another id is not the one that its operation names.
