@@ -1,6 +1,5 @@
 //! Calls that are turned away, so that those that are let in end well.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -11,13 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::support::process::Process;
 use crate::support::service::{
     Answer, collection, hang_up_while_waiting, send, send_deletion, until_so_many_wait, until_somebody_waits,
     validating,
 };
 use crate::support::world::Family;
-use crate::support::{StallWatch, TestDatabase, TestService, World, body, client};
+use crate::support::{StallWatch, TestService, body, client};
 
 #[tokio::test]
 async fn a_requester_over_its_rate_is_told_when_to_come_again_and_others_are_not_held_up() {
@@ -358,81 +356,4 @@ async fn a_list_that_counts_more_than_a_burst_can_be_sent() {
         }
     }
     panic!("two calls take more than a second, ten times");
-}
-
-/// The clients have threads of their own, so that they measure the service and not each other.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_turned_away() {
-    const CLIENTS: usize = 200;
-    const CALLS: usize = 5;
-
-    let database = TestDatabase::migrated().await;
-    let world = World::new(database.pool.clone());
-    let family = world.family().await;
-    let process = Process::serve_with(
-        &database.url,
-        &[
-            ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "5"),
-            ("CUSTOMER_DELETION__REQUESTER__RATE_PER_SECOND", "1000"),
-        ],
-    );
-    let mut memory = Vec::new();
-    for _ in 0..3 {
-        let contacts: Vec<Uuid> = sqlx::query_scalar(
-            "insert into contact (id, customer_id, email, mobile)
-             select gen_random_uuid(), $1, 'a@example.com', '+491510000' from generate_series(1, $2) returning id",
-        )
-        .bind(family.sub_customer)
-        .bind((CLIENTS * CALLS) as i32)
-        .fetch_all(&database.pool)
-        .await
-        .unwrap();
-        let url = format!("http://{}{}", process.address, collection(family.sub_customer, Resource::Contact));
-        let watch = StallWatch::start();
-        let clients = contacts
-            .chunks(CALLS)
-            .map(|own| tokio::spawn(call_in_turn(watch.restarted(), url.clone(), family.requester, own.to_vec())));
-        let clients: Vec<_> = clients.collect();
-
-        let mut answers = BTreeMap::<u16, usize>::new();
-        let mut times = Vec::new();
-        for client in clients {
-            for (status, took) in client.await.unwrap() {
-                *answers.entry(status).or_default() += 1;
-                times.push(took);
-            }
-        }
-        times.sort();
-        let (usual, slowest) = (times[times.len() / 2], times[times.len() - 1]);
-        assert_eq!(answers.values().sum::<usize>(), CLIENTS * CALLS);
-        assert!(answers.keys().all(|status| [200, 429, 503].contains(status)), "{answers:?}");
-        // The database's own deadline is 2.5 s.
-        assert!(slowest < Duration::from_secs(6), "{slowest:?}, and usually {usual:?}");
-        let deleted = world.deleted(Resource::Contact, &contacts).await.len();
-        assert_eq!(Some(&deleted), answers.get(&200), "{answers:?}");
-        memory.push(resident_bytes(&process).await);
-    }
-    assert!(memory[2] < memory[0] * 1.25, "memory grows: {memory:?}");
-}
-
-/// The calls of one client: their statuses, and how long each took, but for stalls of the machine.
-async fn call_in_turn(watch: StallWatch, url: String, requester: Uuid, contacts: Vec<Uuid>) -> Vec<(u16, Duration)> {
-    let mut answers = Vec::new();
-    for contact in contacts {
-        let watch = watch.restarted();
-        let call = client().delete(&url).header("X-Requester-Id", requester.to_string()).body(body(&[contact]));
-        let answer = send(call).await;
-        if answer.status != 200 {
-            assert!(answer.header("Retry-After").is_some(), "{answer:?}");
-        }
-        answers.push((answer.status, watch.took()));
-    }
-    answers
-}
-
-async fn resident_bytes(process: &Process) -> f64 {
-    let page = client().get(format!("http://{}/metrics", process.management_address)).send().await.unwrap();
-    let page = page.text().await.unwrap();
-    let line = page.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
-    line.unwrap().parse().unwrap()
 }

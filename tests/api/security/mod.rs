@@ -7,5 +7,6 @@ mod identity;
 mod isolation;
 pub mod jwt;
 mod limits;
+mod many_clients;
 mod row_limit;
 mod smuggling;
