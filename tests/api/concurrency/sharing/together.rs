@@ -10,8 +10,8 @@ use crate::support::{TestDatabase, client};
 
 #[tokio::test]
 async fn calls_that_wait_are_done_in_one_statement() {
+    let stage = Stage::with(&[("CUSTOMER_DELETION__REQUESTER__HEADER__ACTOR_NAME", "X-Actor-Id")]).await;
     for resource in every_list() {
-        let stage = Stage::with(&[("CUSTOMER_DELETION__REQUESTER__HEADER__ACTOR_NAME", "X-Actor-Id")]).await;
         let other_family = stage.world.family().await;
         let mut calls = Vec::new();
         let mut ids = Vec::new();
@@ -33,12 +33,13 @@ async fn calls_that_wait_are_done_in_one_statement() {
         assert_eq!(stage.shared(word(resource)).await, [1.0, 4.0, 0.0]);
         assert_eq!(stage.world.deleted(resource, &ids).await, ids);
         let recorded: Vec<(Uuid, Uuid, Vec<Uuid>, Option<String>)> = sqlx::query_as(
-        "select requester_id, customer_id, target_ids, actor from operation where id = any($1) order by array_position($1, id)",
-    )
-    .bind(&operations)
-    .fetch_all(&stage.database.pool)
-    .await
-    .unwrap();
+            "select requester_id, customer_id, target_ids, actor from operation where id = any($1)
+             order by array_position($1, id)",
+        )
+        .bind(&operations)
+        .fetch_all(&stage.database.pool)
+        .await
+        .unwrap();
         for (number, family) in [stage.family, other_family, stage.family, other_family].iter().enumerate() {
             let targets = ids[number * 3..][..3].to_vec();
             let actor = actors[number].map(str::to_owned);
