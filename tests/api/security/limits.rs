@@ -15,7 +15,7 @@ use crate::support::service::{
     validating,
 };
 use crate::support::world::Family;
-use crate::support::{StallWatch, TestService, body, client};
+use crate::support::{StallWatch, TestService, body};
 
 #[tokio::test]
 async fn a_requester_over_its_rate_is_told_when_to_come_again_and_others_are_not_held_up() {

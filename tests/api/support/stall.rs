@@ -15,8 +15,6 @@ const MEETINGS: u32 = 2;
 /// Sleeps again and again, and notes by how much a sleep took too long. Ends when it is dropped.
 pub struct StallWatch {
     started: Instant,
-    /// The sum of all stalls before.
-    stalls_before: Duration,
     naps: Arc<Mutex<Naps>>,
 }
 
@@ -26,14 +24,7 @@ impl StallWatch {
         let naps = Arc::new(Mutex::new(Naps::begin(started)));
         let watched = Arc::downgrade(&naps);
         std::thread::spawn(move || nap(&watched));
-        StallWatch { started, stalls_before: Duration::ZERO, naps }
-    }
-
-    /// The same watch for a duration that begins now.
-    pub fn restarted(&self) -> StallWatch {
-        let started = Instant::now();
-        let stalls_before = locked(&self.naps).all_stalls(started);
-        StallWatch { started, stalls_before, naps: Arc::clone(&self.naps) }
+        StallWatch { started, naps }
     }
 
     /// The time by which a limit may be exceeded because the machine stood still. Near 0 on a quiet machine.
@@ -49,7 +40,7 @@ impl StallWatch {
     /// The time since the start, less the time for which the machine may have stood still. For upper limits only.
     pub fn took(&self) -> Duration {
         let now = Instant::now();
-        let stalls = locked(&self.naps).all_stalls(now).saturating_sub(self.stalls_before);
+        let stalls = locked(&self.naps).all_stalls(now);
         now.saturating_duration_since(self.started).saturating_sub(self.allowance().max(stalls))
     }
 }

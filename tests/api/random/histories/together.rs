@@ -201,7 +201,10 @@ impl Crowd {
         assert_eq!(deadlocks, 0, "calls and single statements of other services have deadlocked");
         let unavailable = self.unavailable.load(Ordering::Relaxed);
         // One stall can cost each of the eight clients a call.
-        assert!(unavailable <= (histories * 24 / 100).max(8), "{unavailable} calls of {histories} histories were unavailable");
+        assert!(
+            unavailable <= (histories * 24 / 100).max(8),
+            "{unavailable} calls of {histories} histories were unavailable"
+        );
     }
 }
 
