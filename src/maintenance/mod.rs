@@ -40,7 +40,7 @@ pub enum MaintenanceError {
     #[error("stopped; nothing is changed")]
     Interrupted,
     /// Rows, operations or the schema disagree. The findings are on standard output.
-    #[error("rows and operations disagree: {0} in all")]
+    #[error("verify found disagreements: {0} in all; standard output lists them")]
     Disagreement(u64),
 }
 

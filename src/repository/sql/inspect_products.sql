@@ -16,9 +16,9 @@ with recursive
     where path.id <> $1
       and customer.deleted_at is null
   ),
-  -- The customers to which the product is allocated, each once, in the order of their ids. Each is found by one look-up, so the cost does not
-  -- grow with the number of allocations. "live" is true or null. As a part of the order, it keeps the planner from reading the
-  -- allocations of all products in the order of their customers.
+  -- The customers to which the product is allocated, each once, in the order of their ids. Each is found by one look-up, so
+  -- the cost does not grow with the number of allocations. "live" is true or null. As a part of the order, it keeps the planner
+  -- from reading the allocations of all products in the order of their customers.
   holder (customer_id, place) as (
     (
       select product_allocation.customer_id, 1

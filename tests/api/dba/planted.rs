@@ -234,7 +234,7 @@ async fn what_disagrees_is_printed_and_is_status_1() {
     planted.plant(&mut tx, "alter table contact disable trigger contact_deleted_once").await;
     tx.commit().await.unwrap();
 
-    let said = run(database, &["verify"]).await.refused(&["rows and operations disagree: 3 in all"]);
+    let said = run(database, &["verify"]).await.refused(&["verify found disagreements: 3 in all"]);
     for line in [
         "row deleted by an unknown operation (contact): 1\n",
         "success without all its rows (operation): 1\n",
