@@ -3,8 +3,9 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use customer_deletion::config::Settings;
+use customer_deletion::repository::refuse_unsuitable;
 use customer_deletion::resource::Resource;
-use rstest::rstest;
 use secrecy::SecretString;
 
 use super::{create_role, drop_role};
@@ -13,64 +14,75 @@ use crate::support::{TestDatabase, TestService, client};
 
 const SETTING: &str = "CUSTOMER_DELETION__DATABASE__ALLOW_OWNER";
 
-#[rstest]
-#[case::a_superuser("superuser", "superuser")]
-#[case::a_member_of_a_superuser_role("in role postgres_like", "superuser")]
-#[case::the_owner("in role customer_deletion_owner", "owner of the tables")]
-#[case::one_that_may_become_the_owner("noinherit in role customer_deletion_owner", "owner of the tables")]
-#[case::one_that_runs_programs("in role pg_execute_server_program", "a member of pg_execute_server_program")]
-#[case::one_that_writes_all_tables("in role pg_write_all_data", "a member of pg_write_all_data")]
-#[case::one_that_reads_all_tables("in role pg_read_all_data", "a member of pg_read_all_data")]
-#[case::one_that_purges("in role customer_deletion_maintenance", "a member of customer_deletion_maintenance")]
-#[case::one_that_creates_roles("createrole", "a role with CREATEROLE")]
-#[case::one_that_no_policy_holds("bypassrls", "a role with BYPASSRLS")]
-#[case::one_that_copies_the_cluster("replication", "a role with REPLICATION")]
+/// The reason why the service would not start as this role.
+async fn refused(database_url: &str) -> String {
+    let environment = [("DATABASE_URL".to_owned(), database_url.to_owned())].into();
+    let settings = Settings::from_environment(environment).unwrap();
+    refuse_unsuitable(&settings.database).await.expect_err("the role is refused").to_string()
+}
+
 #[tokio::test]
-async fn it_refuses_to_start_as(#[case] attributes: &str, #[case] power: &str) {
+async fn it_refuses_to_start_as_a_role_with_more_power_than_it_needs() {
     let database = TestDatabase::migrated().await;
     let (superuser, _) = create_role(&database, "superuser").await;
-    let (role, url) = create_role(&database, &attributes.replace("postgres_like", &superuser)).await;
-    let (code, message) = end_of_service(&url, &[]);
-
-    assert_eq!(code, Some(1), "{message}");
-    assert!(message.starts_with(&format!("customer-deletion: {SETTING}: ")), "{message}");
-    for part in [role.as_str(), power, "deploy/postgres/roles.sql"] {
-        assert!(message.contains(part), "{message}");
+    for (attributes, power) in [
+        ("superuser", "superuser"),
+        ("in role postgres_like", "superuser"),
+        ("in role customer_deletion_owner", "owner of the tables"),
+        // One that may become the owner.
+        ("noinherit in role customer_deletion_owner", "owner of the tables"),
+        ("in role pg_execute_server_program", "a member of pg_execute_server_program"),
+        ("in role pg_write_all_data", "a member of pg_write_all_data"),
+        ("in role pg_read_all_data", "a member of pg_read_all_data"),
+        ("in role customer_deletion_maintenance", "a member of customer_deletion_maintenance"),
+        ("createrole", "a role with CREATEROLE"),
+        ("bypassrls", "a role with BYPASSRLS"),
+        ("replication", "a role with REPLICATION"),
+    ] {
+        let (role, url) = create_role(&database, &attributes.replace("postgres_like", &superuser)).await;
+        let message = refused(&url).await;
+        assert!(message.starts_with(&format!("{SETTING}: ")), "{attributes}: {message}");
+        for part in [role.as_str(), power, "deploy/postgres/roles.sql"] {
+            assert!(message.contains(part), "{attributes}: {message}");
+        }
+        drop_role(&database, &role).await;
     }
-
-    drop_role(&database, &role).await;
     drop_role(&database, &superuser).await;
 }
 
-#[rstest]
-#[case::one_that_owns_the_schema("alter schema public owner to ROLE", "the owner of the schema")]
-#[case::one_that_owns_the_database("alter database DATABASE owner to ROLE", "the owner of the database")]
-#[case::one_that_creates_triggers("grant trigger on contact to ROLE", "a role with TRIGGER on contact")]
-#[case::one_that_creates_them_on_the_tree(
-    "grant trigger on customer_tree to ROLE",
-    "a role with TRIGGER on customer_tree"
-)]
-#[case::one_that_creates_them_as_anybody(
-    "grant trigger on restoration to public",
-    "a role with TRIGGER on restoration"
-)]
-#[case::one_that_erases("grant delete on zone to ROLE", "a role with DELETE on zone")]
-#[case::one_that_ends_holds("grant delete on legal_hold to ROLE", "a role with DELETE on legal_hold")]
-#[case::one_that_empties("grant truncate on operation_queue to ROLE", "a role with TRUNCATE on operation_queue")]
 #[tokio::test]
-async fn it_refuses_to_start_as_a_member_of_the_service_and(#[case] grant: &str, #[case] power: &str) {
+async fn it_refuses_to_start_as_a_member_of_the_service_with_one_more_power() {
     let database = TestDatabase::migrated().await;
-    let (role, url) = create_role(&database, "in role customer_deletion_service").await;
-    let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
-    let grant = grant.replace("ROLE", &role).replace("DATABASE", name);
-    sqlx::raw_sql(sqlx::AssertSqlSafe(grant)).execute(&database.pool).await.unwrap();
+    for (grant, power) in [
+        ("alter schema public owner to ROLE", "the owner of the schema"),
+        ("alter database DATABASE owner to ROLE", "the owner of the database"),
+        ("grant trigger on contact to ROLE", "a role with TRIGGER on contact"),
+        ("grant trigger on customer_tree to ROLE", "a role with TRIGGER on customer_tree"),
+        ("grant delete on zone to ROLE", "a role with DELETE on zone"),
+        ("grant delete on legal_hold to ROLE", "a role with DELETE on legal_hold"),
+        ("grant truncate on operation_queue to ROLE", "a role with TRUNCATE on operation_queue"),
+        // The last, because it is granted to every role.
+        ("grant trigger on restoration to public", "a role with TRIGGER on restoration"),
+    ] {
+        let (role, url) = create_role(&database, "in role customer_deletion_service").await;
+        let name = url.rsplit('/').next().unwrap().split('?').next().unwrap();
+        let sql = grant.replace("ROLE", &role).replace("DATABASE", name);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&database.pool).await.unwrap();
 
-    let (code, message) = end_of_service(&url, &[]);
+        let message = refused(&url).await;
 
-    assert_eq!(code, Some(1), "{message}");
-    let advice = "; revoke that right or membership, or connect as another member of customer_deletion_service";
-    assert!(message.contains(&format!("{role} is, or may become, {power}{advice}")), "{message}");
-    drop_role(&database, &role).await;
+        let advice = "; revoke that right or membership, or connect as another member of customer_deletion_service";
+        assert!(message.contains(&format!("{role} is, or may become, {power}{advice}")), "{grant}: {message}");
+        drop_role(&database, &role).await;
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_is_refused_ends_the_command_with_one_line() {
+    let database = TestDatabase::migrated().await;
+    let (code, message) = end_of_service(&database.url, &[]);
+    assert_eq!((code, message.lines().count()), (Some(1), 1), "{message}");
+    assert!(message.starts_with(&format!("customer-deletion: {SETTING}: ")), "{message}");
 }
 
 /// The exit status, and what it says on standard error. One that starts all the same is ended, and has no status.
@@ -144,54 +156,53 @@ async fn a_running_service_does_nothing_as_the_owner() {
     drop_role(&service.database, &role).await;
 }
 
-#[rstest]
-#[case::to_accept("insert on operation_queue")]
-#[case::to_lease("update on operation_queue")]
-#[case::to_end("update on operation")]
-#[case::to_take_away("delete on operation_queue")]
 #[tokio::test]
-async fn a_privilege_that_only_the_queue_needs_is_named_too(#[case] privilege: &str) {
+async fn a_privilege_that_only_the_queue_needs_is_named_too() {
     let service = TestService::start().await;
-    assert_eq!(service.management("/health/ready").await.status, 200);
-    let revoke = format!("revoke {privilege} from customer_deletion_service");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(revoke)).execute(&service.database.pool).await.unwrap();
-
-    let ready = service.management("/health/ready").await;
-    assert_eq!(ready.status, 503, "{}", ready.text);
-    assert!(ready.text.contains(privilege) && ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
-
-    service.database.grant().await;
+    for privilege in
+        ["insert on operation_queue", "update on operation_queue", "update on operation", "delete on operation_queue"]
+    {
+        assert_eq!(service.management("/health/ready").await.status, 200);
+        revoke(&service, privilege).await;
+        let ready = service.management("/health/ready").await;
+        assert_eq!(ready.status, 503, "{privilege}: {}", ready.text);
+        assert!(ready.text.contains(privilege) && ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
+        service.database.grant().await;
+    }
     assert_eq!(service.management("/health/ready").await.status, 200);
 }
 
-#[rstest]
-#[case::the_version("select on schema_version", "permission denied")]
-#[case::the_records("insert on operation", "insert on operation")]
-#[case::the_rows("update on zone", "update on zone")]
-#[case::the_customers("update on customer", "update on customer")]
-#[tokio::test]
-async fn a_privilege_that_is_missing_is_named_with_the_file_that_grants_it(
-    #[case] privilege: &str,
-    #[case] named: &str,
-) {
-    let service = TestService::start().await;
-    let family = service.world.family().await;
-    let zone = service.world.zone(family.requester).await;
-    service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
-    let zone = service.world.zone(family.requester).await;
+async fn revoke(service: &TestService, privilege: &str) {
     let revoke = format!("revoke {privilege} from customer_deletion_service");
     sqlx::raw_sql(sqlx::AssertSqlSafe(revoke)).execute(&service.database.pool).await.unwrap();
+}
 
-    let ready = service.management("/health/ready").await;
-    assert_eq!(ready.status, 503, "{}", ready.text);
-    assert!(ready.text.contains(named) && ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
-    let operations = service.world.operations().await;
-    let answer = service.delete_one(family.requester, family.requester, Resource::Zone, zone).await;
-    if privilege != "select on schema_version" {
-        answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
-        assert_eq!(service.world.operations().await, operations);
+#[tokio::test]
+async fn a_privilege_that_is_missing_is_named_with_the_file_that_grants_it() {
+    let service = TestService::start().await;
+    let family = service.world.family().await;
+    for (privilege, named) in [
+        ("select on schema_version", "permission denied"),
+        ("insert on operation", "insert on operation"),
+        ("update on zone", "update on zone"),
+        ("update on customer", "update on customer"),
+    ] {
+        let zone = service.world.zone(family.requester).await;
+        service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
+        let zone = service.world.zone(family.requester).await;
+        revoke(&service, privilege).await;
+
+        let ready = service.management("/health/ready").await;
+        assert_eq!(ready.status, 503, "{privilege}: {}", ready.text);
+        assert!(ready.text.contains(named) && ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
+        let operations = service.world.operations().await;
+        let answer = service.delete_one(family.requester, family.requester, Resource::Zone, zone).await;
+        if privilege != "select on schema_version" {
+            answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+            assert_eq!(service.world.operations().await, operations, "{privilege}");
+        }
+
+        service.database.grant().await;
+        assert_eq!(service.management("/health/ready").await.status, 200, "{privilege}");
     }
-
-    service.database.grant().await;
-    assert_eq!(service.management("/health/ready").await.status, 200);
 }

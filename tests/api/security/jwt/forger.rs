@@ -91,8 +91,12 @@ impl Forger {
     }
 }
 
-/// A deletion under the attack is refused to the letter, and does nothing; the same one with a good token goes through.
-pub async fn assert_refused(attack: fn(&Forger) -> Attack) {
+/// An attack, with what it is.
+pub type NamedAttack = (&'static str, fn(&Forger) -> Attack);
+
+/// A deletion under each of the attacks is refused to the letter, and does nothing; the same one with a good token goes through. The
+/// output of a failed test ends with the attack for which it failed.
+pub async fn assert_refused(attacks: &[NamedAttack]) {
     static KEYS: LazyLock<TestFile> = LazyLock::new(|| TestFile::new(jwks(&[&RSA, &SECOND_RSA, &P256, &ED25519])));
     let service = shared_with("attacked", |settings| settings.requester.jwt.jwks_file = KEYS.setting()).await;
     let family = service.world.family().await;
@@ -101,15 +105,18 @@ pub async fn assert_refused(attack: fn(&Forger) -> Attack) {
     let forger = Forger { requester: family.requester, trap: Issuer::with(&[]).await };
     let path = contact_path(family.sub_customer, contact);
 
-    let attack = attack(&forger);
-    let mut call = service.anonymous(Method::DELETE, &format!("{path}{}", attack.query));
-    for (name, value) in attack.headers {
-        call = call.header(name, value);
+    for (what, attack) in attacks {
+        println!("{what}");
+        let attack = attack(&forger);
+        let mut call = service.anonymous(Method::DELETE, &format!("{path}{}", attack.query));
+        for (name, value) in attack.headers {
+            call = call.header(name, value);
+        }
+        assert_unauthorized(&send(call).await, attack.challenge);
+        assert_eq!(forger.trap.fetches(), 0);
     }
-    assert_unauthorized(&send(call).await, attack.challenge);
     assert_eq!(service.world.fingerprint().await, fingerprint);
     assert_eq!(service.world.operations().await, 0);
-    assert_eq!(forger.trap.fetches(), 0);
 
     assert_good_token_deletes(&service, &path, &forger).await;
     assert_eq!(service.world.deleted(Resource::Contact, &[contact]).await, [contact]);
