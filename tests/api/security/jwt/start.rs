@@ -1,47 +1,57 @@
 //! A service that could not verify tokens as it was told to does not start, and names the setting.
 
-use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
-
+use customer_deletion::config::Settings;
+use customer_deletion::server::{Server, StartError};
 use rstest::rstest;
 
 use super::TestFile;
 use super::token::{RSA, jwks};
-use crate::support::process::command;
+use crate::support::process::{command, output};
 
-fn start(settings: &[(&str, &str)]) -> Output {
-    let mut serve = command(&["serve"]);
-    serve
-        .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
-        .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt")
-        .env("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1")
-        .env("CUSTOMER_DELETION__HTTP__PORT", "0")
-        .env("CUSTOMER_DELETION__MANAGEMENT__HOST", "127.0.0.1")
-        .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0");
-    for (name, value) in settings {
-        serve.env(format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}"), value);
-    }
-    let mut child = serve.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
-    let began = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if began.elapsed() > Duration::from_secs(30) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("the service runs");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    child.wait_with_output().unwrap()
+/// The variables of a service with these settings of tokens.
+fn variables(settings: &[(&str, &str)]) -> Vec<(String, String)> {
+    let others = [
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing"),
+        ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt"),
+        ("CUSTOMER_DELETION__HTTP__HOST", "127.0.0.1"),
+        ("CUSTOMER_DELETION__HTTP__PORT", "0"),
+        ("CUSTOMER_DELETION__MANAGEMENT__HOST", "127.0.0.1"),
+        ("CUSTOMER_DELETION__MANAGEMENT__PORT", "0"),
+    ];
+    let others = others.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = settings
+        .iter()
+        .map(|(name, value)| (format!("CUSTOMER_DELETION__REQUESTER__JWT__{name}"), (*value).to_owned()));
+    others.chain(settings).collect()
+}
+
+/// Starts as the command does, in this process.
+#[track_caller]
+fn assert_stopped(settings: &[(&str, &str)], setting: &str, part: &str) {
+    let environment = variables(settings).into_iter().collect();
+    let started = Settings::from_environment(environment).map_err(StartError::from).and_then(Server::bind);
+    assert_names(&started.err().expect("the start stops").to_string(), setting, part);
 }
 
 #[track_caller]
-fn assert_stopped(output: &Output, setting: &str, part: &str) {
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{message}");
-    let start = format!("customer-deletion: CUSTOMER_DELETION__REQUESTER__JWT__{setting}: ");
+fn assert_names(message: &str, setting: &str, part: &str) {
+    let start = format!("CUSTOMER_DELETION__REQUESTER__JWT__{setting}: ");
     assert!(message.starts_with(&start) && message.contains(part), "{message}");
     assert_eq!(message.lines().count(), 1, "{message}");
     assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn a_bad_setting_is_the_only_line_of_the_command_and_its_failure() {
+    for (settings, setting) in
+        [(("REFRESH_SECONDS", "0"), "REFRESH_SECONDS"), (("JWKS_FILE", "/nowhere/jwks.json"), "JWKS_FILE")]
+    {
+        let output = output(command(&["serve"]).envs(variables(&[settings])));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert_names(message.strip_prefix("customer-deletion: ").expect("the command names itself"), setting, "");
+        assert!(output.stdout.is_empty());
+    }
 }
 
 #[rstest]
@@ -72,14 +82,14 @@ fn assert_stopped(output: &Output, setting: &str, part: &str) {
     "REQUIRED_CLAIMS",
     "claim=value"
 )]
-#[case::two_scopes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_READ", "one two")], "SCOPE_READ", "one scope")]
-#[case::a_scope_in_quotes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_DELETE", "\"one\"")], "SCOPE_DELETE", "one scope")]
+#[case::two_scopes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_READ", "one two")], "SCOPE_READ", "one token scope")]
+#[case::a_scope_in_quotes(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_DELETE", "\"one\"")], "SCOPE_DELETE", "one token scope")]
 #[case::an_empty_audience(&[("JWKS_URL", "https://issuer.example/"), ("AUDIENCE", "")], "AUDIENCE", "empty")]
 #[case::an_empty_issuer(&[("JWKS_URL", "https://issuer.example/"), ("ISSUER", "")], "ISSUER", "empty")]
-#[case::an_empty_scope_to_read(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_READ", "")], "SCOPE_READ", "one scope")]
-#[case::an_empty_scope_to_delete(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_DELETE", "")], "SCOPE_DELETE", "one scope")]
+#[case::an_empty_scope_to_read(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_READ", "")], "SCOPE_READ", "one token scope")]
+#[case::an_empty_scope_to_delete(&[("JWKS_URL", "https://issuer.example/"), ("SCOPE_DELETE", "")], "SCOPE_DELETE", "one token scope")]
 fn a_bad_setting_stops_the_start(#[case] settings: &[(&str, &str)], #[case] setting: &str, #[case] part: &str) {
-    assert_stopped(&start(settings), setting, part);
+    assert_stopped(settings, setting, part);
 }
 
 #[rstest]
@@ -97,7 +107,7 @@ fn a_bad_setting_stops_the_start(#[case] settings: &[(&str, &str)], #[case] sett
 #[case::a_single_key(r#"{"kty": "RSA", "n": "AQAB", "e": "AQAB"}"#, "is not a JWK set")]
 fn a_file_without_keys_stops_the_start(#[case] content: &str, #[case] part: &str) {
     let file = TestFile::new(content);
-    assert_stopped(&start(&[("JWKS_FILE", file.path().to_str().unwrap())]), "JWKS_FILE", part);
+    assert_stopped(&[("JWKS_FILE", file.path().to_str().unwrap())], "JWKS_FILE", part);
 }
 
 #[rstest]
@@ -106,11 +116,11 @@ fn a_file_without_keys_stops_the_start(#[case] content: &str, #[case] part: &str
 #[case::a_public_key(RSA.pem(), "PEM")]
 fn a_secret_that_is_none_stops_the_start(#[case] content: String, #[case] part: &str) {
     let file = TestFile::new(content);
-    assert_stopped(&start(&[("HMAC_SECRET_FILE", file.path().to_str().unwrap())]), "HMAC_SECRET_FILE", part);
+    assert_stopped(&[("HMAC_SECRET_FILE", file.path().to_str().unwrap())], "HMAC_SECRET_FILE", part);
 }
 
 #[test]
 fn a_file_that_is_too_large_stops_the_start() {
     let file = TestFile::new(jwks(&[&RSA]) + &" ".repeat(1024 * 1024));
-    assert_stopped(&start(&[("JWKS_FILE", file.path().to_str().unwrap())]), "JWKS_FILE", "larger than");
+    assert_stopped(&[("JWKS_FILE", file.path().to_str().unwrap())], "JWKS_FILE", "larger than");
 }
