@@ -18,7 +18,7 @@ use crate::support::database::{SERVICE, grant};
 use crate::support::process::Process;
 use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
-use crate::support::{TestPool, World, body, client};
+use crate::support::{TestPool, World, body, client, until};
 
 const CONNECTIONS: i64 = 8;
 
@@ -96,6 +96,11 @@ impl Server {
         sqlx::query_scalar(sql).bind(SERVICE).fetch_one(&self.pool).await.unwrap()
     }
 
+    /// PostgreSQL notices some time later that the service before is gone.
+    async fn until_no_service_is_connected(&self) {
+        until(|| async { self.backends().await == 0 }).await;
+    }
+
     async fn backends(&self) -> i64 {
         let sql = "select count(*) from pg_stat_activity where usename = $1";
         sqlx::query_scalar(sql).bind(SERVICE).fetch_one(&self.pool).await.unwrap()
@@ -147,9 +152,17 @@ async fn until_ready_is(process: &Process, status: u16) -> Answer {
     }
 }
 
+/// The server is one for all, because it takes seconds to make.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_whose_commit_waits_are_part_of_the_pool() {
+async fn sessions_whose_commit_waits_are_bounded_and_make_a_service_not_ready() {
     let server = Server::start().await;
+    assert_readiness_proves_a_commit_of_its_own(&server).await;
+    assert_commits_of_calls_are_part_of_the_pool(&server).await;
+    assert_commits_of_workers_are_as_many_as_the_workers(&server).await;
+}
+
+async fn assert_commits_of_calls_are_part_of_the_pool(server: &Server) {
+    server.until_no_service_is_connected().await;
     let world = World::new(server.pool.clone());
     let family = world.family().await;
     let contacts = world.rows(Resource::Contact, family.sub_customer, 160).await;
@@ -195,10 +208,9 @@ async fn sessions_whose_commit_waits_are_part_of_the_pool() {
 }
 
 /// A worker holds no connection of the pool, so its waiting commit is one more.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_of_workers_whose_commit_waits_are_as_many_as_the_workers() {
+async fn assert_commits_of_workers_are_as_many_as_the_workers(server: &Server) {
     const WORKERS: i64 = 2;
-    let server = Server::start().await;
+    server.until_no_service_is_connected().await;
     let world = World::new(server.pool.clone());
     let family = world.family().await;
     let contacts = world.rows(Resource::Contact, family.sub_customer, 96).await;
@@ -241,9 +253,8 @@ async fn sessions_of_workers_whose_commit_waits_are_as_many_as_the_workers() {
 }
 
 /// Without a call, too.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn readiness_proves_a_commit_of_its_own() {
-    let server = Server::start().await;
+async fn assert_readiness_proves_a_commit_of_its_own(server: &Server) {
+    server.until_no_service_is_connected().await;
     let settings = [("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "1000"), ("CUSTOMER_DELETION__QUEUE__WORKERS", "0")];
     let process = Process::serve_as(&server.url(), &settings);
     until_ready_is(&process, 200).await;

@@ -2,6 +2,9 @@
 
 use customer_deletion::maintenance::verify::{Disagreement, Pace, verify};
 
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+
 use super::TestPool;
 
 const DELETED_ELSEWHERE: &str = "select count(*) from deletion_history where operation_id is null";
@@ -26,13 +29,17 @@ pub async fn disagreements(pool: &TestPool) -> Vec<Disagreement> {
     findings.disagreements.into_iter().filter(|found| found.part != "schema").collect()
 }
 
-/// The deadlocks that PostgreSQL has ended in the database. Ends all other sessions first, because an idle session may report what it
-/// counted only at its end.
-pub async fn deadlocks(pool: &TestPool) -> i64 {
-    let mut connection = pool.acquire().await.unwrap();
+/// A session after the end of all others. An idle session may report what it counted only at its end.
+pub async fn last_session(pool: &TestPool) -> PoolConnection<Postgres> {
+    let mut session = pool.acquire().await.unwrap();
     let end = "select pg_terminate_backend(pid, 20000) from pg_stat_activity
         where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()";
-    sqlx::raw_sql(end).execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql(end).execute(&mut *session).await.unwrap();
+    session
+}
+
+/// The deadlocks that PostgreSQL has ended in the database, whose other sessions end.
+pub async fn deadlocks(pool: &TestPool) -> i64 {
     let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
-    sqlx::query_scalar(deadlocks).fetch_one(&mut *connection).await.unwrap()
+    sqlx::query_scalar(deadlocks).fetch_one(&mut *last_session(pool).await).await.unwrap()
 }
