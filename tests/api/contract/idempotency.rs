@@ -148,11 +148,27 @@ async fn a_malformed_key_is_a_bad_request() {
 
 #[tokio::test]
 async fn twins_that_race_have_one_effect_and_one_answer() {
+    race_twins(10).await;
+}
+
+#[tokio::test]
+async fn racing_calls_with_different_ids_under_one_key_have_one_winner() {
+    race_under_one_key(10).await;
+}
+
+#[tokio::test]
+#[ignore = "many rounds; cargo test --test api -- --ignored racing_calls_under_one_key"]
+async fn racing_calls_under_one_key_have_one_effect_in_many_rounds() {
+    race_twins(100).await;
+    race_under_one_key(100).await;
+}
+
+async fn race_twins(rounds: i64) {
     let service = TestService::shared().await;
     let family = service.world.family().await;
     let place = (family.requester, family.sub_customer);
 
-    for round in 0..40 {
+    for round in 0..rounds {
         let contacts = service.world.rows(Resource::Contact, family.sub_customer, 3).await;
         let key = format!("round-{round}");
         let twins = (0..6).map(|_| delete_under_key(&service, &key, place, Resource::Contact, &contacts));
@@ -163,16 +179,15 @@ async fn twins_that_race_have_one_effect_and_one_answer() {
         let originals = answers.iter().filter(|answer| answer.header("Idempotency-Replayed").is_none()).count();
         assert_eq!(originals, 1);
     }
-    assert_eq!(service.world.operations().await, 40);
+    assert_eq!(service.world.operations().await, rounds);
 }
 
-#[tokio::test]
-async fn racing_calls_with_different_ids_under_one_key_have_one_winner() {
+async fn race_under_one_key(rounds: i64) {
     let service = TestService::shared().await;
     let family = service.world.family().await;
     let place = (family.requester, family.sub_customer);
 
-    for round in 0..40 {
+    for round in 0..rounds {
         let contacts = service.world.rows(Resource::Contact, family.sub_customer, 4).await;
         let key = format!("round-{round}");
         let calls = contacts

@@ -76,9 +76,9 @@ async fn a_requester_that_comes_after_a_round_of_failures_is_next_but_one() {
     let family = service.world.family().await;
     let (busy, other, third) = (family.requester, family.parent, Uuid::now_v7());
     let pool = &service.database.pool;
-    for _ in 0..70 {
-        accept(&service, busy, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
-    }
+    let many = "insert into operation_queue (operation_id, requester_id, customer_id, rank)
+        select gen_random_uuid(), $1, $2, number from generate_series(0, 69) as number";
+    sqlx::query(many).bind(busy).bind(family.sub_customer).execute(pool).await.unwrap();
     let turn_of = async |requester: Uuid| -> i64 {
         let sql = "select max(rank) from operation_queue where requester_id = $1";
         sqlx::query_scalar(sql).bind(requester).fetch_one(pool).await.unwrap()

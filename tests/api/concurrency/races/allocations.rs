@@ -101,12 +101,22 @@ async fn a_product_that_is_just_being_deleted_cannot_be_allocated() {
 
 #[tokio::test]
 async fn deleting_and_allocating_at_once_never_leaves_both() {
+    delete_and_allocate_at_once(20).await;
+}
+
+#[tokio::test]
+#[ignore = "many rounds; cargo test --test api -- --ignored deleting_and_allocating"]
+async fn deleting_and_allocating_at_once_never_leaves_both_in_many_rounds() {
+    delete_and_allocate_at_once(200).await;
+}
+
+async fn delete_and_allocate_at_once(rounds: u64) {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
 
     let (mut deletions, mut allocations) = (0, 0);
-    for round in 0..100 {
+    for round in 0..rounds {
         let product = service.world.product(family.requester).await;
         let mut connection = pool.acquire().await.unwrap();
         let allocate = async {
@@ -121,6 +131,6 @@ async fn deleting_and_allocating_at_once_never_leaves_both() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(deletions + allocations, 100);
+    assert_eq!(deletions + allocations, rounds);
     assert_no_deleted_product_is_allocated(pool).await;
 }

@@ -10,12 +10,22 @@ use crate::support::{TestDatabase, TestService, World};
 
 #[tokio::test]
 async fn two_deletions_of_one_id_have_one_winner() {
+    race_for_one_id(3).await;
+}
+
+#[tokio::test]
+#[ignore = "many rounds; cargo test --test api -- --ignored two_deletions"]
+async fn two_deletions_of_one_id_have_one_winner_in_many_rounds() {
+    race_for_one_id(50).await;
+}
+
+async fn race_for_one_id(rounds: usize) {
     for resource in every_resource() {
         let code = contract(resource).unknown.0;
         let service = TestService::shared().await;
         let family = service.world.family().await;
 
-        for _ in 0..15 {
+        for _ in 0..rounds {
             let row = service.world.row(resource, family.in_scope(resource)).await;
             let ids = [row];
             let calls = (0..6).map(|_| service.delete(family.requester, family.in_scope(resource), resource, &ids));
