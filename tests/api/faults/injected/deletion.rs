@@ -197,10 +197,10 @@ async fn every_error_at_every_place() {
 #[tokio::test]
 async fn the_tries_of_a_call_have_one_deadline() {
     for resource in [Resource::Contact, Resource::Product] {
-        let injector = Injector::start_with(|settings| settings.database.deadline = Duration::from_secs(7)).await;
+        let injector = Injector::start_with(|settings| settings.database.deadline = Duration::from_secs(10)).await;
         let ids = rows(&injector, resource).await;
         let place = format!("{}: before insert of operation", deletion(resource));
-        let fault = Fault { delay: 2.8, ..Fault::new(place, "40001") };
+        let fault = Fault { delay: 4.0, ..Fault::new(place, "40001") };
 
         let began = Instant::now();
         let failed = fail(&injector, ids, resource, fault).await;

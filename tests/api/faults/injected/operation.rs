@@ -13,8 +13,11 @@ use crate::concurrency::queued::{assert_accepted, details, ended, waiting};
 use crate::support::TestService;
 use crate::support::resources::{contract, every_resource, most, table};
 
-/// Long enough for an attempt on a machine that has much else to do, and short enough to wait for.
-const LEASE: Duration = Duration::from_secs(3);
+/// Long enough for an attempt on a machine that has much else to do: a lease that ends adds an attempt.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// Short enough to wait for its end.
+const SHORT_LEASE: Duration = Duration::from_secs(3);
 
 /// Where every operation that is locked comes by, and its row is its own.
 const OF_THE_OPERATION: [&str; 9] = [
@@ -39,10 +42,10 @@ struct Failing {
 }
 
 /// A worker for what was accepted by a service that has none.
-async fn worker(injector: &Injector, max_attempts: i32) -> TestService {
+async fn worker(injector: &Injector, lease: Duration, max_attempts: i32) -> TestService {
     TestService::beside(&injector.service, |settings| {
         settings.queue.workers = 2;
-        settings.queue.lease = LEASE;
+        settings.queue.lease = lease;
         settings.queue.max_attempts = max_attempts;
     })
     .await
@@ -153,7 +156,7 @@ async fn attempts_that_fail(is_tried: fn(usize, Resource) -> bool) {
             }
         }
     }
-    let _worker = worker(&injector, 8).await;
+    let _worker = worker(&injector, LEASE, 8).await;
     for (resource, failing) in &all {
         failing.assert_done_once(&injector, *resource).await;
     }
@@ -168,7 +171,7 @@ async fn attempts_that_fail(is_tried: fn(usize, Resource) -> bool) {
 #[tokio::test]
 async fn an_error_in_a_lease_costs_no_attempt(#[case] codes: &[&'static str]) {
     let injector = Injector::start().await;
-    let _worker = worker(&injector, 1).await;
+    let _worker = worker(&injector, LEASE, 1).await;
     for (turn, place) in [
         "claim_operation: reads operation_queue",
         "claim_operation: before update of operation_queue",
@@ -207,12 +210,12 @@ async fn an_error_in_putting_an_attempt_back_only_takes_time() {
         }
     }
     let began = Instant::now();
-    let _worker = worker(&injector, 8).await;
+    let _worker = worker(&injector, SHORT_LEASE, 8).await;
     for failing in &all {
         failing.assert_done_once(&injector, Resource::Contact).await;
     }
     injector.assert_rows_and_operations_agree().await;
-    assert!(began.elapsed() >= LEASE, "an attempt was put back");
+    assert!(began.elapsed() >= SHORT_LEASE, "an attempt was put back");
 }
 
 #[tokio::test]
@@ -235,7 +238,7 @@ async fn what_never_goes_through_is_an_internal_error_once_that_can_be_recorded(
         all.push((operation, contact, key, fault));
     }
     let before = injector.service.world.fingerprint().await;
-    let _worker = worker(&injector, 2).await;
+    let _worker = worker(&injector, SHORT_LEASE, 2).await;
     for (operation, _, key, fault) in &all {
         let outcome = outcome(&injector, *operation).await;
         assert_eq!(outcome, ("INTERNAL_ERROR".to_owned(), "GLOBAL_1001".to_owned()), "{fault:?}");
