@@ -142,7 +142,7 @@ async fn one_bad_id_at_any_place_fails_the_whole_list() {
         let own = service.world.rows(resource, customer, 4).await;
         let last_foreign = service.world.row(resource, family.grandchild).await;
 
-        for place in 0..=own.len() {
+        for place in [0, own.len() / 2, own.len()] {
             for (bad, code) in
                 [(Uuid::now_v7(), unknown_code), (first_foreign, foreign_code), (last_foreign, foreign_code)]
             {

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use memchr::memmem::Finder;
+
 use super::client;
 use super::database::as_service;
 use super::service::send;
@@ -129,6 +131,12 @@ impl Process {
     pub fn log(&self) -> Vec<serde_json::Value> {
         let lines = self.log.lock().unwrap();
         lines.iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    /// The number of lines with this text. Asked again and again, it costs less than [`Process::log`].
+    pub fn count_in_log(&self, text: &str) -> usize {
+        let text = Finder::new(text);
+        self.log.lock().unwrap().iter().filter(|line| text.find(line.as_bytes()).is_some()).count()
     }
 
     /// For a process whose log would not fit into memory.

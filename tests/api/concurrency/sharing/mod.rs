@@ -108,7 +108,7 @@ impl Stage {
 
     /// How many calls have begun to wait for a turn so far, as the log tells.
     fn queued(&self) -> usize {
-        self.process.log().iter().filter(|line| line["message"] == "a call waits for a connection").count()
+        self.process.count_in_log("\"a call waits for a connection\"")
     }
 
     /// Waits until more than so many calls have begun to wait.

@@ -1,7 +1,5 @@
 //! Pages that follow a token: however long the list is, and whatever is called meanwhile.
 
-use std::collections::BTreeSet;
-
 use customer_deletion::resource::Resource;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -106,9 +104,6 @@ async fn tokens_go_beyond_the_newest_ten_thousand() {
     let (content, pageable) =
         listed(&service, requester, &format!("?size=100&pageToken={}", next(&pageable).unwrap())).await;
     assert_eq!((ids(&content), next(&pageable)), (recorded[10_100..].to_vec(), None));
-
-    let all: BTreeSet<Uuid> = walk(&service, requester, "?size=100", async || {}).await.into_iter().flatten().collect();
-    assert_eq!(all.len(), 10_120);
 }
 
 #[rstest]

@@ -88,7 +88,7 @@ async fn a_mixed_list_is_answered_alike() {
         let own = service.world.rows(resource, customer, 3).await;
         let foreign = service.world.row(resource, family.sibling).await;
 
-        for place in 0..=own.len() {
+        for place in [0, 1, own.len()] {
             for (bad, code) in [(Uuid::now_v7(), unknown), (foreign, not_yours)] {
                 let mut ids = own.clone();
                 ids.insert(place, bad);
