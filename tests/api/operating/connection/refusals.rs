@@ -38,15 +38,19 @@ fn assert_stopped(command: &mut Command, expected: &str) {
 #[case::demo(&["demo", "--load"])]
 fn a_connection_that_is_not_what_was_asked_for_stops_every_command(#[case] arguments: &[&str]) {
     assert_stopped(&mut with_url(arguments, "?ssl=true"), "CUSTOMER_DELETION__DATABASE__URL: `ssl` is not supported");
+    assert_stopped(with_url(arguments, "").env("PGSERVICE", "hunter2"), "PGSERVICE: is not supported");
+}
+
+#[test]
+fn a_parameter_that_is_unknown_and_a_variable_with_another_value_stop_a_command() {
     assert_stopped(
-        &mut with_url(arguments, "?passwrod=hunter2"),
+        &mut with_url(&["serve"], "?passwrod=hunter2"),
         "CUSTOMER_DELETION__DATABASE__URL: has `passwrod`, which is not a supported parameter",
     );
     assert_stopped(
-        with_url(arguments, "").env("PGSSLMODE", "verify_full"),
+        with_url(&["serve"], "").env("PGSSLMODE", "verify_full"),
         "PGSSLMODE: must be `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
     );
-    assert_stopped(with_url(arguments, "").env("PGSERVICE", "hunter2"), "PGSERVICE: is not supported");
 }
 
 #[test]
