@@ -135,7 +135,8 @@ async fn a_malformed_id_in_the_path_is_named() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_too_large() {
-    for resource in every_resource() {
+    // One that takes a list, and one that takes none.
+    for resource in [Resource::Contact, Resource::Product] {
         let (service, family, row) = service_with_a_row(resource).await;
         let path = collection(family.in_scope(resource), resource);
         let padding = "x".repeat(1024 * 1024);

@@ -26,35 +26,33 @@ struct Recorded {
 
 /// Calls of every status and resource about three customers, a minute apart. The newest come first.
 async fn record_many(service: &TestService, requester: Uuid, customers: &[Uuid]) -> Vec<Recorded> {
-    let mut recorded = Vec::new();
-    for number in 0..120_usize {
-        let call = Recorded {
-            // The ids are in another order than the times.
-            id: Uuid::from_u128(Uuid::now_v7().as_u128().reverse_bits()),
-            customer: customers[number % customers.len()],
-            resource: Resource::ALL[number / 4 % 5],
-            status: STATUSES[number % 4],
-            created_at: BEGIN + time::Duration::minutes(number as i64) + time::Duration::microseconds(1),
-        };
-        sqlx::query(
-            "insert into operation
-               (id, requester_id, customer_id, resource, target_ids, status, error_code, deleted_rows, created_at, completed_at)
-             select $1, $2, $3, $4::text::resource, array[$1], $5,
-               case $5 when 'FAILURE' then 'CUSTOMER_1002' when 'INTERNAL_ERROR' then 'GLOBAL_1001' end,
-               case $5 when 'SUCCESS' then 1 else 0 end, $6, case when $5 <> 'OPEN' then $6 end",
-        )
-        .bind(call.id)
-        .bind(requester)
-        .bind(call.customer)
-        .bind(word(call.resource))
-        .bind(call.status)
-        .bind(call.created_at)
-        .execute(&service.database.pool)
-        .await
-        .unwrap();
-        recorded.push(call);
-    }
-    recorded.reverse();
+    let call = |number: usize| Recorded {
+        // The ids are in another order than the times.
+        id: Uuid::from_u128(Uuid::now_v7().as_u128().reverse_bits()),
+        customer: customers[number % customers.len()],
+        resource: Resource::ALL[number / 4 % 5],
+        status: STATUSES[number % 4],
+        created_at: BEGIN + time::Duration::minutes(number as i64) + time::Duration::microseconds(1),
+    };
+    let recorded: Vec<Recorded> = (0..120).rev().map(call).collect();
+    sqlx::query(
+        "insert into operation
+           (id, requester_id, customer_id, resource, target_ids, status, error_code, deleted_rows, created_at, completed_at)
+         select id, $2, customer, resource::resource, array[id], status,
+           case status when 'FAILURE' then 'CUSTOMER_1002' when 'INTERNAL_ERROR' then 'GLOBAL_1001' end,
+           case status when 'SUCCESS' then 1 else 0 end, at, case when status <> 'OPEN' then at end
+         from unnest($1::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[])
+           as call (id, customer, resource, status, at)",
+    )
+    .bind(recorded.iter().map(|call| call.id).collect::<Vec<_>>())
+    .bind(requester)
+    .bind(recorded.iter().map(|call| call.customer).collect::<Vec<_>>())
+    .bind(recorded.iter().map(|call| word(call.resource)).collect::<Vec<_>>())
+    .bind(recorded.iter().map(|call| call.status).collect::<Vec<_>>())
+    .bind(recorded.iter().map(|call| call.created_at).collect::<Vec<_>>())
+    .execute(&service.database.pool)
+    .await
+    .unwrap();
     recorded
 }
 

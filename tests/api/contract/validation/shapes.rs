@@ -40,10 +40,13 @@ async fn a_call_that_is_wrong_in_itself_is_answered_alike() {
             (delete(&one.replace(&family.in_scope(resource).to_string(), "x")), 400, "BAD_REQUEST"),
             (delete(&one).header("Idempotency-Key", "two words"), 400, "BAD_REQUEST"),
             (delete(&one).header("Idempotency-Key", "a").header("Idempotency-Key", "b"), 400, "BAD_REQUEST"),
-            (delete(&one).body(" ".repeat(1024 * 1024 + 1)), 413, "PAYLOAD_TOO_LARGE"),
             (delete(&one).header("Content-Type", "text/plain").body("{}"), 415, "UNSUPPORTED_MEDIA_TYPE"),
         ] {
             refused_alike(&service, call, status, code).await;
+        }
+        if resource == Resource::Contact {
+            let large = delete(&one).body(" ".repeat(1024 * 1024 + 1));
+            refused_alike(&service, large, 413, "PAYLOAD_TOO_LARGE").await;
         }
         assert_eq!(service.world.operations().await, 0);
     }
