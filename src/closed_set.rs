@@ -1,4 +1,5 @@
-//! An enum whose variants have words: in URLs, SQL, logs and metrics. The list of its variants cannot miss one.
+//! An enum whose variants have words: in URLs, SQL, logs and metrics. The list of its variants
+//! cannot miss one.
 
 /// The text is the word of no variant. A newer build may have written it.
 #[derive(Debug, thiserror::Error)]

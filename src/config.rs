@@ -1,4 +1,5 @@
-//! Settings, from the environment and an optional file. `config/settings.toml` describes each, and is the source of the defaults.
+//! Settings, from the environment and an optional file. `config/settings.toml` describes each, and
+//! is the source of the defaults.
 
 mod connection;
 mod database;
@@ -27,7 +28,8 @@ pub use self::jwt::{
 pub use self::origins::AllowedOrigins;
 pub use self::requester::{HeaderSettings, HeaderSource, RequesterSettings, RequesterSource};
 
-/// Every setting with its default. `settings` prints it, and [`Settings`] reads the defaults from it.
+/// Every setting with its default. `settings` prints it, and [`Settings`] reads the defaults from
+/// it.
 pub const SETTINGS_FILE: &str = include_str!("config/settings.toml");
 
 const PREFIX: &str = "CUSTOMER_DELETION";
@@ -96,7 +98,8 @@ pub struct QueueSettings {
     #[serde(rename = "run_timeout_seconds", deserialize_with = "seconds")]
     pub run_timeout: Duration,
     pub max_attempts: i32,
-    /// The time after which another attempt may take a leased operation. Not a setting; some tests shorten it.
+    /// The time after which another attempt may take a leased operation. Not a setting; some tests
+    /// shorten it.
     #[serde(skip, default = "lease")]
     pub lease: Duration,
 }
@@ -134,7 +137,8 @@ pub enum LogFormat {
     Text,
 }
 
-/// A missing or invalid setting. It stops the start, and its message names the environment variable.
+/// A missing or invalid setting. It stops the start, and its message names the environment
+/// variable.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{setting}: {problem}")]
 pub struct SettingsError {

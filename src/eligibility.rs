@@ -9,8 +9,8 @@ use crate::resource::{Resource, Rules};
 /// The facts that decide about a deletion, read in one snapshot of the database.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// Steps from the customer up to the requester. `None` if the customer is unknown, deleted, or outside the
-    /// requester's tree.
+    /// Steps from the customer up to the requester. `None` if the customer is unknown, deleted, or
+    /// outside the requester's tree.
     pub depth: Option<i32>,
     /// The ids that no live row has.
     pub unknown_ids: Vec<Uuid>,
@@ -25,7 +25,8 @@ pub struct Findings {
 /// The largest number of ids that a refusal records and shows.
 const MAX_FAILED_IDS: usize = 1000;
 
-/// The code of the rule that refuses, and the first ids that it refuses. A rule about the customer names no id.
+/// The code of the rule that refuses, and the first ids that it refuses. A rule about the customer
+/// names no id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: Code,
@@ -34,8 +35,8 @@ pub struct Refusal {
     pub failures: Vec<IdFailure>,
 }
 
-/// Checks in the order of the documents: the customer, unknown ids, ids that are not eligible, ids that are in use. Returns
-/// `None` if no rule refuses.
+/// Checks in the order of the documents: the customer, unknown ids, ids that are not eligible, ids
+/// that are in use. Returns `None` if no rule refuses.
 pub fn judge(resource: Resource, findings: Findings) -> Option<Refusal> {
     let rules = resource.rules();
     let of_customer = |code| Some(Refusal { code, failed_ids: Vec::new(), failures: Vec::new() });
@@ -62,8 +63,8 @@ pub fn judge(resource: Resource, findings: Findings) -> Option<Refusal> {
     }
 }
 
-/// The ids that any rule refuses, in ascending order, each with the first rule that does. The customers that have a product are told
-/// to its creator only.
+/// The ids that any rule refuses, in ascending order, each with the first rule that does. The
+/// customers that have a product are told to its creator only.
 fn failures(rules: &Rules, findings: &Findings) -> Vec<IdFailure> {
     let of_rule = |ids: &[Uuid], code| -> Vec<IdFailure> {
         ids.iter().take(MAX_FAILED_IDS).map(|id| IdFailure::new(*id, code)).collect()

@@ -8,7 +8,8 @@ use actix_web::http::StatusCode;
 use crate::closed_set::closed_set;
 
 closed_set! {
-    /// The code of an answer. Numbered codes come from the platform's documents. The words are this service's own.
+    /// The code of an answer. Numbered codes come from the platform's documents. The words are this
+    /// service's own.
     #[allow(non_camel_case_types, reason = "the documented code is the identifier, so that a search finds every use")]
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Code {
@@ -38,7 +39,8 @@ closed_set! {
 }
 
 impl Code {
-    /// The message and the HTTP status. The message of a numbered code is that of the documents, to the letter.
+    /// The message and the HTTP status. The message of a numbered code is that of the documents, to
+    /// the letter.
     const fn row(self) -> (&'static str, StatusCode) {
         use StatusCode as S;
         match self {
@@ -112,7 +114,8 @@ pub enum Error {
     #[error("refused: {}", .0.word())]
     Refused(Code),
 
-    /// Accept it: a newer build recorded this refusal, whose code this build does not know. The call is a replay.
+    /// Accept it: a newer build recorded this refusal, whose code this build does not know. The
+    /// call is a replay.
     #[error("refused: {0}")]
     RefusedByNewerBuild(String),
 
@@ -120,8 +123,8 @@ pub enum Error {
     #[error("the requester exceeds its rate; it may send the next call in {0:?}")]
     TooManyRequests(Duration),
 
-    /// Try again once fewer calls of the requester are in progress: it has used up its part of a limit. The text is for
-    /// the log, and names the limit.
+    /// Try again once fewer calls of the requester are in progress: it has used up its part of a
+    /// limit. The text is for the log, and names the limit.
     #[error("the requester has used up its part of a limit: {0}")]
     OverShare(&'static str),
 
@@ -129,7 +132,8 @@ pub enum Error {
     #[error("the requester has as many queued operations as CUSTOMER_DELETION__QUEUE__MAX_WAITING allows")]
     TooManyWaiting(Duration),
 
-    /// Try again after this long: the requester has deleted as many rows as it may in an hour, or would with this call.
+    /// Try again after this long: the requester has deleted as many rows as it may in an hour, or
+    /// would with this call.
     #[error(
         "the requester would delete more rows in an hour than CUSTOMER_DELETION__REQUESTER__DELETED_ROWS_PER_HOUR allows"
     )]

@@ -8,7 +8,8 @@ use crate::config::ManagementSettings;
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Succeeds if the service on this machine is ready. Otherwise the error has the text of its answer.
+/// Succeeds if the service on this machine is ready. Otherwise the error has the text of its
+/// answer.
 pub fn run(settings: &ManagementSettings) -> io::Result<()> {
     let address = SocketAddr::new(reachable(settings.host), settings.port);
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;

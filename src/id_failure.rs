@@ -11,7 +11,8 @@ use crate::error::{Code, UNKNOWN_CODE};
 #[serde(rename_all = "camelCase")]
 pub struct IdFailure {
     pub id: Uuid,
-    /// The code of the first rule that refuses the id. A newer build may have stored one that this build does not know.
+    /// The code of the first rule that refuses the id. A newer build may have stored one that this
+    /// build does not know.
     pub error_code: Cow<'static, str>,
     /// The customers that have an allocated product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

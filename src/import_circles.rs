@@ -1,5 +1,6 @@
-//! The modules of a folder do not import each other in a circle, so a reader can learn them one by one. A folder counts as one
-//! module, and its `mod.rs` and the modules in it may import each other.
+//! The modules of a folder do not import each other in a circle, so a reader can learn them one by
+//! one. A folder counts as one module, and its `mod.rs` and the modules in it may import each
+//! other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

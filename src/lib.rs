@@ -1,13 +1,16 @@
-//! `customer-deletion` deletes five resources of the customers of a telecom platform: contacts, addresses, external params,
-//! zones and products. A deletion is soft, and all or nothing. It is allowed for certain customers in the requester's tree.
+//! `customer-deletion` deletes five resources of the customers of a telecom platform: contacts,
+//! addresses, external params, zones and products. A deletion is soft, and all or nothing. It is
+//! allowed for certain customers in the requester's tree.
 //!
-//! [`http`] parses a call into an [`operation::Deletion`]. The [`repository`] tries it in one statement. If that deletes nothing,
-//! [`eligibility`] finds the rule that refuses it, using the tables of the API documents: [`resource`] and [`error`]. A call with
-//! `Prefer: respond-async` is recorded in the [`queue`], whose worker runs it later.
+//! [`http`] parses a call into an [`operation::Deletion`]. The [`repository`] tries it in one
+//! statement. If that deletes nothing, [`eligibility`] finds the rule that refuses it, using the
+//! tables of the API documents: [`resource`] and [`error`]. A call with `Prefer: respond-async` is
+//! recorded in the [`queue`], whose worker runs it later.
 //!
-//! Around these, [`config`] reads the settings, [`limits`] fits them into the container, [`telemetry`] has logs,
-//! metrics and traces, [`server`] listens, [`schema`] migrates, [`maintenance`] restores, purges and verifies, and
-//! [`demo`] runs the service on a [`private_postgres`].
+//! Around these, [`config`] reads the settings, [`limits`] fits them into the container,
+//! [`telemetry`] has logs, metrics and traces, [`server`] listens, [`schema`] migrates,
+//! [`maintenance`] restores, purges and verifies, and [`demo`] runs the service on a
+//! [`private_postgres`].
 
 mod backoff;
 mod closed_set;

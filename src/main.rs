@@ -28,11 +28,13 @@ enum Command {
     Serve,
     /// Brings the schema up to date.
     Migrate,
-    /// Runs the service with a private PostgreSQL and sample data, and prints calls to try. Needs no setup.
+    /// Runs the service with a private PostgreSQL and sample data, and prints calls to try. Needs
+    /// no setup.
     Demo(demo::Arguments),
     /// Restores the rows that one operation deleted: all of them or none.
     Restore(maintenance::restore::Arguments),
-    /// Erases rows that were deleted long ago, or everything of one customer. This cannot be undone.
+    /// Erases rows that were deleted long ago, or everything of one customer. This cannot be
+    /// undone.
     Purge(maintenance::purge::Arguments),
     /// Puts a customer under legal hold: no purge erases its rows.
     Hold(maintenance::hold::Place),
@@ -40,9 +42,11 @@ enum Command {
     Release(maintenance::hold::Release),
     /// Lists the legal holds.
     Holds(maintenance::hold::List),
-    /// Lists and shows operations, retries one that ended as an internal error, and cancels a queued one.
+    /// Lists and shows operations, retries one that ended as an internal error, and cancels a
+    /// queued one.
     Operations(maintenance::operations::Arguments),
-    /// Proves that rows and operations agree, and that the schema's guards are in force. It changes nothing.
+    /// Proves that rows and operations agree, and that the schema's guards are in force. It changes
+    /// nothing.
     Verify(maintenance::verify::Arguments),
     /// Checks whether the running service is ready. Exits with 0 if it is, else with 1.
     Healthcheck,
@@ -52,7 +56,8 @@ enum Command {
     Openapi(http::openapi::Arguments),
 }
 
-// One thread talks to PostgreSQL, and actix's workers talk to the clients. More threads would only wake each other.
+// One thread talks to PostgreSQL, and actix's workers talk to the clients. More threads would only
+// wake each other.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run(CommandLine::parse().command).await {

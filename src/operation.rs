@@ -71,7 +71,8 @@ impl IdempotencyKey {
     }
 }
 
-/// 1 to 255 printable ASCII characters, with no space at either end. It is personal data, so its `Debug` output does not show it.
+/// 1 to 255 printable ASCII characters, with no space at either end. It is personal data, so its
+/// `Debug` output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Actor(String);
 
@@ -119,7 +120,8 @@ closed_set! {
     }
 }
 
-/// A word as it is stored. During a rollout, a newer build stores words that this build does not know.
+/// A word as it is stored. During a rollout, a newer build stores words that this build does not
+/// know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored<T> {
     Known(T),

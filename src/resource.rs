@@ -48,15 +48,18 @@ pub struct Rules {
     pub takes_list: bool,
     /// Whether `restore` can take a deletion back.
     pub can_be_restored: bool,
-    /// The rows that refer to the resource and forbid its deletion. `None` if no table has such rows.
+    /// The rows that refer to the resource and forbid its deletion. `None` if no table has such
+    /// rows.
     pub reference: Option<Reference>,
 }
 
-/// A table whose live rows refer to a resource. No writer may delete a row that is in use: a foreign key forbids it.
-/// Such deletions wait for other services, so they never share a statement with other calls.
+/// A table whose live rows refer to a resource. No writer may delete a row that is in use: a
+/// foreign key forbids it. Such deletions wait for other services, so they never share a statement
+/// with other calls.
 #[derive(Debug)]
 pub struct Reference {
-    /// The word for one row of the table in the result of a purge. Rows that are not live are erased with the resource.
+    /// The word for one row of the table in the result of a purge. Rows that are not live are
+    /// erased with the resource.
     pub word: &'static str,
     /// The refusal of a deletion while a live row refers to the resource.
     pub in_use: Code,
@@ -131,7 +134,8 @@ impl Resource {
 mod tests {
     use super::*;
 
-    /// A refusal tells which customers use the one id of the call. For a list, it would need the customers of each id.
+    /// A refusal tells which customers use the one id of the call. For a list, it would need the
+    /// customers of each id.
     #[test]
     fn a_resource_that_other_rows_refer_to_takes_no_list() {
         for resource in Resource::ALL {

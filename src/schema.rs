@@ -33,7 +33,8 @@ fn newest(versions: &BTreeSet<i64>) -> i64 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
     pub version: i64,
-    /// The oldest build that works on the schema after it. `None`: only builds that know the migration.
+    /// The oldest build that works on the schema after it. `None`: only builds that know the
+    /// migration.
     pub oldest_build: Option<i64>,
 }
 
@@ -63,7 +64,8 @@ pub fn fits(applied: &[Applied]) -> Result<(), Misfit> {
     fits_build(&versions(&MIGRATOR), applied)
 }
 
-/// A build works on a schema with all of its migrations. Newer ones must name this build or an older one.
+/// A build works on a schema with all of its migrations. Newer ones must name this build or an
+/// older one.
 fn fits_build(known: &BTreeSet<i64>, applied: &[Applied]) -> Result<(), Misfit> {
     let numbers: BTreeSet<i64> = applied.iter().map(|migration| migration.version).collect();
     let breaking = breaking(known, applied);

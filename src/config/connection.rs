@@ -1,8 +1,8 @@
 //! The connection to PostgreSQL: the URL and libpq's variables, like `PGHOST`.
 //!
-//! sqlx can read both, but it ignores parameters that it does not know, replaces invalid values by defaults, and logs values.
-//! So they are read here. Every parameter is honoured or refused by its name, and sqlx receives the honoured ones.
-//! No message shows a value.
+//! sqlx can read both, but it ignores parameters that it does not know, replaces invalid values by
+//! defaults, and logs values. So they are read here. Every parameter is honoured or refused by its
+//! name, and sqlx receives the honoured ones. No message shows a value.
 
 mod environment;
 mod parameters;
@@ -24,8 +24,8 @@ pub use self::url::FORM;
 use self::parameters::PARAMETERS;
 use super::SettingsError;
 
-/// The connection that the URL asks for. A variable counts only if the URL does not set its parameter. An error names the
-/// parameter, and the setting or variable that it came from.
+/// The connection that the URL asks for. A variable counts only if the URL does not set its
+/// parameter. An error names the parameter, and the setting or variable that it came from.
 pub fn options(url: &str, environment: &Environment) -> Result<PgConnectOptions, SettingsError> {
     let mut given = Given::default();
     for (name, value) in url::parameters(url).map_err(|problem| SettingsError::new("database.url", problem))? {
@@ -97,7 +97,8 @@ impl Given {
         Ok(())
     }
 
-    /// A missing host or user is most often an empty variable of a template. It must not mean this machine or this user.
+    /// A missing host or user is most often an empty variable of a template. It must not mean this
+    /// machine or this user.
     fn check_address(&self) -> Result<(), SettingsError> {
         match (self.text("host"), self.text("hostaddr")) {
             (Some(_), Some(_)) => return self.refuse("hostaddr", "is set beside a host; remove one of them"),
@@ -172,7 +173,8 @@ impl Given {
     fn into_options(self) -> Result<PgConnectOptions, SettingsError> {
         let mut url = Url::parse("postgres://").expect("a scheme alone is a URL");
         let mut pairs = url.query_pairs_mut();
-        // Without a password, sqlx would read the password file, and log lines of it. So an empty one is set too.
+        // Without a password, sqlx would read the password file, and log lines of it. So an empty
+        // one is set too.
         pairs.append_pair("password", self.text("password").unwrap_or_default());
         pairs.append_pair("port", self.text("port").unwrap_or(DEFAULT_PORT));
         pairs.append_pair("sslmode", self.mode());

@@ -56,8 +56,9 @@ impl DatabaseSettings {
         self.deadline * 3 / 5
     }
 
-    /// The longest wait of an accepted operation for one lock. It is shorter than that of a call: a call that waits for
-    /// a row which the operation has locked outlasts the wait of the operation, and does not fail.
+    /// The longest wait of an accepted operation for one lock. It is shorter than that of a call: a
+    /// call that waits for a row which the operation has locked outlasts the wait of the operation,
+    /// and does not fail.
     pub fn operation_lock_timeout(&self) -> Duration {
         self.deadline * 2 / 5
     }

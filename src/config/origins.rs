@@ -15,7 +15,8 @@ pub enum AllowedOrigins {
 }
 
 impl Settings {
-    /// Fails if an entry is not written as a browser sends an origin, or if `*` is set without the source `jwt`.
+    /// Fails if an entry is not written as a browser sends an origin, or if `*` is set without the
+    /// source `jwt`.
     pub fn allowed_origins(&self) -> Result<AllowedOrigins, SettingsError> {
         let entries = self.http.allowed_origins.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         let entries: Vec<&str> = entries.collect();

@@ -31,7 +31,8 @@ impl Settings {
         let (database, http, queue) = (&self.database, &self.http, &self.queue);
         [
             ("database.max_connections", database.max_connections.into(), 1..=10_000),
-            // Less than 5 would give a lock timeout of 1 ms or 0, and PostgreSQL reads 0 as no limit.
+            // Less than 5 would give a lock timeout of 1 ms or 0, and PostgreSQL reads 0 as no
+            // limit.
             ("database.deadline_ms", database.deadline.as_millis(), 5..=20_000),
             ("http.max_body_bytes", http.max_body_bytes as u128, 1..=64 * 1024 * 1024),
             ("http.body_timeout_ms", http.body_timeout.as_millis(), 1..=20_000),
@@ -74,8 +75,8 @@ impl Settings {
         self.wait_for_key() + self.http.body_timeout + self.database.deadline
     }
 
-    /// The longest time that a call may wait for the end of an operation, with its body and its work before the wait. The rest of
-    /// the longest call is for the work after it.
+    /// The longest time that a call may wait for the end of an operation, with its body and its
+    /// work before the wait. The rest of the longest call is for the work after it.
     pub fn longest_wait(&self) -> Duration {
         LONGEST_CALL.saturating_sub(self.wait_for_key() + self.database.deadline)
     }

@@ -4,7 +4,8 @@ use config::{Config, ConfigError, File, FileFormat, Value, ValueKind};
 
 use super::{Environment, FILE_VARIABLE, PREFIX, SETTINGS_FILE, Settings, SettingsError, variable};
 
-/// Settings that switch a check on. An empty value is refused, because it would switch the check off.
+/// Settings that switch a check on. An empty value is refused, because it would switch the check
+/// off.
 const CHECKS: [&str; 6] = [
     "http.allowed_hosts",
     "requester.jwt.issuer",
@@ -84,8 +85,9 @@ impl Settings {
     }
 }
 
-/// Refuses a name with one underscore after the prefix instead of two. A name without two anywhere is not meant for this
-/// program: Kubernetes sets `CUSTOMER_DELETION_PORT` and its like for a Service of that name.
+/// Refuses a name with one underscore after the prefix instead of two. A name without two anywhere
+/// is not meant for this program: Kubernetes sets `CUSTOMER_DELETION_PORT` and its like for a
+/// Service of that name.
 fn refuse_misspelt_prefix(environment: &config::Map<String, String>) -> Result<(), SettingsError> {
     let misspelt = |name: &&String| {
         let name = name.to_uppercase();
@@ -135,7 +137,8 @@ fn plain(error: ConfigError) -> String {
     }
 }
 
-/// The message without the lines with a bar. They quote the line of the file that is invalid, and it may have a secret.
+/// The message without the lines with a bar. They quote the line of the file that is invalid, and
+/// it may have a secret.
 fn without_quotes(message: &str) -> String {
     let lines = message.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains('|'));
     lines.collect::<Vec<_>>().join(": ")

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::tests::load;
 use super::*;
 
-/// The variable of each setting in the file, the value that the file shows, and its range if it is a number.
+/// The variable of each setting in the file, the value that the file shows, and its range if it is
+/// a number.
 struct Entry {
     variable: String,
     value: String,
@@ -33,7 +34,8 @@ fn is_words(line: &str) -> bool {
     line.starts_with("# ")
 }
 
-/// The sections and settings that the code has in a section. serde lists them when it meets one that it does not know.
+/// The sections and settings that the code has in a section. serde lists them when it meets one
+/// that it does not know.
 fn fields(section: &str) -> Vec<String> {
     let problem = load(&[(&format!("{section}__UNKNOWN"), "x")]).unwrap_err().problem;
     let (_, known) = problem.split_once(", expected ").unwrap_or_else(|| panic!("{section}: {problem}"));
@@ -138,7 +140,8 @@ fn others(variable: &str) -> Vec<(&'static str, &'static str)> {
     if variable.ends_with("RATE_BURST") { vec![rate] } else { Vec::new() }
 }
 
-/// The waits of a call and its drain also depend on each other. Those rules have tests of their own.
+/// The waits of a call and its drain also depend on each other. Those rules have tests of their
+/// own.
 fn is_about_waits(refused: &str) -> bool {
     refused.contains("gateways give up") || refused.contains("how long a call may wait")
 }

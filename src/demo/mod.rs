@@ -32,21 +32,23 @@ pub struct Arguments {
     #[arg(long)]
     fresh: bool,
 
-    /// The folder of the private PostgreSQL and its data. Default: customer-deletion-demo in $XDG_DATA_HOME or ~/.local/share,
-    /// for root in /var/lib.
+    /// The folder of the private PostgreSQL and its data. Default: customer-deletion-demo in
+    /// $XDG_DATA_HOME or ~/.local/share, for root in /var/lib.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
 
-    /// The port of the service. Default: that of CUSTOMER_DELETION__HTTP__PORT, else 8080, or a free one if that is taken.
+    /// The port of the service. Default: that of CUSTOMER_DELETION__HTTP__PORT, else 8080, or a
+    /// free one if that is taken.
     #[arg(long)]
     port: Option<u16>,
 
-    /// The port for health checks and metrics. Default: that of CUSTOMER_DELETION__MANAGEMENT__PORT, else 8081, or a free one
-    /// if that is taken.
+    /// The port for health checks and metrics. Default: that of
+    /// CUSTOMER_DELETION__MANAGEMENT__PORT, else 8081, or a free one if that is taken.
     #[arg(long, value_name = "PORT")]
     management_port: Option<u16>,
 
-    /// Only loads the sample data into the database of the settings, and prints the calls. The database must be migrated.
+    /// Only loads the sample data into the database of the settings, and prints the calls. The
+    /// database must be migrated.
     #[arg(long, conflicts_with_all = ["fresh", "data_dir", "port", "management_port"])]
     load: bool,
 

@@ -9,8 +9,8 @@ use std::process::Command;
 
 use crate::config::SettingsError;
 
-/// Replaces this process by one without libpq's variables, which would affect the private server and the connections to it.
-/// Returns if there are none, or with an error.
+/// Replaces this process by one without libpq's variables, which would affect the private server
+/// and the connections to it. Returns if there are none, or with an error.
 pub fn drop_libpq_variables() -> io::Result<()> {
     let names: Vec<OsString> =
         env::vars_os().map(|(name, _)| name).filter(|name| name.as_bytes().starts_with(b"PG")).collect();

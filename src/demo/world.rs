@@ -23,7 +23,8 @@ const ALLOCATED_PRODUCT: &str = "c85a17d2-4f9e-4036-86db-10e7b3f5a92c";
 /// that a service makes.
 pub const OPERATION: &str = "01946983-4c40-7e85-a42b-13860913b370";
 
-/// Loads the sample data into a migrated database. Returns false, and changes nothing, if there are customers already.
+/// Loads the sample data into a migrated database. Returns false, and changes nothing, if there are
+/// customers already.
 pub async fn load(options: &PgConnectOptions) -> sqlx::Result<bool> {
     let mut connection = options.connect().await?;
     let mut tx = connection.begin().await?;
@@ -55,8 +56,8 @@ pub fn calls_to_paste(base_url: &str) -> String {
     )
 }
 
-/// Deletions of every resource, a validation, a refusal in two forms, asynchronous calls, statuses, a cancel, the list, and a
-/// search in it.
+/// Deletions of every resource, a validation, a refusal in two forms, asynchronous calls, statuses,
+/// a cancel, the list, and a search in it.
 fn calls(base_url: &str) -> [Call; 15] {
     let delete = |path: &str| curl(&format!("-X DELETE {base_url}/api/v2/customer/{path}"));
     let list = |method: &str, path: &str, ids: [&str; 2]| {

@@ -1,7 +1,8 @@
 //! Limits the calls in flight, the memory of bodies and answers, and the rate of each requester.
 //!
-//! A call over a limit is refused at once. In a queue, calls would wait for others whose clients gave up long ago. Of everything
-//! that is limited, one requester has only a part, so that it cannot keep others out.
+//! A call over a limit is refused at once. In a queue, calls would wait for others whose clients
+//! gave up long ago. Of everything that is limited, one requester has only a part, so that it
+//! cannot keep others out.
 
 use std::future::{Ready, ready};
 use std::num::NonZeroU32;
@@ -32,7 +33,8 @@ pub const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 /// A list counts as one call for every 100 ids, rounded up.
 const IDS_OF_A_CALL: usize = 100;
 
-/// The long lists that are validated at once. Each keeps a session for as long as many ordinary calls do.
+/// The long lists that are validated at once. Each keeps a session for as long as many ordinary
+/// calls do.
 const LONG_VALIDATIONS: usize = 2;
 
 /// The bytes of an id in an answer, with its quotes and its comma.
@@ -51,7 +53,8 @@ pub struct Capacity {
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
 }
 
-/// The right of a call to be in flight. It is held until the work has ended, even if the client hangs up before.
+/// The right of a call to be in flight. It is held until the work has ended, even if the client
+/// hangs up before.
 pub struct Permit {
     _share: Share,
     _in_flight: Counted,
@@ -72,7 +75,8 @@ pub struct Admission {
     long_validations: Shares,
     /// Callers that wait for the end of an operation are not in flight.
     waiting: Shares,
-    /// Many may wait for the same end. These read its outcome at once, so that other calls find a session.
+    /// Many may wait for the same end. These read its outcome at once, so that other calls find a
+    /// session.
     outcomes: Arc<Semaphore>,
     /// The memory for bodies, in bytes.
     bodies: Shares,
@@ -123,13 +127,14 @@ impl Admission {
         Ok(Permit { _share: share, _in_flight: Counted::in_flight() })
     }
 
-    /// The right to wait for the end of an operation. Returns `None` if none is left for the requester.
+    /// The right to wait for the end of an operation. Returns `None` if none is left for the
+    /// requester.
     pub fn waiting_permit(&self, requester: Requester) -> Option<Share> {
         self.waiting.take(requester.0, 1).ok()
     }
 
-    /// Takes a permit for a call that has waited for the end of an operation. The call keeps its right to wait, because
-    /// a permit to be in flight could be refused.
+    /// Takes a permit for a call that has waited for the end of an operation. The call keeps its
+    /// right to wait, because a permit to be in flight could be refused.
     pub async fn outcome_permit(&self, waiting: Share) -> OutcomePermit {
         let turn = Arc::clone(&self.outcomes).acquire_owned().await.expect("the semaphore is never closed");
         OutcomePermit { _waiting: waiting, _turn: turn }
@@ -140,7 +145,8 @@ impl Admission {
         share.map_err(refused(Limit::LargeBodies, "too many large bodies are being read"))
     }
 
-    /// Takes a permit to validate a list that is too long for a call without `Prefer: respond-async`.
+    /// Takes a permit to validate a list that is too long for a call without `Prefer:
+    /// respond-async`.
     pub fn long_validation_permit(&self, requester: Requester) -> Result<Share, Error> {
         let share = self.long_validations.take(requester.0, 1);
         share.map_err(refused(Limit::LongValidations, "too many long lists are being validated"))
@@ -178,8 +184,8 @@ impl Admission {
         &self.answers
     }
 
-    /// Counts the ids of a list beyond the first 100; the call itself is counted already. The longest list costs no
-    /// more than a whole burst, so that it can be sent.
+    /// Counts the ids of a list beyond the first 100; the call itself is counted already. The
+    /// longest list costs no more than a whole burst, so that it can be sent.
     pub fn count_ids(&self, requester: Requester, ids: usize) -> Result<(), Error> {
         let Some(rate) = &self.rate else { return Ok(()) };
         let more = u32::try_from(ids.saturating_sub(1) / IDS_OF_A_CALL).unwrap_or(u32::MAX).min(rate.burst.get() - 1);

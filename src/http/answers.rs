@@ -1,4 +1,5 @@
-//! The memory for large answers. One requester has only a part of it, because its clients may read slowly.
+//! The memory for large answers. One requester has only a part of it, because its clients may read
+//! slowly.
 
 use super::call::Requester;
 use super::shares::{NoneLeft, Share, Shares};
@@ -6,7 +7,8 @@ use super::shares::{NoneLeft, Share, Shares};
 /// A smaller answer takes nothing of the memory.
 const SMALL_ANSWER: usize = 16 * 1024;
 
-/// The bytes of memory for each byte of an answer: the buffer into which it is written grows by doubling.
+/// The bytes of memory for each byte of an answer: the buffer into which it is written grows by
+/// doubling.
 const COST_OF_ANSWER: usize = 2;
 
 /// Cheap to clone.

@@ -19,8 +19,8 @@ use crate::telemetry::traces::{TRACE_PARENT, TRACE_STATE};
 /// The time for which a browser may cache a preflight.
 const MAX_AGE_SECONDS: usize = 600;
 
-/// Answers preflights, and lets pages of the allowed origins read the answers to their calls. Cookies
-/// are not allowed, because no call is authenticated by one.
+/// Answers preflights, and lets pages of the allowed origins read the answers to their calls.
+/// Cookies are not allowed, because no call is authenticated by one.
 pub fn middleware(origins: &AllowedOrigins, identification: &Identification) -> Condition<Cors> {
     let cors = Cors::default()
         .allowed_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])

@@ -95,7 +95,8 @@ impl Failure<'_> {
 }
 
 impl ResponseError for Error {
-    /// A rule that only a newer build knows is a conflict: the call is well-formed, and no retry helps.
+    /// A rule that only a newer build knows is a conflict: the call is well-formed, and no retry
+    /// helps.
     fn status_code(&self) -> StatusCode {
         match self {
             Error::Defect(_) => StatusCode::INTERNAL_SERVER_ERROR,

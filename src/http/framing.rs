@@ -1,6 +1,6 @@
-//! Protects against request smuggling. A request that a gateway could read differently is refused, and nothing that follows it
-//! on its connection is executed. actix itself refuses two lengths, a length with chunks, transfer codings other than
-//! `chunked`, and malformed sizes.
+//! Protects against request smuggling. A request that a gateway could read differently is refused,
+//! and nothing that follows it on its connection is executed. actix itself refuses two lengths, a
+//! length with chunks, transfer codings other than `chunked`, and malformed sizes.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -57,8 +57,8 @@ pub async fn guard(
     Ok(hold(response, body))
 }
 
-/// Keeps the body until the answer is sent. If it were dropped before, actix would read all of its chunks, however many, before it
-/// closes the connection.
+/// Keeps the body until the answer is sent. If it were dropped before, actix would read all of its
+/// chunks, however many, before it closes the connection.
 fn hold<A: MessageBody + Unpin + 'static, B>(
     response: ServiceResponse<A>,
     body: impl Unpin + 'static,

@@ -1,7 +1,8 @@
 //! Protects a service that trusts this machine from web pages (DNS rebinding).
 //!
-//! A web page can make the name of its own host resolve to this machine. Its browser then lets it call the service with any
-//! header, and read the answers. Such a call still has the page's host in `Host`.
+//! A web page can make the name of its own host resolve to this machine. Its browser then lets it
+//! call the service with any header, and read the answers. Such a call still has the page's host in
+//! `Host`.
 
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -15,7 +16,8 @@ use super::response;
 use crate::config::{AllowedHosts, RequesterSource};
 use crate::error::Error;
 
-/// Refuses a call for a host that is not in the list, if there is a list. Relies on [`super::framing`] for a valid `Host`.
+/// Refuses a call for a host that is not in the list, if there is a list. Relies on
+/// [`super::framing`] for a valid `Host`.
 pub async fn guard(
     allowed: Data<Option<AllowedHosts>>,
     request: ServiceRequest,

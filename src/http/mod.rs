@@ -1,9 +1,10 @@
 //! URLs, bodies, identity, limits, the envelope and health. Knows actix, and no SQL.
 //!
-//! [`connections`] accepts connections, and gives the HTTP library one request of each at a time. A call meets these in this
-//! order, each of which may answer it:
+//! [`connections`] accepts connections, and gives the HTTP library one request of each at a time. A
+//! call meets these in this order, each of which may answer it:
 //!
-//! 1. [`response`] gives it a `Request-Id`, and makes its failure a [`problem`] if the caller prefers that.
+//! 1. [`response`] gives it a `Request-Id`, and makes its failure a [`problem`] if the caller
+//!    prefers that.
 //! 2. [`report`] logs, traces and counts its end.
 //! 3. [`framing`] refuses a request that could be read as two.
 //! 4. [`host`] refuses a host that is not in the settings.
@@ -12,8 +13,8 @@
 //! 7. [`requester`] finds the requester, or answers 401.
 //! 8. [`admission`] checks the requester's rate, or answers 429.
 //! 9. [`requester`] checks the scope of a token, or answers 401.
-//! 10. The handler: [`delete`], [`operations`], [`cancel`] or [`listing`]. It parses the [`request`], takes a permit, calls the
-//!     repository, and fills in the [`envelope`].
+//! 10. The handler: [`delete`], [`operations`], [`cancel`] or [`listing`]. It parses the
+//!     [`request`], takes a permit, calls the repository, and fills in the [`envelope`].
 //!
 //! In the code below the order is reversed, because actix calls the last `wrap` first.
 

@@ -43,7 +43,8 @@ pub async fn status(
     Ok(found.with_headers(envelope::success(StatusContent { status })))
 }
 
-/// The members that a list has, too. Those of one operation only could make a page of a list very long, or take more look-ups.
+/// The members that a list has, too. Those of one operation only could make a page of a list very
+/// long, or take more look-ups.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationContent {

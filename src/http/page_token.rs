@@ -1,7 +1,7 @@
 //! The cursor of a list: the position after a page, as a text that callers only send back.
 //!
-//! It is bound to the requester and the filters by a checksum. That is no secret: a forged token could only name another position in
-//! the requester's own list.
+//! It is bound to the requester and the filters by a checksum. That is no secret: a forged token
+//! could only name another position in the requester's own list.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
@@ -40,7 +40,8 @@ impl PageToken {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// Returns `None` if the token is malformed, or belongs to another requester or to other filters.
+    /// Returns `None` if the token is malformed, or belongs to another requester or to other
+    /// filters.
     pub fn read(text: &str, filters: &Filters) -> Option<PageToken> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (token, sum) = bytes.split_at_checked(LENGTH)?;

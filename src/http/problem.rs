@@ -53,8 +53,8 @@ pub fn problem_as_json(error: &Error, request_id: Uuid) -> Value {
     serde_json::to_value(Problem::of(error, request_id)).expect("a problem is JSON")
 }
 
-/// Makes the headers of a failure those of a problem, and returns its text with the memory that it takes. `None` if the response
-/// is no failure.
+/// Makes the headers of a failure those of a problem, and returns its text with the memory that it
+/// takes. `None` if the response is no failure.
 pub fn take_place_of_envelope<B>(
     response: &mut ServiceResponse<B>,
     request_id: Uuid,
@@ -86,7 +86,8 @@ mod tests {
     use super::*;
     use crate::error::Code;
 
-    /// The number of failures in a problem of 500 refused ids, while large answers may take so many bytes.
+    /// The number of failures in a problem of 500 refused ids, while large answers may take so many
+    /// bytes.
     fn failures_within(bytes: usize) -> usize {
         let request = TestRequest::default().app_data(web::Data::new(Answers::new(bytes))).to_srv_request();
         request.extensions_mut().insert(Requester(Uuid::nil()));

@@ -156,7 +156,8 @@ fn matched_route(request: &HttpRequest) -> Option<Cow<'static, str>> {
     request.match_pattern().map(|pattern| Cow::Owned(pattern.replace(&*RESOURCE_PATTERN, "{resource}")))
 }
 
-/// Whether the log has the text of an error. That of a malformed call may quote what the caller sent.
+/// Whether the log has the text of an error. That of a malformed call may quote what the caller
+/// sent.
 fn is_logged(error: &Error) -> bool {
     match error {
         Error::Unauthenticated { .. }

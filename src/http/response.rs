@@ -1,4 +1,5 @@
-//! Completes every response: its `Request-Id`, the headers for caches and browsers, and the form of a failure.
+//! Completes every response: its `Request-Id`, the headers for caches and browsers, and the form of
+//! a failure.
 
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,8 +23,8 @@ use crate::error::Error;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
-/// Gives the call its id, and completes the headers of the response. The connection reads its next call once this body
-/// is sent.
+/// Gives the call its id, and completes the headers of the response. The connection reads its next
+/// call once this body is sent.
 pub async fn complete(
     request: ServiceRequest,
     next: Next<impl MessageBody + Unpin + 'static>,
@@ -50,7 +51,8 @@ pub async fn complete(
     Ok(response.map_body(|_, body| Holding { body: InPieces { body, rest: Bytes::new() }, _held: answering }))
 }
 
-/// Keeps a `Request-Id` that a handler has set: it names a recorded operation. Returns the id of the response.
+/// Keeps a `Request-Id` that a handler has set: it names a recorded operation. Returns the id of
+/// the response.
 fn complete_headers(headers: &mut HeaderMap, id: RequestId) -> Uuid {
     let recorded = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()?.parse().ok());
     let id = recorded.unwrap_or(id.0);
@@ -77,8 +79,8 @@ pub async fn pass_or_refuse<B: MessageBody>(
     }
 }
 
-/// The response of a middleware that stops a call. It keeps the error for the log and the metrics, which
-/// `ServiceRequest::into_response` does not.
+/// The response of a middleware that stops a call. It keeps the error for the log and the metrics,
+/// which `ServiceRequest::into_response` does not.
 pub fn refuse<B>(request: ServiceRequest, error: Error) -> ServiceResponse<EitherBody<B>> {
     let (request, _) = request.into_parts();
     ServiceResponse::new(request, HttpResponse::from_error(error)).map_into_right_body()
@@ -102,7 +104,8 @@ impl<B: MessageBody + Unpin, T: Unpin> MessageBody for Holding<B, T> {
     }
 }
 
-/// A body that is sent in small pieces. The HTTP library copies each, and sends it before it asks for the next.
+/// A body that is sent in small pieces. The HTTP library copies each, and sends it before it asks
+/// for the next.
 struct InPieces<B> {
     body: B,
     /// Given by the body, and not sent yet.

@@ -1,4 +1,5 @@
-//! Builds the routes: their methods, the pattern of `{resource}`, and the answer if no route matches.
+//! Builds the routes: their methods, the pattern of `{resource}`, and the answer if no route
+//! matches.
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, Resource as RouteOfPath, Route, guard, web};
@@ -17,8 +18,8 @@ pub fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-/// A route below `/api`. One slash at the end of its path changes nothing. No path is normalized otherwise: a gateway could
-/// read it differently.
+/// A route below `/api`. One slash at the end of its path changes nothing. No path is normalized
+/// otherwise: a gateway could read it differently.
 pub fn api_route(path: &str, methods: &'static str) -> RouteOfPath {
     let path = path.strip_prefix(API).unwrap_or(path).replace("{resource}", &resource_pattern());
     // Logs and metrics name the route by the first pattern.

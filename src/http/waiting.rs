@@ -1,4 +1,5 @@
-//! `Prefer: wait=N` (RFC 7240): the caller waits for the end of an operation, for N seconds at most.
+//! `Prefer: wait=N` (RFC 7240): the caller waits for the end of an operation, for N seconds at
+//! most.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,8 @@ pub enum Waited {
     NotAtAll,
 }
 
-/// Waits for the end of an operation. The caller must hold no permit to be in flight, so that it takes no capacity from others.
+/// Waits for the end of an operation. The caller must hold no permit to be in flight, so that it
+/// takes no capacity from others.
 pub async fn until_ended(
     (repository, admission): (&Repository, &Admission),
     (request, requester): Waiting<'_>,
@@ -51,8 +53,8 @@ pub async fn until_ended(
     }
 }
 
-/// Returns `None` while the operation is open, and if only a newer build knows its status. Fails if the operation was given up,
-/// like a call that waited for its outcome.
+/// Returns `None` while the operation is open, and if only a newer build knows its status. Fails if
+/// the operation was given up, like a call that waited for its outcome.
 pub fn outcome(details: Details, replayed: bool) -> Result<Option<Outcome>, Error> {
     let Details { operation, failures, .. } = details;
     let ended = |refusal| Outcome { operation_id: operation.id, refusal, failures, replayed };

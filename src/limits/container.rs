@@ -12,7 +12,8 @@ pub fn memory() -> Option<u64> {
     memory_of(&own, Path::new("/sys/fs/cgroup"))
 }
 
-/// `own` is the content of `/proc/self/cgroup`. A group has the limits of every group above it as well.
+/// `own` is the content of `/proc/self/cgroup`. A group has the limits of every group above it as
+/// well.
 fn memory_of(own: &str, root: &Path) -> Option<u64> {
     own.lines().filter_map(|line| limit_of(line, root)).min()
 }

@@ -2,8 +2,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The descriptors for everything else: listeners, event queues, logs, key files, fetches of keys, traces, and
-/// connections that are being closed.
+/// The descriptors for everything else: listeners, event queues, logs, key files, fetches of keys,
+/// traces, and connections that are being closed.
 const OTHERS: u64 = 96;
 
 /// Raises the limit of this process to what it may be at most, and returns it.

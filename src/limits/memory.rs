@@ -5,16 +5,18 @@ use crate::config::{Settings, SettingsError};
 /// The memory of the process itself. A process that serves no calls takes less.
 const IDLE: u64 = 64 << 20;
 
-/// The sizes of the kernel's buffers of a connection. The kernel doubles them, for its own data. The first bounds the bytes that
-/// a client may send in a round trip.
+/// The sizes of the kernel's buffers of a connection. The kernel doubles them, for its own data.
+/// The first bounds the bytes that a client may send in a round trip.
 pub const RECEIVE_BUFFER: usize = 32 << 10;
 pub const SEND_BUFFER: usize = 16 << 10;
 
-/// The memory of a connection whose head, body and answer are small: 32 KiB, which it does not use up, and the kernel's
-/// buffers. Control groups of version 2 count these buffers as memory of the container.
+/// The memory of a connection whose head, body and answer are small: 32 KiB, which it does not use
+/// up, and the kernel's buffers. Control groups of version 2 count these buffers as memory of the
+/// container.
 const CONNECTION: u64 = ((32 << 10) + 2 * (RECEIVE_BUFFER + SEND_BUFFER)) as u64;
 
-/// The bytes of memory for each byte of a body: for the body itself, its ids, and the parameters of the statement.
+/// The bytes of memory for each byte of a body: for the body itself, its ids, and the parameters of
+/// the statement.
 pub const COST_OF_BODY: usize = 2;
 
 /// The number of large bodies that may be in memory at once.

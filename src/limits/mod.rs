@@ -15,7 +15,8 @@ const MOST_CONNECTIONS: usize = 1024;
 /// The largest number of connections of the management port.
 pub const MANAGEMENT_CONNECTIONS: usize = 64;
 
-/// Raises the limit of descriptors. Returns the largest number of connections for calls, and the memory that these may use.
+/// Raises the limit of descriptors. Returns the largest number of connections for calls, and the
+/// memory that these may use.
 ///
 /// # Errors
 ///
@@ -36,8 +37,8 @@ pub fn fit(settings: &Settings) -> Result<(usize, Memory), SettingsError> {
     Ok((connections(settings.http.max_connections, most, &reason)?, memory))
 }
 
-/// The largest number of calls that wait for the end of an operation. They cost a connection and nothing else, and leave most
-/// connections to others.
+/// The largest number of calls that wait for the end of an operation. They cost a connection and
+/// nothing else, and leave most connections to others.
 pub fn max_waiting_calls(max_in_flight: usize, max_connections: usize) -> usize {
     (4 * max_in_flight).min(max_connections / 4)
 }

@@ -56,11 +56,12 @@ impl fmt::Display for Age {
     }
 }
 
-/// The largest difference between the clock of a service, which makes the ids, and that of the database.
+/// The largest difference between the clock of a service, which makes the ids, and that of the
+/// database.
 pub const CLOCK_DIFFERENCE: Duration = Duration::DAY;
 
-/// No id that is made at the time or later is smaller: ids are UUIDs of version 7, which begin with the milliseconds of their
-/// creation.
+/// No id that is made at the time or later is smaller: ids are UUIDs of version 7, which begin with
+/// the milliseconds of their creation.
 pub fn first_id(time: OffsetDateTime) -> Uuid {
     let milliseconds = time.unix_timestamp_nanos() / 1_000_000;
     Uuid::from_u128(u128::try_from(milliseconds).unwrap_or(0) << 80)

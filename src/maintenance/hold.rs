@@ -26,7 +26,8 @@ pub struct Place {
     #[arg(long, value_name = "ID")]
     customer: Uuid,
 
-    /// The reason, such as the number of a case. Write no personal data into it: holds are never erased.
+    /// The reason, such as the number of a case. Write no personal data into it: holds are never
+    /// erased.
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
 }
@@ -97,8 +98,8 @@ fn reason(text: &str) -> Result<String, String> {
     }
 }
 
-/// Places a hold, and waits for the transactions that may have looked for holds before. When it returns without an error, no
-/// row of the customer can be erased.
+/// Places a hold, and waits for the transactions that may have looked for holds before. When it
+/// returns without an error, no row of the customer can be erased.
 pub async fn place(arguments: Place) -> Result<(), MaintenanceError> {
     let mut session = session::open("customer-deletion hold").await?;
     let Place { customer, reason } = arguments;
@@ -123,7 +124,8 @@ pub async fn place(arguments: Place) -> Result<(), MaintenanceError> {
     Ok(())
 }
 
-/// Waits until the transactions that erase rows now have ended. Returns the sessions of those that have not.
+/// Waits until the transactions that erase rows now have ended. Returns the sessions of those that
+/// have not.
 async fn wait_for_erasures(session: &mut PgConnection) -> sqlx::Result<Vec<String>> {
     let began = Instant::now();
     let mut left = erasing(session).await?;

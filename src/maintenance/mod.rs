@@ -1,4 +1,5 @@
-//! The DBA's commands: `restore` undoes a deletion, `purge` erases old rows for good, `hold` keeps a customer's rows from it.
+//! The DBA's commands: `restore` undoes a deletion, `purge` erases old rows for good, `hold` keeps
+//! a customer's rows from it.
 
 mod age;
 mod deletion;

@@ -12,7 +12,8 @@ use super::program::{self, Cancel, unless_missing};
 use crate::output::say;
 use crate::schema::OLDEST_MAJOR;
 
-/// Where packages install PostgreSQL: a folder, and the prefix of the folders in it that have a `bin`.
+/// Where packages install PostgreSQL: a folder, and the prefix of the folders in it that have a
+/// `bin`.
 const WELL_KNOWN: [(&str, &str); 5] = [
     ("usr/lib/postgresql", ""),
     ("usr", "pgsql-"),
@@ -86,7 +87,8 @@ fn installed(path: Option<&OsStr>, root: &Path) -> Vec<PathBuf> {
     on_path.chain(well_known).collect()
 }
 
-/// Returns the `bin` of every folder with this prefix, in descending order of the number in its name.
+/// Returns the `bin` of every folder with this prefix, in descending order of the number in its
+/// name.
 fn newest_first(parent: &Path, start: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     let mut folders: Vec<(u32, PathBuf)> = entries

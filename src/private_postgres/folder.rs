@@ -1,5 +1,5 @@
-//! The folder of a private server: the cluster, the password, the logs, and programs that pip installed. One server can use
-//! it at a time.
+//! The folder of a private server: the cluster, the password, the logs, and programs that pip
+//! installed. One server can use it at a time.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
@@ -29,7 +29,8 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Creates the folder, or uses that of an earlier start. Fails if it contains anything else, or is in use.
+    /// Creates the folder, or uses that of an earlier start. Fails if it contains anything else, or
+    /// is in use.
     pub fn claim(path: &Path, cancel: &Cancel) -> Result<Folder, LaunchError> {
         fs::create_dir_all(path).map_err(LaunchError::file(path))?;
         let path = path.canonicalize().map_err(LaunchError::file(path))?;
@@ -99,7 +100,8 @@ impl Folder {
         self.lock.try_clone()
     }
 
-    /// A command that runs as the folder's user. It runs in the folder, because that user may have no access to the current one.
+    /// A command that runs as the folder's user. It runs in the folder, because that user may have
+    /// no access to the current one.
     pub fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.path).env("LC_ALL", "C");

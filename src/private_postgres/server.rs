@@ -25,7 +25,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(12);
 /// A free port may be taken before the server binds it, so the start is tried on several.
 const PORT_ATTEMPTS: u32 = 3;
 
-/// The server has no Unix socket: its path could be too long, and its folder could belong to another user.
+/// The server has no Unix socket: its path could be too long, and its folder could belong to
+/// another user.
 const SETTINGS: [&str; 3] = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "logging_collector=off"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +131,8 @@ impl PrivatePostgres {
         }
         program::write_to(&mut command, &self.log())?;
         let server = command
-            // Every process of the server holds the lock, so nobody can claim the folder while one runs.
+            // Every process of the server holds the lock, so nobody can claim the folder while one
+            // runs.
             .stdin(self.folder.lock()?)
             // Ctrl-C goes to the whole process group, but calls in flight still need the server.
             .process_group(0)
@@ -197,8 +199,9 @@ fn create_cluster(
 ) -> Result<(), LaunchError> {
     let unfinished = folder.join("cluster.new");
     unless_missing(fs::remove_dir_all(&unfinished)).map_err(LaunchError::file(&unfinished))?;
-    // Every user of the machine can connect to a loopback port, and a superuser of PostgreSQL can run programs as the server's
-    // user. Hence the password. It is sent in clear, because SCRAM takes a debug build 60 ms for each connection.
+    // Every user of the machine can connect to a loopback port, and a superuser of PostgreSQL can
+    // run programs as the server's user. Hence the password. It is sent in clear, because SCRAM
+    // takes a debug build 60 ms for each connection.
     folder.write_secret(&folder.password(), &random_password())?;
 
     let mut initdb = folder.command(&binaries.folder.join("initdb"));
@@ -218,8 +221,8 @@ fn random_password() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
-/// After a crash of the machine, the process id of the last server may belong to another program. PostgreSQL would take that
-/// program for a running server, and not start.
+/// After a crash of the machine, the process id of the last server may belong to another program.
+/// PostgreSQL would take that program for a running server, and not start.
 fn remove_stale_process_id(folder: &Folder) -> Result<(), LaunchError> {
     let file = folder.cluster().join("postmaster.pid");
     let text = fs::read_to_string(&file).unwrap_or_default();

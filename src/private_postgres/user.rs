@@ -21,7 +21,8 @@ pub struct User {
 }
 
 impl User {
-    /// Chooses the user for a folder, and gives it the folder. Returns `None` unless this process is root.
+    /// Chooses the user for a folder, and gives it the folder. Returns `None` unless this process
+    /// is root.
     pub fn for_folder(folder: &Path) -> Result<Option<User>, LaunchError> {
         if !is_root() {
             return Ok(None);

@@ -1,4 +1,5 @@
-//! Stops the server when this process ends, even by SIGKILL: a shell script reads from a pipe, which closes then.
+//! Stops the server when this process ends, even by SIGKILL: a shell script reads from a pipe,
+//! which closes then.
 
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;

@@ -18,8 +18,9 @@ use crate::telemetry::metrics::{self, Limit};
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
 
 impl Repository {
-    /// Records the call as an open operation. Eligibility is not checked here; the worker checks it. Fails with
-    /// [`Error::TooManyWaiting`] if the requester's queue is full, and with [`Error::TooManyRows`] if it has deleted too many rows.
+    /// Records the call as an open operation. Eligibility is not checked here; the worker checks
+    /// it. Fails with [`Error::TooManyWaiting`] if the requester's queue is full, and with
+    /// [`Error::TooManyRows`] if it has deleted too many rows.
     pub async fn accept(&self, deletion: Deletion, permit: impl Send + 'static) -> Result<Outcome, Error> {
         self.serve(permit, |repository, deadline| async move { repository.accept_by(deadline, deletion).await }).await
     }
@@ -80,11 +81,12 @@ async fn accept_or_replay(
         if enqueued == Enqueued::Accepted {
             return Ok(Tried::Answered(Outcome::own(deletion, None)));
         }
-        // An earlier call has the id or the key, or an earlier try of this one was committed after all.
+        // An earlier call has the id or the key, or an earlier try of this one was committed after
+        // all.
         match (statements::replay_operation(connection, deletion).await?, enqueued) {
             (Some(recorded), _) if recorded.same_call => {
-                // The status of the operation tells the outcome, as for the first of these calls. But an earlier try of this call
-                // may have found its key taken.
+                // The status of the operation tells the outcome, as for the first of these calls.
+                // But an earlier try of this call may have found its key taken.
                 let refusal = recorded.error_code.filter(|code| *code == Stored::Known(Code::IDEMPOTENCY_KEY_REUSED));
                 let replayed = recorded.operation_id != deletion.operation_id;
                 let failures = recorded.failures;
@@ -99,8 +101,8 @@ async fn accept_or_replay(
     }
 }
 
-/// Counts and accepts in one transaction. If the call is over the limit, also returns the time after which it may be
-/// sent again.
+/// Counts and accepts in one transaction. If the call is over the limit, also returns the time
+/// after which it may be sent again.
 async fn accept_within(
     limit: &RowLimit,
     connection: &mut PgConnection,

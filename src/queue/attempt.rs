@@ -13,14 +13,16 @@ use crate::error::Error;
 use crate::operation::{Deletion, Details, Stored, View};
 use crate::repository::statements::find_operation;
 
-/// The interval of the checks from another session whether the transaction of an attempt still exists.
+/// The interval of the checks from another session whether the transaction of an attempt still
+/// exists.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The pauses between two attempts.
 const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
 impl Consumer {
-    /// Runs the operation, or ends it after too many attempts. Returns `None` if the lease was lost.
+    /// Runs the operation, or ends it after too many attempts. Returns `None` if the lease was
+    /// lost.
     pub async fn attempt(&self, leased: &Leased) -> Result<Option<End>, Error> {
         let result = if leased.attempts > self.limits.attempts {
             // The last attempt never reported its result.
@@ -36,7 +38,8 @@ impl Consumer {
 
     /// Lets another attempt follow a failed one, or ends the operation.
     ///
-    /// If only the answer to its commit was lost, the failed attempt has already ended the operation.
+    /// If only the answer to its commit was lost, the failed attempt has already ended the
+    /// operation.
     pub async fn attempt_failed(&self, leased: &Leased) -> Result<Option<End>, Error> {
         let mut end = None;
         if leased.attempts >= self.limits.attempts {
@@ -74,9 +77,10 @@ impl Consumer {
 
     /// Ends when two checks in a row find that no transaction locks the operation.
     ///
-    /// A session can go silent without an end, if the server's machine is lost or the network forgets its connection. PostgreSQL
-    /// has released the operation long before the longest run is over. One check does not tell: the transaction may not lock it
-    /// yet, or may have ended just now.
+    /// A session can go silent without an end, if the server's machine is lost or the network
+    /// forgets its connection. PostgreSQL has released the operation long before the longest run is
+    /// over. One check does not tell: the transaction may not lock it yet, or may have ended just
+    /// now.
     async fn until_nobody_locks(&self, operation_id: Uuid) {
         let database = &self.repository.upkeep;
         let mut unlocked = 0;

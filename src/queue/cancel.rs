@@ -19,9 +19,9 @@ use crate::telemetry::metrics;
 const CANCELLED: Stored<Code> = Stored::Known(Code::CANCELLED);
 
 impl Repository {
-    /// Ends a waiting operation of the requester as cancelled, and returns it. Keeps the permit like [`Repository::delete`].
-    /// Refuses with [`Code::GLOBAL_1003`] if the requester has no such operation, and with [`Code::NOT_CANCELLABLE`] if it is
-    /// being executed or has ended.
+    /// Ends a waiting operation of the requester as cancelled, and returns it. Keeps the permit
+    /// like [`Repository::delete`]. Refuses with [`Code::GLOBAL_1003`] if the requester has no such
+    /// operation, and with [`Code::NOT_CANCELLABLE`] if it is being executed or has ended.
     pub async fn cancel(
         &self,
         requester_id: Uuid,
@@ -50,8 +50,8 @@ impl Repository {
     }
 }
 
-/// Reports a cancelled operation, like a worker reports one that ended: one line in the log, and the metrics. The number of ids is not
-/// looked up.
+/// Reports a cancelled operation, like a worker reports one that ended: one line in the log, and
+/// the metrics. The number of ids is not looked up.
 fn report(requester_id: Uuid, Details { operation, attempts, .. }: &Details) {
     if let Stored::Known(resource) = operation.resource {
         metrics::operation_ended(resource, Status::Failure, 0);
@@ -77,8 +77,8 @@ fn report(requester_id: Uuid, Details { operation, attempts, .. }: &Details) {
     );
 }
 
-/// Returns whether this call cancelled the operation, and the operation. The connection of an earlier attempt may have broken between
-/// its commit and the answer.
+/// Returns whether this call cancelled the operation, and the operation. The connection of an
+/// earlier attempt may have broken between its commit and the answer.
 async fn cancel_and_find(
     connection: &mut PgConnection,
     requester_id: Uuid,

@@ -26,8 +26,8 @@ impl Consumer {
 
     /// Ends the lease of an attempt that was not begun, or was interrupted.
     ///
-    /// PostgreSQL checks once in a second whether the client of a statement is gone. Until then the interrupted attempt locks
-    /// its operation, which may be longer than one wait for a lock.
+    /// PostgreSQL checks once in a second whether the client of a statement is gone. Until then the
+    /// interrupted attempt locks its operation, which may be longer than one wait for a lock.
     pub async fn hand_back(&self, leased: &Leased) -> Result<(), Error> {
         let deadline = self.database.deadline();
         loop {

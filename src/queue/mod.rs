@@ -1,16 +1,19 @@
-//! The queue of accepted operations, in PostgreSQL itself. The modules follow the life of an operation.
+//! The queue of accepted operations, in PostgreSQL itself. The modules follow the life of an
+//! operation.
 //!
 //! - `accept` records a call as an open operation, with a row in `operation_queue`.
 //! - `claim` leases the operation with the lowest rank to an attempt.
-//! - `attempt` runs the operation. If that fails, another attempt follows later, or the operation ends.
+//! - `attempt` runs the operation. If that fails, another attempt follows later, or the operation
+//!   ends.
 //! - `run` is the transaction of an attempt.
 //! - `cancel` ends a queued operation, if its requester cancels it.
 //! - `worker` claims and attempts one operation after the other.
 //!
-//! The lease is committed first, so every attempt is counted. Then one transaction locks the operation's row in the queue,
-//! deletes as any call does, ends the operation and removes the row. If it is not committed, nothing has happened. The lease
-//! covers the moment between the two. From then on, the row lock keeps other workers away, and PostgreSQL releases it as soon
-//! as the session is gone.
+//! The lease is committed first, so every attempt is counted. Then one transaction locks the
+//! operation's row in the queue, deletes as any call does, ends the operation and removes the row.
+//! If it is not committed, nothing has happened. The lease covers the moment between the two. From
+//! then on, the row lock keeps other workers away, and PostgreSQL releases it as soon as the
+//! session is gone.
 
 mod accept;
 mod attempt;
@@ -38,7 +41,8 @@ use crate::repository::database::Database;
 /// The time that a transaction may take beside its longest statement.
 const REST_OF_A_RUN: Duration = Duration::from_secs(5);
 
-/// The queue as a worker sees it. It has sessions of its own, so operations use none of the sessions of calls. Cheap to clone.
+/// The queue as a worker sees it. It has sessions of its own, so operations use none of the
+/// sessions of calls. Cheap to clone.
 #[derive(Clone)]
 pub struct Consumer {
     repository: Repository,

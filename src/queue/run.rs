@@ -34,7 +34,8 @@ pub enum Ran {
     Undecided,
     /// Nothing has changed. Another attempt has the operation, or has ended it.
     LeaseIsLost,
-    /// The operation was not open, because somebody else has ended it. It is removed from the queue.
+    /// The operation was not open, because somebody else has ended it. It is removed from the
+    /// queue.
     Dropped,
 }
 
@@ -75,7 +76,8 @@ async fn lock_and_end(
         Work::GiveUp => Some(End::GivenUp),
     };
     let Some(end) = end else { return Ok(Ran::Undecided) };
-    // The lease after the last attempt only gives the operation up, and does not count as an attempt.
+    // The lease after the last attempt only gives the operation up, and does not count as an
+    // attempt.
     let attempts = leased.attempts.min(limits.attempts);
     match (statements::end(connection, &leased.deletion, &end, attempts).await?, work) {
         (true, Work::Delete | Work::GiveUp) => Ok(Ran::Ended(end)),
@@ -89,7 +91,8 @@ async fn lock_and_end(
 
 /// Returns `None` if the rows kept changing.
 async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, WorkError> {
-    // The rollback of an open operation logs no error, so only a long list is inspected before it is tried.
+    // The rollback of an open operation logs no error, so only a long list is inspected before it
+    // is tried.
     let rollbacks = Rollbacks::default();
     Ok(match delete_or_refuse(connection, deletion, Record::IsOpen, &rollbacks, None).await? {
         Verdict::Deleted => Some(End::Deleted),

@@ -76,7 +76,8 @@ pub async fn claim(connection: &mut PgConnection, attempt: Uuid, lease: Duration
     }))
 }
 
-/// Locks the operation until the transaction ends, and gives the transaction its limits. Returns false if the lease was lost.
+/// Locks the operation until the transaction ends, and gives the transaction its limits. Returns
+/// false if the lease was lost.
 pub async fn lock(
     connection: &mut PgConnection,
     leased: &Leased,
@@ -93,13 +94,15 @@ pub async fn lock(
     Ok(observed("lock_operation", statement.fetch_optional(connection)).await?.is_some())
 }
 
-/// Whether a transaction locks the operation. Returns false as well if it is no longer in the queue.
+/// Whether a transaction locks the operation. Returns false as well if it is no longer in the
+/// queue.
 pub async fn is_locked(connection: &mut PgConnection, operation_id: Uuid) -> sqlx::Result<bool> {
     let statement = sqlx::query_file_scalar!("src/queue/sql/watch_operation.sql", operation_id);
     observed("watch_operation", statement.fetch_one(connection)).await
 }
 
-/// Ends the operation and removes it from the queue. Returns false if it was not open, or not in the queue.
+/// Ends the operation and removes it from the queue. Returns false if it was not open, or not in
+/// the queue.
 pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End, attempts: i32) -> sqlx::Result<bool> {
     let (failed_ids, failures) = match end {
         End::Refused(refusal) => (&refusal.failed_ids[..], &refusal.failures[..]),

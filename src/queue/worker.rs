@@ -21,11 +21,12 @@ use crate::telemetry::end::{Ended, log_end};
 use crate::telemetry::outage::Outage;
 use crate::telemetry::{metrics, traces};
 
-/// An idle worker polls for operations that other replicas accepted. Those of its own replica wake it.
+/// An idle worker polls for operations that other replicas accepted. Those of its own replica wake
+/// it.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The workers of this replica. If this is dropped, they end in the middle of their attempts, and another replica
-/// repeats these.
+/// The workers of this replica. If this is dropped, they end in the middle of their attempts, and
+/// another replica repeats these.
 pub struct Workers {
     consumer: Consumer,
     tasks: JoinSet<()>,
@@ -48,8 +49,9 @@ impl Workers {
         Workers { consumer, tasks, stop, at_work }
     }
 
-    /// Lets no worker claim another operation, and waits for those that are running. One that takes longer is interrupted and
-    /// handed back: its transaction has no effect, and another replica may claim it.
+    /// Lets no worker claim another operation, and waits for those that are running. One that takes
+    /// longer is interrupted and handed back: its transaction has no effect, and another replica
+    /// may claim it.
     pub async fn end(mut self, patience: Duration) {
         self.stop.cancel();
         tracing::debug!("no more operations are claimed");
@@ -71,7 +73,8 @@ async fn hand_back(consumer: &Consumer, leased: &Leased) {
     }
 }
 
-/// A panic must not end a worker for ever. Its operation gets another attempt, and other operations are claimed.
+/// A panic must not end a worker for ever. Its operation gets another attempt, and other operations
+/// are claimed.
 async fn again_after_panics<W>(work: impl Fn() -> W)
 where
     W: Future<Output = ()> + Send + 'static,

@@ -1,8 +1,9 @@
 //! Callers that wait for the end of an operation, which any replica may execute.
 //!
-//! While somebody waits, one task asks for the ends of all awaited operations, in one statement. So waiting callers hold no session,
-//! and learn of an end in another replica as soon as of one in their own. A notification (`listen`) would need a session of its own,
-//! and does not pass through every pooler.
+//! While somebody waits, one task asks for the ends of all awaited operations, in one statement. So
+//! waiting callers hold no session, and learn of an end in another replica as soon as of one in
+//! their own. A notification (`listen`) would need a session of its own, and does not pass through
+//! every pooler.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -32,7 +33,8 @@ pub struct Awaited {
 struct State {
     /// The callers of an operation share its notification. It is gone once all of them are.
     operations: HashMap<Uuid, Weak<Notify>>,
-    /// Held by the task that asks. If the task ends, for whatever reason, the next caller may start another one.
+    /// Held by the task that asks. If the task ends, for whatever reason, the next caller may start
+    /// another one.
     asking: Weak<()>,
 }
 
@@ -53,7 +55,8 @@ impl State {
         Some(asking)
     }
 
-    /// Returns the awaited operations. If nobody waits any more there are none, and the next caller begins to ask.
+    /// Returns the awaited operations. If nobody waits any more there are none, and the next caller
+    /// begins to ask.
     fn awaited(&mut self) -> Vec<Uuid> {
         self.operations.retain(|_, ended| ended.strong_count() > 0);
         if self.operations.is_empty() {
@@ -62,7 +65,8 @@ impl State {
         self.operations.keys().copied().collect()
     }
 
-    /// An end that a caller misses, because it begins to wait at the same moment, is found again by the next statement.
+    /// An end that a caller misses, because it begins to wait at the same moment, is found again by
+    /// the next statement.
     fn notify(&self, ended: &[Uuid]) {
         for operation in ended.iter().filter_map(|id| self.operations.get(id)) {
             if let Some(operation) = operation.upgrade() {
@@ -73,8 +77,8 @@ impl State {
 }
 
 impl Repository {
-    /// Waits until the operation has ended, for so long at most. Returns whether it has ended, or `None` if the service shuts down
-    /// before.
+    /// Waits until the operation has ended, for so long at most. Returns whether it has ended, or
+    /// `None` if the service shuts down before.
     pub async fn until_ended(&self, operation_id: Uuid, longest: Duration) -> Option<bool> {
         let ended = self.awaited.state.lock().add(operation_id);
         self.ask_while_somebody_waits();

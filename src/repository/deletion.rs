@@ -1,13 +1,16 @@
 //! A deletion: delete, or find out why not, and record it.
 //!
-//! A call that succeeds is one statement (`sql/delete_*.sql`). It walks from the customer up to the requester, locks both,
-//! deletes the rows in the order of their ids, and records the operation. A statement is a transaction, so rows and operation
-//! always agree. If some rows cannot be deleted, it fails and PostgreSQL rolls back the others: see `rollbacks`.
+//! A call that succeeds is one statement (`sql/delete_*.sql`). It walks from the customer up to the
+//! requester, locks both, deletes the rows in the order of their ids, and records the operation. A
+//! statement is a transaction, so rows and operation always agree. If some rows cannot be deleted,
+//! it fails and PostgreSQL rolls back the others: see `rollbacks`.
 //!
-//! If the rows of a requester are limited, the statement follows their count, in one transaction: see `row_limit`.
+//! If the rows of a requester are limited, the statement follows their count, in one transaction:
+//! see `row_limit`.
 //!
-//! A call that deletes nothing is inspected (`sql/inspect_*.sql`), and [`crate::eligibility`] judges the findings. The refusal is
-//! recorded. If nothing refuses the call any more, the deletion is tried again.
+//! A call that deletes nothing is inspected (`sql/inspect_*.sql`), and [`crate::eligibility`]
+//! judges the findings. The refusal is recorded. If nothing refuses the call any more, the deletion
+//! is tried again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +69,8 @@ impl Repository {
         }
     }
 
-    /// Makes the `requestId` of a defect known. The operation has no idempotency key, so the call may be sent again.
+    /// Makes the `requestId` of a defect known. The operation has no idempotency key, so the call
+    /// may be sent again.
     pub(crate) async fn record_internal_error(&self, deadline: Instant, deletion: &Deletion) {
         let recorded = self.database.run(deadline, deletion, |connection, deletion| {
             let failure = FailureRecord {
@@ -135,7 +139,8 @@ async fn refuse(
     if statements::record_failure(connection, deletion, failure).await? {
         return Ok(Some(Outcome::refused(deletion, refusal)));
     }
-    // Another call under the same key was quicker, or an earlier try of this one was committed after all.
+    // Another call under the same key was quicker, or an earlier try of this one was committed
+    // after all.
     match statements::replay_operation(connection, deletion).await? {
         Some(recorded) => repeat(connection, deletion, &recorded).await,
         // The earlier operation was purged in between.

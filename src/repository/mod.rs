@@ -39,12 +39,14 @@ use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
 use crate::operation::{Deletion, Details, Listed, Listing, Outcome, View};
 
-/// A use case ends by itself, even if the client hangs up, and keeps the permit of its call until then. It fails with
-/// [`Error::Unavailable`] if the database does not answer in time, and with [`Error::Defect`] if this service is wrong.
+/// A use case ends by itself, even if the client hangs up, and keeps the permit of its call until
+/// then. It fails with [`Error::Unavailable`] if the database does not answer in time, and with
+/// [`Error::Defect`] if this service is wrong.
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) database: Database,
-    /// The same sessions, for work that is not a call: its waits for a session are not in the metrics.
+    /// The same sessions, for work that is not a call: its waits for a session are not in the
+    /// metrics.
     pub(crate) upkeep: Database,
     /// `None` if each deletion has a statement of its own.
     sharing: Option<Sharing>,
@@ -62,7 +64,8 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Works in the current runtime. Connects at the first use case, so that the service can start before its database.
+    /// Works in the current runtime. Connects at the first use case, so that the service can start
+    /// before its database.
     pub fn new(settings: &DatabaseSettings, queue: &QueueSettings, options: PgConnectOptions) -> Repository {
         let (database, tasks) = (Database::new(settings, options), Tasks::in_current_runtime());
         let sharing = || Sharing::new(settings, database.clone(), tasks.clone());
@@ -81,8 +84,9 @@ impl Repository {
         }
     }
 
-    /// Limits the rows that each requester may delete in an hour. Then no deletion shares a statement: a shared one waits for no lock,
-    /// so it cannot wait until the rows of its requesters are counted.
+    /// Limits the rows that each requester may delete in an hour. Then no deletion shares a
+    /// statement: a shared one waits for no lock, so it cannot wait until the rows of its
+    /// requesters are counted.
     pub fn limited(self, rows_per_hour: Option<NonZeroU32>) -> Repository {
         match rows_per_hour {
             Some(rows) => Repository { row_limit: Some(RowLimit::new(rows)), sharing: None, ..self },
@@ -170,7 +174,8 @@ impl Repository {
         self.serve(permit, use_case).await
     }
 
-    /// Runs a use case until the deadline of a call, once the schema gate is passed. Keeps the permit until then.
+    /// Runs a use case until the deadline of a call, once the schema gate is passed. Keeps the
+    /// permit until then.
     pub(crate) fn serve<T, W, P>(
         &self,
         permit: P,

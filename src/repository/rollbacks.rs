@@ -1,8 +1,9 @@
 //! Bounds the cost of lists that are refused in part.
 //!
-//! A deletion finds out only afterwards that some rows of its list could not be deleted. PostgreSQL then rolls back the others, and
-//! logs an error. So a call is inspected before it is tried if its list is long, or if a list of its requester was rolled back in
-//! the last minute. A call that is refused then writes no row but its operation.
+//! A deletion finds out only afterwards that some rows of its list could not be deleted. PostgreSQL
+//! then rolls back the others, and logs an error. So a call is inspected before it is tried if its
+//! list is long, or if a list of its requester was rolled back in the last minute. A call that is
+//! refused then writes no row but its operation.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ const LONGEST_UNINSPECTED: usize = 100;
 /// After a rollback, the calls of the requester are inspected for this long.
 const INSPECTED_FOR: Duration = Duration::from_secs(60);
 
-/// The most requesters that are remembered. At one more, those whose time is over are forgotten, or else all.
+/// The most requesters that are remembered. At one more, those whose time is over are forgotten, or
+/// else all.
 const MOST_REQUESTERS: usize = 10_000;
 
 /// The requesters with a list that was rolled back. Cheap to clone.

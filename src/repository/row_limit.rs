@@ -1,11 +1,12 @@
 //! Limits the rows that a requester may delete in an hour, over all replicas.
 //!
-//! The count and the deletion are one transaction, which first takes a lock of its requester. So the count has the rows of every
-//! earlier call, and the limit is exact. The lock is an advisory one: the row of the requester may be locked by a deletion anyway, and
-//! a requester without a row has a limit too.
+//! The count and the deletion are one transaction, which first takes a lock of its requester. So
+//! the count has the rows of every earlier call, and the limit is exact. The lock is an advisory
+//! one: the row of the requester may be locked by a deletion anyway, and a requester without a row
+//! has a limit too.
 //!
-//! The calls of a requester wait for each other in this replica first, without a session. So they never have more than one of its
-//! sessions, and leave the others to other requesters.
+//! The calls of a requester wait for each other in this replica first, without a session. So they
+//! never have more than one of its sessions, and leave the others to other requesters.
 //!
 //! Without the setting there is no [`RowLimit`], and a deletion runs no additional statement.
 
@@ -23,7 +24,8 @@ use super::database::observed::observed;
 use crate::error::Error;
 use crate::operation::Deletion;
 
-/// The shortest time after which a call over the limit may be tried again. An open operation may end at any time.
+/// The shortest time after which a call over the limit may be tried again. An open operation may
+/// end at any time.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Cheap to clone.
@@ -58,8 +60,8 @@ impl RowLimit {
         lock
     }
 
-    /// Returns the time until the call would fit, or `None` if it fits now. Other limited calls of the requester wait until the
-    /// transaction ends.
+    /// Returns the time until the call would fit, or `None` if it fits now. Other limited calls of
+    /// the requester wait until the transaction ends.
     pub async fn wait(&self, tx: &mut PgConnection, deletion: &Deletion) -> sqlx::Result<Option<Duration>> {
         let lock = sqlx::query_file!("src/repository/sql/lock_requester.sql", deletion.requester_id);
         observed("lock_requester", lock.fetch_one(&mut *tx)).await?;

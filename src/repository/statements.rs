@@ -1,4 +1,5 @@
-//! One function for each statement of `sql/`. Each is one round trip and, by itself, one transaction.
+//! One function for each statement of `sql/`. Each is one round trip and, by itself, one
+//! transaction.
 
 use std::time::Duration;
 
@@ -20,9 +21,11 @@ pub enum DeleteResult {
     Replayed,
     /// No row could be deleted, or the product is allocated.
     NotEligible,
-    /// Some rows could not be deleted. The others are rolled back, or must be if the operation is open.
+    /// Some rows could not be deleted. The others are rolled back, or must be if the operation is
+    /// open.
     InPart,
-    /// The requester has deleted too many rows; nothing was changed. It may try again after this long.
+    /// The requester has deleted too many rows; nothing was changed. It may try again after this
+    /// long.
     OverLimit(Duration),
 }
 
@@ -203,8 +206,8 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Returns `None` if there is no outcome yet: the operation is open, or a newer build recorded a status that this build does
-    /// not know.
+    /// Returns `None` if there is no outcome yet: the operation is open, or a newer build recorded
+    /// a status that this build does not know.
     pub fn outcome(&self, deletion: &Deletion) -> Option<Outcome> {
         let has_outcome = match self.status {
             Stored::Known(status) => status != Status::Open,

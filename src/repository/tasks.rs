@@ -6,8 +6,8 @@ use tracing::Instrument;
 
 use crate::error::Error;
 
-/// Tasks in the runtime of the connections. The threads that serve calls have runtimes of their own, which end before the calls
-/// do. Cheap to clone.
+/// Tasks in the runtime of the connections. The threads that serve calls have runtimes of their
+/// own, which end before the calls do. Cheap to clone.
 #[derive(Clone)]
 pub struct Tasks {
     runtime: Handle,
@@ -19,8 +19,8 @@ impl Tasks {
         Tasks { runtime: Handle::current(), tracker: TaskTracker::new() }
     }
 
-    /// Runs the work to its end, even if the client hangs up and the handler is dropped. So no session returns to the pool
-    /// with half an answer in it.
+    /// Runs the work to its end, even if the client hangs up and the handler is dropped. So no
+    /// session returns to the pool with half an answer in it.
     pub fn run<T, W>(&self, work: W) -> impl Future<Output = Result<T, Error>> + use<T, W>
     where
         T: Send + 'static,

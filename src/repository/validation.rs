@@ -1,6 +1,8 @@
-//! A deletion that is only validated: the answer that it would have, without a lock, a wait for a row, or a write.
+//! A deletion that is only validated: the answer that it would have, without a lock, a wait for a
+//! row, or a write.
 //!
-//! The findings (`sql/inspect_*.sql`) are judged as they are for a deletion. Uncommitted changes of other calls are not visible.
+//! The findings (`sql/inspect_*.sql`) are judged as they are for a deletion. Uncommitted changes of
+//! other calls are not visible.
 
 use sqlx::PgConnection;
 
@@ -13,9 +15,9 @@ use crate::operation::{Deletion, Outcome};
 
 /// Returns `None` while the call under the same key is open.
 ///
-/// A recorded outcome wins over the findings, but the key is looked up last. Only a purge, and an operation that ends as an internal error,
-/// free a key. So a key that is free now was free when the rows were read, and the answer is that of a deletion at one of
-/// these two moments.
+/// A recorded outcome wins over the findings, but the key is looked up last. Only a purge, and an
+/// operation that ends as an internal error, free a key. So a key that is free now was free when
+/// the rows were read, and the answer is that of a deletion at one of these two moments.
 pub async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, WorkError> {
     // A standby may be behind.
     if !is_writable(connection).await? {

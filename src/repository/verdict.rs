@@ -18,17 +18,18 @@ pub enum Verdict {
     /// Every target is deleted.
     Deleted,
     Refused(Refusal),
-    /// An earlier call, or an earlier try of this one, has the id or the idempotency key. Nothing was changed.
+    /// An earlier call, or an earlier try of this one, has the id or the idempotency key. Nothing
+    /// was changed.
     Recorded(Recorded),
-    /// No rule refuses the call, but the requester has deleted too many rows, and may try again after this time.
-    /// Nothing was changed.
+    /// No rule refuses the call, but the requester has deleted too many rows, and may try again
+    /// after this time. Nothing was changed.
     OverLimit(Duration),
     /// The rows kept changing. Nothing was changed.
     Undecided,
 }
 
-/// Deletes every target or none. A limit applies only with [`Record::IsMade`]: an open operation was counted when it
-/// was accepted.
+/// Deletes every target or none. A limit applies only with [`Record::IsMade`]: an open operation
+/// was counted when it was accepted.
 pub async fn delete_or_refuse(
     connection: &mut PgConnection,
     deletion: &Deletion,
@@ -49,7 +50,8 @@ pub async fn delete_or_refuse(
                 // `None` if the operation was purged in between.
                 return Ok(recorded.map_or(Verdict::Undecided, Verdict::Recorded));
             }
-            // If an earlier try of this call was committed after all, its rows are refused, and its record is found.
+            // If an earlier try of this call was committed after all, its rows are refused, and its
+            // record is found.
             DeleteResult::OverLimit(wait) => {
                 return Ok(find_obstacle(connection, deletion).await?.unwrap_or(Verdict::OverLimit(wait)));
             }
@@ -104,7 +106,8 @@ async fn within(limit: &RowLimit, connection: &mut PgConnection, deletion: &Dele
     result
 }
 
-/// The statement may fail because a product was allocated while it ran. The transaction goes on to say so.
+/// The statement may fail because a product was allocated while it ran. The transaction goes on to
+/// say so.
 async fn in_savepoint(connection: &mut PgConnection, deletion: &Deletion) -> sqlx::Result<DeleteResult> {
     let mut savepoint = connection.begin().await?;
     let result = statements::delete(&mut savepoint, deletion, Record::IsOpen).await?;

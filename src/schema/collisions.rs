@@ -5,8 +5,9 @@ use sqlx::migrate::Migration;
 
 use super::SchemaError;
 
-/// The schema in which migrations create their objects, and the schema of the table `schema_version` that the search path
-/// finds. Other migration tools have a table of this name too, so its columns are compared with those of the first migration.
+/// The schema in which migrations create their objects, and the schema of the table
+/// `schema_version` that the search path finds. Other migration tools have a table of this name
+/// too, so its columns are compared with those of the first migration.
 const LOCATION: &str = "
     select
       current_schema()::text,
@@ -26,8 +27,9 @@ const LOCATION: &str = "
           )
       )";
 
-/// Whether the schema has a `schema_version` of this service. Fails if there is no schema to create objects in, if the table
-/// belongs to other software, or if it is in another schema than the one in which migrations would create their objects.
+/// Whether the schema has a `schema_version` of this service. Fails if there is no schema to create
+/// objects in, if the table belongs to other software, or if it is in another schema than the one
+/// in which migrations would create their objects.
 pub async fn has_history(connection: &mut PgConnection) -> Result<bool, SchemaError> {
     let (schema, found_in, is_own): (Option<String>, Option<String>, bool) =
         sqlx::query_as(LOCATION).fetch_one(connection).await?;
@@ -81,8 +83,8 @@ fn collision(schema: String, objects: Vec<String>) -> SchemaError {
 /// Indexes are not checked, because a DBA may have built one before.
 const KINDS: [&str; 7] = ["table", "view", "materialized view", "sequence", "type", "function", "publication"];
 
-/// The kind and the name of each object that a file creates, like `table zone`. A statement must begin at the
-/// start of a line.
+/// The kind and the name of each object that a file creates, like `table zone`. A statement must
+/// begin at the start of a line.
 fn created(sql: &str) -> impl Iterator<Item = (&'static str, &str)> {
     sql.lines().filter_map(|line| {
         let rest = line.strip_prefix("create ")?;

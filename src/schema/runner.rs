@@ -1,7 +1,7 @@
 //! Runs migrations while the service is in use.
 //!
-//! Every call waits behind a statement that waits for a lock of a table. So a migration waits only a moment. Then it is
-//! rolled back, the calls go on, and it is tried again.
+//! Every call waits behind a statement that waits for a lock of a table. So a migration waits only
+//! a moment. Then it is rolled back, the calls go on, and it is tried again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,15 +18,18 @@ use crate::backoff::Backoff;
 use crate::config::Settings;
 use crate::sqlstate;
 
-/// The advisory lock of a run. The lock of sqlx has one number for each database, the same for every application.
+/// The advisory lock of a run. The lock of sqlx has one number for each database, the same for
+/// every application.
 const LOCK: i64 = 7_521_086_349_871_207;
 
-/// The longest single wait for another run. The waiting session has a snapshot, and a concurrent build of an index waits for
-/// it. So the wait is shorter than `deadlock_timeout`, after which PostgreSQL would see a deadlock of the two.
+/// The longest single wait for another run. The waiting session has a snapshot, and a concurrent
+/// build of an index waits for it. So the wait is shorter than `deadlock_timeout`, after which
+/// PostgreSQL would see a deadlock of the two.
 const WAIT_FOR_ANOTHER_RUN: Duration = Duration::from_millis(200);
 
-/// The longest wait of a migration for one lock. Calls that wait behind it wait longer (1.5 s), and so do not fail.
-/// PostgreSQL waits `deadlock_timeout` (1 s) before it ends an autovacuum that is in the way.
+/// The longest wait of a migration for one lock. Calls that wait behind it wait longer (1.5 s), and
+/// so do not fail. PostgreSQL waits `deadlock_timeout` (1 s) before it ends an autovacuum that is
+/// in the way.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(1200);
 
 /// The pauses between two tries.
@@ -93,8 +96,9 @@ pub struct Runner<'a> {
 impl Runner<'_> {
     /// Returns the versions of the schema before and after.
     ///
-    /// Only `schema_version` says which migrations were applied. Each file writes its number there, whoever runs it, and the
-    /// file that reverts it deletes the number. There are no checksums, so line ends and comments of a file may change.
+    /// Only `schema_version` says which migrations were applied. Each file writes its number there,
+    /// whoever runs it, and the file that reverts it deletes the number. There are no checksums, so
+    /// line ends and comments of a file may change.
     pub async fn run(&self, options: &PgConnectOptions) -> Result<(i64, i64), SchemaError> {
         let options = options.clone().application_name("customer-deletion migrate").disable_statement_logging();
         let options = server::without_limits(options);

@@ -19,7 +19,8 @@ const NEWER_PARAMETERS: [(&str, u32); 3] =
     [("idle_session_timeout", 14), ("plan_cache_mode", 12), ("tcp_user_timeout", 12)];
 
 impl TooOld {
-    /// An older server refuses a session with a parameter that it does not know, before it tells its version.
+    /// An older server refuses a session with a parameter that it does not know, before it tells
+    /// its version.
     pub fn of(error: &sqlx::Error) -> Option<TooOld> {
         let refusal = error.as_database_error().filter(|_| sqlstate::is_one_of(error, &["42704"]))?;
         // The message may be translated, and the name is quoted in one way or another.
@@ -44,7 +45,8 @@ fn check_version(number: u32) -> Result<(), TooOld> {
 
 /// Refuses a server that is too old. It has sent its version at the start of the session.
 pub fn require_version(session: &PgConnection) -> Result<(), TooOld> {
-    // A pooler may send no version. An old server behind it is noticed by the first statement that it does not know.
+    // A pooler may send no version. An old server behind it is noticed by the first statement that
+    // it does not know.
     session.server_version_num().map_or(Ok(()), check_version)
 }
 
@@ -57,7 +59,8 @@ pub fn without_limits(options: PgConnectOptions) -> PgConnectOptions {
     options.options(LIMITS)
 }
 
-/// Opens a session of a command, without a limit for a transaction. Refuses a server that is too old.
+/// Opens a session of a command, without a limit for a transaction. Refuses a server that is too
+/// old.
 pub async fn connect<E>(options: &PgConnectOptions) -> Result<PgConnection, E>
 where
     E: From<sqlx::Error> + From<TooOld>,
@@ -76,7 +79,8 @@ pub async fn lift_transaction_timeout(session: &mut PgConnection) -> sqlx::Resul
     if session.server_version_num().is_some_and(|number| number < 170_000) {
         return Ok(());
     }
-    // pg_settings would tell as well whether a setting exists. In a new session it takes 50 times as long.
+    // pg_settings would tell as well whether a setting exists. In a new session it takes 50 times
+    // as long.
     let lift = "select set_config('transaction_timeout', '0', false)
         where current_setting('transaction_timeout', true) is not null";
     sqlx::raw_sql(lift).execute(session).await.map(drop)

@@ -1,6 +1,7 @@
 //! Metrics in the format of Prometheus: names, descriptions and counting functions.
 //!
-//! Names follow Prometheus's conventions: base units, `_total` for counters. Every label has a closed set of values.
+//! Names follow Prometheus's conventions: base units, `_total` for counters. Every label has a
+//! closed set of values.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -81,13 +82,15 @@ metrics! {
     describe_gauge BUILD_INFO "customer_deletion_build_info" "Always 1; the label has the version."
 }
 
-/// In seconds: from the duration of a statement on an idle machine to the duration of the longest call.
+/// In seconds: from the duration of a statement on an idle machine to the duration of the longest
+/// call.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
 /// The buckets of accepted operations, in seconds.
 const LONG_BUCKETS: [f64; 12] = [0.005, 0.025, 0.1, 0.25, 1.0, 2.5, 5.0, 15.0, 30.0, 60.0, 300.0, 1800.0];
 
-/// The interval at which measurements are moved into the buckets. Until then each one takes memory of its own.
+/// The interval at which measurements are moved into the buckets. Until then each one takes memory
+/// of its own.
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 struct Exporter {
@@ -130,7 +133,8 @@ pub fn upkeep() {
     EXPORTER.handle.run_upkeep();
 }
 
-/// `rate` does not see the first event of a counter that appears with it. So every counter starts at 0.
+/// `rate` does not see the first event of a counter that appears with it. So every counter starts
+/// at 0.
 fn start_at_zero() {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1);
     for resource in Resource::ALL.map(Resource::word) {
@@ -167,7 +171,8 @@ fn start_at_zero() {
     }
 }
 
-/// A call was answered. The route is its pattern, or empty if no route matched. The code of a success is empty.
+/// A call was answered. The route is its pattern, or empty if no route matched. The code of a
+/// success is empty.
 pub fn request_ended(route: Cow<'static, str>, method: &'static str, status: u16, code: String, took: Duration) {
     let mut labels = vec![
         Label::new("route", route),

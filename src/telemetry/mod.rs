@@ -25,8 +25,8 @@ pub struct Telemetry {
     traces: Option<Traces>,
 }
 
-/// Logs to standard output from now on, and sends spans to the collector that the environment names.
-/// Fails if the level or a variable of OpenTelemetry is invalid or not supported.
+/// Logs to standard output from now on, and sends spans to the collector that the environment
+/// names. Fails if the level or a variable of OpenTelemetry is invalid or not supported.
 pub fn start(settings: &LogSettings) -> Result<Telemetry, SettingsError> {
     let variables = Variables::of_this_process();
     let traces = Traces::new(&variables)?;
@@ -50,7 +50,8 @@ impl Telemetry {
     }
 }
 
-/// The log: one line for each event. Spans are for traces only, and a process without traces makes none.
+/// The log: one line for each event. Spans are for traces only, and a process without traces makes
+/// none.
 pub fn log<W>(
     settings: &LogSettings,
     writer: W,
@@ -76,7 +77,8 @@ where
 
 fn levels(text: &str) -> Result<EnvFilter, SettingsError> {
     let refuse = |problem: String| SettingsError::new("log.level", problem);
-    // The filter reads any other word as the name of a crate. With `warning`, the log would be empty.
+    // The filter reads any other word as the name of a crate. With `warning`, the log would be
+    // empty.
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
     if let Some(word) = text.split(',').find(|directive| !directive.contains(['=', '[']) && !is_level(directive)) {
         return Err(refuse(format!("`{word}` is not a level: must be off, error, warn, info, debug or trace")));

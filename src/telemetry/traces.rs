@@ -37,7 +37,8 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Returns `None` if the variables name no collector, or turn traces off. An error names the invalid or unsupported variable.
+    /// Returns `None` if the variables name no collector, or turn traces off. An error names the
+    /// invalid or unsupported variable.
     pub fn new(variables: &Variables) -> Result<Option<Traces>, SettingsError> {
         let Some(endpoint) = variables.endpoint()? else { return Ok(None) };
         variables.validate()?;
@@ -86,8 +87,8 @@ fn resource(variables: &Variables) -> Resource {
     }
 }
 
-/// Adds the span to the trace that the caller's headers name, if any. Returns the id of the trace: the
-/// span's, or the caller's if no span is made.
+/// Adds the span to the trace that the caller's headers name, if any. Returns the id of the trace:
+/// the span's, or the caller's if no span is made.
 pub fn continue_trace(span: &Span, headers: &HeaderMap) -> Option<TraceId> {
     let from_caller = caller::context(headers);
     if span.is_disabled() {

@@ -7,8 +7,8 @@ use std::fmt;
 use super::parameters::PARAMETERS;
 use crate::config::SettingsError;
 
-/// Empty unless it is read from a process. A service that a test starts inside its own process must not use the
-/// variables of that process.
+/// Empty unless it is read from a process. A service that a test starts inside its own process must
+/// not use the variables of that process.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
 
@@ -22,7 +22,8 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty() || name == "PGSSLMODE")
     }
 
-    /// Only libpq's variables begin like these. An unknown one is misspelt. Without TLS, those of TLS have no effect.
+    /// Only libpq's variables begin like these. An unknown one is misspelt. Without TLS, those of
+    /// TLS have no effect.
     pub fn refuse_misspelt(&self, is_without_tls: bool) -> Result<(), SettingsError> {
         let is_known = |name: &str| PARAMETERS.iter().any(|parameter| parameter.variable == Some(name));
         let begins = |name: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));

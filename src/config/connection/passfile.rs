@@ -5,7 +5,8 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The password of the first line for this host, port, database and user. An error does not show the content of the file.
+/// The password of the first line for this host, port, database and user. An error does not show
+/// the content of the file.
 pub fn find(path: &Path, wanted: [&str; 4]) -> Result<Option<String>, String> {
     let unreadable = |error| format!("cannot be read: {error}");
     let mut file = File::open(path).map_err(unreadable)?;
@@ -17,7 +18,8 @@ pub fn find(path: &Path, wanted: [&str; 4]) -> Result<Option<String>, String> {
     Ok(content.lines().find_map(|line| password(line, wanted)))
 }
 
-/// The password of a line `host:port:database:user:password`, if it is for these four. `*` matches anything.
+/// The password of a line `host:port:database:user:password`, if it is for these four. `*` matches
+/// anything.
 fn password(line: &str, wanted: [&str; 4]) -> Option<String> {
     if line.starts_with('#') {
         return None;

@@ -1,6 +1,7 @@
 //! Splits the URL of a database into parameters, as libpq does.
 //!
-//! The `url` crate cannot do it: it refuses an empty host beside a user, and treats other schemes as this one.
+//! The `url` crate cannot do it: it refuses an empty host beside a user, and treats other schemes
+//! as this one.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,8 @@ use super::parameters::{self, is_word};
 /// The form of the URL, for messages.
 pub const FORM: &str = "postgres://user:password@host:port/database";
 
-/// The non-empty parameters of the URL, by libpq's names. A parameter in the query wins, as with libpq. An error shows no part
-/// of the URL but the names of parameters.
+/// The non-empty parameters of the URL, by libpq's names. A parameter in the query wins, as with
+/// libpq. An error shows no part of the URL but the names of parameters.
 pub fn parameters(url: &str) -> Result<BTreeMap<&'static str, String>, String> {
     let url = url.trim_ascii();
     let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
@@ -23,7 +24,8 @@ pub fn parameters(url: &str) -> Result<BTreeMap<&'static str, String>, String> {
         return Err("has a space or a line break in it; a space is %20".to_owned());
     }
     let (authority, path_and_query) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // Either is most often part of a password, which would be read as a part of the URL that may be shown.
+    // Either is most often part of a password, which would be read as a part of the URL that may be
+    // shown.
     if path_and_query.contains(['@', '#']) {
         return Err(
             "has an `@` or a `#` after its host; in a user, a password or a parameter, `@` is %40, `#` is %23, \

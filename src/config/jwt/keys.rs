@@ -74,8 +74,8 @@ impl JwtSettings {
     }
 }
 
-/// A URL from which keys may be fetched: https, or plain http on the loopback address. Somebody who can change the answer
-/// can be any requester.
+/// A URL from which keys may be fetched: https, or plain http on the loopback address. Somebody who
+/// can change the answer can be any requester.
 pub fn published_url(text: &str) -> Result<Url, &'static str> {
     // A text that is not a URL is not shown, because it may have a password in it.
     let url = Url::parse(text).map_err(|_| "is not a URL like https://issuer.example/")?;

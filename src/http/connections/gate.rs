@@ -1,8 +1,9 @@
 //! Gives the HTTP library one request of a connection at a time.
 //!
-//! The library would decode every request that it has received, and queue them all. So the bytes of the next one are held back
-//! until the answer of the one before is on its way. It would also read a body before anybody asks for it. So a long body is
-//! given in pieces, each when the one before was read.
+//! The library would decode every request that it has received, and queue them all. So the bytes of
+//! the next one are held back until the answer of the one before is on its way. It would also read
+//! a body before anybody asks for it. So a long body is given in pieces, each when the one before
+//! was read.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -16,8 +17,8 @@ use crate::telemetry::metrics::{self, Limit};
 /// The bytes of a body that are given at once.
 const PIECE: usize = 16 * 1024;
 
-/// The same for a chunked body. Only the library can tell where such a body ends, so bytes after its end can be among
-/// them.
+/// The same for a chunked body. Only the library can tell where such a body ends, so bytes after
+/// its end can be among them.
 const CHUNKED_PIECE: usize = 512;
 
 /// A head up to this length takes nothing of the budget. Each further piece takes as much.
@@ -73,7 +74,8 @@ impl Gate {
         Gate { state: RefCell::default(), heads, is_last: Cell::new(false) }
     }
 
-    /// Takes bytes that were received. Returns how many of them may be given to the library; the others are held back.
+    /// Takes bytes that were received. Returns how many of them may be given to the library; the
+    /// others are held back.
     ///
     /// # Errors
     ///
@@ -109,7 +111,8 @@ impl Gate {
         Ok(given)
     }
 
-    /// No later call of the connection may be executed. The library may have received one with the last.
+    /// No later call of the connection may be executed. The library may have received one with the
+    /// last.
     pub fn end(&self) {
         self.is_last.set(true);
     }
@@ -127,7 +130,8 @@ impl Gate {
         !self.state.borrow().held.is_empty()
     }
 
-    /// Everything that the library had to send is sent. Returns whether this was the end of an answer.
+    /// Everything that the library had to send is sent. Returns whether this was the end of an
+    /// answer.
     pub fn sent(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let is_end = matches!(state.phase, Phase::Answered);

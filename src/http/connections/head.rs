@@ -1,6 +1,7 @@
 //! Finds the end of a request's head, and how long its body is. The bytes may arrive in any pieces.
 //!
-//! This only paces what the HTTP library reads. The library itself refuses a head that is malformed or ambiguous.
+//! This only paces what the HTTP library reads. The library itself refuses a head that is malformed
+//! or ambiguous.
 
 /// How the head announces the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +11,8 @@ pub enum Body {
     Chunks,
 }
 
-/// The longest part of a line that is kept until the line ends. A `Content-Length` fits, unless it is mostly spaces.
+/// The longest part of a line that is kept until the line ends. A `Content-Length` fits, unless it
+/// is mostly spaces.
 const KEPT: usize = 256;
 
 /// A head that is read.
@@ -53,7 +55,8 @@ impl Head {
         None
     }
 
-    /// The number of bytes that were read. Some of them may belong to the body, once the head has ended.
+    /// The number of bytes that were read. Some of them may belong to the body, once the head has
+    /// ended.
     pub fn length(&self) -> usize {
         self.length
     }

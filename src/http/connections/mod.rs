@@ -33,7 +33,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The connections that may be accepted before others are closed for them.
 const ACCEPTED_BEFORE: usize = 16;
 
-/// The HTTP library flushes its copy of an answer once the copy has this many bytes. Its buffer never shrinks.
+/// The HTTP library flushes its copy of an answer once the copy has this many bytes. Its buffer
+/// never shrinks.
 const SENT_AT_ONCE: usize = 8 * 1024;
 
 /// The longest piece of an answer that the HTTP library copies.
@@ -49,7 +50,8 @@ pub struct Waits {
     pub drain_seconds: u64,
 }
 
-/// Serves an application on a listener. One thread serves thousands of calls a second. More threads mostly wake each other.
+/// Serves an application on a listener. One thread serves thousands of calls a second. More threads
+/// mostly wake each other.
 pub fn serve<T, B>(
     listener: TcpListener,
     connections: Connections,

@@ -1,7 +1,7 @@
 //! The open connections of a port, and their limit.
 //!
-//! At the limit, a connection that waits for its client makes room for a new one. So a client can hold connections, but cannot
-//! keep others out.
+//! At the limit, a connection that waits for its client makes room for a new one. So a client can
+//! hold connections, but cannot keep others out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,8 +12,8 @@ use futures_util::future::{AbortHandle, AbortRegistration};
 
 use crate::telemetry::metrics::{self, Port};
 
-/// The interval at which idle connections are looked for. The HTTP library closes a connection that is quiet, but waits
-/// for ever for the rest of a second head, and for a client to take its answer.
+/// The interval at which idle connections are looked for. The HTTP library closes a connection that
+/// is quiet, but waits for ever for the rest of a second head, and for a client to take its answer.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The time that a client usually needs for its head, and for the next part of its answer.
@@ -36,8 +36,8 @@ pub struct Connection {
 #[derive(Clone, Copy)]
 struct State {
     phase: Phase,
-    /// The time when the connection was opened, its last call began, or the answer to it began or ended: the latest of
-    /// these.
+    /// The time when the connection was opened, its last call began, or the answer to it began or
+    /// ended: the latest of these.
     since: Instant,
     /// Whether a call of the connection had a requester.
     is_known: bool,
@@ -91,7 +91,8 @@ impl Connections {
         self.limit
     }
 
-    /// Takes a new connection. Returns `None` if it must be closed, because calls of all others are in flight.
+    /// Takes a new connection. Returns `None` if it must be closed, because calls of all others are
+    /// in flight.
     pub fn open(&self, peer: Option<IpAddr>) -> Option<(Opened, AbortRegistration)> {
         let mut open = self.all();
         if !self.make_room(&mut open, peer) {
@@ -123,8 +124,8 @@ impl Connections {
         true
     }
 
-    /// Closes the connections without a call whose last answer began, or ended, longer ago than this. Those that had no call yet
-    /// are closed so long after they were opened.
+    /// Closes the connections without a call whose last answer began, or ended, longer ago than
+    /// this. Those that had no call yet are closed so long after they were opened.
     pub fn close_idle(&self, longest: Duration) {
         for connection in self.all().iter() {
             let state = connection.state();
@@ -140,14 +141,15 @@ impl Connections {
     }
 }
 
-/// The largest number of connections from one address. A gateway is one address, so it is most of them.
+/// The largest number of connections from one address. A gateway is one address, so it is most of
+/// them.
 fn most_of_one_peer(limit: usize) -> usize {
     (limit * 3 / 4).max(1)
 }
 
-/// Chooses the connection to close. It is of the first kind that there is, from the address that has the most
-/// connections of this kind. These form two groups: those that had a requester, and the others. The larger group loses
-/// the connection that has waited longest.
+/// Chooses the connection to close. It is of the first kind that there is, from the address that
+/// has the most connections of this kind. These form two groups: those that had a requester, and
+/// the others. The larger group loses the connection that has waited longest.
 fn least_needed(mut waits: Vec<(usize, Option<IpAddr>, Wait)>) -> Option<usize> {
     let kind = waits.iter().map(|(.., wait)| wait.kind).min()?;
     waits.retain(|(.., wait)| wait.kind == kind);

@@ -45,7 +45,8 @@ pub fn complete(response: &mut Value, limits: Limits) {
     response.insert("content".to_owned(), content);
 }
 
-/// Returns the error for an example. A malformed call has a name of its own; any other failure has its code.
+/// Returns the error for an example. A malformed call has a name of its own; any other failure has
+/// its code.
 fn failure(name: &str, limits: Limits) -> Error {
     let limits = limits.awaited;
     let some_id = Uuid::nil();

@@ -1,4 +1,5 @@
-//! The OpenAPI document: the template `openapi.yaml`, filled in from the tables of the code and the settings.
+//! The OpenAPI document: the template `openapi.yaml`, filled in from the tables of the code and the
+//! settings.
 
 mod arguments;
 mod failures;

@@ -9,7 +9,8 @@ pub type Words = Map<String, Value>;
 
 /// # Panics
 ///
-/// If the value is not an object. Every function here panics if the template is wrong; tests fill it in.
+/// If the value is not an object. Every function here panics if the template is wrong; tests fill
+/// it in.
 pub fn words(value: Value) -> Words {
     match value {
         Value::Object(words) => words,
@@ -24,7 +25,8 @@ pub fn parse(text: &str) -> Value {
     serde_json::to_value(template).expect("the template has only text for keys")
 }
 
-/// Fills in a template. Its top-level members that begin with `x-` are data for this, and are left out.
+/// Fills in a template. Its top-level members that begin with `x-` are data for this, and are left
+/// out.
 pub fn fill(template: &Value, general: &Words, resources: &[Words]) -> Value {
     let mut template = template.clone();
     if let Some(members) = template.as_object_mut() {
@@ -71,7 +73,8 @@ impl Filler<'_> {
         filled
     }
 
-    /// Returns the words for each resource if the text has a placeholder of a resource. Such repetitions do not nest.
+    /// Returns the words for each resource if the text has a placeholder of a resource. Such
+    /// repetitions do not nest.
     fn repetitions<'w>(&self, text: &str, words: &'w Words) -> Vec<Cow<'w, Words>> {
         let is_named = |name: &String| text.contains(&format!("${{{name}}}"));
         let repeated = !words.contains_key("resource") && self.resources.iter().flat_map(Map::keys).any(is_named);

@@ -21,7 +21,8 @@ use crate::http::shares::Share;
 use crate::limits::COST_OF_BODY;
 use crate::operation::TargetIds;
 
-/// A larger body is parsed on another thread. 1,000 ids are 40 kB, and take a few hundred microseconds.
+/// A larger body is parsed on another thread. 1,000 ids are 40 kB, and take a few hundred
+/// microseconds.
 const MAX_PARSED_HERE: usize = 64 * 1024;
 
 /// A smaller body takes nothing of the memory for bodies. Each further piece takes as much.
@@ -125,8 +126,8 @@ pub fn too_large(max_bytes: usize) -> Error {
     Error::Malformed(Code::PAYLOAD_TOO_LARGE, format!("the body is larger than {max_bytes} bytes"))
 }
 
-/// Reads the body, which is not needed, while `work` runs. A malformed body ends the work: actix closes the connection then, and
-/// sends only a response that is ready.
+/// Reads the body, which is not needed, while `work` runs. A malformed body ends the work: actix
+/// closes the connection then, and sends only a response that is ready.
 pub async fn beside_body<T>(mut incoming: Incoming, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let malformed = async {
         while let Some(chunk) = incoming.next().await {

@@ -60,7 +60,8 @@ impl Limits {
         }
     }
 
-    /// The longest wait of a call. The time that has elapsed since it began shortens the preferred wait.
+    /// The longest wait of a call. The time that has elapsed since it began shortens the preferred
+    /// wait.
     pub fn wait(&self, preferred: Duration, elapsed: Duration) -> Duration {
         preferred.min(self.longest_wait.saturating_sub(elapsed))
     }

@@ -1,5 +1,5 @@
-//! `Prefer` (RFC 7240): `respond-async`, if the caller does not wait for the outcome, and `wait`, if it waits for that of an accepted
-//! operation.
+//! `Prefer` (RFC 7240): `respond-async`, if the caller does not wait for the outcome, and `wait`,
+//! if it waits for that of an accepted operation.
 
 use std::time::Duration;
 
@@ -44,7 +44,8 @@ fn preferences(value: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The time that the caller prefers to wait for the end of an operation, in whole seconds, at most `longest`. The first `wait` counts.
+/// The time that the caller prefers to wait for the end of an operation, in whole seconds, at most
+/// `longest`. The first `wait` counts.
 pub fn wait(headers: &HeaderMap, longest: Duration) -> Option<Duration> {
     let values = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
     let wait = values.flat_map(preferences).map(name_and_value).find(|(name, _)| name.eq_ignore_ascii_case(WAIT))?.1;
@@ -68,7 +69,8 @@ fn name_and_value(preference: &str) -> (&str, &str) {
     (name.trim(), quoted.unwrap_or(value))
 }
 
-/// Adds the `wait` that was applied to the header `Preference-Applied`, in seconds. Another preference in it stays.
+/// Adds the `wait` that was applied to the header `Preference-Applied`, in seconds. Another
+/// preference in it stays.
 pub fn mark_wait(response: &mut HttpResponse, longest: Duration) {
     // The work before the wait may have shortened it.
     let seconds = longest.as_millis().div_ceil(1000);
@@ -78,7 +80,8 @@ pub fn mark_wait(response: &mut HttpResponse, longest: Duration) {
     response.headers_mut().insert(PREFERENCE_APPLIED, applied);
 }
 
-/// Adds the headers of a 202: the applied preference, the address of the status, and the time after which to ask.
+/// Adds the headers of a 202: the applied preference, the address of the status, and the time after
+/// which to ask.
 pub fn mark(response: &mut HttpResponse, operation_id: Uuid) {
     let location = format!("/api/v3/global/call/{operation_id}");
     let location = HeaderValue::try_from(location).expect("a path is a header value");

@@ -50,7 +50,8 @@ impl Parameters {
         number.map(Some).ok_or_else(refuse)
     }
 
-    /// The time in UTC, rounded up to the microseconds of the database. A recorded time is before the one if it is before the other.
+    /// The time in UTC, rounded up to the microseconds of the database. A recorded time is before
+    /// the one if it is before the other.
     pub fn time(&self, name: &str) -> Result<Option<OffsetDateTime>, Error> {
         let refuse = || {
             let example = "like 2026-01-01T12:00:00Z, with + as %2B";

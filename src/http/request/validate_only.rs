@@ -1,4 +1,5 @@
-//! `validateOnly=true` in the query of a deletion (AIP-163): every check runs, and nothing is deleted.
+//! `validateOnly=true` in the query of a deletion (AIP-163): every check runs, and nothing is
+//! deleted.
 
 use super::query::Parameters;
 use crate::error::Error;

@@ -5,14 +5,16 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use crate::error::Error;
 use crate::operation::{Actor, InvalidActor};
 
-/// The actor of a call, or the message about one that is invalid. Only a deletion needs it, so only a deletion is refused.
+/// The actor of a call, or the message about one that is invalid. Only a deletion needs it, so only
+/// a deletion is refused.
 #[derive(Clone)]
 pub struct SentActor(Result<Option<Actor>, String>);
 
 impl SentActor {
     pub const NONE: SentActor = SentActor(Ok(None));
 
-    /// The value of the header. An empty one counts as missing, because some proxies cannot leave a header out.
+    /// The value of the header. An empty one counts as missing, because some proxies cannot leave a
+    /// header out.
     pub fn from_header(headers: &HeaderMap, name: &HeaderName) -> SentActor {
         let mut values = headers.get_all(name);
         let Some(value) = values.next() else { return SentActor::NONE };

@@ -13,7 +13,8 @@ use crate::http::request::id::parse_id;
 /// The end of the year 9999. A later expiry is in milliseconds by mistake.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// A name that occurs twice in an object is refused at any depth, because parsers differ in which one they take.
+/// A name that occurs twice in an object is refused at any depth, because parsers differ in which
+/// one they take.
 #[derive(Debug)]
 pub struct Claims(HashMap<String, Claim>);
 
@@ -73,7 +74,8 @@ impl Claims {
         if has_value { Ok(()) } else { Err(format!("the claim `{}` does not have a required value", required.claim)) }
     }
 
-    /// Looks in each of the claims. A claim is a string with spaces between the scopes (RFC 9068), or a list.
+    /// Looks in each of the claims. A claim is a string with spaces between the scopes (RFC 9068),
+    /// or a list.
     pub fn have_scope(&self, wanted: &str, claims: &[String]) -> bool {
         claims.iter().filter_map(|name| self.find(name)).any(|claim| match claim {
             Claim::Text(scopes) => scopes.split(' ').any(|scope| scope == wanted),

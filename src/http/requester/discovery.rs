@@ -14,8 +14,8 @@ struct Configuration {
     jwks_uri: String,
 }
 
-/// `scheme` is that of the configuration's own URL. The configuration of another issuer is refused: whoever placed it there
-/// could sign tokens.
+/// `scheme` is that of the configuration's own URL. The configuration of another issuer is refused:
+/// whoever placed it there could sign tokens.
 pub fn keys_url(configuration: &[u8], issuer: &str, scheme: &str) -> Result<Url, String> {
     let configuration: Configuration = serde_json::from_slice(configuration)
         .map_err(|_| "is not a configuration with an `issuer` and a `jwks_uri`".to_owned())?;

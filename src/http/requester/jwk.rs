@@ -46,7 +46,8 @@ struct Jwk {
 
 /// Parses the name of an algorithm in a JWK or a token.
 pub fn algorithm(name: &str) -> Option<Algorithm> {
-    // RFC 9864 gives EdDSA with this curve the name Ed25519, which the library that verifies signatures does not know.
+    // RFC 9864 gives EdDSA with this curve the name Ed25519, which the library that verifies
+    // signatures does not know.
     if name == "Ed25519" { Some(Algorithm::EdDSA) } else { name.parse().ok() }
 }
 
@@ -103,7 +104,8 @@ fn rsa_key(jwk: &Jwk) -> Result<DecodingKey, &'static str> {
 }
 
 fn ec_key(jwk: &Jwk, size: usize, curve: &'static EcdsaVerificationAlgorithm) -> Result<DecodingKey, &'static str> {
-    // SEC 1: an uncompressed point begins with 4, and each coordinate is padded to the size of the curve.
+    // SEC 1: an uncompressed point begins with 4, and each coordinate is padded to the size of the
+    // curve.
     let mut point = vec![4];
     for coordinate in [&jwk.x, &jwk.y] {
         let coordinate = number(coordinate)?;
@@ -126,7 +128,8 @@ fn decode(text: &Option<String>) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| "has a part of the key that is not base64url")
 }
 
-/// Decodes a big-endian number. Some issuers write leading zeros, which the library that verifies signatures refuses.
+/// Decodes a big-endian number. Some issuers write leading zeros, which the library that verifies
+/// signatures refuses.
 fn number(text: &Option<String>) -> Result<Vec<u8>, &'static str> {
     let mut number = decode(text)?;
     let zeros = number.iter().take_while(|byte| **byte == 0).count();

@@ -1,7 +1,8 @@
 //! The keys in use, and their refresh.
 //!
-//! One task refreshes them: at an interval, sooner after a failure, and at once if a token cannot be verified, because the
-//! issuer may have rotated its keys. A failed refresh leaves the keys as they are.
+//! One task refreshes them: at an interval, sooner after a failure, and at once if a token cannot
+//! be verified, because the issuer may have rotated its keys. A failed refresh leaves the keys as
+//! they are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +89,8 @@ impl Keyring {
         state.keys.as_ref().ok_or(Unverified::NotFetched)?.candidates(id, algorithm)
     }
 
-    /// Requests a refresh and waits for its end, for a limited time. Returns false at once if the last request is too recent.
+    /// Requests a refresh and waits for its end, for a limited time. Returns false at once if the
+    /// last request is too recent.
     pub async fn wait_for_refresh(&self) -> bool {
         let mut updates = self.state.subscribe();
         let Some(refresh) = self.request_refresh() else { return false };
@@ -97,7 +99,8 @@ impl Keyring {
         true
     }
 
-    /// Returns a requested refresh that has not ended, or a new one. Returns `None` if the last request is too recent.
+    /// Returns a requested refresh that has not ended, or a new one. Returns `None` if the last
+    /// request is too recent.
     fn request_refresh(&self) -> Option<RequestedRefresh> {
         let mut last = self.last_request.lock();
         let (begun, ended) = {

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::jwk;
 
-/// The shortest secret, in bytes. RFC 7518: a secret is at least as long as the hash, and the shortest hash has 32 bytes.
+/// The shortest secret, in bytes. RFC 7518: a secret is at least as long as the hash, and the
+/// shortest hash has 32 bytes.
 const MIN_SECRET: usize = 32;
 
 /// The keys that are tried for one token. Anybody can send tokens that no key fits.
@@ -102,7 +103,8 @@ impl KeySet {
         Ok(KeySet { keys: vec![Arc::new(key)], left_out: Vec::new() })
     }
 
-    /// Ignores duplicates. Some issuers list a key several times. Leaves out a key that no token could reach.
+    /// Ignores duplicates. Some issuers list a key several times. Leaves out a key that no token
+    /// could reach.
     fn add(&mut self, mut key: Key) {
         let same = self.keys.iter().filter(|known| known.is_same(&key));
         let known: Vec<Algorithm> = same.flat_map(|known| known.algorithms.iter().copied()).collect();
@@ -120,7 +122,8 @@ impl KeySet {
         }
     }
 
-    /// Returns the keys that may have signed a token with this `kid` and `alg`: at least one. Several keys may have one id.
+    /// Returns the keys that may have signed a token with this `kid` and `alg`: at least one.
+    /// Several keys may have one id.
     pub fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Arc<Key>>, Unverified> {
         // In a set without ids, any key may be the one that the token names.
         let id = id.filter(|_| self.keys.iter().any(|key| key.id.is_some()));

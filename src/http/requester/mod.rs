@@ -38,7 +38,8 @@ pub enum Identification {
 }
 
 impl Identification {
-    /// Fails if a file with keys cannot be used. An issuer that does not answer is no error: it may recover.
+    /// Fails if a file with keys cannot be used. An issuer that does not answer is no error: it may
+    /// recover.
     pub fn new(source: RequesterSource) -> Result<Identification, SettingsError> {
         Ok(match source {
             RequesterSource::Header(source) => {
@@ -107,7 +108,8 @@ pub async fn identify(
     response::pass_or_refuse(request, next, identified).await
 }
 
-/// Answers 401 if the token does not have the scope for this call. Every route below `/api` is wrapped in it.
+/// Answers 401 if the token does not have the scope for this call. Every route below `/api` is
+/// wrapped in it.
 pub async fn check_scope(
     missing: web::ReqData<MissingScopes>,
     request: ServiceRequest,

@@ -21,7 +21,8 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest answer or file that is read: far more than a key set or a configuration has.
 const MAX_BYTES: usize = 1024 * 1024;
 
-/// The source of keys. With an issuer, `url` is the address of its configuration, which names the address of the keys.
+/// The source of keys. With an issuer, `url` is the address of its configuration, which names the
+/// address of the keys.
 pub enum Reader {
     File { path: PathBuf, parse: fn(&[u8]) -> Result<KeySet, String> },
     Url { url: Url, issuer: Option<String>, client: Client },

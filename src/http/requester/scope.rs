@@ -20,7 +20,8 @@ impl MissingScopes {
         MissingScopes { read: missing(&required.read), delete: missing(&required.delete) }
     }
 
-    /// Denies a token that can do nothing. One of the scopes is enough to learn that a route or a method does not exist.
+    /// Denies a token that can do nothing. One of the scopes is enough to learn that a route or a
+    /// method does not exist.
     pub fn check_any(&self, method: &Method) -> Result<(), Error> {
         if self.read.is_some() && self.delete.is_some() { self.check(method) } else { Ok(()) }
     }
@@ -38,7 +39,8 @@ impl MissingScopes {
     }
 }
 
-/// The challenge of a token without the scope. The settings accept only scopes that a header may contain.
+/// The challenge of a token without the scope. The settings accept only scopes that a header may
+/// contain.
 fn challenge(scope: &str) -> String {
     format!(r#"Bearer realm="customer-deletion", error="insufficient_scope", scope="{scope}""#)
 }

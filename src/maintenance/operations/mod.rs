@@ -1,4 +1,5 @@
-//! `operations`: lists and shows operations, retries one that ended as an internal error, and cancels a queued one.
+//! `operations`: lists and shows operations, retries one that ended as an internal error, and
+//! cancels a queued one.
 
 mod cancel;
 mod retry;
@@ -42,7 +43,8 @@ pub struct Arguments {
     #[arg(long, value_name = "ID", group = "one")]
     id: Option<Uuid>,
 
-    /// Retries this operation, which ended as INTERNAL_ERROR: a new operation with the same ids joins the queue.
+    /// Retries this operation, which ended as INTERNAL_ERROR: a new operation with the same ids
+    /// joins the queue.
     #[arg(long, value_name = "ID", group = "one")]
     retry: Option<Uuid>,
 
@@ -89,7 +91,8 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
     Ok(())
 }
 
-/// Searches from the newest operation to the oldest, in short statements: there is no index for most filters.
+/// Searches from the newest operation to the oldest, in short statements: there is no index for
+/// most filters.
 async fn list(session: &mut PgConnection, filter: Filter, limit: usize) -> sqlx::Result<Vec<Listed>> {
     let (mut operations, mut before) = (Vec::new(), Uuid::max());
     while operations.len() < limit

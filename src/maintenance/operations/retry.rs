@@ -11,7 +11,8 @@ use crate::operation::{Deletion, Status, Stored, TargetIds};
 use crate::queue::{Enqueued, enqueue};
 use crate::resource::Resource;
 
-/// Puts a new operation with the same ids into the queue, and returns its id. The old one stays as it is.
+/// Puts a new operation with the same ids into the queue, and returns its id. The old one stays as
+/// it is.
 pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, MaintenanceError> {
     let Some(failed) = statements::find(session, id).await? else {
         return Err(nothing_is_retried(&format!("no operation has the id {id}")));
@@ -31,7 +32,8 @@ pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, Mainten
     }
 }
 
-/// The same call once more, for the same actor. It has no key: an operation that ended so has lost it.
+/// The same call once more, for the same actor. It has no key: an operation that ended so has lost
+/// it.
 fn deletion(failed: Shown) -> Result<Deletion, String> {
     let Shown { id, requester_id, customer_id, .. } = failed;
     match failed.status.clone().into() {

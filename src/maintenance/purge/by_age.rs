@@ -29,15 +29,17 @@ pub struct Cutoffs {
     pub now: OffsetDateTime,
     /// Rows that were deleted before this are erased.
     pub rows_before: OffsetDateTime,
-    /// Operations that are older than this are erased; those that deleted rows must be older than `rows_before`, too.
+    /// Operations that are older than this are erased; those that deleted rows must be older than
+    /// `rows_before`, too.
     pub operations_before: OffsetDateTime,
-    /// Whether to erase only rows that an operation deleted. They are found without reading the tables.
+    /// Whether to erase only rows that an operation deleted. They are found without reading the
+    /// tables.
     pub recorded_only: bool,
 }
 
 impl Cutoffs {
-    /// The time for operations that deleted rows, and for records of restores. A deletion is no older than its operation, so
-    /// the rows of a younger operation need no check.
+    /// The time for operations that deleted rows, and for records of restores. A deletion is no
+    /// older than its operation, so the rows of a younger operation need no check.
     fn deletions(self) -> OffsetDateTime {
         self.operations_before.min(self.rows_before)
     }
@@ -57,7 +59,8 @@ pub async fn erase(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), Maintena
     erase_restorations(eraser, cutoffs).await
 }
 
-/// Erases the rows that operations deleted, and the operations, in the order of their ids, which is the order of time.
+/// Erases the rows that operations deleted, and the operations, in the order of their ids, which is
+/// the order of time.
 async fn go_through_operations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     eraser.progress.begin("operation");
     let latest = cutoffs.rows_before.max(cutoffs.operations_before);
@@ -118,7 +121,8 @@ fn is_old(operation: &Operation, cutoffs: Cutoffs) -> bool {
     operation.created_at < before && !is_of_newer_build(operation)
 }
 
-/// Whether only a newer build knows the operation. It may explain rows of a table that this build does not read.
+/// Whether only a newer build knows the operation. It may explain rows of a table that this build
+/// does not read.
 fn is_of_newer_build(operation: &Operation) -> bool {
     matches!(operation.resource, Stored::Unknown(_)) || matches!(operation.status, Stored::Unknown(_))
 }
@@ -129,8 +133,8 @@ fn rows_of(page: &[Operation], resource: Resource) -> Vec<Uuid> {
     deletions.flat_map(|operation| operation.target_ids.iter().copied()).collect()
 }
 
-/// Erases rows that other services deleted. They have no operation, and are found by reading the whole table: every
-/// deletion would have to write an index for them.
+/// Erases rows that other services deleted. They have no operation, and are found by reading the
+/// whole table: every deletion would have to write an index for them.
 async fn go_through_table(eraser: &mut Eraser, resource: Resource, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     eraser.progress.begin(resource.word());
     let blocks = statements::count_blocks(&mut eraser.session, resource).await?;

@@ -17,11 +17,12 @@ use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
 use crate::sqlstate;
 
-/// A pause is at least this many times as long as the work before it. So a busy server gets longer pauses.
+/// A pause is at least this many times as long as the work before it. So a busy server gets longer
+/// pauses.
 const PAUSE: u32 = 4;
 
-/// After so many lock timeouts without a success, batches are not halved: the lock is not about single rows. A locked
-/// row among 10,000 takes at most 14.
+/// After so many lock timeouts without a success, batches are not halved: the lock is not about
+/// single rows. A locked row among 10,000 takes at most 14.
 const MOST_LOCK_TIMEOUTS: u32 = 16;
 
 /// The size of a batch, and the pause after it.
@@ -40,7 +41,8 @@ pub struct Eraser {
     pub stop: CancellationToken,
     /// Whether rows are only counted.
     pub dry_run: bool,
-    /// Whether rows that stay are neither counted nor named, because the purge finds them again in their table.
+    /// Whether rows that stay are neither counted nor named, because the purge finds them again in
+    /// their table.
     pub finds_again: bool,
     /// The lock timeouts since the last success.
     pub lock_timeouts: u32,
@@ -82,7 +84,8 @@ impl Eraser {
         Ok(())
     }
 
-    /// A batch that fails because of a row is halved, until that row is alone. The others are erased.
+    /// A batch that fails because of a row is halved, until that row is alone. The others are
+    /// erased.
     async fn erase_batch(&mut self, kind: Kind, due: Due, ids: &[Uuid]) -> Result<(), MaintenanceError> {
         let mut parts = vec![ids];
         while let Some(ids) = parts.pop() {
@@ -105,7 +108,8 @@ impl Eraser {
         Ok(())
     }
 
-    /// Names the row. Fails if the statement fails without a row, too. A lock timeout does not tell, and the row stays.
+    /// Names the row. Fails if the statement fails without a row, too. A lock timeout does not
+    /// tell, and the row stays.
     async fn refuse(&mut self, kind: Kind, due: Due, id: Uuid, error: &sqlx::Error) -> Result<(), MaintenanceError> {
         if !refusals::is_about_a_row(error) {
             match self.try_to_erase(kind, due, &[]).await {
@@ -152,7 +156,8 @@ impl Eraser {
         }
     }
 
-    /// Leaves the server to others for a while. Only here a purge can be stopped, because no batch is open.
+    /// Leaves the server to others for a while. Only here a purge can be stopped, because no batch
+    /// is open.
     pub async fn pause(&self, worked: Duration) -> Result<(), MaintenanceError> {
         let pause = self.pace.pause.max(worked * PAUSE);
         tokio::select! {
@@ -163,7 +168,8 @@ impl Eraser {
     }
 }
 
-/// Returns the number of rows to leave: a row that is alone, or all of the batch after too many lock timeouts.
+/// Returns the number of rows to leave: a row that is alone, or all of the batch after too many
+/// lock timeouts.
 fn halve_or_leave<'a>(parts: &mut Vec<&'a [Uuid]>, ids: &'a [Uuid], lock_timeouts: u32) -> usize {
     match ids {
         _ if lock_timeouts >= MOST_LOCK_TIMEOUTS => ids.len() + parts.drain(..).map(<[Uuid]>::len).sum::<usize>(),

@@ -1,8 +1,9 @@
-//! The ledger of purges: a file with the ids of everything that they erased. It outlives the database, and `replay` erases the
-//! ids again after a recovery from a backup.
+//! The ledger of purges: a file with the ids of everything that they erased. It outlives the
+//! database, and `replay` erases the ids again after a recovery from a backup.
 //!
-//! A batch is a line, which is on the disk before its transaction is committed. A second line says that it was. So the ledger
-//! never lacks a batch that was committed. A batch without its second line may have been committed or not.
+//! A batch is a line, which is on the disk before its transaction is committed. A second line says
+//! that it was. So the ledger never lacks a batch that was committed. A batch without its second
+//! line may have been committed or not.
 
 mod lines;
 
@@ -68,7 +69,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the file, or creates it. A cut last line is removed: its transaction was not committed, or its batch has no end.
+    /// Opens the file, or creates it. A cut last line is removed: its transaction was not
+    /// committed, or its batch has no end.
     pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
         let failed = |error| LedgerError::File { path: path.to_owned(), error };
         let mut options = OpenOptions::new();

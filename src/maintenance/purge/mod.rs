@@ -31,10 +31,12 @@ use super::{MaintenanceError, session};
 use crate::output::say;
 use crate::resource::Resource;
 
-/// The longest wait of a statement for a lock that it cannot skip. A batch that meets a lock is tried again in parts.
+/// The longest wait of a statement for a lock that it cannot skip. A batch that meets a lock is
+/// tried again in parts.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The options that name what is to be erased, whatever its age, are in the group `whatever_age` too.
+/// The options that name what is to be erased, whatever its age, are in the group `whatever_age`
+/// too.
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub struct Arguments {
@@ -42,17 +44,18 @@ pub struct Arguments {
     #[arg(long, value_name = "AGE", group = "what")]
     older_than: Option<Age>,
 
-    /// Erases operations older than this (at least 24h). A successful operation is also kept for --older-than, and while one
-    /// of its rows exists.
+    /// Erases operations older than this (at least 24h). A successful operation is also kept for
+    /// --older-than, and while one of its rows exists.
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = Age::of_operations, conflicts_with = "whatever_age")]
     operations_older_than: Age,
 
-    /// Erases only rows that this service deleted. Finding the others requires reading whole tables.
+    /// Erases only rows that this service deleted. Finding the others requires reading whole
+    /// tables.
     #[arg(long, conflicts_with = "whatever_age")]
     recorded_only: bool,
 
-    /// Erases all deleted rows of this customer, of any age, and the actors of its calls. Rows of its sub-customers stay. If
-    /// the customer is deleted, erases everything it has.
+    /// Erases all deleted rows of this customer, of any age, and the actors of its calls. Rows of
+    /// its sub-customers stay. If the customer is deleted, erases everything it has.
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     customer: Option<Uuid>,
 
@@ -80,15 +83,18 @@ pub struct Arguments {
     #[arg(long, value_name = "ID", groups = ["what", "whatever_age"])]
     product: Vec<Uuid>,
 
-    /// Erases again what this ledger says that earlier purges erased, after a recovery from a backup.
+    /// Erases again what this ledger says that earlier purges erased, after a recovery from a
+    /// backup.
     #[arg(long, value_name = "FILE", groups = ["what", "whatever_age"])]
     replay: Option<PathBuf>,
 
-    /// Appends the ids of all rows and records to this file before they are erased. Creates the file if it is missing.
+    /// Appends the ids of all rows and records to this file before they are erased. Creates the
+    /// file if it is missing.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "replay"])]
     ledger: Option<PathBuf>,
 
-    /// Erases nothing: counts what a run would erase. Locked rows count as erasable. The exit status is that of a run.
+    /// Erases nothing: counts what a run would erase. Locked rows count as erasable. The exit
+    /// status is that of a run.
     #[arg(long)]
     dry_run: bool,
 
@@ -96,7 +102,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     batch_size: u16,
 
-    /// The shortest pause after a batch. A pause is also at least four times as long as the batch took.
+    /// The shortest pause after a batch. A pause is also at least four times as long as the batch
+    /// took.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 10)]
     pause: u64,
 }

@@ -9,8 +9,8 @@ use super::statements::{self, Due};
 use crate::maintenance::{MaintenanceError, hold};
 use crate::resource::Resource;
 
-/// Erases the deleted rows of a customer, and the actors of the operations that it sent. For a deleted customer, erases all of its
-/// rows and the customer.
+/// Erases the deleted rows of a customer, and the actors of the operations that it sent. For a
+/// deleted customer, erases all of its rows and the customer.
 pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
     let Some(customer) = statements::find_customer(&mut eraser.session, id).await? else {
         return Err(MaintenanceError::Refused(format!("no customer has the id {id}; nothing of it is left to erase")));
@@ -33,8 +33,8 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
     erase_the_rest(eraser, id, due, customer.below).await
 }
 
-/// Rows that are left are an error, because the person who asked for the erasure relies on it. The error says what to do.
-/// `others` are reasons that the eraser does not know.
+/// Rows that are left are an error, because the person who asked for the erasure relies on it. The
+/// error says what to do. `others` are reasons that the eraser does not know.
 pub fn require_all(
     eraser: &Eraser,
     below: i64,

@@ -1,4 +1,5 @@
-//! The rows that the database does not allow to be deleted: a foreign key of another service refers to them, or a trigger refuses.
+//! The rows that the database does not allow to be deleted: a foreign key of another service refers
+//! to them, or a trigger refuses.
 
 use sqlx::postgres::PgDatabaseError;
 
@@ -37,21 +38,23 @@ impl Refusals {
     }
 }
 
-/// Whether a statement about fewer rows may succeed. A trigger of another service may fail with almost any SQLSTATE.
+/// Whether a statement about fewer rows may succeed. A trigger of another service may fail with
+/// almost any SQLSTATE.
 pub fn may_be_about_a_row(error: &sqlx::Error) -> bool {
     sqlstate::sqlstate(error).is_some_and(|state| may_be_of_a_trigger(&state))
 }
 
 fn may_be_of_a_trigger(state: &str) -> bool {
-    // Connections, states and conflicts of transactions, missing resources, shutdowns, errors of the machine, and damaged
-    // data and indexes.
+    // Connections, states and conflicts of transactions, missing resources, shutdowns, errors of
+    // the machine, and damaged data and indexes.
     const OTHERS: [&str; 8] = ["08", "25", "40", "53", "57", "58", "XX001", "XX002"];
     !OTHERS.iter().any(|other| state.starts_with(other))
 }
 
 /// Whether an error proves that a row was refused, and that the transaction is rolled back.
 pub fn is_about_a_row(error: &sqlx::Error) -> bool {
-    // Data exceptions, triggered changes of data, integrity constraints, errors raised by functions.
+    // Data exceptions, triggered changes of data, integrity constraints, errors raised by
+    // functions.
     const CLASSES: [&str; 6] = ["09", "22", "23", "27", "38", "P0"];
     sqlstate::is_in_class(error, &CLASSES)
 }

@@ -1,4 +1,5 @@
-//! `--replay`: erases what the ledger says that earlier purges erased, in a database that was recovered from a backup.
+//! `--replay`: erases what the ledger says that earlier purges erased, in a database that was
+//! recovered from a backup.
 
 use std::path::Path;
 
@@ -12,10 +13,12 @@ use super::record::Request;
 use super::statements::{self, Due};
 use crate::maintenance::MaintenanceError;
 
-/// Erases the rows of all batches that were committed, live ones too. Of a batch that may have been committed or not, it erases
-/// the deleted rows, which were due anyway, and names the batch if live rows are left.
+/// Erases the rows of all batches that were committed, live ones too. Of a batch that may have been
+/// committed or not, it erases the deleted rows, which were due anyway, and names the batch if live
+/// rows are left.
 ///
-/// A purge that had ended before the backup has nothing to repeat. If its ids are there again, somebody inserted them later.
+/// A purge that had ended before the backup has nothing to repeat. If its ids are there again,
+/// somebody inserted them later.
 pub async fn replay(eraser: &mut Eraser, path: &Path) -> Result<(), MaintenanceError> {
     // Nothing is erased by a ledger that is damaged further down.
     let check = Check::of(path).map_err(|error| MaintenanceError::Refused(format!("nothing is erased: {error}")))?;

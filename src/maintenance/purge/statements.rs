@@ -44,7 +44,8 @@ pub struct Operation {
     pub created_at: OffsetDateTime,
 }
 
-/// The operations after the first id, up to the last: at most `count`, and fewer if they have many ids.
+/// The operations after the first id, up to the last: at most `count`, and fewer if they have many
+/// ids.
 pub async fn page_of_operations(
     connection: &mut PgConnection,
     Range { start, end }: Range<Uuid>,
@@ -64,8 +65,8 @@ pub async fn page_of_operations(
     sql.fetch_all(connection).await
 }
 
-/// The operations that are older than `before` and explain no row that is kept. A row is kept if it was deleted at
-/// `kept_from` or later; without `kept_from`, every row is.
+/// The operations that are older than `before` and explain no row that is kept. A row is kept if it
+/// was deleted at `kept_from` or later; without `kept_from`, every row is.
 pub async fn erasable_operations(
     connection: &mut PgConnection,
     ids: &[Uuid],
@@ -126,7 +127,8 @@ pub async fn expired(
     }
 }
 
-/// The deleted rows of a customer. With `live_too`, all rows, and the external params that others have set on it.
+/// The deleted rows of a customer. With `live_too`, all rows, and the external params that others
+/// have set on it.
 pub async fn of_customer(
     connection: &mut PgConnection,
     resource: Resource,
@@ -161,16 +163,18 @@ pub async fn live_rows(connection: &mut PgConnection, resource: Resource, ids: &
 /// A time later than any deletion.
 const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
-/// The rows that may be erased. Resources are selected by all fields, belongings by `customer` and `live_too`, customers by
-/// `live_too`, and operations by `before`. Of the other kinds, each row that is named is due.
+/// The rows that may be erased. Resources are selected by all fields, belongings by `customer` and
+/// `live_too`, customers by `live_too`, and operations by `before`. Of the other kinds, each row
+/// that is named is due.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
     /// Rows that were deleted before this, and operations that are older.
     pub before: OffsetDateTime,
-    /// The customer whose rows of resources are all due, if it is deleted. Belongings are due only if they are this customer's,
-    /// or whoever's they are if this is `None`.
+    /// The customer whose rows of resources are all due, if it is deleted. Belongings are due only
+    /// if they are this customer's, or whoever's they are if this is `None`.
     pub customer: Option<Uuid>,
-    /// The operation that must have deleted the rows, or `None` for any. A row may be restored and deleted again meanwhile.
+    /// The operation that must have deleted the rows, or `None` for any. A row may be restored and
+    /// deleted again meanwhile.
     pub operation: Option<Uuid>,
     /// Whether live rows are due as well: they were erased before the database was recovered.
     pub live_too: bool,
@@ -202,7 +206,8 @@ pub struct Batch {
     pub holders: Vec<Uuid>,
 }
 
-/// Erases the rows that are due, or only counts them. Fails with SQLSTATE 23503 if a row still refers to a customer.
+/// Erases the rows that are due, or only counts them. Fails with SQLSTATE 23503 if a row still
+/// refers to a customer.
 pub async fn erase(
     connection: &mut PgConnection,
     kind: Kind,

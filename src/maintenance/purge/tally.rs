@@ -50,7 +50,8 @@ impl Tally {
         holders.iter().for_each(|holder| *self.on_hold.entry(*holder).or_default() += 1);
     }
 
-    /// A headline and a line for each customer under legal hold, or `None` if nothing is kept for one.
+    /// A headline and a line for each customer under legal hold, or `None` if nothing is kept for
+    /// one.
     pub fn on_hold(&self) -> Option<String> {
         let rows: u64 = self.on_hold.values().sum();
         let lines = self.on_hold.iter().map(|(customer, rows)| format!("\n  customer {customer}: {rows}"));

@@ -38,7 +38,8 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
     loop {
         tries_left -= 1;
         match restore(&mut session, &arguments).await {
-            // The name was taken, or the operation restored, a moment ago. The next try sees by whom.
+            // The name was taken, or the operation restored, a moment ago. The next try sees by
+            // whom.
             Err(MaintenanceError::Database(error)) if tries_left > 0 && sqlstate::is_one_of(&error, &["23505"]) => {}
             Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
                 let problem = "somebody locks the rows, or an entity that they refer to; try again later";
@@ -115,7 +116,8 @@ async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid
     Err(nothing_is_restored(&problem))
 }
 
-/// Locks the entities that the rows refer to until the transaction ends, so that nobody deletes them before the restore.
+/// Locks the entities that the rows refer to until the transaction ends, so that nobody deletes
+/// them before the restore.
 async fn lock_surroundings(
     connection: &mut PgConnection,
     resource: Resource,

@@ -60,7 +60,8 @@ pub enum Entity {
     SellPlan,
 }
 
-/// Locks the entities that are live, or that were deleted before the rows that refer to them. Returns their ids.
+/// Locks the entities that are live, or that were deleted before the rows that refer to them.
+/// Returns their ids.
 pub async fn lock_entities(
     connection: &mut PgConnection,
     entity: Entity,

@@ -21,7 +21,8 @@ use crate::output::report;
 /// The guards of a schema that has just been migrated. A test compares them.
 pub const SCHEMA: &str = include_str!("schema.txt");
 
-/// A statement is meant to take no longer. The next one verifies half as many rows, or twice as many.
+/// A statement is meant to take no longer. The next one verifies half as many rows, or twice as
+/// many.
 const STEP: Duration = Duration::from_millis(100);
 
 /// The numbers of rows that a statement verifies: at first, and at most.
@@ -30,8 +31,8 @@ const LARGEST_PAGE: i64 = 5_000;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Verifies only operations and restores younger than this (2d, 36h), their rows, the queue and the schema. By default,
-    /// whole tables are read.
+    /// Verifies only operations and restores younger than this (2d, 36h), their rows, the queue and
+    /// the schema. By default, whole tables are read.
     #[arg(long, value_name = "AGE")]
     since: Option<Age>,
 

@@ -1,8 +1,9 @@
 //! Commits that wait for a synchronous standby.
 //!
-//! PostgreSQL has no time limit for this wait. While the standby is away, the session of a call stays in its commit after the
-//! call was given up. It is not cancelled: that would end the wait and not the commit, and show a deletion that a failover
-//! loses. So such a session counts as one of the pool until its commit ends.
+//! PostgreSQL has no time limit for this wait. While the standby is away, the session of a call
+//! stays in its commit after the call was given up. It is not cancelled: that would end the wait
+//! and not the commit, and show a deletion that a failover loses. So such a session counts as one
+//! of the pool until its commit ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +30,8 @@ struct Counts {
     open: AtomicUsize,
     /// The process ids of the sessions that were closed in the middle of a statement.
     abandoned: Mutex<Vec<i32>>,
-    /// The abandoned sessions whose commit waited when this was last asked. Written under the lock of `abandoned`.
+    /// The abandoned sessions whose commit waited when this was last asked. Written under the lock
+    /// of `abandoned`.
     waiting: AtomicUsize,
     opening: AsyncMutex<()>,
 }
@@ -51,7 +53,8 @@ pub struct Open {
 pub struct OpenPermit<'a>(#[allow(dead_code, reason = "it is held")] Option<AsyncMutexGuard<'a, ()>>);
 
 impl Backends {
-    /// Returns `None` if another session is being opened and commits wait: each of them may be one too many.
+    /// Returns `None` if another session is being opened and commits wait: each of them may be one
+    /// too many.
     pub fn permit(&self) -> Option<OpenPermit<'_>> {
         if self.last_waiting() == 0 {
             return Some(OpenPermit(None));
@@ -68,7 +71,8 @@ impl Backends {
         self.0.open.load(Ordering::Relaxed)
     }
 
-    /// Counts the abandoned sessions whose commit waits, and forgets those that have ended. Asks nothing if there is none.
+    /// Counts the abandoned sessions whose commit waits, and forgets those that have ended. Asks
+    /// nothing if there is none.
     pub async fn waiting(&self, session: &mut PgConnection) -> sqlx::Result<usize> {
         let asked = self.0.abandoned.lock().clone();
         if !asked.is_empty() {
@@ -79,7 +83,8 @@ impl Backends {
         Ok(self.last_waiting())
     }
 
-    /// Another check may have been answered meanwhile. A session that it found to have ended does not count again.
+    /// Another check may have been answered meanwhile. A session that it found to have ended does
+    /// not count again.
     fn found(&self, asked: &[i32], running: &[Running]) {
         let mut abandoned = self.0.abandoned.lock();
         abandoned.retain(|pid| !asked.contains(pid) || running.iter().any(|session| session.pid == *pid));
@@ -116,8 +121,8 @@ pub fn reason(waiting: usize) -> String {
 pub struct CommitProof(Mutex<Option<Instant>>);
 
 impl CommitProof {
-    /// Commits a message to the WAL, unless that was done a moment ago. Fails with [`Error::Unavailable`] if this commit, or that
-    /// of a call that was given up, does not end.
+    /// Commits a message to the WAL, unless that was done a moment ago. Fails with
+    /// [`Error::Unavailable`] if this commit, or that of a call that was given up, does not end.
     pub async fn renew(&self, database: &Database) -> Result<(), Error> {
         let (deadline, backends) = (database.deadline(), database.sessions.backends());
         let waiting = database.run(deadline, backends, |connection, backends| Box::pin(backends.waiting(connection)));

@@ -1,4 +1,5 @@
-//! Attempts to connect to PostgreSQL. The reason of the last failure explains why a wait for a session timed out.
+//! Attempts to connect to PostgreSQL. The reason of the last failure explains why a wait for a
+//! session timed out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::schema::TooOld;
 
-/// An attempt that is cancelled after this time got no answer. One that is cancelled earlier had no time for it.
+/// An attempt that is cancelled after this time got no answer. One that is cancelled earlier had no
+/// time for it.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
 
 /// Cheap to clone.
@@ -57,7 +59,8 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// The reason for operators. PostgreSQL's own messages may name role, database and address, and never a password.
+/// The reason for operators. PostgreSQL's own messages may name role, database and address, and
+/// never a password.
 pub fn reason(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Io(error) => error.to_string(),

@@ -1,4 +1,5 @@
-//! The consequence of a database error: for the sessions of the pool, for a retry, and for the answer.
+//! The consequence of a database error: for the sessions of the pool, for a retry, and for the
+//! answer.
 
 use std::io::ErrorKind;
 
@@ -28,7 +29,8 @@ impl WorkError {
         }
     }
 
-    /// Whether the session may be reused. PostgreSQL, or a pooler, closes it after an error of severity FATAL or PANIC.
+    /// Whether the session may be reused. PostgreSQL, or a pooler, closes it after an error of
+    /// severity FATAL or PANIC.
     pub fn leaves_session_usable(&self) -> bool {
         let ends_session = matches!(self, WorkError::Database(error) if is_fatal(error));
         !ends_session && self.failure().leaves_session_usable()

@@ -50,7 +50,8 @@ impl Database {
         Database { sessions: Sessions::new(settings, options), longest_call: settings.deadline }
     }
 
-    /// The same sessions, for work that is not a call: its waits for a session are not in the metrics.
+    /// The same sessions, for work that is not a call: its waits for a session are not in the
+    /// metrics.
     pub fn in_background(self) -> Database {
         Database { sessions: self.sessions.without_counting_waits(), ..self }
     }
@@ -65,9 +66,11 @@ impl Database {
         Instant::now() + self.longest_call
     }
 
-    /// Does the work on a session until the deadline. After a transient failure, tries again on another session.
+    /// Does the work on a session until the deadline. After a transient failure, tries again on
+    /// another session.
     ///
-    /// A connection can break between a commit and its answer. So work must expect that an earlier try was committed.
+    /// A connection can break between a commit and its answer. So work must expect that an earlier
+    /// try was committed.
     pub async fn run<C, T, E>(&self, deadline: Instant, context: &C, work: impl Work<C, T, E>) -> Result<T, Error>
     where
         E: Into<WorkError>,
@@ -175,7 +178,8 @@ impl NotDone {
     }
 }
 
-/// Tells a database that is away, slow or out of connections from a defect of this service or its schema.
+/// Tells a database that is away, slow or out of connections from a defect of this service or its
+/// schema.
 fn explain(not_done: NotDone) -> Error {
     let text = match not_done.error().and_then(failure::hint) {
         Some(hint) => format!("{not_done}; {hint}"),

@@ -77,7 +77,8 @@ fn kind(error: &sqlx::Error) -> &'static str {
     if Failure::of(error).is_defect() { "_OTHER" } else { "connection" }
 }
 
-/// `src/repository/sql/delete_contacts.sql` is `delete_contacts`, as `pg_stat_activity` shows it too.
+/// `src/repository/sql/delete_contacts.sql` is `delete_contacts`, as `pg_stat_activity` shows it
+/// too.
 fn statement_name(file: &'static str) -> &'static str {
     let name = file.rsplit('/').next().unwrap_or(file);
     name.strip_suffix(".sql").unwrap_or(name)

@@ -46,9 +46,11 @@ pub async fn check_role(connection: &mut PgConnection) -> sqlx::Result<Role> {
     observed("check_role", statement.fetch_one(connection)).await
 }
 
-/// Stops the start if the server is too old, or if the role is a superuser or the owner and that is not allowed.
+/// Stops the start if the server is too old, or if the role is a superuser or the owner and that is
+/// not allowed.
 ///
-/// A database that does not answer does not stop the start. Then the service is not ready until server and role are known.
+/// A database that does not answer does not stop the start. Then the service is not ready until
+/// server and role are known.
 pub async fn refuse_unsuitable(settings: &DatabaseSettings) -> Result<(), SettingsError> {
     let opener = Opener::new(settings, settings.connect_options()?);
     let asked = timeout(settings.deadline, async {

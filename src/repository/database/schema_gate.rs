@@ -1,4 +1,5 @@
-//! The schema gate. No call touches a table before schema and role were verified. The result is cached.
+//! The schema gate. No call touches a table before schema and role were verified. The result is
+//! cached.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -47,10 +48,12 @@ impl SchemaGate {
         if self.cache.is_valid() { Ok(()) } else { self.verify(database, deadline).await }
     }
 
-    /// Verifies that a deletion could be done now. Fails with [`Error::Unavailable`] if the database is away, takes no writes, or
-    /// has another schema, and if the role or the session settings are not those of this service.
+    /// Verifies that a deletion could be done now. Fails with [`Error::Unavailable`] if the
+    /// database is away, takes no writes, or has another schema, and if the role or the session
+    /// settings are not those of this service.
     pub async fn verify(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
-        // Only `acquire` waits. Verifications that run side by side after a failed one do not wait for each other.
+        // Only `acquire` waits. Verifications that run side by side after a failed one do not wait
+        // for each other.
         let _verifying = self.verifying.try_lock();
         let begun = self.cache.begin();
         let read = database.run(deadline, &self.required_settings, |connection, settings| {
@@ -105,7 +108,8 @@ pub struct SchemaCheck {
     /// The migrations, in ascending order of their versions.
     pub applied: Vec<Applied>,
     writable: bool,
-    /// The values of the session, in the order of their names. `None` if the server does not know a name.
+    /// The values of the session, in the order of their names. `None` if the server does not know a
+    /// name.
     settings: Vec<Option<String>>,
 }
 
@@ -143,7 +147,8 @@ impl Cache {
         self.invalidations.load(Ordering::SeqCst)
     }
 
-    /// A verification may have read the schema before a later invalidation. Then the cache stays invalid.
+    /// A verification may have read the schema before a later invalidation. Then the cache stays
+    /// invalid.
     fn validate(&self, begun: u64) {
         self.validated.fetch_max(begun + 1, Ordering::SeqCst);
     }

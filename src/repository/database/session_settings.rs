@@ -14,21 +14,22 @@ pub const PLANNING: [(&str, &str); 6] = [
     ("plan_cache_mode", "force_generic_plan"),
     // A plan that is made while a table is small is kept while it grows.
     ("enable_seqscan", "off"),
-    // Rows are locked in the order in which the plan visits them. An index is read in the order of the ids, and a bitmap of it
-    // in that of the table, where overlapping lists would deadlock.
+    // Rows are locked in the order in which the plan visits them. An index is read in the order of
+    // the ids, and a bitmap of it in that of the table, where overlapping lists would deadlock.
     ("enable_bitmapscan", "off"),
     ("enable_indexscan", "on"),
-    // Every statement is about a few rows, whatever the planner may guess. To compile it, or to start processes for it, takes
-    // longer than to run it.
+    // Every statement is about a few rows, whatever the planner may guess. To compile it, or to
+    // start processes for it, takes longer than to run it.
     ("jit", "off"),
     ("max_parallel_workers_per_gather", "0"),
 ];
 
-/// A limit of PostgreSQL 17 and newer. Calls do not need it: each statement has a limit, and so has the time between two.
+/// A limit of PostgreSQL 17 and newer. Calls do not need it: each statement has a limit, and so has
+/// the time between two.
 const TRANSACTION_TIMEOUT: &str = "transaction_timeout";
 
-/// The settings of a session, which PostgreSQL applies whatever happens to this process. Times are in the form in which
-/// PostgreSQL shows them.
+/// The settings of a session, which PostgreSQL applies whatever happens to this process. Times are
+/// in the form in which PostgreSQL shows them.
 #[derive(Clone)]
 pub struct RequiredSettings(Vec<(&'static str, String)>);
 
@@ -42,7 +43,8 @@ impl RequiredSettings {
             // A session of the pool may be idle for long.
             ("idle_session_timeout", "0".to_owned()),
             (TRANSACTION_TIMEOUT, "0".to_owned()),
-            // Every statement is a transaction, and its rechecks after a wait are those of this level.
+            // Every statement is a transaction, and its rechecks after a wait are those of this
+            // level.
             ("default_transaction_isolation", "read committed".to_owned()),
         ];
         RequiredSettings(planning.into_iter().chain(rest).collect())
@@ -52,8 +54,9 @@ impl RequiredSettings {
         self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
     }
 
-    /// Compares with the values of a session, in the order of the names. A value is `None` if the server does not know the
-    /// setting. A pooler may have dropped what was sent, or the role may lack its settings.
+    /// Compares with the values of a session, in the order of the names. A value is `None` if the
+    /// server does not know the setting. A pooler may have dropped what was sent, or the role may
+    /// lack its settings.
     pub fn check(&self, found: &[Option<String>]) -> Result<(), String> {
         let differs = |name, wanted, found: &Option<String>| match found {
             Some(found) => found != wanted,
@@ -85,7 +88,8 @@ impl Opener {
         let options = match settings.session_settings {
             SessionSettings::Sent => options
                 .options(RequiredSettings::new(settings).0.into_iter().filter(|(name, _)| *name != TRANSACTION_TIMEOUT))
-                // `tcp_user_timeout` is not checked: PostgreSQL reports 0 on a connection that is not TCP.
+                // `tcp_user_timeout` is not checked: PostgreSQL reports 0 on a connection that is
+                // not TCP.
                 .options([("tcp_user_timeout", shown(settings.deadline))]),
             // sqlx sends `extra_float_digits`, which poolers may refuse. No query reads a float.
             SessionSettings::Given => options.extra_float_digits(None),
@@ -102,7 +106,8 @@ impl Opener {
         Ok(session)
     }
 
-    /// The process of a session. Returns `None` behind a pooler, and for a server that is too old to be asked anything.
+    /// The process of a session. Returns `None` behind a pooler, and for a server that is too old
+    /// to be asked anything.
     pub async fn process_id(&self, session: &mut PgConnection) -> sqlx::Result<Option<i32>> {
         if self.session_settings == SessionSettings::Given || schema::require_version(session).is_err() {
             return Ok(None);

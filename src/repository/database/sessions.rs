@@ -1,7 +1,8 @@
 //! A pool of sessions of PostgreSQL.
 //!
-//! A session that returns is reused without a ping, which takes as long as a deletion. sqlx's own pool would send one. Here only
-//! an idle session is pinged. A session is discarded if another one broke after it was opened.
+//! A session that returns is reused without a ping, which takes as long as a deletion. sqlx's own
+//! pool would send one. Here only an idle session is pinged. A session is discarded if another one
+//! broke after it was opened.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,8 @@ const PING_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait for the answer to a ping, and for the end of a session.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The longest life of a session. So PostgreSQL's memory for it does not grow for ever, and a new address of the server is used.
+/// The longest life of a session. So PostgreSQL's memory for it does not grow for ever, and a new
+/// address of the server is used.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// The pauses between two tries to connect to a server that is not up yet.
@@ -142,8 +144,8 @@ impl Sessions {
     }
 }
 
-/// A session that returns to the pool only by [`Acquired::release`]. If it is dropped before, by a deadline or an
-/// error, it is closed: a session with half an answer in it must not be reused.
+/// A session that returns to the pool only by [`Acquired::release`]. If it is dropped before, by a
+/// deadline or an error, it is closed: a session with half an answer in it must not be reused.
 pub struct Acquired(Option<Object<SessionManager>>);
 
 impl Acquired {
@@ -179,7 +181,8 @@ struct SessionManager {
 }
 
 impl SessionManager {
-    /// Opens a session. Returns `None` if there is no room for it, because commits of other sessions wait.
+    /// Opens a session. Returns `None` if there is no room for it, because commits of other
+    /// sessions wait.
     async fn open(&self) -> sqlx::Result<Option<Session>> {
         let Some(_permit) = self.backends.permit() else { return Ok(None) };
         let mut connection = self.connect_attempts.watch(self.opener.open()).await?;
@@ -215,7 +218,8 @@ impl Manager for SessionManager {
 
     async fn recycle(&self, session: &mut Session, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
         let age = metrics.age();
-        // The server of an older session may be gone, or be a standby by now. Only a new session tells.
+        // The server of an older session may be gone, or be a standby by now. Only a new session
+        // tells.
         if age > LIFETIME || self.invalidated.lock().is_some_and(|time| time.elapsed() <= age) {
             return Err(RecycleError::message("it is too old"));
         }

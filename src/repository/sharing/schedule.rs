@@ -1,4 +1,5 @@
-//! The order of the calls that wait for a session turn, and which of them share a statement. Pure: no clock, no database.
+//! The order of the calls that wait for a session turn, and which of them share a statement. Pure:
+//! no clock, no database.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +11,8 @@ use crate::operation::Deletion;
 /// The most calls of one statement.
 const MAX_CALLS: usize = 16;
 
-/// The most ids of one statement. A call of more gains little from sharing, and would delay the others.
+/// The most ids of one statement. A call of more gains little from sharing, and would delay the
+/// others.
 const MAX_IDS: usize = 64;
 
 /// The waiting calls in the order of their arrival. None waits while a turn is free.
@@ -44,7 +46,8 @@ impl<T> Schedule<T> {
         self.waiting.len()
     }
 
-    /// Gives a turn to the call that has waited longest, and to those that share its statement. If none waits, the turn is free.
+    /// Gives a turn to the call that has waited longest, and to those that share its statement. If
+    /// none waits, the turn is free.
     pub fn next(&mut self, has_left: impl Fn(&T) -> bool) -> Vec<Waiting<T>> {
         self.waiting.retain(|call| !has_left(&call.caller));
         let Some(first) = self.waiting.pop_front() else {
@@ -92,7 +95,8 @@ impl<T> Waiting<T> {
     }
 }
 
-/// A deletion of a resource to which other rows refer may have to wait for another service that inserts one.
+/// A deletion of a resource to which other rows refer may have to wait for another service that
+/// inserts one.
 fn may_share(deletion: &Deletion) -> bool {
     deletion.resource.rules().reference.is_none()
         && deletion.idempotency_key.is_none()

@@ -9,8 +9,9 @@ use crate::operation::Deletion;
 use crate::repository::database::observed::observed;
 use crate::resource::Resource;
 
-/// Deletes every target of each call and records its success, or changes nothing of the call. Returns the recorded operations.
-/// The calls are about this resource, and have no key and no id in common.
+/// Deletes every target of each call and records its success, or changes nothing of the call.
+/// Returns the recorded operations. The calls are about this resource, and have no key and no id in
+/// common.
 pub async fn share(
     connection: &mut PgConnection,
     resource: Resource,

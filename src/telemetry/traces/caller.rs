@@ -8,8 +8,9 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 pub const TRACE_PARENT: &str = "traceparent";
 pub const TRACE_STATE: &str = "tracestate";
 
-/// The longest `tracestate` that is passed on, in characters, and the most members. Every span of the trace contains
-/// it. W3C asks every party to pass on states of this size. OpenTelemetry's library has no limit of its own.
+/// The longest `tracestate` that is passed on, in characters, and the most members. Every span of
+/// the trace contains it. W3C asks every party to pass on states of this size. OpenTelemetry's
+/// library has no limit of its own.
 const LONGEST_STATE: usize = 512;
 const MOST_MEMBERS: usize = 32;
 

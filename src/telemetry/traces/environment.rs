@@ -1,7 +1,8 @@
-//! The variables of OpenTelemetry. An unsupported one is refused or named in the log, because OpenTelemetry's
-//! library would ignore it silently.
+//! The variables of OpenTelemetry. An unsupported one is refused or named in the log, because
+//! OpenTelemetry's library would ignore it silently.
 //!
-//! No message shows a value that may be a secret. Headers are secrets, and an endpoint may contain one.
+//! No message shows a value that may be a secret. Headers are secrets, and an endpoint may contain
+//! one.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -23,7 +24,8 @@ const AUTHORITIES: &str =
     "is not supported: the certificate authorities of the system are trusted, or those of SSL_CERT_FILE";
 const CLIENT_CERTIFICATES: &str = "is not supported: the service has no certificate of its own for the collector";
 
-/// Milliseconds. A delay near 0 would keep a core busy, and a long timeout would delay the shutdown.
+/// Milliseconds. A delay near 0 would keep a core busy, and a long timeout would delay the
+/// shutdown.
 const DELAY: Rule = Rule::Number(10, 60_000);
 const TIMEOUT: Rule = Rule::Number(1, 60_000);
 
@@ -66,9 +68,9 @@ const TABLE: &[(&str, Rule)] = &[
     ("OTEL_SPAN_LINK_COUNT_LIMIT", SPAN_LIMIT),
 ];
 
-/// The prefixes of other variables of the specification. They have no effect here: metrics are scraped, and
-/// logs go to standard output. Other variables with `OTEL_` may belong to anybody: Kubernetes sets
-/// `OTEL_COLLECTOR_PORT` for a Service of that name.
+/// The prefixes of other variables of the specification. They have no effect here: metrics are
+/// scraped, and logs go to standard output. Other variables with `OTEL_` may belong to anybody:
+/// Kubernetes sets `OTEL_COLLECTOR_PORT` for a Service of that name.
 const IGNORED: [&str; 12] = [
     "OTEL_ATTRIBUTE_",
     "OTEL_BLRP_",

@@ -66,8 +66,8 @@ impl Rule {
     }
 }
 
-/// Each of the two parsers accepts some texts that the other refuses. A user and a password would not be sent, but they would be
-/// logged at the level `trace`.
+/// Each of the two parsers accepts some texts that the other refuses. A user and a password would
+/// not be sent, but they would be logged at the level `trace`.
 fn is_endpoint(text: &str) -> bool {
     let is_http = |uri: Uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
@@ -76,8 +76,8 @@ fn is_endpoint(text: &str) -> bool {
     Url::parse(text).is_ok_and(is_anonymous) && text.parse().is_ok_and(is_http)
 }
 
-/// Spaces around a pair and a comma at the end are allowed. OpenTelemetry's library decodes percent-encoded
-/// values.
+/// Spaces around a pair and a comma at the end are allowed. OpenTelemetry's library decodes
+/// percent-encoded values.
 fn are_pairs(text: &str, is_pair: impl Fn(&str, &str) -> bool) -> bool {
     text.split_terminator(',')
         .all(|pair| pair.trim().split_once('=').is_some_and(|(name, value)| is_pair(name.trim(), value.trim())))
