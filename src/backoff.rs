@@ -10,7 +10,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The pause after so many failed tries in a row, counted from 1.
+    /// The pause after the given number of consecutive failures. The first failure is 1.
     pub fn pause_after(self, failures: u32) -> Duration {
         let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
         self.first.saturating_mul(factor).min(self.longest)

@@ -1,4 +1,4 @@
-//! Decides which documented rule refuses a deletion that deleted nothing.
+//! Decides which documented rule refuses a deletion, from facts read in one snapshot.
 
 use uuid::Uuid;
 
@@ -6,7 +6,7 @@ use crate::error::Code;
 use crate::id_failure::IdFailure;
 use crate::resource::{Resource, Rules};
 
-/// The facts that decide about a deletion, read in one snapshot of the database.
+/// The facts that decide about a deletion.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// Steps from the customer up to the requester. `None` if the customer is unknown, deleted, or
@@ -18,7 +18,7 @@ pub struct Findings {
     pub ineligible_ids: Vec<Uuid>,
     /// The ids to which a live row of the resource's reference refers.
     pub in_use_ids: Vec<Uuid>,
-    /// The customers of these rows, each once, in ascending order; the first 100.
+    /// The first 100 customers with such a live row, each once, in ascending order.
     pub in_use_by: Vec<Uuid>,
 }
 
@@ -63,8 +63,8 @@ pub fn judge(resource: Resource, findings: Findings) -> Option<Refusal> {
     }
 }
 
-/// The ids that any rule refuses, in ascending order, each with the first rule that does. The
-/// customers that have a product are told to its creator only.
+/// The refused ids in ascending order, each with the first rule that refuses it. Only the creator
+/// of a product learns which customers have it.
 fn failures(rules: &Rules, findings: &Findings) -> Vec<IdFailure> {
     let of_rule = |ids: &[Uuid], code| -> Vec<IdFailure> {
         ids.iter().take(MAX_FAILED_IDS).map(|id| IdFailure::new(*id, code)).collect()

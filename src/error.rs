@@ -98,7 +98,8 @@ pub const UNKNOWN_CODE: &str = "A newer version of the service refused the call.
 /// The reasons why a call fails. The comment of each begins with what its caller can do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Correct the call: it is malformed. The message goes into the answer.
+    /// Correct the call: its route, method, headers, query or body is invalid. The message goes
+    /// into the answer.
     #[error("{1}")]
     Malformed(Code, String),
 
@@ -139,7 +140,8 @@ pub enum Error {
     )]
     TooManyRows(Duration),
 
-    /// Try again: the database is unreachable, slow, or out of connections.
+    /// Try again: the database is unreachable or slow, a limit of the service is reached, or no key
+    /// for tokens is loaded yet.
     #[error("unavailable: {0}")]
     Unavailable(String),
 

@@ -14,7 +14,7 @@ pub struct IdFailure {
     /// The code of the first rule that refuses the id. A newer build may have stored one that this
     /// build does not know.
     pub error_code: Cow<'static, str>,
-    /// The customers that have an allocated product.
+    /// The customers to which the product is allocated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allocations: Vec<Uuid>,
 }

@@ -1,6 +1,5 @@
-//! The modules of a folder do not import each other in a circle, so a reader can learn them one by
-//! one. A folder counts as one module, and its `mod.rs` and the modules in it may import each
-//! other.
+//! Modules of a folder must not import each other in a circle, so that a reader can learn them one
+//! by one. A folder counts as one module. Its `mod.rs` and its own modules may import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

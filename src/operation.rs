@@ -29,7 +29,7 @@ pub struct Deletion {
     pub actor: Option<Actor>,
 }
 
-/// At least one id, each once, in ascending order.
+/// One or more distinct ids, in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetIds(Vec<Uuid>);
 
@@ -155,7 +155,7 @@ pub struct Operation {
     pub customer_id: Uuid,
     pub resource: Stored<Resource>,
     pub status: Stored<Status>,
-    /// The code of a failure.
+    /// The code of a refusal, a cancellation or an internal error.
     pub error_code: Option<Stored<Code>>,
     pub created_at: OffsetDateTime,
     /// `None` while the operation is open.
@@ -170,7 +170,7 @@ pub struct Details {
     pub failed_ids: Vec<Uuid>,
     /// The ids that any rule refused.
     pub failures: Vec<IdFailure>,
-    /// All of the ids, or 0.
+    /// The number of deleted rows: the number of ids, or 0.
     pub deleted_rows: u32,
     /// The number of times that the queue ran it. 0 for a call that was executed at once.
     pub attempts: u32,
@@ -206,7 +206,7 @@ pub struct Filters {
     pub created_before: Option<OffsetDateTime>,
 }
 
-/// The place of an operation in a list, which is ordered by time and then by id.
+/// The position of an operation in a list ordered by time, then id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     pub created_at: OffsetDateTime,
@@ -227,10 +227,10 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// The number of newest operations that are counted. Only pages of these have numbers.
+    /// The maximum number of operations that are counted. Only pages within it have numbers.
     pub const FARTHEST: u32 = 10_000;
 
-    /// Every operation of the page is before this position.
+    /// The exclusive upper bound of the page, or `None`.
     pub fn before(&self) -> Option<Position> {
         // No operation of this time is before one with the lowest id.
         let time = self.filters.created_before.map(|created_at| Position { created_at, id: Uuid::nil() });

@@ -4,7 +4,7 @@ use crate::closed_set::closed_set;
 use crate::error::Code;
 
 closed_set! {
-    /// The kind of a row that can be deleted. Its word is that of URLs, operations and logs.
+    /// A kind of row that can be deleted. URLs, operations and logs use its word.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Resource {
         Contact = "contact",
@@ -38,7 +38,7 @@ impl Scope {
 #[derive(Debug)]
 pub struct Rules {
     pub scope: Scope,
-    /// The customer is in the requester's tree, at another depth than `scope`.
+    /// The customer is in the requester's tree, but not at the depth of `scope`.
     pub out_of_scope: Code,
     /// No live row has the id.
     pub unknown: Code,
@@ -53,9 +53,8 @@ pub struct Rules {
     pub reference: Option<Reference>,
 }
 
-/// A table whose live rows refer to a resource. No writer may delete a row that is in use: a
-/// foreign key forbids it. Such deletions wait for other services, so they never share a statement
-/// with other calls.
+/// A table whose live rows refer to a resource. A foreign key forbids every writer to delete a row
+/// in use. Such a deletion may wait for another service, so it never shares a statement.
 #[derive(Debug)]
 pub struct Reference {
     /// The word for one row of the table in the result of a purge. Rows that are not live are

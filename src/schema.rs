@@ -1,4 +1,4 @@
-//! The schema: its migrations, and the check that a database has the schema of this build.
+//! The schema: its migrations, and the check that this build works on the schema of a database.
 
 mod collisions;
 mod obstacles;

@@ -173,7 +173,7 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    /// Never ends.
+    /// Runs until its task is aborted.
     async fn run(self, keep_alive: Duration) {
         // A slow database must not delay `watch_callers`.
         tokio::join!(self.watch_callers(keep_alive), self.watch_database());

@@ -56,9 +56,8 @@ impl DatabaseSettings {
         self.deadline * 3 / 5
     }
 
-    /// The longest wait of an accepted operation for one lock. It is shorter than that of a call: a
-    /// call that waits for a row which the operation has locked outlasts the wait of the operation,
-    /// and does not fail.
+    /// The longest wait of an accepted operation for one lock. It is shorter than a call's, so a
+    /// call that waits behind the operation outlasts it.
     pub fn operation_lock_timeout(&self) -> Duration {
         self.deadline * 2 / 5
     }

@@ -75,8 +75,8 @@ impl Settings {
         self.wait_for_key() + self.http.body_timeout + self.database.deadline
     }
 
-    /// The longest time that a call may wait for the end of an operation, with its body and its
-    /// work before the wait. The rest of the longest call is for the work after it.
+    /// The longest time from the beginning of a call to the end of its wait for an operation. It
+    /// leaves time for the work after the wait.
     pub fn longest_wait(&self) -> Duration {
         LONGEST_CALL.saturating_sub(self.wait_for_key() + self.database.deadline)
     }

@@ -1,4 +1,4 @@
-//! The section `[requester]`, but for its tokens.
+//! The section `[requester]`. [`super::jwt`] has its subsection for tokens.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;

@@ -40,7 +40,7 @@ const LONG_VALIDATIONS: usize = 2;
 /// The bytes of an id in an answer, with its quotes and its comma.
 const ID_IN_ANSWER: usize = 39;
 
-/// The outcomes that are read at once for calls that have waited for them.
+/// The number of outcomes that are read at once for calls that have waited.
 const OUTCOMES: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
@@ -127,8 +127,8 @@ impl Admission {
         Ok(Permit { _share: share, _in_flight: Counted::in_flight() })
     }
 
-    /// The right to wait for the end of an operation. Returns `None` if none is left for the
-    /// requester.
+    /// Takes the right to wait for the end of an operation. Returns `None` if the requester's share
+    /// or the whole limit is used up.
     pub fn waiting_permit(&self, requester: Requester) -> Option<Share> {
         self.waiting.take(requester.0, 1).ok()
     }
@@ -195,7 +195,8 @@ impl Admission {
 
 impl Rate {
     fn count(&self, requester: Requester, calls: NonZeroU32) -> Result<(), Error> {
-        // A burst has as many calls as are ever counted at once.
+        // The outer result is an error only if `calls` exceeds the burst. `count_ids` never asks
+        // for more.
         self.limiter.check_key_n(&requester.0, calls).unwrap_or(Ok(())).map_err(|not_until| {
             metrics::rejected(Limit::Rate);
             Error::TooManyRequests(not_until.wait_time_from(DefaultClock::default().now()))

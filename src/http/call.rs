@@ -27,7 +27,7 @@ pub struct Notes {
     pub validate_only: Cell<bool>,
     /// The pattern of the route. actix would match the path a second time to tell it.
     pub route: Cell<Option<&'static str>>,
-    /// The time that the caller chose to wait for the end of an operation.
+    /// The time that the call has waited for the end of an operation.
     pub waited: Cell<Duration>,
 }
 

@@ -123,7 +123,7 @@ async fn until_ended(
     let longest = wait.filter(|wait| accepted.refusal.is_none() && !wait.is_zero())?;
     let (operation_id, requester) = (accepted.operation_id, call.1);
     let permit = match waiting::until_ended(service, call, operation_id, longest).await {
-        // After a wait in vain, the look-up tells the age of the operation.
+        // If the operation has not ended, its age decides the `Retry-After`.
         Waited::UntilTheEnd(permit) | Waited::InVain(permit) => service.1.outcome_permit(permit).await,
         Waited::NotAtAll => return None,
     };
@@ -202,7 +202,7 @@ fn refuse(code: &Stored<Code>, failures: &[IdFailure]) -> HttpResponse {
     response
 }
 
-/// Nothing is deleted yet. The one possible refusal is a key that belongs to another call.
+/// The response to an accepted call. The only possible refusal is a reused key.
 fn accepted_response(outcome: &Outcome) -> HttpResponse {
     let mut response = match &outcome.refusal {
         None => envelope::accepted(Deleted { request_id: outcome.operation_id }),

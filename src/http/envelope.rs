@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::error::{Code, Error};
 
-/// The `Retry-After` of a 503.
+/// The `Retry-After` of a call that may be sent again soon: a 503, or a 429 because of calls in
+/// progress.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// `errorCode` and `errorMessage` are empty strings, as in the documents' examples.

@@ -32,7 +32,7 @@ impl From<IdFailure> for FailureContent {
     }
 }
 
-/// At most 1,000.
+/// The stored failures are at most 1,000.
 pub fn contents(failures: Vec<IdFailure>) -> Vec<FailureContent> {
     failures.into_iter().map(FailureContent::from).collect()
 }

@@ -57,8 +57,8 @@ pub async fn guard(
     Ok(hold(response, body))
 }
 
-/// Keeps the body until the answer is sent. If it were dropped before, actix would read all of its
-/// chunks, however many, before it closes the connection.
+/// Keeps the unread body until the answer is sent. If it were dropped earlier, actix would read all
+/// of its chunks first.
 fn hold<A: MessageBody + Unpin + 'static, B>(
     response: ServiceResponse<A>,
     body: impl Unpin + 'static,
@@ -82,7 +82,7 @@ fn unambiguous(request: &ServiceRequest) -> Result<(), Error> {
         return Err(Error::bad_request("the call before this one ended the connection"));
     }
     let headers = request.headers();
-    // actix takes everything after such a head for its body.
+    // After such a head, actix treats all further bytes as the body.
     if headers.get_all(header::UPGRADE).any(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket")) {
         return Err(Error::bad_request("this service does not support websockets"));
     }

@@ -35,8 +35,8 @@ impl Health {
         metrics::ready(false);
     }
 
-    /// Checks whether a deletion could be done now, and updates the metric. There may be no probe
-    /// that does.
+    /// Checks whether a deletion could be done now, and updates the metric. The upkeep calls it
+    /// too, in case nothing probes the service.
     pub async fn state(&self) -> Result<(), String> {
         let state = self.check().await;
         metrics::ready(state.is_ok());

@@ -79,7 +79,7 @@ impl ListQuery {
         if query.offset() < Listing::FARTHEST { Ok(query) } else { Err(too_far()) }
     }
 
-    /// The number of operations on earlier pages. 0 for a page that has a token.
+    /// The number of operations on earlier pages, or 0 if the page starts after a token.
     fn offset(&self) -> u32 {
         match self.start {
             Start::Numbered(page) => page * self.size,

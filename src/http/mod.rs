@@ -10,7 +10,8 @@
 //! 4. [`host`] refuses a host that is not in the settings.
 //! 5. The router finds the route. Everything below `/api` continues:
 //! 6. [`cors`] answers preflights, which have no identity.
-//! 7. [`requester`] finds the requester, or answers 401.
+//! 7. [`requester`] finds the requester, or answers 401. Without any key for tokens, it answers
+//!    503.
 //! 8. [`admission`] checks the requester's rate, or answers 429.
 //! 9. [`requester`] checks the scope of a token, or answers 401.
 //! 10. The handler: [`delete`], [`operations`], [`cancel`] or [`listing`]. It parses the
@@ -156,7 +157,8 @@ pub fn management_app(
         .wrap(from_fn(response::complete))
 }
 
-/// A call of an operator is not closed at the limit of connections.
+/// Marks the connection as working, so that it is not closed at the connection limit while the call
+/// runs.
 async fn keep_connection(
     request: ServiceRequest,
     next: Next<impl MessageBody>,

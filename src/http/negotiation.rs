@@ -6,8 +6,9 @@ use actix_web::http::header::{ACCEPT, HeaderMap};
 pub const PROBLEM: &str = "application/problem+json";
 const ENVELOPE: &str = "application/json";
 
-/// Whether a failure is answered as a problem. A client that accepts both alike gets it only if it
-/// names it: a wildcard alone means the envelope. So does a header that accepts neither, or none.
+/// Whether a failure is answered as a problem. At equal quality, the problem wins only if the
+/// client names its media type. The envelope is sent if the header is missing, accepts neither, or
+/// has only a wildcard.
 pub fn prefers_problem(headers: &HeaderMap) -> bool {
     let values = || headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
     let Some(problem) = Accepted::of(PROBLEM, values()) else { return false };

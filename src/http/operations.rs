@@ -43,8 +43,8 @@ pub async fn status(
     Ok(found.with_headers(envelope::success(StatusContent { status })))
 }
 
-/// The members that a list has, too. Those of one operation only could make a page of a list very
-/// long, or take more look-ups.
+/// The members that a list also has. [`DetailsContent`] adds the members that would make a page too
+/// long or need more statements.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OperationContent {
@@ -151,7 +151,7 @@ pub fn details_content(details: Details, target_ids: Option<Vec<Uuid>>) -> HttpR
 
 struct Found {
     details: Details,
-    /// The preference of the caller, if it was applied.
+    /// The `wait` that was applied. `None` if the caller sent none, or the call could not wait.
     waited: Option<Duration>,
 }
 

@@ -16,7 +16,7 @@ use super::shares::{NoneLeft, Share};
 use crate::error::Error;
 use crate::id_failure::IdFailure;
 
-/// The type of a problem is this and its code. It names the code, and is no address of a page.
+/// The prefix of a problem's type. The code follows. The type is a name, not a URL.
 pub const TYPE_PREFIX: &str = "urn:problem-type:customer-deletion:";
 
 #[derive(Serialize)]
@@ -53,8 +53,8 @@ pub fn problem_as_json(error: &Error, request_id: Uuid) -> Value {
     serde_json::to_value(Problem::of(error, request_id)).expect("a problem is JSON")
 }
 
-/// Makes the headers of a failure those of a problem, and returns its text with the memory that it
-/// takes. `None` if the response is no failure.
+/// Turns a failure into a problem: sets its content type, and returns its text with the memory that
+/// it takes. Returns `None` if the response is not a failure.
 pub fn take_place_of_envelope<B>(
     response: &mut ServiceResponse<B>,
     request_id: Uuid,
@@ -69,7 +69,7 @@ pub fn take_place_of_envelope<B>(
     let memory = answers.zip(requester).map_or(Ok(None), |(answers, requester)| answers.take(requester, text.len()));
     let (text, memory) = match memory {
         Ok(memory) => (text, memory),
-        // The outcome is recorded already. The status of the operation has the failures.
+        // A recorded operation still has the failures. A validation loses them.
         Err(NoneLeft::ForAnybody | NoneLeft::ForThisRequester) => {
             (serde_json::to_vec(&Problem::of(error, request_id)).expect("a problem is JSON"), None)
         }

@@ -156,7 +156,7 @@ fn matched_route(request: &HttpRequest) -> Option<Cow<'static, str>> {
     request.match_pattern().map(|pattern| Cow::Owned(pattern.replace(&*RESOURCE_PATTERN, "{resource}")))
 }
 
-/// Whether the log has the text of an error. That of a malformed call may quote what the caller
+/// Whether the text of an error is logged. The text of a malformed call may quote what the caller
 /// sent.
 fn is_logged(error: &Error) -> bool {
     match error {

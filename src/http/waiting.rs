@@ -53,8 +53,8 @@ pub async fn until_ended(
     }
 }
 
-/// Returns `None` while the operation is open, and if only a newer build knows its status. Fails if
-/// the operation was given up, like a call that waited for its outcome.
+/// Returns `None` while the operation is open, or if this build does not know its status. An
+/// operation that was given up is a defect, as for a call without `respond-async`.
 pub fn outcome(details: Details, replayed: bool) -> Result<Option<Outcome>, Error> {
     let Details { operation, failures, .. } = details;
     let ended = |refusal| Outcome { operation_id: operation.id, refusal, failures, replayed };

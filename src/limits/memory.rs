@@ -10,9 +10,8 @@ const IDLE: u64 = 64 << 20;
 pub const RECEIVE_BUFFER: usize = 32 << 10;
 pub const SEND_BUFFER: usize = 16 << 10;
 
-/// The memory of a connection whose head, body and answer are small: 32 KiB, which it does not use
-/// up, and the kernel's buffers. Control groups of version 2 count these buffers as memory of the
-/// container.
+/// The memory of a connection with a small head, body and answer: at most 32 KiB, and the kernel's
+/// buffers, which control groups of version 2 count.
 const CONNECTION: u64 = ((32 << 10) + 2 * (RECEIVE_BUFFER + SEND_BUFFER)) as u64;
 
 /// The bytes of memory for each byte of a body: for the body itself, its ids, and the parameters of

@@ -37,8 +37,8 @@ pub fn fit(settings: &Settings) -> Result<(usize, Memory), SettingsError> {
     Ok((connections(settings.http.max_connections, most, &reason)?, memory))
 }
 
-/// The largest number of calls that wait for the end of an operation. They cost a connection and
-/// nothing else, and leave most connections to others.
+/// The largest number of calls that wait for the end of an operation. Each costs one connection, so
+/// most connections stay free.
 pub fn max_waiting_calls(max_in_flight: usize, max_connections: usize) -> usize {
     (4 * max_in_flight).min(max_connections / 4)
 }

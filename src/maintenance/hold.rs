@@ -98,8 +98,8 @@ fn reason(text: &str) -> Result<String, String> {
     }
 }
 
-/// Places a hold, and waits for the transactions that may have looked for holds before. When it
-/// returns without an error, no row of the customer can be erased.
+/// Places a hold, and waits for transactions that checked for holds before it. If this succeeds, no
+/// row of the customer can be erased.
 pub async fn place(arguments: Place) -> Result<(), MaintenanceError> {
     let mut session = session::open("customer-deletion hold").await?;
     let Place { customer, reason } = arguments;

@@ -1,5 +1,4 @@
-//! The DBA's commands: `restore` undoes a deletion, `purge` erases old rows for good, `hold` keeps
-//! a customer's rows from it.
+//! The DBA's commands: `restore`, `purge`, `hold`, `release`, `holds`, `operations` and `verify`.
 
 mod age;
 mod deletion;

@@ -13,7 +13,7 @@ use crate::schema;
 /// The longest wait of a command for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connects to the database of the settings. Its schema must be the one of this build.
+/// Connects to the database of the settings. Fails if this build does not work on its schema.
 pub async fn open(name: &str) -> Result<PgConnection, MaintenanceError> {
     open_with(name, LOCK_TIMEOUT).await
 }

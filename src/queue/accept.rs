@@ -85,8 +85,8 @@ async fn accept_or_replay(
         // all.
         match (statements::replay_operation(connection, deletion).await?, enqueued) {
             (Some(recorded), _) if recorded.same_call => {
-                // The status of the operation tells the outcome, as for the first of these calls.
-                // But an earlier try of this call may have found its key taken.
+                // The caller reads the outcome from the operation's status. Only a reused key is
+                // answered here, because an earlier try of this call may have recorded it.
                 let refusal = recorded.error_code.filter(|code| *code == Stored::Known(Code::IDEMPOTENCY_KEY_REUSED));
                 let replayed = recorded.operation_id != deletion.operation_id;
                 let failures = recorded.failures;

@@ -36,7 +36,7 @@ impl Consumer {
         result
     }
 
-    /// Lets another attempt follow a failed one, or ends the operation.
+    /// Schedules the next attempt, or ends the operation.
     ///
     /// If only the answer to its commit was lost, the failed attempt has already ended the
     /// operation.
@@ -77,10 +77,9 @@ impl Consumer {
 
     /// Ends when two checks in a row find that no transaction locks the operation.
     ///
-    /// A session can go silent without an end, if the server's machine is lost or the network
-    /// forgets its connection. PostgreSQL has released the operation long before the longest run is
-    /// over. One check does not tell: the transaction may not lock it yet, or may have ended just
-    /// now.
+    /// A session can go silent without an error, for example when the server's machine is lost.
+    /// PostgreSQL unlocks the operation's row long before the run timeout. One check is not enough:
+    /// the transaction may not have locked the row yet, or may just have ended.
     async fn until_nobody_locks(&self, operation_id: Uuid) {
         let database = &self.repository.upkeep;
         let mut unlocked = 0;

@@ -9,11 +9,9 @@
 //! - `cancel` ends a queued operation, if its requester cancels it.
 //! - `worker` claims and attempts one operation after the other.
 //!
-//! The lease is committed first, so every attempt is counted. Then one transaction locks the
-//! operation's row in the queue, deletes as any call does, ends the operation and removes the row.
-//! If it is not committed, nothing has happened. The lease covers the moment between the two. From
-//! then on, the row lock keeps other workers away, and PostgreSQL releases it as soon as the
-//! session is gone.
+//! The lease is committed before the run, so every attempt is counted. One transaction then locks
+//! the queue row, deletes, ends the operation and removes the row. The lease covers the time before
+//! that lock. The lock keeps other workers away until the transaction or its session ends.
 
 mod accept;
 mod attempt;

@@ -30,7 +30,7 @@ pub enum Work {
 
 pub enum Ran {
     Ended(End),
-    /// Nothing has changed, and the next attempt may find more.
+    /// Nothing has changed. The rows kept changing, and another attempt follows.
     Undecided,
     /// Nothing has changed. Another attempt has the operation, or has ended it.
     LeaseIsLost,

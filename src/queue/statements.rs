@@ -1,4 +1,4 @@
-//! One function for each statement about the queue.
+//! One function for each statement about the queue, except the cancellation: see `cancel`.
 
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;

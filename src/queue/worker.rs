@@ -49,9 +49,9 @@ impl Workers {
         Workers { consumer, tasks, stop, at_work }
     }
 
-    /// Lets no worker claim another operation, and waits for those that are running. One that takes
-    /// longer is interrupted and handed back: its transaction has no effect, and another replica
-    /// may claim it.
+    /// Stops claiming, and waits for running operations. After `patience` they are interrupted and
+    /// handed back. An interrupted transaction has no effect, and another replica may claim the
+    /// operation.
     pub async fn end(mut self, patience: Duration) {
         self.stop.cancel();
         tracing::debug!("no more operations are claimed");

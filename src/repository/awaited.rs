@@ -1,9 +1,8 @@
 //! Callers that wait for the end of an operation, which any replica may execute.
 //!
-//! While somebody waits, one task asks for the ends of all awaited operations, in one statement. So
-//! waiting callers hold no session, and learn of an end in another replica as soon as of one in
-//! their own. A notification (`listen`) would need a session of its own, and does not pass through
-//! every pooler.
+//! While callers wait, one task polls all awaited operations in one statement. Waiting callers hold
+//! no session, and learn of an end in any replica equally fast. `listen` would need a session of
+//! its own and fails behind some poolers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -19,7 +18,7 @@ use uuid::Uuid;
 use super::Repository;
 use super::database::observed::observed;
 
-/// The time between two statements that ask, while somebody waits.
+/// The interval between two polls, while callers wait.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Cheap to clone.
@@ -33,8 +32,8 @@ pub struct Awaited {
 struct State {
     /// The callers of an operation share its notification. It is gone once all of them are.
     operations: HashMap<Uuid, Weak<Notify>>,
-    /// Held by the task that asks. If the task ends, for whatever reason, the next caller may start
-    /// another one.
+    /// Owned by the polling task. When the task ends, for any reason, the next caller starts
+    /// another.
     asking: Weak<()>,
 }
 
@@ -48,15 +47,14 @@ impl State {
         ended
     }
 
-    /// Returns `None` if a task asks already.
+    /// Returns `None` if a task polls already.
     fn begin_asking(&mut self) -> Option<Arc<()>> {
         let asking = self.asking.upgrade().is_none().then(Arc::default)?;
         self.asking = Arc::downgrade(&asking);
         Some(asking)
     }
 
-    /// Returns the awaited operations. If nobody waits any more there are none, and the next caller
-    /// begins to ask.
+    /// Returns the awaited operations. If there are none, the next caller starts another task.
     fn awaited(&mut self) -> Vec<Uuid> {
         self.operations.retain(|_, ended| ended.strong_count() > 0);
         if self.operations.is_empty() {
@@ -65,8 +63,7 @@ impl State {
         self.operations.keys().copied().collect()
     }
 
-    /// An end that a caller misses, because it begins to wait at the same moment, is found again by
-    /// the next statement.
+    /// A caller that misses a notification gets it from the next poll.
     fn notify(&self, ended: &[Uuid]) {
         for operation in ended.iter().filter_map(|id| self.operations.get(id)) {
             if let Some(operation) = operation.upgrade() {
@@ -105,7 +102,7 @@ impl Repository {
         }
     }
 
-    /// Ends once nobody waits any more.
+    /// Polls until no caller waits.
     async fn ask(&self) {
         loop {
             sleep(ASK_INTERVAL).await;
@@ -116,7 +113,7 @@ impl Repository {
             let ended = self.upkeep.run_once(self.upkeep.deadline(), &operations, |connection, operations| {
                 Box::pin(ended_operations(connection, operations))
             });
-            // Without an answer, the next statement asks again.
+            // After a failure, the next poll asks again.
             if let Ok(ended) = ended.await {
                 self.awaited.state.lock().notify(&ended);
             }

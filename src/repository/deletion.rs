@@ -1,9 +1,9 @@
 //! A deletion: delete, or find out why not, and record it.
 //!
-//! A call that succeeds is one statement (`sql/delete_*.sql`). It walks from the customer up to the
-//! requester, locks both, deletes the rows in the order of their ids, and records the operation. A
-//! statement is a transaction, so rows and operation always agree. If some rows cannot be deleted,
-//! it fails and PostgreSQL rolls back the others: see `rollbacks`.
+//! Most calls that succeed are one statement (`sql/delete_*.sql`). It locks the customer, and its
+//! parent if that is the requester. It deletes the rows in the order of their ids, and records the
+//! operation. A statement is a transaction, so rows and operation always agree. If some rows cannot
+//! be deleted, it fails and PostgreSQL rolls back the others: see `rollbacks`.
 //!
 //! If the rows of a requester are limited, the statement follows their count, in one transaction:
 //! see `row_limit`.
@@ -69,8 +69,8 @@ impl Repository {
         }
     }
 
-    /// Makes the `requestId` of a defect known. The operation has no idempotency key, so the call
-    /// may be sent again.
+    /// Records the defect, so that its `requestId` can be looked up. The operation has no key, so
+    /// the call may be sent again.
     pub(crate) async fn record_internal_error(&self, deadline: Instant, deletion: &Deletion) {
         let recorded = self.database.run(deadline, deletion, |connection, deletion| {
             let failure = FailureRecord {
@@ -128,7 +128,7 @@ async fn delete_and_record(
     Ok(outcome.map_or(Tried::Undecided, Tried::Ended))
 }
 
-/// Returns `None` if there is no outcome.
+/// Returns `None` if the outcome is unknown.
 async fn refuse(
     connection: &mut PgConnection,
     deletion: &Deletion,

@@ -39,9 +39,9 @@ use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
 use crate::operation::{Deletion, Details, Listed, Listing, Outcome, View};
 
-/// A use case ends by itself, even if the client hangs up, and keeps the permit of its call until
+/// A use case runs to its end, even if the client disconnects, and keeps the call's permit until
 /// then. It fails with [`Error::Unavailable`] if the database does not answer in time, and with
-/// [`Error::Defect`] if this service is wrong.
+/// [`Error::Defect`] for a defect of this service or its schema.
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) database: Database,
@@ -84,9 +84,8 @@ impl Repository {
         }
     }
 
-    /// Limits the rows that each requester may delete in an hour. Then no deletion shares a
-    /// statement: a shared one waits for no lock, so it cannot wait until the rows of its
-    /// requesters are counted.
+    /// Limits the rows that each requester may delete in an hour. Deletions then never share a
+    /// statement, because a shared statement cannot wait for the requester's lock.
     pub fn limited(self, rows_per_hour: Option<NonZeroU32>) -> Repository {
         match rows_per_hour {
             Some(rows) => Repository { row_limit: Some(RowLimit::new(rows)), sharing: None, ..self },

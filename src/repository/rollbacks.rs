@@ -1,9 +1,8 @@
 //! Bounds the cost of lists that are refused in part.
 //!
-//! A deletion finds out only afterwards that some rows of its list could not be deleted. PostgreSQL
-//! then rolls back the others, and logs an error. So a call is inspected before it is tried if its
-//! list is long, or if a list of its requester was rolled back in the last minute. A call that is
-//! refused then writes no row but its operation.
+//! A deletion learns only after its update that rows of its list cannot be deleted. PostgreSQL then
+//! rolls back the update and logs an error. So a long list is inspected first, and so is every call
+//! of a requester with a rollback in the last minute. Then a refusal writes only its operation.
 
 use std::collections::HashMap;
 use std::sync::Arc;

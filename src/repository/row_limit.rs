@@ -1,9 +1,8 @@
 //! Limits the rows that a requester may delete in an hour, over all replicas.
 //!
-//! The count and the deletion are one transaction, which first takes a lock of its requester. So
-//! the count has the rows of every earlier call, and the limit is exact. The lock is an advisory
-//! one: the row of the requester may be locked by a deletion anyway, and a requester without a row
-//! has a limit too.
+//! One transaction locks the requester, counts, and deletes. The count includes every earlier call,
+//! so the limit is exact. The lock is advisory: a requester may have no row, and deletions lock its
+//! row for other reasons.
 //!
 //! The calls of a requester wait for each other in this replica first, without a session. So they
 //! never have more than one of its sessions, and leave the others to other requesters.

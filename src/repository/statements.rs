@@ -1,5 +1,5 @@
-//! One function for each statement of `sql/`. Each is one round trip and, by itself, one
-//! transaction.
+//! The statements about one call and its operation. Each is one round trip, and one transaction
+//! unless the caller began one.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use crate::resource::Resource;
 pub enum DeleteResult {
     /// Every row is deleted. The operation is recorded, unless it was open.
     Deleted,
-    /// The id or the idempotency key belongs to an earlier operation; nothing was changed.
+    /// The id or the key belongs to a recorded operation. Nothing was changed.
     Replayed,
     /// No row could be deleted, or the product is allocated.
     NotEligible,
-    /// Some rows could not be deleted. The others are rolled back, or must be if the operation is
-    /// open.
+    /// Some rows could not be deleted. With [`Record::IsMade`] the others are rolled back. With
+    /// [`Record::IsOpen`] the caller rolls them back.
     InPart,
     /// The requester has deleted too many rows; nothing was changed. It may try again after this
     /// long.

@@ -6,8 +6,8 @@ use tracing::Instrument;
 
 use crate::error::Error;
 
-/// Tasks in the runtime of the connections. The threads that serve calls have runtimes of their
-/// own, which end before the calls do. Cheap to clone.
+/// Tasks in the runtime of the connections. The runtimes of the HTTP threads end earlier than the
+/// calls do. Cheap to clone.
 #[derive(Clone)]
 pub struct Tasks {
     runtime: Handle,

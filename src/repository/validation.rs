@@ -15,9 +15,9 @@ use crate::operation::{Deletion, Outcome};
 
 /// Returns `None` while the call under the same key is open.
 ///
-/// A recorded outcome wins over the findings, but the key is looked up last. Only a purge, and an
-/// operation that ends as an internal error, free a key. So a key that is free now was free when
-/// the rows were read, and the answer is that of a deletion at one of these two moments.
+/// A recorded outcome takes precedence, but the key is read last. Keys are freed only by a purge
+/// and by an internal error. So a key that is free now was also free when the rows were read. The
+/// answer is correct for one of these two moments.
 pub async fn validate(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<Outcome>, WorkError> {
     // A standby may be behind.
     if !is_writable(connection).await? {

@@ -11,7 +11,7 @@ use super::statements::{self, DeleteResult, Record, Recorded};
 use crate::eligibility::{Refusal, judge};
 use crate::operation::Deletion;
 
-/// The most tries of a deletion that an inspection finds possible after each failed one.
+/// The maximum number of tries. Another try follows if the inspection finds no obstacle.
 const MAX_TRIES: u32 = 3;
 
 pub enum Verdict {
@@ -106,8 +106,8 @@ async fn within(limit: &RowLimit, connection: &mut PgConnection, deletion: &Dele
     result
 }
 
-/// The statement may fail because a product was allocated while it ran. The transaction goes on to
-/// say so.
+/// The foreign key fails the statement if the product was allocated meanwhile. The savepoint keeps
+/// the transaction usable, so that the refusal can be recorded.
 async fn in_savepoint(connection: &mut PgConnection, deletion: &Deletion) -> sqlx::Result<DeleteResult> {
     let mut savepoint = connection.begin().await?;
     let result = statements::delete(&mut savepoint, deletion, Record::IsOpen).await?;

@@ -5,9 +5,8 @@ use sqlx::migrate::Migration;
 
 use super::SchemaError;
 
-/// The schema in which migrations create their objects, and the schema of the table
-/// `schema_version` that the search path finds. Other migration tools have a table of this name
-/// too, so its columns are compared with those of the first migration.
+/// The schema for new objects, and the schema in which `schema_version` is found. Other migration
+/// tools use that table name too, so its columns are compared with those of the first migration.
 const LOCATION: &str = "
     select
       current_schema()::text,

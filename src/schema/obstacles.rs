@@ -68,8 +68,8 @@ async fn tell_while_connected(
 /// The name of an index, and its quoted name for SQL.
 pub type Index = (String, String);
 
-/// The indexes of the migration that an earlier run left half-built, and that no session is
-/// building now. Every insert writes such an index, and no query uses it.
+/// The indexes of the migration that an earlier run left invalid, and that no session is building
+/// now. Every insert writes such an index, and no query uses it.
 pub async fn half_built(connection: &mut PgConnection, migration: &Migration) -> sqlx::Result<Vec<Index>> {
     let invalid: Vec<(String, String, String)> = sqlx::query_as(
         "select pg_class.relname::text, indexed.relname::text, format('%I.%I', pg_namespace.nspname, pg_class.relname)

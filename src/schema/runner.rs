@@ -1,7 +1,7 @@
 //! Runs migrations while the service is in use.
 //!
-//! Every call waits behind a statement that waits for a lock of a table. So a migration waits only
-//! a moment. Then it is rolled back, the calls go on, and it is tried again.
+//! A statement that waits for a table lock blocks every later call that uses the table. So a
+//! migration waits only briefly. Then it is rolled back, and retried after the calls.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use crate::backoff::Backoff;
 use crate::config::Settings;
 use crate::sqlstate;
 
-/// The advisory lock of a run. The lock of sqlx has one number for each database, the same for
-/// every application.
+/// The advisory lock of a run. sqlx's own lock would be shared with every other application of the
+/// database.
 const LOCK: i64 = 7_521_086_349_871_207;
 
 /// The longest single wait for another run. The waiting session has a snapshot, and a concurrent

@@ -1,5 +1,5 @@
-//! A failure of work that is repeated for ever. The log has a line when it begins, every few
-//! minutes, and when it ends.
+//! A failure of work that runs in a loop. It is logged when it starts, every five minutes, and when
+//! it ends.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};

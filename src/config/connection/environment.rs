@@ -22,8 +22,8 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str).filter(|value| !value.is_empty() || name == "PGSSLMODE")
     }
 
-    /// Only libpq's variables begin like these. An unknown one is misspelt. Without TLS, those of
-    /// TLS have no effect.
+    /// Refuses an unknown variable with a prefix of libpq's: it is misspelt. Variables for TLS are
+    /// skipped if TLS is off.
     pub fn refuse_misspelt(&self, is_without_tls: bool) -> Result<(), SettingsError> {
         let is_known = |name: &str| PARAMETERS.iter().any(|parameter| parameter.variable == Some(name));
         let begins = |name: &str, prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));

@@ -21,7 +21,7 @@ const PIECE: usize = 16 * 1024;
 /// its end can be among them.
 const CHUNKED_PIECE: usize = 512;
 
-/// A head up to this length takes nothing of the budget. Each further piece takes as much.
+/// The unit in which heads are charged. The first 8 KiB are free.
 const SMALL_HEAD: usize = 8 * 1024;
 
 /// The gate of one connection.
@@ -111,8 +111,8 @@ impl Gate {
         Ok(given)
     }
 
-    /// No later call of the connection may be executed. The library may have received one with the
-    /// last.
+    /// Marks the current call as the last one to execute. The library may already have received
+    /// another one.
     pub fn end(&self) {
         self.is_last.set(true);
     }
@@ -130,8 +130,7 @@ impl Gate {
         !self.state.borrow().held.is_empty()
     }
 
-    /// Everything that the library had to send is sent. Returns whether this was the end of an
-    /// answer.
+    /// Tells the gate that everything is flushed. Returns whether this was the end of an answer.
     pub fn sent(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let is_end = matches!(state.phase, Phase::Answered);

@@ -45,13 +45,13 @@ struct State {
 
 #[derive(Clone, Copy)]
 enum Phase {
-    /// No call has begun, or the answer of the last one is sent.
+    /// No call has begun, or the last answer has been sent completely.
     Idle,
     /// The call is checked, or its body is read.
     Receiving,
     /// The call is in flight.
     Working,
-    /// The answer is sent. The client took the last part of it at this time.
+    /// The answer is being sent. The client took the last part of it at this time.
     Answering(Instant),
 }
 
@@ -124,8 +124,8 @@ impl Connections {
         true
     }
 
-    /// Closes the connections without a call whose last answer began, or ended, longer ago than
-    /// this. Those that had no call yet are closed so long after they were opened.
+    /// Closes connections that have had no call in progress for longer than this. The time counts
+    /// from the opening, or from the beginning or end of the last answer.
     pub fn close_idle(&self, longest: Duration) {
         for connection in self.all().iter() {
             let state = connection.state();
@@ -147,9 +147,9 @@ fn most_of_one_peer(limit: usize) -> usize {
     (limit * 3 / 4).max(1)
 }
 
-/// Chooses the connection to close. It is of the first kind that there is, from the address that
-/// has the most connections of this kind. These form two groups: those that had a requester, and
-/// the others. The larger group loses the connection that has waited longest.
+/// Chooses the connection to close. Candidates are of the first kind present, from the address with
+/// the most of that kind. They form two groups: with and without a requester. The larger group
+/// loses the connection that has waited longest.
 fn least_needed(mut waits: Vec<(usize, Option<IpAddr>, Wait)>) -> Option<usize> {
     let kind = waits.iter().map(|(.., wait)| wait.kind).min()?;
     waits.retain(|(.., wait)| wait.kind == kind);

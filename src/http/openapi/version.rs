@@ -42,8 +42,8 @@ fn leave_out_bodies_of_delete(paths: &mut Map<String, Value>) {
     paths.retain(|_, path| path.as_object().is_some_and(|methods| !methods.is_empty()));
 }
 
-/// Replaces schema keywords that 3.0 does not have. No example has a member with the name of such a
-/// keyword.
+/// Replaces schema keywords that 3.0 does not have. Examples are safe: their only such member,
+/// `type`, is never a list.
 fn rewrite_schemas(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(rewrite_schemas),

@@ -25,7 +25,8 @@ use crate::operation::TargetIds;
 /// microseconds.
 const MAX_PARSED_HERE: usize = 64 * 1024;
 
-/// A smaller body takes nothing of the memory for bodies. Each further piece takes as much.
+/// The unit in which bodies are charged. The first 16 KiB are free. Each further 16 KiB takes
+/// [`COST_OF_BODY`] times as much memory.
 const PIECE: usize = 16 * 1024;
 
 /// The body of a call. The connection gives the next piece once the one before was read.

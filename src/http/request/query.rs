@@ -50,8 +50,8 @@ impl Parameters {
         number.map(Some).ok_or_else(refuse)
     }
 
-    /// The time in UTC, rounded up to the microseconds of the database. A recorded time is before
-    /// the one if it is before the other.
+    /// The time in UTC, rounded up to whole microseconds. Recorded times have whole microseconds,
+    /// so comparisons stay exact.
     pub fn time(&self, name: &str) -> Result<Option<OffsetDateTime>, Error> {
         let refuse = || {
             let example = "like 2026-01-01T12:00:00Z, with + as %2B";
@@ -59,7 +59,7 @@ impl Parameters {
         };
         let parse = |text| {
             let time = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
-            // The year before 0 and that after 9999 are not of RFC 3339.
+            // RFC 3339 has only the years 0 to 9999.
             let time = time.checked_add(Duration::nanoseconds(i64::from((1000 - time.nanosecond() % 1000) % 1000)))?;
             (0..=9999).contains(&time.year()).then_some(time)
         };

@@ -5,8 +5,8 @@ use actix_web::http::header::{HeaderMap, HeaderName};
 use crate::error::Error;
 use crate::operation::{Actor, InvalidActor};
 
-/// The actor of a call, or the message about one that is invalid. Only a deletion needs it, so only
-/// a deletion is refused.
+/// The actor of a call, or the reason why it is invalid. The reason is kept, because only a
+/// deletion is refused for it.
 #[derive(Clone)]
 pub struct SentActor(Result<Option<Actor>, String>);
 

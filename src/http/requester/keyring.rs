@@ -37,7 +37,7 @@ struct State {
     keys: Option<Arc<KeySet>>,
     /// The number of refreshes that have begun.
     begun: u64,
-    /// The number of refreshes that have ended, also by a failure.
+    /// The number of refreshes that have ended, failed ones included.
     ended: u64,
     /// Why the last refresh failed.
     failure: Option<String>,
@@ -89,8 +89,8 @@ impl Keyring {
         state.keys.as_ref().ok_or(Unverified::NotFetched)?.candidates(id, algorithm)
     }
 
-    /// Requests a refresh and waits for its end, for a limited time. Returns false at once if the
-    /// last request is too recent.
+    /// Waits for a requested refresh, for a limited time. Returns false at once if the last one was
+    /// requested less than [`PAUSE`] ago and has ended.
     pub async fn wait_for_refresh(&self) -> bool {
         let mut updates = self.state.subscribe();
         let Some(refresh) = self.request_refresh() else { return false };
@@ -99,8 +99,8 @@ impl Keyring {
         true
     }
 
-    /// Returns a requested refresh that has not ended, or a new one. Returns `None` if the last
-    /// request is too recent.
+    /// Returns a requested refresh that has not ended, or a new one. Returns `None` if the last one
+    /// was requested less than [`PAUSE`] ago and has ended.
     fn request_refresh(&self) -> Option<RequestedRefresh> {
         let mut last = self.last_request.lock();
         let (begun, ended) = {
@@ -119,7 +119,7 @@ impl Keyring {
         }
     }
 
-    /// Never ends.
+    /// Runs until its task is aborted.
     pub async fn keep_fresh(&self) {
         loop {
             let pause = if self.refresh().await { self.interval } else { self.interval.min(RETRY) };

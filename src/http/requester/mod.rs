@@ -56,7 +56,7 @@ impl Identification {
         })
     }
 
-    /// Refreshes the keys. Never ends.
+    /// Refreshes the keys until its task is aborted.
     pub async fn keep_fresh(self) {
         match self {
             Identification::Header(_) => std::future::pending().await,
@@ -89,7 +89,8 @@ impl Identification {
     }
 }
 
-/// Gives the call its requester and its actor, or answers 401.
+/// Gives the call its requester and its actor, or answers 401. Without any key for tokens, answers
+/// 503.
 pub async fn identify(
     identification: web::Data<Identification>,
     request: ServiceRequest,

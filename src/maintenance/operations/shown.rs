@@ -39,7 +39,7 @@ impl fmt::Display for Listed {
     }
 }
 
-/// All of an operation but its key.
+/// An operation without its idempotency key.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {

@@ -38,8 +38,8 @@ pub struct Cutoffs {
 }
 
 impl Cutoffs {
-    /// The time for operations that deleted rows, and for records of restores. A deletion is no
-    /// older than its operation, so the rows of a younger operation need no check.
+    /// The cutoff of successful operations and of restores. A row is never deleted before its
+    /// operation is recorded, so a younger operation is kept without a check of its rows.
     fn deletions(self) -> OffsetDateTime {
         self.operations_before.min(self.rows_before)
     }

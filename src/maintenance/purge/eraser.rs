@@ -21,8 +21,8 @@ use crate::sqlstate;
 /// pauses.
 const PAUSE: u32 = 4;
 
-/// After so many lock timeouts without a success, batches are not halved: the lock is not about
-/// single rows. A locked row among 10,000 takes at most 14.
+/// After this many consecutive lock timeouts, batches are no longer halved, because the lock is not
+/// on single rows. One locked row among 10,000 causes at most 14.
 const MOST_LOCK_TIMEOUTS: u32 = 16;
 
 /// The size of a batch, and the pause after it.
@@ -108,8 +108,8 @@ impl Eraser {
         Ok(())
     }
 
-    /// Names the row. Fails if the statement fails without a row, too. A lock timeout does not
-    /// tell, and the row stays.
+    /// Reports the row. Fails if the statement also fails for no rows. A lock timeout of that check
+    /// proves nothing, and the row is reported.
     async fn refuse(&mut self, kind: Kind, due: Due, id: Uuid, error: &sqlx::Error) -> Result<(), MaintenanceError> {
         if !refusals::is_about_a_row(error) {
             match self.try_to_erase(kind, due, &[]).await {

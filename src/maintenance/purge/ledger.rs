@@ -69,8 +69,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the file, or creates it. A cut last line is removed: its transaction was not
-    /// committed, or its batch has no end.
+    /// Opens or creates the file. Removes a truncated last line: a batch line was never committed,
+    /// and a missing end leaves its batch undecided.
     pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
         let failed = |error| LedgerError::File { path: path.to_owned(), error };
         let mut options = OpenOptions::new();
@@ -101,7 +101,7 @@ impl Ledger {
     }
 }
 
-/// Otherwise a new file may be gone after a crash of the machine.
+/// Makes a new file survive a crash of the machine.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()

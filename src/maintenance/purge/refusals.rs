@@ -1,5 +1,5 @@
-//! The rows that the database does not allow to be deleted: a foreign key of another service refers
-//! to them, or a trigger refuses.
+//! Rows that the database refuses to delete, because another service's foreign key or trigger
+//! protects them.
 
 use sqlx::postgres::PgDatabaseError;
 

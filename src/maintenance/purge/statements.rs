@@ -44,7 +44,7 @@ pub struct Operation {
     pub created_at: OffsetDateTime,
 }
 
-/// The operations after the first id, up to the last: at most `count`, and fewer if they have many
+/// The operations between the two ids, both excluded: at most `count`, and fewer if they have many
 /// ids.
 pub async fn page_of_operations(
     connection: &mut PgConnection,
@@ -163,9 +163,8 @@ pub async fn live_rows(connection: &mut PgConnection, resource: Resource, ids: &
 /// A time later than any deletion.
 const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
-/// The rows that may be erased. Resources are selected by all fields, belongings by `customer` and
-/// `live_too`, customers by `live_too`, and operations by `before`. Of the other kinds, each row
-/// that is named is due.
+/// Which of the given rows are due. Resources use every field, belongings `customer` and
+/// `live_too`, customers `live_too`, operations `before`. Other kinds are always due.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
     /// Rows that were deleted before this, and operations that are older.

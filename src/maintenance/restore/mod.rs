@@ -38,8 +38,8 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
     loop {
         tries_left -= 1;
         match restore(&mut session, &arguments).await {
-            // The name was taken, or the operation restored, a moment ago. The next try sees by
-            // whom.
+            // Another transaction just took the name or restored the operation. The next try
+            // reports it.
             Err(MaintenanceError::Database(error)) if tries_left > 0 && sqlstate::is_one_of(&error, &["23505"]) => {}
             Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
                 let problem = "somebody locks the rows, or an entity that they refer to; try again later";

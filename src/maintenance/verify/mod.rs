@@ -21,8 +21,7 @@ use crate::output::report;
 /// The guards of a schema that has just been migrated. A test compares them.
 pub const SCHEMA: &str = include_str!("schema.txt");
 
-/// A statement is meant to take no longer. The next one verifies half as many rows, or twice as
-/// many.
+/// The target duration of a statement. A slower one halves the next page, a faster one doubles it.
 const STEP: Duration = Duration::from_millis(100);
 
 /// The numbers of rows that a statement verifies: at first, and at most.
@@ -94,7 +93,7 @@ pub async fn verify(
     Ok(findings)
 }
 
-/// Guards that others added are not looked at, but for foreign keys that are switched off.
+/// Guards added by others are not checked, except foreign keys that are switched off.
 async fn verify_schema(connection: &mut PgConnection, findings: &mut Findings) -> sqlx::Result<()> {
     let lines: BTreeSet<String> = statements::schema(connection).await?.into_iter().collect();
     for guard in SCHEMA.lines().filter(|guard| !lines.contains(*guard)) {

@@ -13,7 +13,8 @@ pub enum Part {
 }
 
 impl Part {
-    /// The parts that grow with the calls. Each row of an operation is verified with it.
+    /// The parts that grow with the number of calls. The deleted rows are verified with their
+    /// operation.
     pub const RECORDS: [Part; 3] = [Part::Operations, Part::Queue, Part::Restorations];
 
     pub fn all() -> impl Iterator<Item = Part> {

@@ -1,9 +1,9 @@
 //! Commits that wait for a synchronous standby.
 //!
 //! PostgreSQL has no time limit for this wait. While the standby is away, the session of a call
-//! stays in its commit after the call was given up. It is not cancelled: that would end the wait
-//! and not the commit, and show a deletion that a failover loses. So such a session counts as one
-//! of the pool until its commit ends.
+//! stays in its commit after the call was given up. It is not cancelled. A cancellation ends the
+//! wait but not the commit, so callers would see a deletion that a failover can lose. So such a
+//! session counts as one of the pool until its commit ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,8 +53,8 @@ pub struct Open {
 pub struct OpenPermit<'a>(#[allow(dead_code, reason = "it is held")] Option<AsyncMutexGuard<'a, ()>>);
 
 impl Backends {
-    /// Returns `None` if another session is being opened and commits wait: each of them may be one
-    /// too many.
+    /// Returns `None` while commits wait and another session is being opened. Two openings at once
+    /// could exceed the limit.
     pub fn permit(&self) -> Option<OpenPermit<'_>> {
         if self.last_waiting() == 0 {
             return Some(OpenPermit(None));
@@ -71,8 +71,8 @@ impl Backends {
         self.0.open.load(Ordering::Relaxed)
     }
 
-    /// Counts the abandoned sessions whose commit waits, and forgets those that have ended. Asks
-    /// nothing if there is none.
+    /// Counts the abandoned sessions whose commit waits, and forgets those that have ended. Runs no
+    /// statement if no session was abandoned.
     pub async fn waiting(&self, session: &mut PgConnection) -> sqlx::Result<usize> {
         let asked = self.0.abandoned.lock().clone();
         if !asked.is_empty() {

@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use crate::schema::TooOld;
 
-/// An attempt that is cancelled after this time got no answer. One that is cancelled earlier had no
-/// time for it.
+/// A cancelled attempt counts as unanswered only if it lasted this long.
 const SILENT_AFTER: Duration = Duration::from_millis(500);
 
 /// Cheap to clone.

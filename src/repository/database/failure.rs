@@ -44,7 +44,7 @@ fn is_fatal(error: &sqlx::Error) -> bool {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The server is gone or takes no writes, and every session that is open leads to it.
+    /// The server is unreachable or read-only. All open sessions are connected to it.
     ServerLost,
     /// PostgreSQL has ended this session, because it or its transaction took too long.
     SessionLost,

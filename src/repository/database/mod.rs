@@ -1,4 +1,4 @@
-//! PostgreSQL: a deadline and retries around every piece of work.
+//! Work on PostgreSQL: each piece has a deadline, and `run` retries it.
 
 pub mod commits;
 mod connect_attempts;

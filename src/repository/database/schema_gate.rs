@@ -49,8 +49,8 @@ impl SchemaGate {
     }
 
     /// Verifies that a deletion could be done now. Fails with [`Error::Unavailable`] if the
-    /// database is away, takes no writes, or has another schema, and if the role or the session
-    /// settings are not those of this service.
+    /// database is unreachable or read-only, if this build does not work on its schema, or if the
+    /// role or a session setting is unsuitable.
     pub async fn verify(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
         // Only `acquire` waits. Verifications that run side by side after a failed one do not wait
         // for each other.

@@ -14,12 +14,12 @@ pub const PLANNING: [(&str, &str); 6] = [
     ("plan_cache_mode", "force_generic_plan"),
     // A plan that is made while a table is small is kept while it grows.
     ("enable_seqscan", "off"),
-    // Rows are locked in the order in which the plan visits them. An index is read in the order of
-    // the ids, and a bitmap of it in that of the table, where overlapping lists would deadlock.
+    // Rows are locked in plan order. An index scan follows the ids. A bitmap scan follows the
+    // table, where overlapping lists would deadlock.
     ("enable_bitmapscan", "off"),
     ("enable_indexscan", "on"),
-    // Every statement is about a few rows, whatever the planner may guess. To compile it, or to
-    // start processes for it, takes longer than to run it.
+    // Every statement touches few rows. Compilation and parallel workers take longer than the
+    // statement.
     ("jit", "off"),
     ("max_parallel_workers_per_gather", "0"),
 ];
@@ -28,8 +28,8 @@ pub const PLANNING: [(&str, &str); 6] = [
 /// the time between two.
 const TRANSACTION_TIMEOUT: &str = "transaction_timeout";
 
-/// The settings of a session, which PostgreSQL applies whatever happens to this process. Times are
-/// in the form in which PostgreSQL shows them.
+/// The settings that a session must have. PostgreSQL enforces them even if this process stops.
+/// Times are formatted as PostgreSQL shows them.
 #[derive(Clone)]
 pub struct RequiredSettings(Vec<(&'static str, String)>);
 
@@ -43,8 +43,7 @@ impl RequiredSettings {
             // A session of the pool may be idle for long.
             ("idle_session_timeout", "0".to_owned()),
             (TRANSACTION_TIMEOUT, "0".to_owned()),
-            // Every statement is a transaction, and its rechecks after a wait are those of this
-            // level.
+            // Every statement is a transaction, and relies on the row rechecks of read committed.
             ("default_transaction_isolation", "read committed".to_owned()),
         ];
         RequiredSettings(planning.into_iter().chain(rest).collect())
@@ -91,7 +90,8 @@ impl Opener {
                 // `tcp_user_timeout` is not checked: PostgreSQL reports 0 on a connection that is
                 // not TCP.
                 .options([("tcp_user_timeout", shown(settings.deadline))]),
-            // sqlx sends `extra_float_digits`, which poolers may refuse. No query reads a float.
+            // sqlx sends `extra_float_digits`, which poolers may refuse. It changes only floats in
+            // text form, and every float here is read in binary form.
             SessionSettings::Given => options.extra_float_digits(None),
         };
         Opener { options, session_settings: settings.session_settings }

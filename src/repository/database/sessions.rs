@@ -27,8 +27,8 @@ const PING_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait for the answer to a ping, and for the end of a session.
 const PING_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The longest life of a session. So PostgreSQL's memory for it does not grow for ever, and a new
-/// address of the server is used.
+/// The maximum age of a session. It bounds PostgreSQL's memory, and lets the pool follow a changed
+/// server address.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// The pauses between two tries to connect to a server that is not up yet.
@@ -181,7 +181,7 @@ struct SessionManager {
 }
 
 impl SessionManager {
-    /// Opens a session. Returns `None` if there is no room for it, because commits of other
+    /// Opens a session. Returns `None` if it would exceed the limit, because commits of abandoned
     /// sessions wait.
     async fn open(&self) -> sqlx::Result<Option<Session>> {
         let Some(_permit) = self.backends.permit() else { return Ok(None) };
@@ -201,7 +201,7 @@ impl Manager for SessionManager {
     type Type = Session;
     type Error = sqlx::Error;
 
-    /// Retries while a server is restarting, or there is no room. The caller's timeout ends it.
+    /// Retries while the server starts or the limit is reached. The caller's timeout ends it.
     async fn create(&self) -> sqlx::Result<Session> {
         let mut failures = 0;
         loop {

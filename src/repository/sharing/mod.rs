@@ -1,17 +1,14 @@
 //! Calls that wait for a session share one statement.
 //!
-//! There are as many session turns as sessions, and a deletion needs one. A call that finds a free
-//! turn takes it and runs alone, at once. No call waits for company. If every turn is taken, calls
-//! wait. A turn that becomes free goes to the call that has waited longest, together with those
-//! that may share its statement (`sql/share_*.sql`): see `schedule`. The statement is one round
-//! trip and one transaction, in which each call has all of its rows deleted or none.
+//! A deletion needs a session turn. There are as many turns as sessions. A call that finds a free
+//! turn runs alone, at once. Otherwise it waits. A turn that becomes free goes to the oldest
+//! waiting call, and to those that may share its statement (`sql/share_*.sql`): see `schedule`. The
+//! statement is one round trip and one transaction. It deletes all rows of a call or none.
 //!
-//! The statement waits for no lock, and decides nothing but success. A call that it leaves out (a
-//! row is locked or unknown, the customer is another's) runs next, alone, in the ordinary way,
-//! which waits, refuses and records. So does every call of a statement that failed. Therefore a
-//! call that is held up never holds up another. If the connection broke, the ordinary way finds out
-//! whether a call was committed, by the id of the operation. A statement without an answer is given
-//! up while its calls still have time for that.
+//! The shared statement waits for no row lock, and it only succeeds: it never refuses. A call that
+//! it skips runs next, alone, in the usual way. So does every call of a statement that failed. If
+//! the connection broke, the usual way finds a committed call by its operation id. A statement
+//! without an answer is given up while its calls still have time for that.
 
 mod schedule;
 mod statement;

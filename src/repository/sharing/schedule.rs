@@ -15,7 +15,7 @@ const MAX_CALLS: usize = 16;
 /// others.
 const MAX_IDS: usize = 64;
 
-/// The waiting calls in the order of their arrival. None waits while a turn is free.
+/// The waiting calls, oldest first. If a turn is free, no call is waiting.
 pub struct Schedule<T> {
     free_turns: u32,
     waiting: VecDeque<Waiting<T>>,

@@ -66,8 +66,8 @@ impl Rule {
     }
 }
 
-/// Each of the two parsers accepts some texts that the other refuses. A user and a password would
-/// not be sent, but they would be logged at the level `trace`.
+/// Both parsers must accept the text, because each accepts some that the other refuses. Credentials
+/// would not be sent, but logged at the level `trace`.
 fn is_endpoint(text: &str) -> bool {
     let is_http = |uri: Uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())

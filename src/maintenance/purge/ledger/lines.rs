@@ -56,8 +56,9 @@ fn is_cut(text: &[u8]) -> bool {
 #[derive(Debug, Default)]
 pub struct Check {
     last_batches: HashMap<Uuid, u64>,
-    /// The batches that were not committed, and those of which it is not known.
+    /// The batches without an end. Whether they were committed is unknown.
     open: HashSet<(Uuid, u64)>,
+    /// The batches that were rolled back.
     aborted: HashSet<(Uuid, u64)>,
     /// The bytes of its whole lines.
     pub length: u64,
