@@ -97,7 +97,7 @@ async fn a_malformed_request_id_is_a_bad_request() {
 #[case::internal_error("INTERNAL_ERROR", Some("GLOBAL_1001"))]
 #[tokio::test]
 async fn the_other_statuses_are_told_as_well(#[case] status: &str, #[case] code: Option<&str>) {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let (requester, id) = (Uuid::now_v7(), Uuid::now_v7());
     sqlx::query(
         "insert into operation (id, requester_id, customer_id, resource, target_ids, status, error_code, completed_at)

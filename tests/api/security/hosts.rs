@@ -75,7 +75,7 @@ async fn without_a_list_every_host_is_served_and_a_trust_in_this_machine_is_warn
         assert_eq!(log.iter().filter(is_warning).count(), warnings, "{environment:?}: {log:?}");
     }
 
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let status = service.call(Method::GET, &format!("/api/v2/global/call/{}", Uuid::now_v7()), Uuid::now_v7());
     assert_eq!(send(status.header("Host", "rebound.example.com")).await.status, 404);
 }

@@ -87,7 +87,7 @@ async fn a_status_call_is_answered_as_soon_as_the_operation_has_ended(#[case] ve
 
 #[tokio::test]
 async fn an_operation_that_does_not_end_is_open_after_the_wait_and_says_when_to_ask_again() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
 
@@ -111,7 +111,7 @@ async fn an_operation_that_does_not_end_is_open_after_the_wait_and_says_when_to_
 
 #[tokio::test]
 async fn an_operation_that_has_ended_or_is_unknown_is_answered_at_once() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     let zone = service.world.zone(family.requester).await;
     let ended = service.delete(family.requester, family.requester, Resource::Zone, &[zone]).await.assert_deleted();
@@ -154,7 +154,7 @@ async fn a_deletion_that_ends_in_time_is_answered_like_one_that_was_awaited() {
 
 #[tokio::test]
 async fn a_deletion_that_does_not_end_in_time_is_accepted() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let family = service.world.family().await;
     for wait in [0, 1] {
         let (answer, took) = timed(deletion(&service, family, Uuid::now_v7(), wait)).await;
@@ -167,7 +167,7 @@ async fn a_deletion_that_does_not_end_in_time_is_accepted() {
 
 #[tokio::test]
 async fn a_replay_that_waits_in_vain_says_when_to_ask_again() {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let (family, id) = (service.world.family().await, Uuid::now_v7());
     let keyed = |wait| deletion(&service, family, id, wait).header("Idempotency-Key", "half-its-age");
     let operation = assert_accepted(&send(keyed(0)).await);

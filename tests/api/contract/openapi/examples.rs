@@ -48,7 +48,7 @@ async fn every_documented_failure_is_a_problem_if_that_is_preferred() {
 }
 
 async fn assert_answered_as_documented(accepted: &'static str, least_examples: usize) {
-    let service = TestService::start().await;
+    let service = TestService::shared().await;
     let without_database = TestService::start_on(TestDatabase::empty().await, |_| {}).await;
     let document = served(&service).await;
     let mut compared = 0;
