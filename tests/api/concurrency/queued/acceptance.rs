@@ -54,7 +54,7 @@ async fn every_form_of_a_deletion_is_accepted() {
         (Method::POST, format!("{collection}:batchDelete"), list(&[row])),
     ] {
         let call = service.call(method, &path, family.requester).body(body);
-        assert_accepted(&send(call.header("prefer", "wait=5, Respond-Async; x=y")).await);
+        assert_accepted(&send(call.header("prefer", "wait=1, Respond-Async; x=y")).await);
     }
     assert_eq!(waiting_of(&service, family.requester).await, 4);
 }
@@ -125,7 +125,7 @@ async fn a_requester_with_too_many_operations_waiting_is_told_to_come_later_and_
     }
 
     let answer = send(call(family.requester)).await;
-    answer.assert_malformed(429, "TOO_MANY_REQUESTS", "accepted operations are waiting. The Retry-After");
+    answer.assert_malformed(429, "TOO_MANY_REQUESTS", "queued operations. The Retry-After");
     assert!(answer.header("Retry-After").is_some());
     assert_accepted(&send(call(family.parent)).await);
     assert_eq!((service.world.operations().await, waiting(&service.database.pool).await), (4, 4));
