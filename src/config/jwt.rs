@@ -132,8 +132,8 @@ impl JwtSettings {
     }
 }
 
-/// An empty variable of a template must not switch the check off.
-const EMPTY: &str = "is empty; without it, nothing is checked";
+/// An empty variable of a template must not switch a check off.
+const EMPTY: &str = "is empty; remove it or set a value";
 
 /// Empty if the setting is not set.
 fn list(path: &str, text: Option<&str>) -> Result<Vec<String>, SettingsError> {

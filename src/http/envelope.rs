@@ -119,9 +119,9 @@ impl ResponseError for Error {
             Error::Unavailable(_) | Error::OverShare(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
-            // Rounded up to whole seconds.
             Error::TooManyRequests(wait) | Error::TooManyWaiting(wait) | Error::TooManyRows(wait) => {
-                response.insert_header((header::RETRY_AFTER, wait.as_secs() + 1));
+                let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1) as u64;
+                response.insert_header((header::RETRY_AFTER, seconds));
             }
             Error::Unauthenticated { challenge, .. } => {
                 response.insert_header((header::WWW_AUTHENTICATE, challenge.as_ref()));

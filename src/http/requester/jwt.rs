@@ -104,7 +104,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     }
     match token.trim_start_matches(' ') {
         "" => Err(missing("the token is empty")),
-        token if token.len() > MAX_BYTES => Err(invalid("the token is longer than 8192 bytes")),
+        token if token.len() > MAX_BYTES => Err(invalid(format!("the token is longer than {MAX_BYTES} bytes"))),
         token => Ok(token),
     }
 }

@@ -90,20 +90,20 @@ impl Database {
         let began = Instant::now();
         match timeout_at(deadline, work).await {
             Ok(result) => result.map_err(explain),
-            Err(_) => Err(self.no_answer(began)),
+            Err(_) => Err(self.no_answer(began, deadline)),
         }
     }
 
-    fn no_answer(&self, began: Instant) -> Error {
-        match self.sessions.timed_out(began, self.longest_call) {
+    fn no_answer(&self, began: Instant, deadline: Instant) -> Error {
+        match self.sessions.timed_out(began, time_until(deadline, began)) {
             NoSession::AllInUse(waited) => Error::Unavailable(format!("no answer from the database in {waited:?}")),
             no_session => Error::Unavailable(no_session.to_string()),
         }
     }
 
-    /// The reason why a call got no session in this time.
-    pub fn timed_out(&self, began: Instant, waited: Duration) -> Error {
-        Error::Unavailable(self.sessions.timed_out(began, waited).to_string())
+    /// The reason why a call got no session until the deadline.
+    pub fn timed_out(&self, began: Instant, deadline: Instant) -> Error {
+        Error::Unavailable(self.sessions.timed_out(began, time_until(deadline, began)).to_string())
     }
 
     async fn try_repeatedly<C, T, E>(&self, context: &C, work: impl Work<C, T, E>) -> Result<T, NotDone>
@@ -149,6 +149,11 @@ impl Database {
     }
 }
 
+/// For messages: in whole hundredths of a second.
+fn time_until(deadline: Instant, began: Instant) -> Duration {
+    Duration::from_millis(deadline.saturating_duration_since(began).as_millis().div_ceil(10) as u64 * 10)
+}
+
 /// The reason why a piece of work was not done.
 #[derive(Debug, thiserror::Error)]
 enum NotDone {
@@ -188,5 +193,17 @@ fn explain(not_done: NotDone) -> Error {
     match not_done {
         NotDone::Failed(error) if error.failure().is_defect() => Error::Defect(text),
         NotDone::Failed(_) | NotDone::NoSession(_) => Error::Unavailable(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_began_just_before_is_named_as_it_is_set() {
+        let began = Instant::now();
+        let shown = |micros| format!("{:?}", time_until(began + Duration::from_micros(micros), began));
+        assert_eq!([2_499_980, 500_000, 7_000].map(shown), ["2.5s", "500ms", "10ms"]);
     }
 }

@@ -43,7 +43,7 @@ impl SchemaGate {
     async fn await_verification(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
         let began = Instant::now();
         if timeout_at(deadline, self.verifying.lock()).await.is_err() {
-            return Err(database.timed_out(began, began.elapsed()));
+            return Err(database.timed_out(began, deadline));
         }
         if self.cache.is_valid() { Ok(()) } else { self.verify(database, deadline).await }
     }

@@ -89,7 +89,7 @@ impl Sharing {
             Ok(Err(_)) => Err(Error::Defect("a shared statement ended without saying what it did".to_owned())),
             Err(_) => {
                 metrics::waited_for_connection(self.0.longest_wait, true);
-                Err(self.0.database.timed_out(began, self.0.longest_wait))
+                Err(self.0.database.timed_out(began, began + self.0.longest_wait))
             }
         }
     }
