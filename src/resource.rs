@@ -74,42 +74,10 @@ impl Resource {
     /// The refusals of a resource, as its "delete customer …" document has them.
     pub const fn rules(self) -> Rules {
         match self {
-            Resource::Contact => Rules {
-                scope: Scope::SubCustomer,
-                out_of_scope: Code::AUTH_1010,
-                unknown: Code::CUSTOMER_1017,
-                ineligible: Code::AUTH_1010,
-                takes_list: true,
-                can_be_restored: true,
-                reference: None,
-            },
-            Resource::Address => Rules {
-                scope: Scope::SubCustomer,
-                out_of_scope: Code::AUTH_1011,
-                unknown: Code::CUSTOMER_1018,
-                ineligible: Code::AUTH_1011,
-                takes_list: true,
-                can_be_restored: true,
-                reference: None,
-            },
-            Resource::ExternalParams => Rules {
-                scope: Scope::Requester,
-                out_of_scope: Code::CUSTOMER_1026,
-                unknown: Code::CUSTOMER_1026,
-                ineligible: Code::CUSTOMER_1026,
-                takes_list: true,
-                can_be_restored: true,
-                reference: None,
-            },
-            Resource::Zone => Rules {
-                scope: Scope::Requester,
-                out_of_scope: Code::CUSTOMER_1030,
-                unknown: Code::CUSTOMER_1030,
-                ineligible: Code::CUSTOMER_1030,
-                takes_list: true,
-                can_be_restored: true,
-                reference: None,
-            },
+            Resource::Contact => listed(Scope::SubCustomer, Code::AUTH_1010, Code::CUSTOMER_1017),
+            Resource::Address => listed(Scope::SubCustomer, Code::AUTH_1011, Code::CUSTOMER_1018),
+            Resource::ExternalParams => listed(Scope::Requester, Code::CUSTOMER_1026, Code::CUSTOMER_1026),
+            Resource::Zone => listed(Scope::Requester, Code::CUSTOMER_1030, Code::CUSTOMER_1030),
             Resource::Product => Rules {
                 scope: Scope::Requester,
                 out_of_scope: Code::AUTH_1015,
@@ -126,6 +94,20 @@ impl Resource {
                 }),
             },
         }
+    }
+}
+
+/// The rules of a resource whose ids may be a list. No row refers to it. A row that belongs to
+/// another customer is refused like a customer out of scope.
+const fn listed(scope: Scope, out_of_scope: Code, unknown: Code) -> Rules {
+    Rules {
+        scope,
+        out_of_scope,
+        unknown,
+        ineligible: out_of_scope,
+        takes_list: true,
+        can_be_restored: true,
+        reference: None,
     }
 }
 

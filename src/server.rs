@@ -199,10 +199,8 @@ impl Upkeep {
             interval.tick().await;
             metrics::upkeep();
             let _ = self.health.state().await;
-            // During an outage the metric keeps its last value.
-            if let Ok(backlog) = self.repository.backlog().await {
-                metrics::backlog(backlog.operations, backlog.oldest_seconds);
-            }
+            // During an outage the metrics keep their last values.
+            let _ = self.repository.measure_backlog().await;
         }
     }
 }

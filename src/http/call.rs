@@ -8,7 +8,6 @@ use actix_web::{HttpMessage, HttpRequest};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::operation::Deletion;
 
 /// The id of a call. For a deletion it becomes the operation's.
 #[derive(Clone, Copy)]
@@ -46,16 +45,6 @@ pub struct DeletionFields {
     pub customer_id: Uuid,
     pub resource: &'static str,
     pub ids: usize,
-}
-
-impl From<&Deletion> for DeletionFields {
-    fn from(deletion: &Deletion) -> DeletionFields {
-        DeletionFields {
-            customer_id: deletion.customer_id,
-            resource: deletion.resource.word(),
-            ids: deletion.targets.count(),
-        }
-    }
 }
 
 /// The end of a call.

@@ -67,7 +67,12 @@ pub async fn delete(
     };
     let Head { preference, wait, validate_only, .. } = head;
     let deletion = head.into_deletion(request_id.0, requester.0, targets);
-    Notes::of(&request, |notes| notes.deletion.set(Some(DeletionFields::from(&deletion))));
+    let fields = DeletionFields {
+        customer_id: deletion.customer_id,
+        resource: deletion.resource.word(),
+        ids: deletion.targets.count(),
+    };
+    Notes::of(&request, |notes| notes.deletion.set(Some(fields)));
     match preference {
         // A validation tells the outcome at once, whatever the caller prefers.
         _ if validate_only => repository.validate(deletion, permits).await.map(response),

@@ -23,8 +23,11 @@ impl Document {
     pub fn new(identification: &Identification, limits: Limits) -> Document {
         let identification = identification.clone();
         Document(Arc::new(LazyLock::new(Box::new(move || {
-            let document = openapi::document((&identification).into(), limits, "/").to_string();
-            File::new("application/json", document)
+            let (header, by_token) = match &identification {
+                Identification::Header(source) => (Some(source.name.as_str()), false),
+                Identification::Jwt(_) => (None, true),
+            };
+            File::new("application/json", openapi::document(header, by_token, limits, "/").to_string())
         }))))
     }
 }

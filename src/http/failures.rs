@@ -31,8 +31,3 @@ impl From<IdFailure> for FailureContent {
         FailureContent { id: failure.id, error_code: failure.error_code, error_message, allocations }
     }
 }
-
-/// The stored failures are at most 1,000.
-pub fn contents(failures: Vec<IdFailure>) -> Vec<FailureContent> {
-    failures.into_iter().map(FailureContent::from).collect()
-}

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::admission::{Admission, Permit};
 use super::call::Requester;
 use super::envelope;
-use super::failures::{self, FailureContent};
+use super::failures::FailureContent;
 use super::request::body::{Incoming, beside_body};
 use super::request::query::Parameters;
 use super::request::{Limits, id, prefer};
@@ -137,7 +137,8 @@ pub fn view(query: &str) -> Result<View, Error> {
 
 pub fn details_content(details: Details, target_ids: Option<Vec<Uuid>>) -> HttpResponse {
     let Details { operation, failed_ids, failures, deleted_rows, attempts, restored_at, targets: _ } = details;
-    let (operation, failures) = (operation.into(), failures::contents(failures));
+    let operation = operation.into();
+    let failures = failures.into_iter().map(FailureContent::from).collect();
     envelope::success(DetailsContent {
         operation,
         failed_ids,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::answers::Answers;
 use super::call::Requester;
-use super::failures::{self, FailureContent};
+use super::failures::FailureContent;
 use super::negotiation::PROBLEM;
 use super::shares::{NoneLeft, Share};
 use crate::error::Error;
@@ -61,7 +61,8 @@ pub fn take_place_of_envelope<B>(
 ) -> Option<(Bytes, Option<Share>)> {
     let failures = response.response_mut().extensions_mut().remove::<Vec<IdFailure>>().unwrap_or_default();
     let error = response.response().error().and_then(|error| error.as_error::<Error>())?;
-    let problem = Problem { failures: failures::contents(failures), ..Problem::of(error, request_id) };
+    let failures = failures.into_iter().map(FailureContent::from).collect();
+    let problem = Problem { failures, ..Problem::of(error, request_id) };
     let text = serde_json::to_vec(&problem).expect("a problem is JSON");
     let answers = response.request().app_data::<web::Data<Answers>>();
     // Without a requester, no id was refused, so the text is short.

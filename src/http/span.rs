@@ -5,13 +5,15 @@
 //! there.
 
 use actix_web::dev::RequestHead;
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, X_FORWARDED_PROTO};
-use actix_web::http::{Method, Uri};
 use tracing::Span;
 use tracing::field::Empty;
 
 use super::call::End;
 use crate::telemetry::traces;
+
+const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
 
 /// OpenTelemetry's word for an unknown method.
 const OTHER_METHOD: &str = "_OTHER";
@@ -33,7 +35,7 @@ pub fn begin(head: &RequestHead) -> Span {
         http.request.method_original =
             (known_method == OTHER_METHOD).then(|| cut(head.method.as_str(), MAX_METHOD)),
         url.scheme = scheme(head.headers()),
-        url.path = path(&head.uri),
+        url.path = cut(head.uri.path(), MAX_PATH),
         http.route = Empty,
         http.response.status_code = Empty,
         error.type = Empty,
@@ -63,18 +65,7 @@ pub fn end(span: &Span, method: &str, end: &End<'_>) {
 
 /// Maps an unregistered method, which may be any word of any length, to one word.
 pub fn known_method(method: &Method) -> &'static str {
-    match method.as_str() {
-        "CONNECT" => "CONNECT",
-        "DELETE" => "DELETE",
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "OPTIONS" => "OPTIONS",
-        "PATCH" => "PATCH",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "TRACE" => "TRACE",
-        _ => OTHER_METHOD,
-    }
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER_METHOD)
 }
 
 fn name(method: &str, route: Option<&str>) -> String {
@@ -88,10 +79,6 @@ fn scheme(headers: &HeaderMap) -> &'static str {
         Some(scheme) if scheme.as_bytes().eq_ignore_ascii_case(b"https") => "https",
         Some(_) | None => "http",
     }
-}
-
-fn path(uri: &Uri) -> &str {
-    cut(uri.path(), MAX_PATH)
 }
 
 /// Cuts a text between characters.

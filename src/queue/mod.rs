@@ -35,6 +35,7 @@ use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
 use crate::repository::Repository;
 use crate::repository::database::Database;
+use crate::telemetry::metrics;
 
 /// The time that a transaction may take beside its longest statement.
 const REST_OF_A_RUN: Duration = Duration::from_secs(5);
@@ -77,24 +78,18 @@ impl Consumer {
     }
 }
 
-/// The accepted operations that have not ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Backlog {
-    pub operations: i64,
-    /// The age of the oldest, or 0.
-    pub oldest_seconds: f64,
-}
-
 impl Repository {
-    /// Measures the backlog of all replicas.
-    pub async fn backlog(&self) -> Result<Backlog, Error> {
+    /// Puts the number of operations in the queue, and the age of the oldest, into the metrics. All
+    /// replicas have one queue.
+    pub async fn measure_backlog(&self) -> Result<(), Error> {
         let repository = self.clone();
-        self.tasks
-            .run(async move {
-                let (upkeep, deadline) = (&repository.upkeep, repository.upkeep.deadline());
-                repository.schema_gate.acquire(upkeep, deadline).await?;
-                upkeep.run(deadline, &(), |connection, ()| Box::pin(statements::measure(connection))).await
-            })
-            .await
+        let measured = self.tasks.run(async move {
+            let (upkeep, deadline) = (&repository.upkeep, repository.upkeep.deadline());
+            repository.schema_gate.acquire(upkeep, deadline).await?;
+            upkeep.run(deadline, &(), |connection, ()| Box::pin(statements::measure(connection))).await
+        });
+        let (operations, oldest_seconds) = measured.await?;
+        metrics::backlog(operations, oldest_seconds);
+        Ok(())
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Backlog;
 use super::leased::{End, Leased};
 use crate::closed_set::UnknownWord;
 use crate::error::Code;
@@ -142,8 +141,9 @@ pub async fn hand_back(connection: &mut PgConnection, leased: &Leased) -> sqlx::
     Ok(())
 }
 
-pub async fn measure(connection: &mut PgConnection) -> sqlx::Result<Backlog> {
+/// Returns the number of operations, and the age of the oldest in seconds, or 0.
+pub async fn measure(connection: &mut PgConnection) -> sqlx::Result<(i64, f64)> {
     let statement = sqlx::query_file!("src/queue/sql/measure_queue.sql");
     let row = observed("measure_queue", statement.fetch_one(connection)).await?;
-    Ok(Backlog { operations: row.depth, oldest_seconds: row.oldest_seconds })
+    Ok((row.depth, row.oldest_seconds))
 }

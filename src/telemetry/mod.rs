@@ -7,6 +7,7 @@ pub mod traces;
 
 use std::io::IsTerminal;
 
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::{self, MakeWriter};
@@ -15,37 +16,36 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-use self::traces::Traces;
 use self::traces::environment::Variables;
 use crate::config::{LogFormat, LogSettings, SettingsError};
 
 /// Must be ended before the process ends.
 #[must_use = "the last spans are sent when it is ended"]
-pub struct Telemetry {
-    traces: Option<Traces>,
-}
+pub struct Telemetry(Option<SdkTracerProvider>);
 
 /// Logs to standard output from now on, and sends spans to the collector that the environment
 /// names. Fails if the level or a variable of OpenTelemetry is invalid or not supported.
 pub fn start(settings: &LogSettings) -> Result<Telemetry, SettingsError> {
     let variables = Variables::of_this_process();
-    let traces = Traces::new(&variables)?;
+    let provider = traces::provider(&variables)?;
     let subscriber = log(settings, std::io::stdout, std::io::stdout().is_terminal())?;
-    match &traces {
-        Some(traces) => subscriber.with(traces.layer()).init(),
+    match &provider {
+        Some(provider) => subscriber.with(traces::layer(provider)).init(),
         None => subscriber.init(),
     }
     for variable in variables.ignored() {
         tracing::warn!(variable, "has no effect: the service exports only traces, and only if an endpoint is set");
     }
-    Ok(Telemetry { traces })
+    Ok(Telemetry(provider))
 }
 
 impl Telemetry {
-    /// Sends the last spans.
+    /// Sends the last spans. It does not wait long for an unreachable collector.
     pub async fn end(self) {
-        if let Some(traces) = self.traces {
-            traces.end().await;
+        let Some(provider) = self.0 else { return };
+        // The exporter blocks its thread.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || provider.shutdown()).await {
+            tracing::warn!(%error, "the last spans could not be sent");
         }
     }
 }

@@ -32,45 +32,29 @@ const SERVICE_NAME: &str = "customer-deletion";
 /// The `error.type` of cancelled work.
 pub const CANCELLED: &str = "cancelled";
 
-pub struct Traces {
-    provider: SdkTracerProvider,
+/// Returns `None` if the variables name no collector, or turn traces off. An error names the invalid
+/// or unsupported variable.
+pub fn provider(variables: &Variables) -> Result<Option<SdkTracerProvider>, SettingsError> {
+    let Some(endpoint) = variables.endpoint()? else { return Ok(None) };
+    variables.validate()?;
+    let exporter =
+        Exporter::new().map_err(|error| SettingsError { setting: endpoint.to_owned(), problem: error.to_string() })?;
+    let resource = resource(variables);
+    Ok(Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))
 }
 
-impl Traces {
-    /// Returns `None` if the variables name no collector, or turn traces off. An error names the
-    /// invalid or unsupported variable.
-    pub fn new(variables: &Variables) -> Result<Option<Traces>, SettingsError> {
-        let Some(endpoint) = variables.endpoint()? else { return Ok(None) };
-        variables.validate()?;
-        let exporter = Exporter::new()
-            .map_err(|error| SettingsError { setting: endpoint.to_owned(), problem: error.to_string() })?;
-        let resource = resource(variables);
-        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
-        Ok(Some(Traces { provider }))
-    }
-
-    /// Exports the spans of this service, and no events.
-    pub fn layer<S>(&self) -> impl Layer<S> + use<S>
-    where
-        S: Subscriber + for<'s> LookupSpan<'s>,
-    {
-        tracing_opentelemetry::layer()
-            .with_tracer(self.provider.tracer(SERVICE_NAME))
-            .with_location(false)
-            .with_threads(false)
-            .with_target(false)
-            .with_tracked_inactivity(false)
-            .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET))
-    }
-
-    /// Sends the last spans. It does not wait long for an unreachable collector.
-    pub async fn end(self) {
-        // The exporter blocks its thread.
-        let ended = tokio::task::spawn_blocking(move || self.provider.shutdown()).await;
-        if let Ok(Err(error)) = ended {
-            tracing::warn!(%error, "the last spans could not be sent");
-        }
-    }
+/// Exports the spans of this service, and no events.
+pub fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(SERVICE_NAME))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET))
 }
 
 /// The attributes of this service. If two detectors set the same attribute, the later one wins.

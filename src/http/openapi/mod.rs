@@ -16,7 +16,6 @@ pub use self::version::Version;
 use super::listing::{DEFAULT_SIZE, LAST_PAGE, MAX_SIZE};
 use super::problem::TYPE_PREFIX;
 use super::request::Limits;
-use super::requester::Identification;
 use crate::config::Settings;
 use crate::error::Code;
 use crate::operation::{Listing, Status};
@@ -24,37 +23,20 @@ use crate::resource::{Resource, Scope};
 
 const TEMPLATE: &str = include_str!("openapi.yaml");
 
-#[derive(Clone, Copy)]
-pub enum Identity<'a> {
-    /// The name of the requester header.
-    Header(&'a str),
-    Bearer,
-    /// The settings are unknown. Has the name of the requester header.
-    Either(&'a str),
-}
-
-impl<'a> From<&'a Identification> for Identity<'a> {
-    fn from(identification: &'a Identification) -> Identity<'a> {
-        match identification {
-            Identification::Header(source) => Identity::Header(source.name.as_str()),
-            Identification::Jwt(_) => Identity::Bearer,
-        }
-    }
-}
-
 /// The document for the command line, with default settings.
 pub fn printed(arguments: &Arguments) -> Value {
     let settings = Settings::default();
-    let identity = Identity::Either(&settings.requester.header.name);
-    let document = document(identity, Limits::from(&settings), arguments.server());
+    let header = Some(settings.requester.header.name.as_str());
+    let document = document(header, true, Limits::from(&settings), arguments.server());
     arguments.version.of(document)
 }
 
-/// The document in OpenAPI 3.1. `server` is the URL at which callers reach the service.
-pub fn document(identity: Identity, limits: Limits, server: &str) -> Value {
+/// The document in OpenAPI 3.1, for requesters that are named by this header, by a token, or by
+/// either. `server` is the URL at which callers reach the service.
+pub fn document(header: Option<&str>, by_token: bool, limits: Limits, server: &str) -> Value {
     let template = template::parse(TEMPLATE);
     let resources = Resource::ALL.map(|resource| words_of(resource, &template));
-    let mut document = template::fill(&template, &general_words(identity, limits, server), &resources);
+    let mut document = template::fill(&template, &general_words(header, by_token, limits, server), &resources);
     for response in members(&mut document["components"]["responses"]).values_mut() {
         failures::complete(response, limits);
     }
@@ -72,12 +54,7 @@ fn members(value: &mut Value) -> &mut Map<String, Value> {
 }
 
 /// The values of the placeholders that do not depend on a resource.
-fn general_words(identity: Identity, limits: Limits, server: &str) -> Words {
-    let (header, by_token) = match identity {
-        Identity::Header(name) => (Some(name), false),
-        Identity::Bearer => (None, true),
-        Identity::Either(name) => (Some(name), true),
-    };
+fn general_words(header: Option<&str>, by_token: bool, limits: Limits, server: &str) -> Words {
     template::words(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "server": server,

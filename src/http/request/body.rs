@@ -60,7 +60,7 @@ pub async fn ids_of_body(
     limits: BodyLimits,
     room: &mut Room<'_>,
 ) -> Result<Option<TargetIds>, Error> {
-    let body = read_in_time(headers, incoming, limits, room).await?;
+    let body = read(headers, incoming, limits, room).await?;
     if body.is_empty() {
         return Ok(None);
     }
@@ -78,17 +78,8 @@ pub async fn ids_of_body(
     ids
 }
 
-/// Reads a body that is not needed, before the call has an effect.
-pub async fn discard(
-    headers: &HeaderMap,
-    incoming: Incoming,
-    limits: BodyLimits,
-    room: &mut Room<'_>,
-) -> Result<(), Error> {
-    read_in_time(headers, incoming, limits, room).await.map(drop)
-}
-
-async fn read_in_time(
+/// Fails with 400 if the body does not arrive in time, and with 413 if it is too large.
+pub async fn read(
     headers: &HeaderMap,
     incoming: Incoming,
     limits: BodyLimits,

@@ -3,7 +3,7 @@
 use actix_web::http::header::{HeaderMap, HeaderName};
 
 use crate::error::Error;
-use crate::operation::{Actor, InvalidActor};
+use crate::operation::Actor;
 
 /// The actor of a call, or the reason why it is invalid. The reason is kept, because only a
 /// deletion is refused for it.
@@ -41,5 +41,6 @@ impl SentActor {
 }
 
 fn parse(text: &str) -> Result<Option<Actor>, String> {
-    text.parse().map(Some).map_err(|error: InvalidActor| error.to_string())
+    let actor = Actor::new(text).ok_or("must have 1 to 255 printable ASCII characters, and no space at either end")?;
+    Ok(Some(actor))
 }

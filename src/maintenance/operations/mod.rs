@@ -12,7 +12,6 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use self::shown::Listed;
-use self::statements::Filter;
 use super::{MaintenanceError, session};
 use crate::operation::Status;
 use crate::output::{lines, report};
@@ -84,8 +83,7 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
         cancel::cancel(&mut session, id).await?;
         report(arguments.json, json!({"cancelled": id}), format!("operation {id} is cancelled"));
     } else {
-        let Arguments { requester, customer, status, limit, .. } = arguments;
-        let operations = list(&mut session, Filter { requester, customer, status }, limit as usize).await?;
+        let operations = list(&mut session, &arguments).await?;
         report(arguments.json, &operations, lines(&operations, "no operation"));
     }
     Ok(())
@@ -93,12 +91,13 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
 
 /// Searches from the newest operation to the oldest, in short statements: there is no index for
 /// most filters.
-async fn list(session: &mut PgConnection, filter: Filter, limit: usize) -> sqlx::Result<Vec<Listed>> {
+async fn list(session: &mut PgConnection, arguments: &Arguments) -> sqlx::Result<Vec<Listed>> {
+    let limit = arguments.limit as usize;
     let (mut operations, mut before) = (Vec::new(), Uuid::max());
     while operations.len() < limit
         && let Some(from) = statements::search_end(session, before, PAGE).await?
     {
-        operations.extend(statements::search(session, from..before, filter).await?);
+        operations.extend(statements::search(session, from..before, arguments).await?);
         before = from;
     }
     operations.truncate(limit);

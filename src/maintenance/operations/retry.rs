@@ -7,7 +7,7 @@ use super::shown::Shown;
 use super::statements::{self, Duplicate};
 use crate::config::Settings;
 use crate::maintenance::MaintenanceError;
-use crate::operation::{Deletion, Status, Stored, TargetIds};
+use crate::operation::{Actor, Deletion, Status, Stored, TargetIds};
 use crate::queue::{Enqueued, enqueue};
 use crate::resource::Resource;
 
@@ -46,7 +46,7 @@ fn deletion(failed: Shown) -> Result<Deletion, String> {
         return Err(format!("this build does not know the resource {}; run the newer build", failed.resource));
     };
     let Some(targets) = TargetIds::new(failed.target_ids) else { return Err(format!("operation {id} has no ids")) };
-    let actor = failed.actor.and_then(|actor| actor.parse().ok());
+    let actor = failed.actor.as_deref().and_then(Actor::new);
     let operation_id = Uuid::now_v7();
     Ok(Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key: None, actor })
 }

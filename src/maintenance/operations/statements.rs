@@ -5,36 +5,29 @@ use std::ops::Range;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::Arguments;
 use super::shown::{Listed, Shown};
 use crate::operation::Status;
-
-/// The operations to list; `None` for any.
-#[derive(Clone, Copy, Debug)]
-pub struct Filter {
-    pub requester: Option<Uuid>,
-    pub customer: Option<Uuid>,
-    pub status: Option<Status>,
-}
 
 /// The oldest of the next `count` operations before an id. `None` if there is none.
 pub async fn search_end(connection: &mut PgConnection, before: Uuid, count: i64) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_file_scalar!("src/maintenance/sql/search_end.sql", before, count).fetch_optional(connection).await
 }
 
-/// The operations with ids in this range that match, the newest first.
+/// The operations with ids in this range that match the arguments, the newest first.
 pub async fn search(
     connection: &mut PgConnection,
     Range { start, end }: Range<Uuid>,
-    filter: Filter,
+    arguments: &Arguments,
 ) -> sqlx::Result<Vec<Listed>> {
     let sql = sqlx::query_file_as!(
         Listed,
         "src/maintenance/sql/search_operations.sql",
         start,
         end,
-        filter.requester,
-        filter.customer,
-        filter.status.map(Status::word),
+        arguments.requester,
+        arguments.customer,
+        arguments.status.map(Status::word),
     );
     sql.fetch_all(connection).await
 }

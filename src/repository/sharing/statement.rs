@@ -17,18 +17,31 @@ pub async fn share(
     resource: Resource,
     deletions: &[Arc<Deletion>],
 ) -> sqlx::Result<Vec<Uuid>> {
-    let Calls { operations, requesters, customers, targets, firsts, lasts, actors } = &Calls::new(deletions);
+    let operations: Vec<_> = deletions.iter().map(|deletion| deletion.operation_id).collect();
+    let requesters: Vec<_> = deletions.iter().map(|deletion| deletion.requester_id).collect();
+    let customers: Vec<_> = deletions.iter().map(|deletion| deletion.customer_id).collect();
+    let actors: Vec<_> =
+        deletions.iter().map(|deletion| deletion.actor.as_ref().map(|actor| actor.as_str().to_owned())).collect();
+    // The ids of the first call, then those of the second, and so on. The positions of the first and
+    // the last id of each call are counted from 1.
+    let mut targets: Vec<Uuid> = Vec::new();
+    let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
+    for deletion in deletions {
+        firsts.push(targets.len() as i32 + 1);
+        targets.extend(deletion.targets.as_slice());
+        lasts.push(targets.len() as i32);
+    }
     macro_rules! share {
         ($file:literal) => {{
             let statement = sqlx::query_file_scalar!(
                 $file,
-                operations,
-                requesters,
-                customers,
-                targets,
-                firsts,
-                lasts,
-                &actors[..] as &[Option<String>],
+                &operations,
+                &requesters,
+                &customers,
+                &targets,
+                &firsts,
+                &lasts,
+                &actors as &[Option<String>],
             );
             observed($file, statement.fetch_all(connection)).await
         }};
@@ -39,35 +52,5 @@ pub async fn share(
         Resource::ExternalParams => share!("src/repository/sql/share_external_params.sql"),
         Resource::Zone => share!("src/repository/sql/share_zones.sql"),
         Resource::Product => Ok(Vec::new()),
-    }
-}
-
-/// Several calls, column by column.
-#[derive(Default)]
-struct Calls {
-    operations: Vec<Uuid>,
-    requesters: Vec<Uuid>,
-    customers: Vec<Uuid>,
-    /// The ids of the first call, then those of the second, and so on.
-    targets: Vec<Uuid>,
-    /// The positions of the first and the last target of each call, counted from 1.
-    firsts: Vec<i32>,
-    lasts: Vec<i32>,
-    actors: Vec<Option<String>>,
-}
-
-impl Calls {
-    fn new(deletions: &[Arc<Deletion>]) -> Calls {
-        let mut calls = Calls::default();
-        for deletion in deletions {
-            calls.operations.push(deletion.operation_id);
-            calls.requesters.push(deletion.requester_id);
-            calls.customers.push(deletion.customer_id);
-            calls.firsts.push(calls.targets.len() as i32 + 1);
-            calls.targets.extend(deletion.targets.as_slice());
-            calls.lasts.push(calls.targets.len() as i32);
-            calls.actors.push(deletion.actor.as_ref().map(|actor| actor.as_str().to_owned()));
-        }
-        calls
     }
 }
