@@ -89,10 +89,10 @@ async fn a_deletion_that_waited_for_its_customer_acts_on_what_it_finds_then() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     for (case, resource, sql, code) in [
-        ("contact re parented", Resource::Contact, RE_PARENT, "CUSTOMER_1002"),
+        ("contact re-parented", Resource::Contact, RE_PARENT, "CUSTOMER_1002"),
         ("contact moved one level down", Resource::Contact, MOVE_ONE_LEVEL_DOWN, "AUTH_1010"),
         ("contact deleted", Resource::Contact, DELETE, "CUSTOMER_1002"),
-        ("address re parented", Resource::Address, RE_PARENT, "CUSTOMER_1002"),
+        ("address re-parented", Resource::Address, RE_PARENT, "CUSTOMER_1002"),
         ("address moved one level down", Resource::Address, MOVE_ONE_LEVEL_DOWN, "AUTH_1011"),
         ("address deleted", Resource::Address, DELETE, "CUSTOMER_1002"),
     ] {
