@@ -11,7 +11,7 @@ use rstest::rstest;
 
 use crate::support::process::{Process, command, limited, output};
 use crate::support::service::{collection, hang_up_while_waiting};
-use crate::support::{TestDatabase, World, body, client, until};
+use crate::support::{StallWatch, TestDatabase, World, body, client, until};
 
 fn serve() -> Command {
     with_settings(command(&["serve"]))
@@ -27,7 +27,7 @@ fn with_settings(mut serve: Command) -> Command {
     serve
 }
 
-/// As the command starts, in this process.
+/// Starts as the command does, in this process.
 #[test]
 fn a_bad_or_missing_setting_stops_the_start_and_is_named() {
     for (setting, value) in [
@@ -287,8 +287,10 @@ async fn sigterm_lets_fifty_calls_in_flight_end_and_takes_no_new_ones() {
     let calls: Vec<_> = calls.collect();
     until_fifty_are_in_flight(&process).await;
     process.send_sigterm();
+    let told = StallWatch::start();
     until(|| async { readiness(&process).await == Some(503) }).await;
     until(|| async { !takes_calls(&process).await }).await;
+    assert!(told.took() < Duration::from_secs(5), "{:?}", told.took());
     assert!(calls.iter().all(|call| !call.is_finished()), "a call was answered before its row was free");
     holding.rollback().await.unwrap();
 

@@ -12,7 +12,7 @@ use super::client;
 use super::database::as_service;
 use super::service::send;
 
-/// 20 seconds more than the longest drain of a test.
+/// The longest drain of a process whose end is awaited, 19 seconds, and 20 seconds more.
 const LONGEST_END: Duration = Duration::from_secs(39);
 
 /// Waits that are long enough for a busy machine, like those of a service in this process. For tests whose calls must succeed, and

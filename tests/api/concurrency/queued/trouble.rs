@@ -11,7 +11,7 @@ use super::{accept, assert_agreement, at_work, call, details, ended, waiting};
 use crate::support::process::{PATIENT, Process};
 use crate::support::proxy::Proxy;
 use crate::support::service::{send, until_somebody_waits};
-use crate::support::{TestDatabase, TestService, until};
+use crate::support::{StallWatch, TestDatabase, TestService, until};
 
 /// Somebody who holds a row.
 async fn hold<'p>(pool: &'p crate::support::TestPool, contact: Uuid) -> sqlx::Transaction<'p, sqlx::Postgres> {
@@ -281,7 +281,9 @@ async fn sigterm_hands_back_what_takes_longer() {
     );
     let asleep = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
     until(|| async { sqlx::query_scalar::<_, i64>(asleep).fetch_one(pool).await.unwrap() > 0 }).await;
+    let told = StallWatch::start();
     assert_eq!(process.terminate().await, Some(0));
+    assert!(told.took() < Duration::from_secs(10), "{:?}", told.took());
     assert_eq!(details(&service, family.requester, operation).await["status"], "OPEN");
     let log = process.log();
     assert!(log.iter().any(|line| line["message"] == "an operation takes longer, and is handed back to the queue"));
