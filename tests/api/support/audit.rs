@@ -32,9 +32,14 @@ pub async fn disagreements(pool: &TestPool) -> Vec<Disagreement> {
 /// A session after the end of all others. An idle session may report what it counted only at its end.
 pub async fn last_session(pool: &TestPool) -> PoolConnection<Postgres> {
     let mut session = pool.acquire().await.unwrap();
-    let end = "select pg_terminate_backend(pid, 20000) from pg_stat_activity
+    let end = "select pid, pg_terminate_backend(pid, 20000) from pg_stat_activity
         where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()";
-    sqlx::raw_sql(end).execute(&mut *session).await.unwrap();
+    let ended: Vec<(i32, bool)> = sqlx::query_as(end).fetch_all(&mut *session).await.unwrap();
+    // PostgreSQL returns false also for a session that has just ended by itself.
+    let others: Vec<i32> = ended.into_iter().filter_map(|(pid, has_ended)| (!has_ended).then_some(pid)).collect();
+    let left = "select count(*) from pg_stat_activity where pid = any($1)";
+    let left: i64 = sqlx::query_scalar(left).bind(others).fetch_one(&mut *session).await.unwrap();
+    assert_eq!(left, 0, "sessions do not end");
     session
 }
 
