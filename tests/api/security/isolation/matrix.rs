@@ -136,19 +136,22 @@ impl Cell<'_> {
 /// How many foreign rows are named from each position.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
-    /// From the documented position each row, at one place. From the others one row: there the customer is refused before its
-    /// rows are judged.
+    /// From the documented position each row, at one place. From the others one row, the requester's own if it has one: there the
+    /// customer is refused before its rows are judged.
     Few,
     /// From each position each row, at each place.
     All,
 }
 
 impl Extent {
-    fn of<T>(self, mut foreign: Vec<T>, position: Position, resource: Resource) -> Vec<T> {
-        if self == Extent::Few && !matches!(of_own_rows(resource, position), Deleted) {
-            foreign.truncate(1);
+    /// Chooses from foreign rows, each with its owner.
+    fn of<T: Copy>(self, foreign: &[(Uuid, T)], cell: &Cell) -> Vec<T> {
+        if self == Extent::All || matches!(of_own_rows(cell.resource, cell.position), Deleted) {
+            return foreign.iter().map(|(_, row)| *row).collect();
         }
-        foreign
+        let requester = cell.kin.at(cell.position);
+        let own = foreign.iter().find(|(owner, _)| *owner == requester);
+        vec![own.unwrap_or(&foreign[0]).1]
     }
 
     /// Places in the list. Another `turn` takes another one.
@@ -194,7 +197,7 @@ async fn foreign_ids_delete_nothing(extent: Extent) {
             let mut cell = Cell::new(&service, resource, position).await;
             let expected = of_a_mixed_list(resource, position);
             let mut foreign_rows = Vec::new();
-            for owner in extent.of(cell.kin.others().to_vec(), position, resource) {
+            for owner in extent.of(&cell.kin.others().map(|owner| (owner, owner)), &cell) {
                 foreign_rows.push(cell.service.world.row(resource, owner).await);
             }
             cell.kill_the_parent_if_it_must_be_dead().await;
@@ -232,22 +235,23 @@ async fn external_params_on_foreign_entities_delete_nothing(extent: Extent) {
         let mut cell = Cell::new(&service, Resource::ExternalParams, position).await;
         let (world, kin) = (&cell.service.world, cell.kin);
         let own_subscriber = world.subscriber(kin.customer).await;
-        let mut foreign_rows = vec![world.external_params(kin.customer, "sub_customer_id", kin.customer).await];
+        let mut foreign_rows =
+            vec![(kin.customer, world.external_params(kin.customer, "sub_customer_id", kin.customer).await)];
         for owner in kin.others() {
             // Another's, on what is the customer's own.
-            foreign_rows.push(world.external_params(owner, "subscriber_id", own_subscriber).await);
+            foreign_rows.push((owner, world.external_params(owner, "subscriber_id", own_subscriber).await));
             let subscriber = world.subscriber(owner).await;
-            foreign_rows.push(world.external_params(kin.customer, "subscriber_id", subscriber).await);
+            foreign_rows.push((kin.customer, world.external_params(kin.customer, "subscriber_id", subscriber).await));
             let sell_plan = world.sell_plan(owner).await;
-            foreign_rows.push(world.external_params(kin.customer, "sell_plan_id", sell_plan).await);
+            foreign_rows.push((kin.customer, world.external_params(kin.customer, "sell_plan_id", sell_plan).await));
             if owner != kin.child {
-                foreign_rows.push(world.external_params(kin.customer, "sub_customer_id", owner).await);
+                foreign_rows.push((kin.customer, world.external_params(kin.customer, "sub_customer_id", owner).await));
             }
         }
         cell.kill_the_parent_if_it_must_be_dead().await;
 
         let expected = of_a_mixed_list(Resource::ExternalParams, position);
-        for foreign in extent.of(foreign_rows, position, Resource::ExternalParams) {
+        for foreign in extent.of(&foreign_rows, &cell) {
             cell.assert_answered(Shape::Url, &[foreign], expected).await;
             let ids = [&cell.own[..2], &[foreign], &cell.own[2..]].concat();
             cell.assert_answered(Shape::List, &ids, expected).await;
