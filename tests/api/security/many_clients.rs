@@ -57,10 +57,11 @@ impl Crowded {
             contacts.chunks(CALLS).map(|own| tokio::spawn(call_in_turn(url.clone(), self.requester, own.to_vec())));
         let clients: Vec<_> = clients.collect();
 
-        let mut answers = BTreeMap::<u16, usize>::new();
+        let (mut answers, mut longest_wait) = (BTreeMap::<u16, usize>::new(), Duration::ZERO);
         for client in clients {
-            for status in client.await.unwrap() {
+            for (status, took) in client.await.unwrap() {
                 *answers.entry(status).or_default() += 1;
+                longest_wait = longest_wait.max(took);
             }
         }
         assert_eq!(answers.values().sum::<usize>(), CLIENTS * CALLS);
@@ -71,6 +72,7 @@ impl Crowded {
         let longest = Duration::from_secs(6) + watch.allowance();
         let slowest = self.slowest_call().await;
         assert!(slowest < longest.as_secs_f64() * 1e3, "{slowest} ms");
+        assert!(longest_wait < Duration::from_secs(15) + watch.allowance(), "a client waited for {longest_wait:?}");
     }
 
     /// In milliseconds, as the service logs it from when it has read the head: the clients also wait for the processor.
@@ -96,16 +98,17 @@ impl Crowded {
     }
 }
 
-/// The calls of one client: their statuses.
-async fn call_in_turn(url: String, requester: Uuid, contacts: Vec<Uuid>) -> Vec<u16> {
+/// The calls of one client: their statuses, and how long each took.
+async fn call_in_turn(url: String, requester: Uuid, contacts: Vec<Uuid>) -> Vec<(u16, Duration)> {
     let mut statuses = Vec::new();
     for contact in contacts {
         let call = client().delete(&url).header("X-Requester-Id", requester.to_string()).body(body(&[contact]));
+        let began = Instant::now();
         let answer = send(call).await;
         if answer.status != 200 {
             assert!(answer.header("Retry-After").is_some(), "{answer:?}");
         }
-        statuses.push(answer.status);
+        statuses.push((answer.status, began.elapsed()));
     }
     statuses
 }
