@@ -2,11 +2,11 @@
 
 use customer_deletion::resource::Resource;
 use customer_deletion::schema;
-use reqwest::Method;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::support::process::{PATIENT, Process};
 use crate::support::service::{send, until_somebody_waits, waiting_for_locks};
-use crate::support::{TestDatabase, TestService};
+use crate::support::{TestDatabase, TestService, client, until};
 
 async fn assert_not_ready(service: &TestService, reason: &str) {
     let ready = service.management("/health/ready").await;
@@ -33,10 +33,14 @@ async fn a_call_that_comes_while_the_schema_is_verified_waits_for_that_and_verif
     let pool = database.pool.clone();
     let mut holding = pool.begin().await.unwrap();
     sqlx::raw_sql("lock table schema_version").execute(&mut *holding).await.unwrap();
-    let service = TestService::start_on(database, |_| {}).await;
+    // The session of a worker would wait for the table as well.
+    let settings = [&PATIENT[..], &[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]].concat();
+    let process = Process::serve_with(&database.url, &settings);
     until_somebody_waits(&pool).await;
 
-    let call = tokio::spawn(send(service.call(Method::GET, "/api/v3/global/call", uuid::Uuid::now_v7())));
+    let call = client().get(format!("http://{}/api/v3/global/call", process.address));
+    let call = tokio::spawn(send(call.header("X-Requester-Id", uuid::Uuid::now_v7().to_string())));
+    until(async || process.in_flight().await > 0.0).await;
     // Long enough for a verification of its own to wait for the table too.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
 
