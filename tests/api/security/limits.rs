@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
+use crate::support::resources::every_resource;
 use crate::support::service::{
     Answer, collection, hang_up_while_waiting, send, send_deletion, until_so_many_wait, until_somebody_waits,
     validating,
@@ -97,13 +98,19 @@ async fn a_call_with_a_large_head_is_the_last_of_its_connection() {
 async fn a_body_that_is_announced_as_too_large_is_refused_before_it_comes() {
     let service = TestService::start().await;
     let family = service.world.family().await;
-    for prefer in ["", "Prefer: respond-async\r\n"] {
-        let length = if prefer.is_empty() { 1_048_577 } else { 8_388_609 };
-        let head = head_of_a_deletion(family, length).replace("Host: test\r\n", &format!("Host: test\r\n{prefer}"));
-        let mut client = send_head(service.address, &head).await;
-        let mut answer = [0; 12];
-        client.read_exact(&mut answer).await.unwrap();
-        assert_eq!(str::from_utf8(&answer), Ok("HTTP/1.1 413"));
+    let contacts = collection(family.sub_customer, Resource::Contact);
+    for resource in every_resource() {
+        for (query, prefer, length) in
+            [("", "", 1_048_577), ("?validateOnly=true", "", 1_048_577), ("", "Prefer: respond-async\r\n", 8_388_609)]
+        {
+            let path = format!("{}{query}", collection(family.in_scope(resource), resource));
+            let head = head_of_a_deletion(family, length).replace(&contacts, &path);
+            let head = head.replace("Host: test\r\n", &format!("Host: test\r\n{prefer}"));
+            let mut client = send_head(service.address, &head).await;
+            let mut answer = [0; 12];
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(str::from_utf8(&answer), Ok("HTTP/1.1 413"), "{head}");
+        }
     }
     assert_eq!(service.world.operations().await, 0);
 }

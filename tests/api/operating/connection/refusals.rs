@@ -43,14 +43,16 @@ fn a_connection_that_is_not_what_was_asked_for_stops_every_command(#[case] argum
 
 #[test]
 fn a_parameter_that_is_unknown_and_a_variable_with_another_value_stop_a_command() {
-    assert_stopped(
-        &mut with_url(&["serve"], "?passwrod=hunter2"),
-        "CUSTOMER_DELETION__DATABASE__URL: has `passwrod`, which is not a supported parameter",
-    );
-    assert_stopped(
-        with_url(&["serve"], "").env("PGSSLMODE", "verify_full"),
-        "PGSSLMODE: must be `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
-    );
+    for arguments in [&["serve"][..], &["purge", "--older-than", "30d"]] {
+        assert_stopped(
+            &mut with_url(arguments, "?passwrod=hunter2"),
+            "CUSTOMER_DELETION__DATABASE__URL: has `passwrod`, which is not a supported parameter",
+        );
+        assert_stopped(
+            with_url(arguments, "").env("PGSSLMODE", "verify_full"),
+            "PGSSLMODE: must be `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
+        );
+    }
 }
 
 #[test]
