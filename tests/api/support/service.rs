@@ -29,8 +29,8 @@ pub struct TestService {
     pub address: SocketAddr,
     pub management_address: SocketAddr,
     client: Client,
-    /// Kept, because dropping the last one stops the server.
-    _running: Arc<Running>,
+    /// Kept, because dropping the last one stops the server. `None` if the service is a process.
+    _running: Option<Arc<Running>>,
     // Dropped after the service.
     pub database: Arc<TestDatabase>,
 }
@@ -98,10 +98,15 @@ impl TestService {
     }
 
     fn of(running: Arc<Running>, database: Arc<TestDatabase>) -> TestService {
+        let addresses = (running.address, running.management_address);
+        TestService { _running: Some(running), ..TestService::at(addresses, database) }
+    }
+
+    /// A service that runs elsewhere.
+    pub fn at((address, management_address): (SocketAddr, SocketAddr), database: Arc<TestDatabase>) -> TestService {
         let pool = database.pool.clone();
         let world = if database.is_borrowed() { World::among_others(pool) } else { World::new(pool) };
-        let (address, management_address) = (running.address, running.management_address);
-        TestService { world, address, management_address, client: client(), _running: running, database }
+        TestService { world, address, management_address, client: client(), _running: None, database }
     }
 
     /// A call that names its requester as the gateway does.

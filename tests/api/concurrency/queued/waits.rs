@@ -1,5 +1,6 @@
 //! `Prefer: wait=N`: the caller is answered as soon as the operation has ended, and holds nothing that others need.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
@@ -14,16 +15,19 @@ use super::{accept, assert_accepted, at_work};
 use crate::support::process::{PATIENT, Process};
 use crate::support::service::{Answer, send};
 use crate::support::world::Family;
-use crate::support::{StallWatch, TestService, until};
+use crate::support::{StallWatch, TestDatabase, TestService, until};
 
 /// Longer than an end takes to be told, and shorter than a wait that nobody ends: 9 seconds are the most beside the deadline of tests.
 const SOON: Duration = Duration::from_secs(7);
 
-/// A replica in a process of its own, whose metrics count its own callers alone. Calls of the service go to it.
-fn in_a_process(service: &mut TestService, settings: &[(&str, &str)]) -> Process {
-    let process = Process::serve_with(&service.database.url, &[&PATIENT[..], settings].concat());
-    (service.address, service.management_address) = (process.address, process.management_address);
-    process
+/// A service in a process of its own, whose metrics count its own callers alone.
+async fn in_a_process(settings: &[(&str, &str)]) -> (TestService, Process) {
+    replica(Arc::new(TestDatabase::migrated().await), settings)
+}
+
+fn replica(database: Arc<TestDatabase>, settings: &[(&str, &str)]) -> (TestService, Process) {
+    let process = Process::serve_with(&database.url, &[&PATIENT[..], settings].concat());
+    (TestService::at((process.address, process.management_address), database), process)
 }
 
 const NO_WORKERS: (&str, &str) = ("CUSTOMER_DELETION__QUEUE__WORKERS", "0");
@@ -55,11 +59,9 @@ async fn timed(call: RequestBuilder) -> (Answer, Duration) {
 #[case::details("v3")]
 #[tokio::test]
 async fn a_status_call_is_answered_as_soon_as_the_operation_has_ended(#[case] version: &str) {
-    let mut service = TestService::start().await;
-    let mut beside = TestService::beside(&service, |_| {}).await;
-    let _working = in_a_process(&mut service, &[("CUSTOMER_DELETION__QUEUE__WORKERS", "1")]);
+    let (service, _working) = in_a_process(&[("CUSTOMER_DELETION__QUEUE__WORKERS", "1")]).await;
     // Another replica, which executes nothing, learns of it as well.
-    let _beside = in_a_process(&mut beside, &[NO_WORKERS]);
+    let (beside, _beside) = replica(Arc::clone(&service.database), &[NO_WORKERS]);
     let (pool, family) = (&service.database.pool, service.world.family().await);
     close_gate(pool).await;
     let contact = service.world.contact(family.sub_customer).await;
@@ -181,8 +183,7 @@ async fn a_replay_that_waits_in_vain_says_when_to_ask_again() {
 
 #[tokio::test]
 async fn an_operation_that_is_given_up_names_itself_to_each_caller_that_waits() {
-    let mut service = TestService::start().await;
-    let _process = in_a_process(&mut service, &[NO_WORKERS]);
+    let (service, _process) = in_a_process(&[NO_WORKERS]).await;
     let (pool, family, id) = (&service.database.pool, service.world.family().await, Uuid::now_v7());
     let keyed = |wait| deletion(&service, family, id, wait).header("Idempotency-Key", "given-up");
     let first = tokio::spawn(send(keyed(9)));
@@ -204,8 +205,7 @@ async fn an_operation_that_is_given_up_names_itself_to_each_caller_that_waits() 
 
 #[tokio::test]
 async fn callers_that_are_woken_together_all_learn_of_the_end() {
-    let mut service = TestService::start().await;
-    let _process = in_a_process(&mut service, &NARROW);
+    let (service, _process) = in_a_process(&NARROW).await;
     let family = service.world.family().await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
     let mut waiting = Vec::new();
@@ -225,8 +225,7 @@ async fn callers_that_are_woken_together_all_learn_of_the_end() {
 
 #[tokio::test]
 async fn an_operation_that_is_cancelled_ends_the_wait() {
-    let mut service = TestService::start().await;
-    let _process = in_a_process(&mut service, &[NO_WORKERS]);
+    let (service, _process) = in_a_process(&[NO_WORKERS]).await;
     let family = service.world.family().await;
     let waiting = tokio::spawn(timed(deletion(&service, family, Uuid::now_v7(), 9)));
     until_waiting(&service, 1).await;
@@ -240,9 +239,8 @@ async fn an_operation_that_is_cancelled_ends_the_wait() {
 
 #[tokio::test]
 async fn waiting_callers_take_no_session_and_no_permit_and_are_bounded() {
-    let mut service = TestService::start().await;
     // Four calls may wait, three of them of one requester.
-    let _process = in_a_process(&mut service, &NARROW);
+    let (service, _process) = in_a_process(&NARROW).await;
     let family = service.world.family().await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
     let call = || status_call(&service, "v3", family.requester, operation).header("Prefer", "wait=9");
@@ -271,8 +269,7 @@ async fn waiting_callers_take_no_session_and_no_permit_and_are_bounded() {
 
 #[tokio::test]
 async fn a_service_that_stops_answers_its_waiting_callers() {
-    let mut service = TestService::start().await;
-    let mut process = in_a_process(&mut service, &[NO_WORKERS]);
+    let (service, mut process) = in_a_process(&[NO_WORKERS]).await;
     let family = service.world.family().await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
     let call = status_call(&service, "v3", family.requester, operation).header("Prefer", "wait=9");

@@ -196,17 +196,19 @@ async fn every_error_at_every_place() {
 /// Two tries are done long before a call must be, and the third is not until long after it.
 #[tokio::test]
 async fn the_tries_of_a_call_have_one_deadline() {
-    for resource in [Resource::Contact, Resource::Product] {
-        let injector = Injector::start_with(|settings| settings.database.deadline = Duration::from_secs(10)).await;
-        let ids = rows(&injector, resource).await;
-        let place = format!("{}: before insert of operation", deletion(resource));
-        let fault = Fault { delay: 4.0, ..Fault::new(place, "40001") };
+    tokio::join!(has_one_deadline(Resource::Contact), has_one_deadline(Resource::Product));
+}
 
-        let began = Instant::now();
-        let failed = fail(&injector, ids, resource, fault).await;
+async fn has_one_deadline(resource: Resource) {
+    let injector = Injector::start_with(|settings| settings.database.deadline = Duration::from_secs(10)).await;
+    let ids = rows(&injector, resource).await;
+    let place = format!("{}: before insert of operation", deletion(resource));
+    let fault = Fault { delay: 4.0, ..Fault::new(place, "40001") };
 
-        assert_eq!(failed.tries, 2, "in {:?}", began.elapsed());
-        failed.assert_unavailable(2).await;
-        failed.assert_goes_through_now(resource).await;
-    }
+    let began = Instant::now();
+    let failed = fail(&injector, ids, resource, fault).await;
+
+    assert_eq!(failed.tries, 2, "{resource:?} in {:?}", began.elapsed());
+    failed.assert_unavailable(2).await;
+    failed.assert_goes_through_now(resource).await;
 }
