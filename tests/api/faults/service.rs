@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::load::Connections;
-use super::trial::{CLIENTS, FEW_CLIENTS, Trial, rounds};
+use super::trial::{CLIENTS, Trial, rounds};
 use crate::support::process::Process;
 use crate::support::{TestDatabase, World};
 
@@ -32,13 +32,15 @@ async fn a_service_that_is_killed_again_and_again_loses_nothing() {
 }
 
 /// As a rollout does it: the next one is there before this one ends. Whatever it had begun is answered.
-async fn a_service_is_told_to_end(times: usize, clients: usize) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
+async fn a_service_that_is_told_to_end_again_and_again_answers_what_it_has_begun() {
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;
     let mut process = Process::serve(&database.url);
     let (name, kept) = ("SIGTERM under load", Connections::Kept);
-    let mut trial = Trial::begin_with(clients, kept, name, &database.pool, family, &process).await;
-    for _ in 0..rounds(times) {
+    let mut trial = Trial::begin_with(CLIENTS, kept, name, &database.pool, family, &process).await;
+    for _ in 0..rounds(5) {
         let url = &database.url;
         let load = trial.load.aim();
         let fault = async || {
@@ -54,15 +56,4 @@ async fn a_service_is_told_to_end(times: usize, clients: usize) {
     }
     let seen = trial.end(&database.pool).await;
     assert_eq!(seen.replayed_unanswered, 0, "an effect without its answer: {seen:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_is_told_to_end_answers_what_it_has_begun() {
-    a_service_is_told_to_end(1, FEW_CLIENTS).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
-async fn a_service_that_is_told_to_end_again_and_again_answers_what_it_has_begun() {
-    a_service_is_told_to_end(5, CLIENTS).await;
 }

@@ -96,23 +96,14 @@ async fn a_requester_that_comes_after_a_round_of_failures_is_next_but_one() {
 
 /// Each of them has nothing waiting whenever it comes, and none of them may come before what has waited longer, again and again.
 #[tokio::test]
-async fn six_requesters_with_one_operation_at_a_time_do_not_hold_up_one_with_many() {
-    work_beside_one_with_many(6).await;
-}
-
-#[tokio::test]
 #[ignore = "hundreds of operations; cargo test --test api -- --ignored thirty_requesters"]
 async fn thirty_requesters_with_one_operation_at_a_time_do_not_hold_up_one_with_many() {
-    work_beside_one_with_many(30).await;
-}
-
-async fn work_beside_one_with_many(requesters: usize) {
     const MANY: usize = 15;
     let service = TestService::start_with(|settings| settings.queue.workers = 1).await;
     let family = service.world.family().await;
     let busy = family.requester;
     let done = Arc::new(AtomicBool::new(false));
-    let others = (0..requesters).map(|_| {
+    let others = (0..30).map(|_| {
         let (service, done) = (&service, Arc::clone(&done));
         async move {
             let other = Uuid::now_v7();
