@@ -27,7 +27,7 @@ async fn service_with_connections(count: u32) -> (TestService, Proxy, Family) {
     (service, proxy, family)
 }
 
-/// So long after its last use a connection is still lent without a question, with a little less than the second to be sure.
+/// So long after its last use, a connection is lent without a ping. The limit is a second, and this is a little less to be sure.
 const LONGEST_REST: Duration = Duration::from_millis(700);
 
 /// Has every connection used a moment ago, and back in the pool. A machine that takes its time for that does it again. Returns a watch

@@ -13,7 +13,7 @@ use crate::support::service::{collection, send};
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestPool, body, client};
 
-/// Short beside any stall that a test looks for.
+/// Much shorter than any stall that a test looks for.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Clients at work until they are stopped.

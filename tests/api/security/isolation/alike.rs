@@ -43,8 +43,8 @@ enum Check {
     Times,
 }
 
-/// Compares the answers, and maybe by how much the one takes longer than the other: in the middle of all pairs that is less than
-/// half of the pairs differ among themselves.
+/// Compares the answers, and with [`Check::Times`] also by how many milliseconds the one takes longer than the other: the median
+/// must be below the distance of the quartiles.
 async fn assert_alike(
     check: Check,
     name: &str,
