@@ -6,11 +6,11 @@
 --
 -- A rollout migrates first and replaces the service afterwards. For a while the older build runs on
 -- the newer schema, and it knows nothing of the migration. So each migration names the oldest build
--- that works after it, by the version which that build is made for:
+-- that works after it. A build is named by the newest migration that it knows:
 --
---   insert into schema_version (version, oldest_build) values (13, 12);
---     It only adds something: the build of version 12 keeps working.
---   insert into schema_version (version, oldest_build) values (14, 14);
+--   insert into schema_version (version, oldest_build) values (15, 14);
+--     It only adds something: the build of version 14 keeps working.
+--   insert into schema_version (version, oldest_build) values (16, 16);
 --     It removes something: older builds are not ready.
 --
 -- After a migration that names no build, only the builds that know it work.

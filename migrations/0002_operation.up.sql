@@ -170,8 +170,8 @@ comment on column operation.target_ids is 'The ids of the call, each once, in as
 comment on column operation.status is 'OPEN (in progress), SUCCESS, FAILURE (refused or cancelled) or INTERNAL_ERROR.';
 comment on column operation.error_code is 'The code of a refusal, a cancellation or an internal error; null otherwise.';
 comment on column operation.failed_ids is 'The ids that the first failing rule refused.';
-comment on column operation.failures is 'The ids that any rule refused, each with its code, and the customers that have an allocated product. Null where no id was refused.';
-comment on column operation.deleted_rows is 'All of target_ids or none.';
+comment on column operation.failures is 'The ids that any rule refused, each with its code, and for a product the customers to which it is allocated. Null if no id was refused.';
+comment on column operation.deleted_rows is 'The number of deleted rows: the number of ids, or 0.';
 comment on column operation.attempts is 'The number of times that the queue ran it. 0 for a call whose caller waited for the outcome, and while it is open.';
 comment on column operation.idempotency_key is 'The Idempotency-Key of the call.';
 comment on column operation.created_at is 'When the statement that recorded it began.';

@@ -1,4 +1,4 @@
--- Waiting operations would stay open for ever. Let the workers end them first.
+-- Queued operations would stay open for ever. Let the workers end them first.
 lock table operation_queue in access exclusive mode;
 
 do $$

@@ -210,8 +210,8 @@ revoke execute on function
   record_is_kept(), restoration_outlasts_its_operation()
   from public;
 
-comment on function deleted_once() is 'Refuses a deletion at another time than now(), and to change or take back one.';
-comment on function deleted_until_restored() is 'Like deleted_once(), but lets the restoration of its operation take a deletion back.';
+comment on function deleted_once() is 'Refuses a deletion at another time than now(), and every change of a deletion.';
+comment on function deleted_until_restored() is 'Like deleted_once(), but allows a deletion to end by the restoration of its operation.';
 
 -- Other systems learn of restores, each once, by logical replication. This publication is apart
 -- from that of the deletions: a subscriber to deletions has no table for restores, and would stop

@@ -14,10 +14,9 @@ create table customer (
   -- product_allocation refers to it, so that the deletion of a customer reaches its allocations.
   constraint customer_live_key unique (id, live),
 
-  -- The index finds the children of a parent. Its uniqueness says nothing about the data (id alone
-  -- is unique), but makes parent_id and live part of the row's key for PostgreSQL. A deletion that
-  -- locks its customers "for key share" then makes a re-parenting or a deletion of them wait, but
-  -- not an update of a name.
+  -- The index finds the children of a parent. It is unique only so that PostgreSQL treats parent_id
+  -- as part of the row's key, as customer_live_key does for live. A lock "for key share" then makes
+  -- a re-parenting or a deletion wait, but not an update of a name.
   constraint customer_parent_key unique (parent_id, id)
 );
 

@@ -3,7 +3,7 @@
 -- A record holds counts and ids, and no personal data. Each batch of a purge changes its record in
 -- the transaction that erases the rows. So a purge that was killed has a true record as well.
 --
---   purge      one row for each run: what it was asked for, by whom, when, and how many rows it erased
+--   purge      one row for each run, except dry runs: what it was asked for, by whom, when, and how many rows it erased
 --   erasure    one row for each operation and run: how many rows of the operation that run erased
 --
 -- Records are proof, so they only grow. Until a purge has ended, its counts rise. Then its record is
@@ -113,7 +113,7 @@ create trigger erasure_is_kept
 
 comment on function purge_is_kept() is 'Refuses any change of a purge but higher counts and its end.';
 comment on function erasure_is_kept() is 'Refuses to lower the count of an erasure, and to delete it before its operation.';
-comment on table purge is 'One row for each run of purge. Never purged itself, and without personal data.';
+comment on table purge is 'One row for each run of purge, except dry runs. It is never purged, and has no personal data.';
 comment on column purge.id is 'The id of the run, which purge prints.';
 comment on column purge.kind is 'The request of the run: age, customer, operation, one of the five resources, or replay.';
 comment on column purge.rows_before is 'For a purge by age: rows that were deleted before this were erased.';
@@ -123,7 +123,7 @@ comment on column purge.erased is 'The number of erased rows, by the kind of row
 comment on column purge.purged_by is 'The role that purged.';
 comment on column purge.started_at is 'When the run began.';
 comment on column purge.ended_at is 'When the run ended; null while it runs, and if it was stopped.';
-comment on table erasure is 'How many rows of an operation a purge erased. Goes with the operation.';
+comment on table erasure is 'The number of rows of an operation that a purge erased. Deleted with the operation.';
 comment on column erasure.operation_id is 'The operation that had deleted the rows. No foreign key: operations are purged by their own age.';
 comment on column erasure.purge_id is 'The run of purge.';
 comment on column erasure.erased_rows is 'The number of rows of the operation that the run erased.';

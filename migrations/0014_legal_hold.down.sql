@@ -1,4 +1,4 @@
--- Holds would be forgotten. Release them first, or keep this migration.
+-- This migration would delete the holds. Release them first.
 lock table legal_hold in access exclusive mode;
 
 do $$

@@ -6,15 +6,15 @@
 -- about soft deletion, so it outlasts the deletion of the customer. It ends when it is released, and
 -- stays as a record.
 --
--- A hold is in force as soon as it is committed. A transaction that erases rows may have looked for
--- holds before:
+-- A hold is in force when it is committed. A transaction that erases rows may have checked for holds
+-- earlier:
 --
---   read committed      Each statement sees what was committed before it. Whoever erases shares an
---                       advisory lock until its transaction ends. So `hold` finds the transactions
---                       that looked before its commit, and waits for them.
---   repeatable read,    The snapshot is older than the hold, so a look finds nothing. A hold updates
---   serializable        the row of legal_hold_count, and whoever erases locks it: PostgreSQL then
---                       fails with 40001, as for its own foreign keys.
+--   read committed      Each statement sees what was committed before it. A transaction that erases
+--                       shares an advisory lock until it ends. So `hold` finds the transactions that
+--                       checked before its commit, and waits for them.
+--   repeatable read,    The snapshot is older than the hold, so the check does not see the hold. A
+--   serializable        transaction that erases locks the row of legal_hold_count. If a newer hold
+--                       updated that row, PostgreSQL fails with 40001, as for its own foreign keys.
 
 create table legal_hold (
   id uuid primary key,
@@ -37,7 +37,8 @@ create table legal_hold_count (
 
 insert into legal_hold_count default values;
 
--- It runs with the rights of its owner: whoever places a hold needs no right to legal_hold_count.
+-- It runs with the rights of its owner, so a role that places holds needs no right to
+-- legal_hold_count.
 create function legal_hold_is_kept() returns trigger
 language plpgsql security definer as $$
 begin
@@ -74,7 +75,7 @@ begin
   if current_setting('transaction_isolation') not in ('repeatable read', 'serializable') then
     return;
   end if;
-  -- The end of the block gives the lock back, so that no hold waits for it.
+  -- The end of the block releases the lock, so that no hold waits for it.
   begin
     perform
     from legal_hold_count
@@ -87,7 +88,7 @@ begin
 end
 $$;
 
--- It runs with the rights of its owner: whoever may delete a row need not have a right to holds.
+-- It runs with the rights of its owner, so a role that deletes rows needs no right to holds.
 create function row_is_not_on_hold() returns trigger
 language plpgsql security definer as $$
 declare

@@ -1,8 +1,9 @@
--- Sample data to try the service on: one platform of four levels, and a neighbour. Everybody in it is made up; e-mail
--- addresses end in example.com, telephone numbers are of the ranges that are kept free for films.
+-- Sample data to try the service on: one platform of four levels, and a neighbour. Everybody in it
+-- is made up; e-mail addresses end in example.com, telephone numbers are of the ranges that are
+-- kept free for films.
 --
--- The rows that the printed calls name are written out, with ids that world.rs repeats. The others are made from lists, with
--- ids that are the same in every world.
+-- The rows that the printed calls name are written out, with ids that world.rs repeats. The others
+-- are made from lists, with ids that are the same in every world.
 
 create function pg_temp.made_up_id(variadic parts text[]) returns uuid
 language sql as $$
@@ -72,7 +73,8 @@ from account
 left join account as parent on parent.name = account.parent
 order by account.place;
 
--- Contacts: four of Hafenlogistik Nord, of which an operation of today has deleted two, and two of every customer.
+-- Contacts: four of Hafenlogistik Nord, of which an operation of today has deleted two, and two of
+-- every customer.
 insert into contact (id, customer_id, role, email, salutation, first_name, last_name, gender, mobile)
 select contact.id, customer.id, role::contact_role, email, salutation, first_name, last_name, gender, mobile
 from customer
@@ -159,7 +161,8 @@ select
   country
 from account;
 
--- Four subscribers of every customer below the resellers, and two sell plans of everybody above the sites.
+-- Four subscribers of every customer below the resellers, and two sell plans of everybody above the
+-- sites.
 insert into subscriber (id, customer_id, name)
 select
   pg_temp.made_up_id('subscriber', id::text, number::text),
@@ -247,7 +250,8 @@ cross join network
 where account.carrier
   and (account.place + network.place) % 3 = 0;
 
--- Products: two of Nordlicht Telekom that are written out, and six of every carrier. Some are allocated, some no longer.
+-- Products: two of Nordlicht Telekom that are written out, and six of every carrier. Some are
+-- allocated, some no longer.
 insert into product (id, customer_id, name, description, cost, currency, renewal_interval)
 select product.id, customer.id, product.name, description, cost, 'EUR', 'MONTHLY'
 from customer
@@ -291,8 +295,8 @@ from product
 join customer on customer.parent_id = product.customer_id
 where product.name in ('Fleet 500 MB', 'Terminal 5 GB', 'Tracker 50 MB', 'Backup line');
 
--- Two customers have left. Their contacts are still there, but out of reach, and their allocations count no longer: this is
--- what sets Fleet 500 MB free.
+-- Two customers have left. Their contacts are still there, but out of reach, and their allocations
+-- count no longer: this is what sets Fleet 500 MB free.
 update customer
 set deleted_at = now() - interval '10 days'
 where name in ('Baltic SIM Trading', 'Elbwiesen Carsharing');

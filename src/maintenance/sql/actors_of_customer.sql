@@ -1,5 +1,5 @@
--- actors_of_customer: the operations that a customer sent and that name an actor, each with the customer under legal hold that keeps
--- the actor.
+-- actors_of_customer: the operations that a customer sent and that name an actor, each with the
+-- customer under legal hold that keeps the actor.
 --
 -- $1 customer
 select

@@ -1,4 +1,5 @@
--- allocations_of_customer: the ids of a customer's allocations, except those that are erased with its own products.
+-- allocations_of_customer: the ids of a customer's allocations, except those that are erased with
+-- its own products.
 --
 -- $1 customer
 select product_allocation.id

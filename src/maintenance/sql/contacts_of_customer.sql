@@ -1,4 +1,5 @@
--- contacts_of_customer: the deleted rows of a customer, and the live ones too if the customer itself is deleted.
+-- contacts_of_customer: the deleted rows of a customer, and the live ones too if the
+-- customer itself is deleted.
 --
 -- $1 customer  $2 whether live ones too
 select contact.id

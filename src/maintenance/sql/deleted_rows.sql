@@ -1,4 +1,4 @@
--- deleted_rows: the given rows that are deleted, by one operation or by anybody.
+-- deleted_rows: the given rows that are deleted, by one operation or by any.
 --
 -- $1 resource  $2 ids  $3 operation, or null
 select deleted.id as "id!"

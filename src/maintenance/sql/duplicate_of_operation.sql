@@ -1,4 +1,5 @@
--- duplicate_of_operation: an operation that asks for the same deletion as another one, and that is queued or succeeded after it.
+-- duplicate_of_operation: an operation that asks for the same deletion as another one, and that is
+-- queued or succeeded after it.
 --
 -- $1 the other operation
 select

@@ -1,4 +1,4 @@
--- ended_purges: the purges that this database knows to have ended.
+-- ended_purges: the purges that are recorded as ended.
 select purge.id
 from purge
 where purge.ended_at is not null

@@ -1,6 +1,7 @@
--- erasable_operations: the operations that no row needs any more. Only its operation explains the deletion of a row, and lets
--- it be undone. So an operation is kept as long as one of its rows. An operation about a customer under legal hold, or one that
--- such a customer sent, comes with that customer, whether or not a row needs it.
+-- erasable_operations: the operations that explain no existing row. An operation is kept as long as
+-- one of its rows, because only it explains the deletion and can be undone. An operation of a
+-- customer under legal hold, as customer or requester, is returned with that customer, even if rows
+-- need it.
 --
 -- $1 operations  $2 made before  $3 rows deleted from this time on are kept; null: every row is
 select

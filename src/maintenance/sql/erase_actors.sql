@@ -1,4 +1,5 @@
--- erase_actors: erases the actors of operations, except of those about or from a customer under legal hold. The operations stay.
+-- erase_actors: erases the actors of operations, except of those about or from a customer under
+-- legal hold. The operations stay.
 --
 -- $1 operations
 update operation

@@ -1,6 +1,6 @@
--- erase_addresses: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows. Rows of a
--- customer under legal hold stay. Locked rows are skipped.
--- No row is older than the operation that deleted it, whatever its deleted_at.
+-- erase_addresses: erases rows that were deleted long enough ago, or whose deleted customer
+-- is erased. Locked rows, and rows of a customer under legal hold, stay. The age of a row counts
+-- from its deleted_at, or from its operation if that is later.
 --
 -- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
 -- $5 the operation that deleted them, or null  $6 whether to erase live rows too
@@ -33,7 +33,7 @@ with
         or address.customer_id = (select gone.id from gone)
       )
   ),
-  -- A batch waits for no locked row.
+  -- A batch does not wait for locked rows.
   target as materialized (
     select address.id
     from address

@@ -1,4 +1,5 @@
--- erase_allocations_of_customer: erases allocations of deleted customers that are not under legal hold.
+-- erase_allocations_of_customer: erases allocations of deleted customers that are not under legal
+-- hold.
 --
 -- $1 the only customer, or null  $2 ids  $3 whether those of live customers too
 delete from product_allocation

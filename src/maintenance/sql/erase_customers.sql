@@ -1,4 +1,5 @@
--- erase_customers: erases deleted customers without customers below them, without rows of their own, and not under legal hold.
+-- erase_customers: erases deleted customers without customers below them, without rows of their
+-- own, and not under legal hold.
 --
 -- $1 customers  $2 whether live ones too
 delete from customer

@@ -1,5 +1,5 @@
--- erase_operations: erases operations for good, and the records of the erasure of their rows. Those about a customer under legal hold,
--- and those that it sent, stay.
+-- erase_operations: erases operations, and the records of the erasure of their rows. Operations
+-- about a customer under legal hold, and those that it sent, stay.
 --
 -- $1 operations  $2 made before
 with

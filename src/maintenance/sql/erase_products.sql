@@ -1,10 +1,11 @@
--- erase_products: erases rows for good that were deleted long enough ago, or whose customer is erased with all its rows. Rows of a
--- customer under legal hold stay, and so do products that are or were allocated to one. Locked rows are skipped. A product that a
--- live customer has stays until it is detached.
--- No row is older than the operation that deleted it, whatever its deleted_at.
+-- erase_products: erases rows that were deleted long enough ago, or whose deleted customer
+-- is erased. Locked rows, rows of a customer under legal hold, and products that are or were
+-- allocated to one, stay. A product that is allocated to a live customer stays until it is
+-- detached. The age of a row counts from its deleted_at, or from its operation if that is later.
 --
 -- $1 ids  $2 deleted before  $3 the deleted customer to erase, or null  $4 whether only to count
--- $5 the operation that deleted them, or null  $6 whether to erase live rows too, with all their allocations
+-- $5 the operation that deleted them, or null
+-- $6 whether to erase live rows too, with all their allocations
 with
   gone as materialized (
     select customer.id
@@ -58,7 +59,7 @@ with
     where wanted.holder is null
       and wanted.id <> all(array(select in_use.id from in_use))
   ),
-  -- A batch waits for no locked row.
+  -- A batch does not wait for locked rows.
   target as materialized (
     select product.id
     from product

@@ -1,4 +1,5 @@
--- erase_restorations: erases records of restores whose operations are erased, but for those about a customer under legal hold.
+-- erase_restorations: erases the records of restores whose operation is erased. A record stays
+-- while its customer or its requester is under legal hold.
 --
 -- $1 restorations
 delete from restoration

@@ -1,4 +1,5 @@
--- erasing_sessions: the transactions that have looked for legal holds and may erase rows, each with its session.
+-- erasing_sessions: the transactions that have looked for legal holds and may erase rows, each with
+-- its session.
 select
   pg_locks.virtualtransaction as "transaction!",
   case

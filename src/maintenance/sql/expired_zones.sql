@@ -1,5 +1,5 @@
--- expired_zones: the rows in a range of blocks that were deleted long ago, whoever deleted them. There is no index for them,
--- because every deletion would have to write it.
+-- expired_zones: the expired rows in a range of blocks, including those that other
+-- services deleted. They have no index, because every deletion would have to write it.
 --
 -- $1 first block  $2 the block after the last  $3 deleted before
 select zone.id

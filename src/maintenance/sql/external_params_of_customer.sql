@@ -1,5 +1,6 @@
--- external_params_of_customer: the deleted rows that a customer keeps, whatever they are set on. If the customer itself is deleted, the
--- live ones too, and those that others have set on it or on its entities. Each part uses an index.
+-- external_params_of_customer: the deleted external params that belong to a customer. If the
+-- customer is deleted, also its live ones, and those of others that are set on it or on its
+-- entities. Each part uses an index.
 --
 -- $1 customer  $2 whether live ones too
 select external_params.id as "id!"

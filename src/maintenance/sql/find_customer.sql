@@ -1,4 +1,5 @@
--- find_customer: whether a customer is live, and the number of customers below it, deleted ones too.
+-- find_customer: whether a customer is live, and the number of customers below it, deleted ones
+-- too. A hold only needs to know whether the customer exists.
 --
 -- $1 customer
 select

@@ -1,4 +1,5 @@
--- lock_deleted_external_params: locks the rows that an operation deleted, and returns the entities that they refer to.
+-- lock_deleted_external_params: locks the rows that an operation deleted, and returns the entities
+-- that they refer to.
 --
 -- $1 operation
 select

@@ -1,5 +1,5 @@
--- lock_sell_plans: locks the sell plans that are live, or that were deleted before the rows that refer to them, and returns their
--- ids. So those that are live stay live until this transaction ends.
+-- lock_sell_plans: locks the sell plans that are live, or that were deleted before the rows that
+-- refer to them, and returns their ids. A live one cannot be deleted until the transaction ends.
 --
 -- $1 ids  $2 the operation that deleted the rows that refer to them
 select sell_plan.id
@@ -7,7 +7,7 @@ from sell_plan
 where sell_plan.id = any($1)
   and (
     sell_plan.deleted_at is null
-    -- External params of a deleted entity can be deleted. They come back as they were.
+    -- External params of a deleted entity can be deleted, and are restored as they were.
     or sell_plan.deleted_at < (
       select min(external_params.deleted_at)
       from external_params

@@ -1,5 +1,5 @@
--- lock_subscribers: locks the subscribers that are live, or that were deleted before the rows that refer to them, and returns their
--- ids. So those that are live stay live until this transaction ends.
+-- lock_subscribers: locks the subscribers that are live, or that were deleted before the rows that
+-- refer to them, and returns their ids. A live one cannot be deleted until the transaction ends.
 --
 -- $1 ids  $2 the operation that deleted the rows that refer to them
 select subscriber.id
@@ -7,7 +7,7 @@ from subscriber
 where subscriber.id = any($1)
   and (
     subscriber.deleted_at is null
-    -- External params of a deleted entity can be deleted. They come back as they were.
+    -- External params of a deleted entity can be deleted, and are restored as they were.
     or subscriber.deleted_at < (
       select min(external_params.deleted_at)
       from external_params

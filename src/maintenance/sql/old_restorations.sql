@@ -1,5 +1,5 @@
--- old_restorations: the records of old restores, each with the customer under legal hold that it is about. There are few, so there is
--- no index for them.
+-- old_restorations: the records of old restores, each with a customer under legal hold that keeps
+-- it, or null. They are few, so they have no index.
 --
 -- $1 made before
 select

@@ -1,8 +1,8 @@
--- page_of_operations: the next operations in the order of their ids, which is the order of time. Target ids are returned only
--- if the rows were deleted long enough ago and were not restored.
+-- page_of_operations: the next operations in the order of their ids, which is the order of time.
+-- Target ids are returned only if the rows were deleted long enough ago and were not restored.
 --
--- $1 the last id of the page before  $2 the last id  $3 the size of the page  $4 rows deleted before
--- $5 the number of target ids after which the page ends
+-- $1 the last id of the page before  $2 the id after the last  $3 the size of the page
+-- $4 rows deleted before  $5 the number of target ids after which the page ends
 with
   page as (
     select

@@ -1,5 +1,6 @@
--- present_rows: the given rows that exist, each with the customer under legal hold that keeps it. An allocation, a subscriber
--- and a sell plan are live as long as their customer. An open operation is left out.
+-- present_rows: the given rows that exist, each with the customer under legal hold that keeps it.
+-- An allocation, a subscriber and a sell plan are live as long as their customer. An open operation
+-- is left out.
 --
 -- $1 kind  $2 ids
 select

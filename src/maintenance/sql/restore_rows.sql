@@ -1,4 +1,5 @@
--- restore_rows: restores the rows that an operation deleted. The database does it when the restoration is recorded.
+-- restore_rows: restores the rows that an operation deleted. The database does it when the
+-- restoration is recorded.
 --
 -- $1 restoration  $2 operation
 insert into restoration (id, operation_id, requester_id, customer_id, resource, restored_ids)

@@ -1,6 +1,7 @@
--- search_end: the oldest of the next operations to search, from newer to older ones.
+-- search_end: the id at which the next page of a search ends: the $2-th newest operation before $1,
+-- or the oldest.
 --
--- $1 the oldest that was searched before  $2 how many
+-- $1 the id at which the page before ended  $2 how many
 select page.id
 from (
   select operation.id

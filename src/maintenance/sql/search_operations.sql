@@ -1,6 +1,7 @@
 -- search_operations: the operations between two ids that match, the newest first.
 --
--- $1 the first id  $2 the id after the last  $3 requester, or null  $4 customer, or null  $5 status, or null
+-- $1 the first id  $2 the id after the last  $3 requester, or null  $4 customer, or null
+-- $5 status, or null
 select
   operation.id,
   operation.requester_id,

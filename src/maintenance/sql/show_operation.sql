@@ -1,4 +1,4 @@
--- show_operation: all that is known of an operation, but for its idempotency key.
+-- show_operation: an operation without its idempotency key.
 --
 -- $1 operation
 select

@@ -11,7 +11,7 @@ join zone as other
   and other.deleted_at is null
 where zone.id = any($1)
 union all
--- Two deleted zones have one name if somebody renamed one after its deletion.
+-- Two deleted zones have one name if one was renamed after its deletion.
 select
   zone.id,
   other.id

@@ -1,4 +1,5 @@
--- verify_allocations: the next allocations of products, each with its disagreement with its product or customer, or null.
+-- verify_allocations: the next allocations of products, each with its disagreement with its product
+-- or customer, or null.
 --
 -- $1 the last id of the page before  $2 how many
 select

@@ -1,4 +1,5 @@
--- verify_operations: the next operations, each with its disagreement with its rows or with the queue, or null.
+-- verify_operations: the next operations, each with its disagreement with its rows or with the
+-- queue, or null.
 --
 -- $1 the last id of the page before  $2 how many  $3 after how many ids the page ends
 with

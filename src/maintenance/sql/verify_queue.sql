@@ -1,5 +1,5 @@
--- verify_queue: the next rows of the queue, each with its disagreement, or null. The operation itself is compared with its row
--- by verify_operations.
+-- verify_queue: the next rows of the queue, each with its disagreement, or null. The operation
+-- itself is compared with its row by verify_operations.
 --
 -- $1 the last id of the page before  $2 how many
 select

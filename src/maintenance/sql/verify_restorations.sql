@@ -1,8 +1,10 @@
--- verify_restorations: the next records of restores, each with its disagreement with the operation that it undid, or null.
+-- verify_restorations: the next records of restores, each with its disagreement with the operation
+-- that it undid, or null.
 --
--- A restored operation may be purged before the record of its restore. Its id is a UUID of version 7, which begins with the
--- milliseconds of its creation: a purge of operations up to that time explains why it is missing. So does a replay that erased
--- operations: the ledger says which, and the database does not.
+-- A restored operation may be purged before the record of its restore. Its id is a UUID of version
+-- 7, which begins with the milliseconds of its creation: a purge of operations up to that time
+-- explains why it is missing. So does a replay that erased operations: the ledger says which, and
+-- the database does not.
 --
 -- $1 the last id of the page before  $2 how many
 select

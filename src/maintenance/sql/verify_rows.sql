@@ -1,4 +1,5 @@
--- verify_rows: the next rows of a table, each with its disagreement with the operation that deleted it, or null.
+-- verify_rows: the next rows of a table, each with its disagreement with the operation that deleted
+-- it, or null.
 --
 -- $1 resource  $2 the last id of the page before  $3 how many
 with page as materialized (

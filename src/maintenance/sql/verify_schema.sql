@@ -1,6 +1,6 @@
--- verify_schema: the guards of the schema as PostgreSQL has them, one line each. A trigger that is switched off, a constraint
--- that is not validated and an index that is not valid say so at the end of their line. Of a function, only its meaning counts:
--- not its comments and spaces.
+-- verify_schema: the guards of the schema as PostgreSQL has them, one line each. A trigger that is
+-- switched off, a constraint that is not validated and an index that is not valid say so at the end
+-- of their line. Of a function, only its meaning counts: not its comments and spaces.
 with own as (
   select schema_version.relnamespace as schema
   from pg_class as schema_version

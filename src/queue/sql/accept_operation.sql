@@ -1,7 +1,8 @@
 -- accept_operation: records a call as open and puts it into the queue, or changes nothing.
 --
--- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)  $6 idempotency key or null
--- $7 the most operations that a requester may have waiting  $8 actor or null
+-- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)
+-- $6 idempotency key or null  $7 the most operations that a requester may have waiting
+-- $8 actor or null
 with
   waiting as materialized (
     select count(*) as operations
@@ -12,10 +13,10 @@ with
       limit $7
     ) as own
   ),
-  -- The higher of two ranks: the one after the requester's last operation, and the one after the lowest operation that could
-  -- start now. So requesters alternate, however many operations each has. No operation gets the lowest rank itself, or new
-  -- ones would keep a longer queue waiting for ever. If none of the first 64 could start, because all run or pause after a
-  -- failed attempt, the rank after the lowest of all takes the place of the second.
+  -- The new rank is the higher of two. The first follows the requester's last operation. The second
+  -- follows the lowest operation that could start now, so that requesters alternate. It is never
+  -- that lowest rank itself, or a long queue would never shrink. If none of the first 64 could
+  -- start, because all run or pause after a failed attempt, the lowest rank of all is used.
   next_rank as materialized (
     select greatest(
       (select max(operation_queue.rank) + 1 from operation_queue where operation_queue.requester_id = $2),
@@ -28,7 +29,8 @@ with
             -- Always true, and the condition of the index.
             where operation_queue.rank >= 0
             order by operation_queue.rank, operation_queue.operation_id
-            -- More operations than run at once. A condition here, or more rows, would make the planner sort the whole queue.
+            -- More operations than run at once. A condition here, or more rows, would make the
+            -- planner sort the whole queue.
             limit 64
           ) as lowest
           where lowest.lease_id is null

@@ -2,14 +2,15 @@
 --
 -- $1 requester  $2 operation
 --
--- The transaction that runs an operation locks its row in the queue before it does anything else, and deletes it with its commit.
--- So whoever locks the row first wins, and the other finds none. A row that is locked is not waited for.
+-- The transaction that runs an operation first locks its row in the queue, and deletes it at its
+-- commit. The transaction that locks the row first wins. This statement skips a locked row.
 with
   held as materialized (
     select operation_queue.operation_id, operation_queue.attempts
     from operation_queue
     where operation_queue.operation_id = $2
-      -- "is true" keeps this a filter: as an index condition it could read everything that the requester has waiting.
+      -- "is true" keeps this a filter: as an index condition it could read everything that the
+      -- requester has waiting.
       and (operation_queue.requester_id = $1) is true
     for update skip locked
   ),

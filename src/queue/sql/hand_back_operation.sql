@@ -1,4 +1,5 @@
--- hand_back_operation: ends the lease of an attempt that was interrupted from outside. The attempt does not count.
+-- hand_back_operation: ends the lease of an attempt that was interrupted from outside. The attempt
+-- does not count.
 --
 -- $1 operation  $2 attempt
 update operation_queue

@@ -1,7 +1,8 @@
--- check_role: the name of the session's role, a power that the service must not have, and the privileges
--- that it lacks.
+-- check_role: the name of the session's role, a power that the service must not have, and the
+-- privileges that it lacks.
 --
--- A role has the powers of every role that it may become. Tables that do not exist yet are left out.
+-- A role has the powers of every role that it may become. Tables that do not exist yet are left
+-- out.
 with
   own as (
     select
@@ -53,7 +54,8 @@ select
       ) as attribute (name, has)
       where attribute.has
       union all
-      -- A restore runs the triggers of a table as its owner.
+      -- A role with TRIGGER could add a trigger, which a restore would run with the rights of the
+      -- owner.
       select 6, 'a role with ' || acl.privilege_type || ' on ' || own.relname, acl.grantee
       from own
       cross join lateral aclexplode(own.relacl) as acl

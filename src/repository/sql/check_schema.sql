@@ -1,4 +1,5 @@
--- check_schema: the applied migrations, whether this server takes writes, and settings of this session.
+-- check_schema: the applied migrations, whether this server takes writes, and settings of this
+-- session.
 --
 -- $1 names of settings
 select

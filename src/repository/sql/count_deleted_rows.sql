@@ -1,12 +1,13 @@
--- count_deleted_rows: the seconds after which a call would not exceed the rows that its requester may delete in an hour. Null if
--- it does not exceed them now.
+-- count_deleted_rows: the seconds after which a call would not exceed the rows that its requester
+-- may delete in an hour. Null if it does not exceed them now.
 --
 -- $1 requester  $2 rows of the call, at most the limit  $3 the limit
 --
--- A success counts for an hour. An open operation counts until it ends, and then from its acceptance. The limit also bounds how many
--- operations are read: each has a row.
+-- A success counts for one hour after it was recorded. An open operation counts whatever its age.
+-- The limit bounds the operations that are read too, because each has at least one row.
 with
-  -- The index has a run of operations for each of these, in which the newest is the last. An open operation may be older.
+  -- The index keeps the operations of one status and resource together, oldest first. An open
+  -- operation may be older than an hour.
   run as (
     select status.name as status, resource.name as resource, status.since
     from (

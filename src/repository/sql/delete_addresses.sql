@@ -1,11 +1,14 @@
--- delete_addresses: deletes addresses of a sub-customer and records the operation, or changes nothing.
+-- delete_addresses: deletes addresses of a sub-customer and records the operation, or
+-- changes nothing.
 --
--- $1 operation  $2 requester  $3 customer  $4 addresses (ascending, each once)  $5 idempotency key or null
--- $6 whether the operation is recorded as open already; then the caller ends it in the same transaction  $7 actor or null
+-- $1 operation  $2 requester  $3 customer  $4 addresses (ascending, each once)
+-- $5 idempotency key or null
+-- $6 whether the operation is recorded as open; then the caller ends it in the same transaction
+-- $7 actor or null
 with recursive
-  -- The walk from the customer up to the requester. It locks each customer as it reaches it, until this transaction ends. A
-  -- re-parenting or a deletion of one of them waits. The walk continues from the locked version of the row, so a customer that
-  -- was moved or deleted just before does not count.
+  -- Walks from the customer up to the requester, and locks each customer until the transaction
+  -- ends. A concurrent re-parenting or deletion waits. The walk reads the locked version of each
+  -- row, so a customer that was just moved or deleted is not found.
   path (id, parent_id, depth) as (
     select null::uuid, $3::uuid, -1
     union all
@@ -15,16 +18,18 @@ with recursive
       select customer.id, customer.parent_id
       from customer
       where customer.id = path.parent_id
-        -- "is true" keeps this a filter, here and below: as an index condition it could read everything of a customer.
+        -- "is true" keeps this a filter, here and below. As an index condition it could read all
+        -- children or rows of a customer.
         and (customer.id = $2 or customer.parent_id = $2) is true
         and customer.deleted_at is null
       for key share
     ) as step
     where path.depth < 1
   ),
-  -- One pass checks, locks and updates the rows. It waits for no row before the customers are locked. The index gives the rows
-  -- in the order of their ids, so that calls about the same rows wait for each other and never deadlock. The settings of the
-  -- session switch off every other plan.
+  -- One pass checks, locks and updates the rows. It waits for no row before the customers are
+  -- locked. The index gives the rows in the order of their ids, so that calls about the same rows
+  -- wait for each other and never deadlock. The settings of the session switch off every other
+  -- plan.
   deleted as (
     update address
     set deleted_at = now(), deleted_by = $1
@@ -37,8 +42,8 @@ with recursive
     select count(*) as rows
     from deleted
   ),
-  -- The check of the table compares deleted_rows with the number of ids. So a list with rows that could not be deleted is an
-  -- error, which rolls back the others.
+  -- The check of the table compares deleted_rows with the number of ids. So a list with rows that
+  -- could not be deleted is an error, which rolls back the others.
   recorded as (
     insert into operation (
       id, requester_id, customer_id, resource, target_ids, status, deleted_rows, idempotency_key, actor,

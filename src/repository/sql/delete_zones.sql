@@ -1,10 +1,13 @@
--- delete_zones: deletes zones of the requester and records the operation, or changes nothing.
+-- delete_zones: deletes zones of the requester and records the operation, or
+-- changes nothing.
 --
--- $1 operation  $2 requester  $3 customer  $4 zones (ascending, each once)  $5 idempotency key or null
--- $6 whether the operation is recorded as open already; then the caller ends it in the same transaction  $7 actor or null
+-- $1 operation  $2 requester  $3 customer  $4 zones (ascending, each once)
+-- $5 idempotency key or null
+-- $6 whether the operation is recorded as open; then the caller ends it in the same transaction
+-- $7 actor or null
 with
-  -- At depth 0 the customer is the requester, so there is no path to walk. It is locked until this transaction ends, and a
-  -- deletion of it waits.
+  -- At depth 0 the customer is the requester, so there is no path to walk. It is locked until this
+  -- transaction ends, and a deletion of it waits.
   scope as materialized (
     select customer.id
     from customer
@@ -13,9 +16,9 @@ with
       and customer.deleted_at is null
     for key share
   ),
-  -- One pass checks, locks and updates the rows. It waits for no row before the customer is locked. The index gives the rows
-  -- in the order of their ids, so that calls about the same rows wait for each other and never deadlock. The settings of the
-  -- session switch off every other plan.
+  -- One pass checks, locks and updates the rows. It waits for no row before the customer is locked.
+  -- The index gives the rows in the order of their ids, so that calls about the same rows wait for
+  -- each other and never deadlock. The settings of the session switch off every other plan.
   deleted as (
     update zone
     set deleted_at = now(), deleted_by = $1
@@ -28,8 +31,8 @@ with
     select count(*) as rows
     from deleted
   ),
-  -- The check of the table compares deleted_rows with the number of ids. So a list with rows that could not be deleted is an
-  -- error, which rolls back the others.
+  -- The check of the table compares deleted_rows with the number of ids. So a list with rows that
+  -- could not be deleted is an error, which rolls back the others.
   recorded as (
     insert into operation (
       id, requester_id, customer_id, resource, target_ids, status, deleted_rows, idempotency_key, actor,

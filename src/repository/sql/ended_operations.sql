@@ -1,4 +1,4 @@
--- ended_operations: tells which of these operations are not open any more.
+-- ended_operations: the given operations that are no longer open.
 --
 -- $1 operations
 select operation.id

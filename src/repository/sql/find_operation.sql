@@ -1,5 +1,5 @@
--- find_operation: the requester's operation with an id. Callers poll it while an operation is open, so it does not read the
--- ids, which may be many, unless their number is asked for.
+-- find_operation: the requester's operation with an id. Callers poll it while an operation is open,
+-- so it does not read the ids, which may be many, unless their number is asked for.
 --
 -- $1 requester  $2 operation  $3 whether to read more than the status  $4 whether to count the ids
 select

@@ -1,9 +1,10 @@
--- inspect_external_params: tells why a deletion of external params is refused.
+-- inspect_external_params: reads the facts that decide whether a deletion of external params is
+-- refused.
 --
 -- $1 requester  $2 customer  $3 instances
 with recursive
-  -- The walk from the customer up to the requester, or to the root if the requester is not on the way. Depth 2 stands for 2 and
-  -- more, so that the walk ends even in a circle.
+  -- Walks from the customer up to the requester, or to the root if the requester is not on the way.
+  -- Depth 2 stands for 2 and more, so that the walk ends even in a circle.
   path (id, parent_id, depth) as (
     select customer.id, customer.parent_id, 0
     from customer
@@ -36,7 +37,8 @@ select
             select
             from customer
             where customer.id = external_params.sub_customer_id
-              -- "is true" keeps this a filter: as an index condition it makes the planner read everything of the customer.
+              -- "is true" keeps this a filter: as an index condition it makes the planner read
+              -- everything of the customer.
               and (customer.parent_id = $2) is true
           )
           or exists (

@@ -1,9 +1,10 @@
--- inspect_products: tells why a deletion of products is refused.
+-- inspect_products: reads the facts that decide whether a deletion of products is
+-- refused.
 --
 -- $1 requester  $2 customer  $3 the product
 with recursive
-  -- The walk from the customer up to the requester, or to the root if the requester is not on the way. Depth 2 stands for 2 and
-  -- more, so that the walk ends even in a circle.
+  -- Walks from the customer up to the requester, or to the root if the requester is not on the way.
+  -- Depth 2 stands for 2 and more, so that the walk ends even in a circle.
   path (id, parent_id, depth) as (
     select customer.id, customer.parent_id, 0
     from customer
@@ -16,9 +17,10 @@ with recursive
     where path.id <> $1
       and customer.deleted_at is null
   ),
-  -- The customers to which the product is allocated, each once, in the order of their ids. Each is found by one look-up, so
-  -- the cost does not grow with the number of allocations. "live" is true or null. As a part of the order, it keeps the planner
-  -- from reading the allocations of all products in the order of their customers.
+  -- The customers to which the product is allocated, each once, in the order of their ids. Each is
+  -- found by one look-up, so the cost does not grow with the number of allocations. "live" is true
+  -- or null. As a part of the order, it keeps the planner from reading the allocations of all
+  -- products in the order of their customers.
   holder (customer_id, place) as (
     (
       select product_allocation.customer_id, 1

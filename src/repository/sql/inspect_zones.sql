@@ -1,9 +1,10 @@
--- inspect_zones: tells why a deletion of zones is refused.
+-- inspect_zones: reads the facts that decide whether a deletion of zones is
+-- refused.
 --
 -- $1 requester  $2 customer  $3 zones
 with recursive
-  -- The walk from the customer up to the requester, or to the root if the requester is not on the way. Depth 2 stands for 2 and
-  -- more, so that the walk ends even in a circle.
+  -- Walks from the customer up to the requester, or to the root if the requester is not on the way.
+  -- Depth 2 stands for 2 and more, so that the walk ends even in a circle.
   path (id, parent_id, depth) as (
     select customer.id, customer.parent_id, 0
     from customer

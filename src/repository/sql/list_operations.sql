@@ -1,12 +1,14 @@
 -- list_operations: a page of the requester's operations, newest first, and their number.
 --
--- $1 requester  $2 status or null for all  $3 resource or null for all  $4 size  $5 offset  $6 the most that are counted
--- $7 created at this time or later, or null  $8 created before this time, or at it with an id before $9; both null for all
+-- $1 requester  $2 status or null for all  $3 resource or null for all  $4 size  $5 offset
+-- $6 the most that are counted  $7 created at this time or later, or null
+-- $8 created before this time, or at it with an id before $9; both null for all
 --
--- Every limit is a parameter. A planner that does not know it assumes a small part, and reads an index in its order.
+-- Every limit is a parameter. Without a known value, the planner assumes a small limit and reads an
+-- index in order.
 with recursive
-  -- The statuses that the requester's operations have, found by one look-up each. A newer build may have stored one that
-  -- this build does not know. The last step finds null.
+  -- The statuses that the requester's operations have, found by one look-up each. A newer build may
+  -- have stored one that this build does not know. The last step finds null.
   status (name) as (
     select coalesce($2, (
       select min(operation.status)
@@ -27,7 +29,8 @@ with recursive
     where status.name is not null
       and $2::text is null
   ),
-  -- The index has a run of operations for each of these, in the order of their times and ids.
+  -- The index keeps the operations of one status and resource together, in the order of their times
+  -- and ids.
   run as (
     select status.name as status, resource.name as resource
     from status

@@ -1,10 +1,13 @@
--- list_operations_of_target: the requester's operation that deleted the row with an id, as a page of a list.
+-- list_operations_of_target: the requester's operation that deleted the row with an id, as a page
+-- of a list.
 --
--- $1 requester  $2 status or null for all  $3 resource or null for all  $4 size  $5 offset  $6 the most that are counted
--- $7 created at this time or later, or null  $8 created before this time, or at it with an id before $9; both null for all
+-- $1 requester  $2 status or null for all  $3 resource or null for all  $4 size  $5 offset
+-- $6 the most that are counted  $7 created at this time or later, or null
+-- $8 created before this time, or at it with an id before $9; both null for all
 -- $10 customer or null for all  $11 target
 --
--- The row names the operation. There is no index from a target to its operations, because every deletion would have to write it.
+-- The row names the operation. There is no index from a target to its operations, because every
+-- deletion would have to write it.
 with
   -- An id is unique within its table only.
   deletion as materialized (
@@ -31,7 +34,8 @@ with
   matching as materialized (
     select found.*
     from deletion
-    -- One look-up for each: a join could be done by reading all operations in the order of their ids.
+    -- One look-up for each: a join could be done by reading all operations in the order of their
+    -- ids.
     cross join lateral (
       select
         operation.id,

@@ -1,8 +1,10 @@
--- replay_operation: the operation with a call's id, or else with its idempotency key, and whether it was the same call.
+-- replay_operation: the operation with a call's id, or else with its idempotency key, and whether
+-- it was the same call.
 --
--- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)  $6 idempotency key or null
+-- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)
+-- $6 idempotency key or null
 with
-  -- Two look-ups, because "or" needs a bitmap of two indexes, which the settings of the session switch off.
+  -- Two look-ups: "or" would need a bitmap scan, which the session settings switch off.
   by_id as materialized (
     select operation.id
     from operation

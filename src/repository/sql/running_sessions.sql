@@ -1,4 +1,5 @@
--- running_sessions: the given sessions that PostgreSQL has not ended, and whether their commit waits for a synchronous standby.
+-- running_sessions: the given sessions that PostgreSQL has not ended, and whether their commit
+-- waits for a synchronous standby.
 --
 -- $1 process ids
 select

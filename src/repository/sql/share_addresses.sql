@@ -1,18 +1,21 @@
--- share_addresses: deletes addresses of sub-customers for several calls and records their operations: of each call all or none.
+-- share_addresses: deletes addresses of sub-customers for several calls and records
+-- their operations: of each call all or none.
 --
--- $1 operations  $2 requesters  $3 customers  $4 addresses of all calls (each once, ascending within a call)
+-- $1 operations  $2 requesters  $3 customers
+-- $4 addresses of all calls (each once, ascending within a call)
 -- $5, $6 the first and last position of the ids of each call  $7 actors, null or not
 --
--- It waits for no row lock. A row that another transaction has locked is skipped, and a call that cannot lock all its rows is left
--- unchanged. The result has the recorded operations.
+-- It waits for no row lock. A row that another transaction has locked is skipped, and a call that
+-- cannot lock all its rows is left unchanged. The result has the recorded operations.
 with recursive
-  -- Some locks cannot be skipped, for example that of a customer whose name and then parent one open transaction has changed.
-  -- They end the statement soon.
+  -- "skip locked" cannot skip every lock. An example is a customer of which one open transaction
+  -- changed first the name and then the parent. The timeout ends such a wait.
   patience as materialized (
     select set_config('lock_timeout', '50ms', true)
   ),
-  -- The walk from each customer up to the requester. It locks each customer as it reaches it, until this transaction ends. It
-  -- continues from the locked version of the row, so a customer that was moved or deleted just before does not count.
+  -- Walks from each customer up to the requester, and locks each customer until the transaction
+  -- ends. The walk reads the locked version of each row, so a customer that was just moved or
+  -- deleted is not found.
   path (operation_id, requester_id, customer_id, ids, id, parent_id, depth) as (
     select
       call.operation_id, call.requester_id, call.customer_id, ($4::uuid[])[call.first:call.last],
@@ -35,8 +38,8 @@ with recursive
     ) as step
     where path.depth < 1
   ),
-  -- The calls that have locked every row, after their customers. "offset 0" keeps each sub-select one step of the plan, which
-  -- takes its locks once.
+  -- The calls that have locked every row, after their customers. "offset 0" stops the planner from
+  -- merging the sub-select, which would take the locks twice.
   complete as materialized (
     select path.operation_id, path.requester_id, path.customer_id, path.ids, locked.ctids
     from path
@@ -54,8 +57,9 @@ with recursive
       and path.id = path.requester_id
       and cardinality(locked.ctids) = cardinality(path.ids)
   ),
-  -- The rows are found by their ctid, which no other transaction can change while they are locked. A row that was changed between
-  -- the start of this statement and its lock is not found: then all the calls are rolled back, and run alone.
+  -- The rows are found by their ctid, which no other transaction can change while they are locked.
+  -- A row that was changed between the start of this statement and its lock is not found: then all
+  -- the calls are rolled back, and run alone.
   deleted as (
     update address
     set deleted_at = now(), deleted_by = target.operation_id
@@ -66,7 +70,8 @@ with recursive
   counted as materialized (
     select (select count(*) from deleted) = (select sum(cardinality(complete.ids)) from complete) as is_whole
   ),
-  -- The check of the table compares deleted_rows with the number of ids, so an operation of 0 rows is an error.
+  -- The check of the table compares deleted_rows with the number of ids, so an operation of 0 rows
+  -- is an error.
   recorded as (
     insert into operation (
       id, requester_id, customer_id, resource, target_ids, status, deleted_rows, actor, completed_at

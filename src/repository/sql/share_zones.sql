@@ -1,17 +1,20 @@
--- share_zones: deletes zones of requesters for several calls and records their operations: of each call all or none.
+-- share_zones: deletes zones of requesters for several calls and records their
+-- operations: of each call all or none.
 --
--- $1 operations  $2 requesters  $3 customers  $4 zones of all calls (each once, ascending within a call)
+-- $1 operations  $2 requesters  $3 customers
+-- $4 zones of all calls (each once, ascending within a call)
 -- $5, $6 the first and last position of the ids of each call  $7 actors, null or not
 --
--- It waits for no row lock. A row that another transaction has locked is skipped, and a call that cannot lock all its rows is left
--- unchanged. The result has the recorded operations.
+-- It waits for no row lock. A row that another transaction has locked is skipped, and a call that
+-- cannot lock all its rows is left unchanged. The result has the recorded operations.
 with
-  -- Some locks cannot be skipped, for example that of a customer whose name and then parent one open transaction has changed.
-  -- They end the statement soon.
+  -- "skip locked" cannot skip every lock. An example is a customer of which one open transaction
+  -- changed first the name and then the parent. The timeout ends such a wait.
   patience as materialized (
     select set_config('lock_timeout', '50ms', true)
   ),
-  -- At depth 0 the customer is the requester, and there is no path to walk. It is locked until this transaction ends.
+  -- At depth 0 the customer is the requester, and there is no path to walk. It is locked until this
+  -- transaction ends.
   scope as materialized (
     select call.operation_id, call.requester_id, call.customer_id, ($4::uuid[])[call.first:call.last] as ids
     from unnest($1::uuid[], $2::uuid[], $3::uuid[], $5::integer[], $6::integer[])
@@ -26,8 +29,8 @@ with
     ) as customer
     where exists (select from patience)
   ),
-  -- The calls that have locked every row, after their customers. "offset 0" keeps each sub-select one step of the plan, which
-  -- takes its locks once.
+  -- The calls that have locked every row, after their customers. "offset 0" stops the planner from
+  -- merging the sub-select, which would take the locks twice.
   complete as materialized (
     select scope.operation_id, scope.requester_id, scope.customer_id, scope.ids, locked.ctids
     from scope
@@ -43,8 +46,9 @@ with
     ) as locked
     where cardinality(locked.ctids) = cardinality(scope.ids)
   ),
-  -- The rows are found by their ctid, which no other transaction can change while they are locked. A row that was changed between
-  -- the start of this statement and its lock is not found: then all the calls are rolled back, and run alone.
+  -- The rows are found by their ctid, which no other transaction can change while they are locked.
+  -- A row that was changed between the start of this statement and its lock is not found: then all
+  -- the calls are rolled back, and run alone.
   deleted as (
     update zone
     set deleted_at = now(), deleted_by = target.operation_id
@@ -55,7 +59,8 @@ with
   counted as materialized (
     select (select count(*) from deleted) = (select sum(cardinality(complete.ids)) from complete) as is_whole
   ),
-  -- The check of the table compares deleted_rows with the number of ids, so an operation of 0 rows is an error.
+  -- The check of the table compares deleted_rows with the number of ids, so an operation of 0 rows
+  -- is an error.
   recorded as (
     insert into operation (
       id, requester_id, customer_id, resource, target_ids, status, deleted_rows, actor, completed_at
