@@ -4,16 +4,15 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev;
 use actix_web::web::Data;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use sqlx::postgres::PgConnectOptions;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{AllowedHosts, AllowedOrigins, Settings, SettingsError};
-use crate::http::connections::{self, Connections, HEAD_TIMEOUT, WATCH_INTERVAL, Waits};
+use crate::http::connections::{self, Connections, WATCH_INTERVAL, memory_for_heads};
 use crate::http::{self, Admission, Capacity, Document, FORGET_INTERVAL, Health, Identification, Limits, Service};
-use crate::limits::{self, Budget, MANAGEMENT_CONNECTIONS, Memory, RECEIVE_BUFFER, SEND_BUFFER};
+use crate::limits::{self, MANAGEMENT_CONNECTIONS, Memory, RECEIVE_BUFFER, SEND_BUFFER};
 use crate::queue::{Consumer, Workers};
 use crate::repository::{RETRIED, Repository};
 use crate::telemetry::metrics::{self, Port, UPKEEP_INTERVAL};
@@ -89,9 +88,9 @@ impl Server {
         let consumer = Consumer::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
         metrics::start(&RETRIED);
         let admission = Admission::new(capacity(&self.settings, self.max_connections, self.memory));
-        let connections = Connections::new(Port::Calls, self.max_connections);
-        let heads = Budget::new(self.memory.heads);
-        let management_connections = Connections::new(Port::Management, MANAGEMENT_CONNECTIONS);
+        let connections = Connections::new(Port::Calls, self.max_connections, self.settings.http.keep_alive);
+        let heads = memory_for_heads(self.memory.heads);
+        let management_connections = Connections::new(Port::Management, MANAGEMENT_CONNECTIONS, MANAGEMENT_KEEP_ALIVE);
         let limits = Limits::from(&self.settings);
         let service = Service {
             repository: repository.clone(),
@@ -103,20 +102,21 @@ impl Server {
             allowed_origins: self.allowed_origins,
         };
         let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
-        // Both tasks are aborted when this function ends.
-        let upkeep = Upkeep {
-            admission,
-            connections: connections.clone(),
-            management_connections: management_connections.clone(),
-            health: health.clone(),
-            repository: repository.clone(),
-        };
-        let _upkeep = AbortOnDropHandle::new(tokio::spawn(upkeep.run(self.settings.http.keep_alive)));
+        // These tasks are aborted when this function ends. A slow database must not delay the watch of
+        // callers.
+        let both = [connections.clone(), management_connections.clone()];
+        let _callers = AbortOnDropHandle::new(tokio::spawn(watch_callers(admission, both)));
+        let _database = AbortOnDropHandle::new(tokio::spawn(watch_database(repository.clone(), health.clone())));
         let _refreshing = AbortOnDropHandle::new(tokio::spawn(self.identification.keep_fresh()));
         let drain_seconds = self.settings.http.drain_seconds;
 
-        let management = serve_management(self.management, management_connections, heads.clone(), health.clone())?;
-        let calls = serve_calls(service, connections, heads, self.calls, &self.settings)?;
+        let management_app = {
+            let health = health.clone();
+            move || http::management_app(health.clone())
+        };
+        let management = connections::serve(self.management, management_connections, heads.clone(), 1, management_app)?;
+        let calls =
+            connections::serve(self.calls, connections, heads, drain_seconds, move || http::app(service.clone()))?;
         let (management_handle, calls_handle) = (management.handle(), calls.handle());
         let management = tokio::spawn(management);
         let calls = tokio::spawn(calls);
@@ -163,65 +163,24 @@ fn capacity(settings: &Settings, max_connections: usize, memory: Memory) -> Capa
     Capacity { max_in_flight, memory, max_waiting_calls, rate: rate.zip(burst) }
 }
 
-/// The periodic work.
-struct Upkeep {
-    admission: Admission,
-    connections: Connections,
-    management_connections: Connections,
-    health: Data<Health>,
-    repository: Repository,
-}
-
-impl Upkeep {
-    /// Runs until its task is aborted.
-    async fn run(self, keep_alive: Duration) {
-        // A slow database must not delay `watch_callers`.
-        tokio::join!(self.watch_callers(keep_alive), self.watch_database());
-    }
-
-    async fn watch_callers(&self, keep_alive: Duration) {
-        let mut requesters = tokio::time::interval(FORGET_INTERVAL);
-        let mut connections = tokio::time::interval(WATCH_INTERVAL);
-        loop {
-            tokio::select! {
-                _ = requesters.tick() => self.admission.forget_idle_requesters(),
-                _ = connections.tick() => {
-                    self.connections.close_idle(keep_alive + HEAD_TIMEOUT);
-                    self.management_connections.close_idle(MANAGEMENT_KEEP_ALIVE + HEAD_TIMEOUT);
-                }
-            }
-        }
-    }
-
-    async fn watch_database(&self) {
-        let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
-        loop {
-            interval.tick().await;
-            metrics::upkeep();
-            let _ = self.health.state().await;
-            // During an outage the metrics keep their last values.
-            let _ = self.repository.measure_backlog().await;
+async fn watch_callers(admission: Admission, connections: [Connections; 2]) {
+    let mut requesters = tokio::time::interval(FORGET_INTERVAL);
+    let mut idle = tokio::time::interval(WATCH_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = requesters.tick() => admission.forget_idle_requesters(),
+            _ = idle.tick() => connections.iter().for_each(Connections::close_idle),
         }
     }
 }
 
-fn serve_calls(
-    service: Service,
-    connections: Connections,
-    heads: Budget,
-    listener: TcpListener,
-    settings: &Settings,
-) -> io::Result<dev::Server> {
-    let waits = Waits { keep_alive: settings.http.keep_alive, drain_seconds: settings.http.drain_seconds };
-    connections::serve(listener, connections, heads, waits, move || http::app(service.clone()))
-}
-
-fn serve_management(
-    listener: TcpListener,
-    connections: Connections,
-    heads: Budget,
-    health: Data<Health>,
-) -> io::Result<dev::Server> {
-    let waits = Waits { keep_alive: MANAGEMENT_KEEP_ALIVE, drain_seconds: 1 };
-    connections::serve(listener, connections, heads, waits, move || http::management_app(health.clone()))
+async fn watch_database(repository: Repository, health: Data<Health>) {
+    let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        interval.tick().await;
+        metrics::upkeep();
+        let _ = health.state().await;
+        // During an outage the metrics keep their last values.
+        let _ = repository.measure_backlog().await;
+    }
 }

@@ -12,11 +12,12 @@ use std::pin::pin;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{AllowedHosts, DatabaseSettings, LogFormat, Settings, SettingsError};
 use crate::error::Error;
 use crate::output::say;
-use crate::private_postgres::{self, Cancel, Durability, Folder, LaunchError, PrivatePostgres};
+use crate::private_postgres::{self, Durability, Folder, LaunchError, PrivatePostgres};
 use crate::repository::Repository;
 use crate::schema::{self, SchemaError};
 use crate::server::{Server, StartError};
@@ -130,7 +131,7 @@ async fn start_postgres(
         None => default_folder()?,
     };
     let fresh = arguments.fresh;
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     let cancelled = cancel.clone();
     let mut start = tokio::task::spawn_blocking(move || start_postgres_in(&folder, fresh, &cancelled));
     tokio::select! {
@@ -156,7 +157,7 @@ fn default_folder() -> Result<PathBuf, DemoError> {
         .ok_or(DemoError::NoDataFolder)
 }
 
-fn start_postgres_in(folder: &Path, fresh: bool, cancel: &Cancel) -> Result<PrivatePostgres, LaunchError> {
+fn start_postgres_in(folder: &Path, fresh: bool, cancel: &CancellationToken) -> Result<PrivatePostgres, LaunchError> {
     let folder = Folder::claim(folder, cancel)?;
     if fresh {
         folder.clear()?;

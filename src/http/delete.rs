@@ -15,7 +15,7 @@ use super::envelope;
 use super::request::Limits;
 use super::request::body::{BodyPermits, Incoming, Room};
 use super::request::id::path_id;
-use super::request::prefer::{self, Preference};
+use super::request::prefer::{self, Preferences};
 use super::request::target_ids::target_ids;
 use super::request::{idempotency_key, validate_only};
 use super::requester::SentActor;
@@ -55,7 +55,7 @@ pub async fn delete(
     let head = Head::parse(&request, &path, actor.into_inner(), limits.longest_wait)?;
     Notes::of(&request, |notes| notes.validate_only.set(head.validate_only));
     let mut room = Room::new(&admission, *requester, limits.awaited.max_bytes);
-    let limits_of_body = limits.of(head.preference);
+    let limits_of_body = limits.of(head.preferences.respond_async);
     let targets = target_ids(head.resource, head.id, request.headers(), incoming, limits_of_body, &mut room).await?;
     limits.check_rows(targets.count())?;
     admission.count_ids(*requester, targets.count())?;
@@ -65,7 +65,7 @@ pub async fn delete(
         _long_validation: is_long_validation.then(|| admission.long_validation_permit(*requester)).transpose()?,
         _in_flight: admission.permit(&request, *requester)?,
     };
-    let Head { preference, wait, validate_only, .. } = head;
+    let Head { preferences, validate_only, .. } = head;
     let deletion = head.into_deletion(request_id.0, requester.0, targets);
     let fields = DeletionFields {
         customer_id: deletion.customer_id,
@@ -73,19 +73,19 @@ pub async fn delete(
         ids: deletion.targets.count(),
     };
     Notes::of(&request, |notes| notes.deletion.set(Some(fields)));
-    match preference {
+    if validate_only {
         // A validation tells the outcome at once, whatever the caller prefers.
-        _ if validate_only => repository.validate(deletion, permits).await.map(response),
-        Preference::Wait => repository.delete(deletion, permits).await.map(response),
-        Preference::RespondAsync => {
-            let accepted = repository.accept(deletion, permits).await?;
-            // The body may have come slowly, and the acceptance may have waited for a session.
-            let wait = wait.map(|wait| limits.wait(wait, began.elapsed()));
-            match until_ended((&repository, &admission), (&request, *requester), &accepted, wait).await {
-                Some(waited) => Ok(waited.response(&accepted)),
-                None => Ok(accepted_response(&accepted)),
-            }
-        }
+        return repository.validate(deletion, permits).await.map(response);
+    }
+    if !preferences.respond_async {
+        return repository.delete(deletion, permits).await.map(response);
+    }
+    let accepted = repository.accept(deletion, permits).await?;
+    // The body may have come slowly, and the acceptance may have waited for a session.
+    let wait = preferences.wait.map(|wait| limits.wait(wait, began.elapsed()));
+    match until_ended((&repository, &admission), (&request, *requester), &accepted, wait).await {
+        Some(waited) => Ok(waited.response(&accepted)),
+        None => Ok(accepted_response(&accepted)),
     }
 }
 
@@ -152,8 +152,7 @@ struct Head {
     idempotency_key: Option<IdempotencyKey>,
     actor: Option<Actor>,
     validate_only: bool,
-    preference: Preference,
-    wait: Option<Duration>,
+    preferences: Preferences,
 }
 
 impl Head {
@@ -165,8 +164,7 @@ impl Head {
             idempotency_key: idempotency_key::parse(request.headers())?,
             actor: actor.parsed()?,
             validate_only: validate_only::is_asked(request.query_string())?,
-            preference: prefer::preference(request.headers()),
-            wait: prefer::wait(request.headers(), longest_wait),
+            preferences: Preferences::parse(request.headers(), longest_wait),
         })
     }
 
@@ -214,7 +212,7 @@ fn accepted_response(outcome: &Outcome) -> HttpResponse {
         Some(code) => refuse(code, &outcome.failures),
     };
     if outcome.refusal.is_none() {
-        prefer::mark(&mut response, outcome.operation_id);
+        prefer::mark_accepted(&mut response, outcome.operation_id);
     }
     with_headers(response, outcome)
 }

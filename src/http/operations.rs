@@ -179,7 +179,7 @@ async fn find(
     let unknown = || Error::Refused(Code::GLOBAL_1003);
     let found = repository.find_operation(requester.0, operation_id, view, permit).await?;
     let details = found.ok_or_else(unknown)?;
-    let wait = prefer::wait(request.headers(), limits.longest_wait);
+    let wait = prefer::Preferences::parse(request.headers(), limits.longest_wait).wait;
     let Some(longest) = wait else { return Ok(Found { details, waited: None }) };
     if !waiting::is_open(&details) {
         return Ok(Found { details, waited: Some(longest) });

@@ -21,7 +21,7 @@ use super::response::REQUEST_ID;
 use super::routing::resource_pattern;
 use super::span;
 use crate::error::Error;
-use crate::telemetry::end::{Ended, log_end};
+use crate::telemetry::end::{log_end, milliseconds};
 use crate::telemetry::metrics::{self, Abandoned};
 use crate::telemetry::traces;
 
@@ -110,19 +110,15 @@ impl Report {
 
     fn log(&self, end: &End<'_>, reason: Option<String>) {
         let deletion = self.notes.deletion.get();
-        let ended = Ended {
-            is_outage: end.is_outage(),
-            request_id: &end.request_id,
-            requester_id: self.notes.requester_id.get(),
-            customer_id: deletion.map(|deletion| deletion.customer_id),
-            resource: deletion.map(|deletion| deletion.resource),
-            ids: deletion.map(|deletion| deletion.ids),
-            code: end.error_code(),
-            duration: Some(self.began.elapsed()),
-        };
         log_end!(
-            "call",
-            ended,
+            end.is_outage(),
+            request_id = %end.request_id,
+            requester_id = self.notes.requester_id.get().map(display),
+            customer_id = deletion.map(|deletion| display(deletion.customer_id)),
+            resource = deletion.map(|deletion| deletion.resource),
+            ids = deletion.map(|deletion| deletion.ids),
+            code = end.error_code(),
+            duration_ms = milliseconds(self.began.elapsed()),
             gateway_request_id = self.gateway_request_id,
             trace_id = self.trace_id.map(display),
             validate_only = self.notes.validate_only.get().then_some(true),
@@ -130,7 +126,8 @@ impl Report {
             route = end.route,
             status = end.status,
             reason,
-            replayed = end.is_replay.then_some(true)
+            replayed = end.is_replay.then_some(true),
+            "call"
         );
     }
 }

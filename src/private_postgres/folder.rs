@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
+
 use super::launch_error::LaunchError;
-use super::program::{Cancel, unless_missing};
+use super::program::{self, unless_missing};
 use super::user::User;
 
 /// Marks a folder as one of this program. Servers lock this file.
@@ -31,7 +33,7 @@ pub struct Folder {
 impl Folder {
     /// Creates the folder, or uses that of an earlier start. Fails if it contains anything else, or
     /// is in use.
-    pub fn claim(path: &Path, cancel: &Cancel) -> Result<Folder, LaunchError> {
+    pub fn claim(path: &Path, cancel: &CancellationToken) -> Result<Folder, LaunchError> {
         fs::create_dir_all(path).map_err(LaunchError::file(path))?;
         let path = path.canonicalize().map_err(LaunchError::file(path))?;
         if !is_own(&path).map_err(LaunchError::file(&path))? {
@@ -117,7 +119,7 @@ fn is_own(folder: &Path) -> io::Result<bool> {
     Ok(folder.join(MARKER).exists() || fs::read_dir(folder)?.next().is_none())
 }
 
-fn lock(folder: &Path, cancel: &Cancel) -> Result<File, LaunchError> {
+fn lock(folder: &Path, cancel: &CancellationToken) -> Result<File, LaunchError> {
     let marker = folder.join(MARKER);
     let mut file = OpenOptions::new()
         .create(true)
@@ -131,7 +133,7 @@ fn lock(folder: &Path, cancel: &Cancel) -> Result<File, LaunchError> {
     loop {
         match file.try_lock() {
             Ok(()) => break,
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => cancel.pause()?,
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => program::pause(cancel)?,
             Err(TryLockError::WouldBlock) => return Err(LaunchError::InUse(folder.to_owned())),
             Err(TryLockError::Error(error)) => return Err(LaunchError::File { path: marker, error }),
         }
@@ -153,10 +155,10 @@ mod tests {
     #[test]
     fn a_folder_is_claimed_by_one_at_a_time() {
         let path = empty_folder("claimed-once");
-        let folder = Folder::claim(&path, &Cancel::default()).unwrap();
-        assert!(matches!(Folder::claim(&path, &Cancel::default()), Err(LaunchError::InUse(_))));
+        let folder = Folder::claim(&path, &CancellationToken::default()).unwrap();
+        assert!(matches!(Folder::claim(&path, &CancellationToken::default()), Err(LaunchError::InUse(_))));
         drop(folder);
-        drop(Folder::claim(&path, &Cancel::default()).unwrap());
+        drop(Folder::claim(&path, &CancellationToken::default()).unwrap());
         fs::remove_dir_all(path).unwrap();
     }
 
@@ -164,7 +166,7 @@ mod tests {
     fn a_folder_of_somebody_else_is_left_alone() {
         let path = empty_folder("foreign");
         fs::create_dir_all(path.join("cluster")).unwrap();
-        let refused = Folder::claim(&path, &Cancel::default());
+        let refused = Folder::claim(&path, &CancellationToken::default());
         assert!(matches!(refused, Err(LaunchError::NotOwn(_))));
         assert!(path.join("cluster").exists());
         assert!(!path.join(MARKER).exists());
@@ -174,7 +176,7 @@ mod tests {
     #[test]
     fn clearing_deletes_the_cluster_and_keeps_the_rest() {
         let path = empty_folder("cleared");
-        let folder = Folder::claim(&path, &Cancel::default()).unwrap();
+        let folder = Folder::claim(&path, &CancellationToken::default()).unwrap();
         for name in ["cluster", "pip"] {
             fs::create_dir(folder.join(name)).unwrap();
         }

@@ -11,6 +11,5 @@ mod watchdog;
 
 pub use self::folder::Folder;
 pub use self::launch_error::LaunchError;
-pub use self::program::Cancel;
 pub use self::server::{Durability, PrivatePostgres};
 pub use self::user::is_root;

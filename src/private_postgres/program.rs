@@ -5,12 +5,11 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
+use tokio_util::sync::CancellationToken;
 
 use super::launch_error::LaunchError;
 
@@ -19,27 +18,19 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// The lines of a log that an error shows.
 const TAIL_LINES: usize = 12;
 
-/// Cancels work on another thread. Clones share their state.
-#[derive(Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Sleeps for a moment. Fails if the work is cancelled.
-    pub fn pause(&self) -> Result<(), LaunchError> {
-        thread::sleep(PAUSE);
-        if self.0.load(Ordering::Relaxed) {
-            return Err(LaunchError::Cancelled);
-        }
-        Ok(())
-    }
+/// Sleeps for a moment. Fails if the work is cancelled.
+pub fn pause(cancel: &CancellationToken) -> Result<(), LaunchError> {
+    thread::sleep(PAUSE);
+    if cancel.is_cancelled() { Err(LaunchError::Cancelled) } else { Ok(()) }
 }
 
 /// Runs a program to its end, with its output in a log. Kills it if cancelled.
-pub fn run(name: &'static str, command: &mut Command, log: &Path, cancel: &Cancel) -> Result<(), LaunchError> {
+pub fn run(
+    name: &'static str,
+    command: &mut Command,
+    log: &Path,
+    cancel: &CancellationToken,
+) -> Result<(), LaunchError> {
     let failed = |output| LaunchError::Program { program: name, output, log: log.to_owned() };
     write_to(command, log).map_err(LaunchError::file(log))?;
     // In its own process group, so that `kill` includes its children.
@@ -62,11 +53,11 @@ pub fn write_to(command: &mut Command, log: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn wait(child: &mut Child, cancel: &Cancel) -> Result<ExitStatus, LaunchError> {
+fn wait(child: &mut Child, cancel: &CancellationToken) -> Result<ExitStatus, LaunchError> {
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status),
-            Ok(None) => cancel.pause()?,
+            Ok(None) => pause(cancel)?,
             Err(error) => return Err(LaunchError::file(Path::new("a child process"))(error)),
         }
     }

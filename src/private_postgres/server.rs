@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::binaries::{self, Binaries};
 use super::folder::Folder;
 use super::launch_error::LaunchError;
-use super::program::{self, Cancel, unless_missing};
+use super::program::{self, unless_missing};
 use super::watchdog::Watchdog;
 
 /// Includes the recovery after a crash.
@@ -67,12 +68,16 @@ pub struct PrivatePostgres {
 impl PrivatePostgres {
     /// Starts a server on the cluster in the folder. Creates both if they are missing.
     pub fn start(folder: &Path, durability: Durability) -> Result<PrivatePostgres, LaunchError> {
-        let cancel = Cancel::default();
+        let cancel = CancellationToken::new();
         PrivatePostgres::start_in(Folder::claim(folder, &cancel)?, durability, &cancel)
     }
 
     /// Starts in a folder that is claimed already. Can be cancelled.
-    pub fn start_in(folder: Folder, durability: Durability, cancel: &Cancel) -> Result<PrivatePostgres, LaunchError> {
+    pub fn start_in(
+        folder: Folder,
+        durability: Durability,
+        cancel: &CancellationToken,
+    ) -> Result<PrivatePostgres, LaunchError> {
         let binaries = binaries::find_or_install(&folder, cancel)?;
         let disposable = (durability == Durability::Disposable).then_some(folder.path());
         let watchdog = Watchdog::start(disposable).map_err(LaunchError::file(Path::new("sh")))?;
@@ -107,7 +112,7 @@ impl PrivatePostgres {
         &self.password
     }
 
-    fn launch(&mut self, durability: Durability, cancel: &Cancel) -> Result<(), LaunchError> {
+    fn launch(&mut self, durability: Durability, cancel: &CancellationToken) -> Result<(), LaunchError> {
         for attempts_left in (0..PORT_ATTEMPTS).rev() {
             self.spawn(durability).map_err(LaunchError::file(&self.binaries.folder))?;
             match self.wait_until_ready(cancel) {
@@ -140,7 +145,7 @@ impl PrivatePostgres {
         self.watchdog.watch(self.server.insert(server))
     }
 
-    fn wait_until_ready(&mut self, cancel: &Cancel) -> Result<(), LaunchError> {
+    fn wait_until_ready(&mut self, cancel: &CancellationToken) -> Result<(), LaunchError> {
         let deadline = Instant::now() + START_TIMEOUT;
         while !self.is_ready() {
             if self.has_ended() || Instant::now() > deadline {
@@ -150,7 +155,7 @@ impl PrivatePostgres {
                     log: self.log(),
                 });
             }
-            cancel.pause()?;
+            program::pause(cancel)?;
         }
         Ok(())
     }
@@ -195,7 +200,7 @@ fn create_cluster(
     folder: &Folder,
     binaries: &Binaries,
     durability: Durability,
-    cancel: &Cancel,
+    cancel: &CancellationToken,
 ) -> Result<(), LaunchError> {
     let unfinished = folder.join("cluster.new");
     unless_missing(fs::remove_dir_all(&unfinished)).map_err(LaunchError::file(&unfinished))?;

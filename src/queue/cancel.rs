@@ -13,7 +13,6 @@ use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;
 use crate::repository::statements::find_operation;
 use crate::resource::Resource;
-use crate::telemetry::end::{Ended, log_end};
 use crate::telemetry::metrics;
 
 const CANCELLED: Stored<Code> = Stored::Known(Code::CANCELLED);
@@ -58,22 +57,16 @@ fn report(requester_id: Uuid, Details { operation, attempts, .. }: &Details) {
     }
     let waited = operation.completed_at.map(|completed_at| completed_at - operation.created_at);
     let resource = operation.resource.clone().into_word(Resource::word);
-    let ended = Ended {
-        is_outage: false,
-        request_id: &operation.id,
-        requester_id: Some(requester_id),
-        customer_id: Some(operation.customer_id),
-        resource: Some(&resource),
-        ids: None,
-        code: Some(Code::CANCELLED.word()),
-        duration: None,
-    };
-    log_end!(
-        "operation",
-        ended,
+    tracing::info!(
+        request_id = %operation.id,
+        requester_id = %requester_id,
+        customer_id = %operation.customer_id,
+        resource = &*resource,
+        code = Code::CANCELLED.word(),
         operation_status = Status::Failure.word(),
         attempts,
-        waited_ms = waited.map(|waited| waited.whole_milliseconds() as i64)
+        waited_ms = waited.map(|waited| waited.whole_milliseconds() as i64),
+        "operation"
     );
 }
 

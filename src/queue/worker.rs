@@ -17,7 +17,7 @@ use super::Consumer;
 use super::leased::{End, Leased};
 use crate::error::{Code, Error};
 use crate::operation::Status;
-use crate::telemetry::end::{Ended, log_end};
+use crate::telemetry::end::{log_end, milliseconds};
 use crate::telemetry::outage::Outage;
 use crate::telemetry::{metrics, traces};
 
@@ -184,22 +184,19 @@ fn report(leased: &Leased, end: &End, took: Duration) {
     if end.status() == Status::InternalError {
         metrics::given_up(deletion.resource);
     }
-    let ended = Ended {
-        is_outage: end.code() == Some(Code::GLOBAL_1001),
-        request_id: &deletion.operation_id,
-        requester_id: Some(deletion.requester_id),
-        customer_id: Some(deletion.customer_id),
-        resource: Some(deletion.resource.word()),
-        ids: Some(deletion.targets.count()),
-        code: end.code().map(Code::word),
-        duration: Some(took),
-    };
     log_end!(
-        "operation",
-        ended,
+        end.code() == Some(Code::GLOBAL_1001),
+        request_id = %deletion.operation_id,
+        requester_id = %deletion.requester_id,
+        customer_id = %deletion.customer_id,
+        resource = deletion.resource.word(),
+        ids = deletion.targets.count(),
+        code = end.code().map(Code::word),
+        duration_ms = milliseconds(took),
         operation_status = end.status().word(),
         attempts = leased.attempts,
-        waited_ms = leased.waited.as_millis() as u64
+        waited_ms = leased.waited.as_millis() as u64,
+        "operation"
     );
 }
 

@@ -8,10 +8,12 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Waker;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::head::{Body, Head};
-use crate::limits::{Budget, Taken};
 use crate::telemetry::metrics::{self, Limit};
 
 /// The bytes of a body that are given at once.
@@ -24,11 +26,15 @@ const CHUNKED_PIECE: usize = 512;
 /// The unit in which heads are charged. The first 8 KiB are free.
 const SMALL_HEAD: usize = 8 * 1024;
 
+/// The memory for large heads: so many bytes, with a permit for each [`SMALL_HEAD`].
+pub fn memory_for_heads(bytes: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(bytes / SMALL_HEAD))
+}
+
 /// The gate of one connection.
 pub struct Gate {
     state: RefCell<State>,
-    /// The memory for large heads.
-    heads: Budget,
+    heads: Arc<Semaphore>,
     /// Whether the last call of the connection has come.
     is_last: Cell<bool>,
 }
@@ -40,8 +46,8 @@ struct State {
     held: Vec<u8>,
     /// Wakes the task that waits until bytes that are held may be given.
     waker: Option<Waker>,
-    /// The bytes of the budget that the head takes.
-    head: Option<Taken>,
+    /// The permits that the head takes. A small one takes none.
+    head: Vec<OwnedSemaphorePermit>,
 }
 
 enum Phase {
@@ -70,7 +76,7 @@ impl Default for Phase {
 }
 
 impl Gate {
-    pub fn new(heads: Budget) -> Gate {
+    pub fn new(heads: Arc<Semaphore>) -> Gate {
         Gate { state: RefCell::default(), heads, is_last: Cell::new(false) }
     }
 
@@ -121,9 +127,8 @@ impl Gate {
         self.is_last.get()
     }
 
-    /// Whether the head of the call takes memory of the budget.
     pub fn has_large_head(&self) -> bool {
-        self.state.borrow().head.is_some()
+        !self.state.borrow().head.is_empty()
     }
 
     pub fn holds_bytes(&self) -> bool {
@@ -154,7 +159,7 @@ impl Gate {
 
     fn answered(&self) {
         let mut state = self.state.borrow_mut();
-        state.head = None;
+        state.head.clear();
         state.phase = match std::mem::take(&mut state.phase) {
             Phase::Answering => Phase::Answered,
             Phase::Body { .. } | Phase::Chunks { .. } => {
@@ -174,17 +179,14 @@ impl State {
     }
 
     /// Takes the memory of a large head.
-    fn charge(&mut self, heads: &Budget) -> io::Result<()> {
+    fn charge(&mut self, heads: &Arc<Semaphore>) -> io::Result<()> {
         let Phase::Head(head) = &self.phase else { return Ok(()) };
-        while head.length() > SMALL_HEAD + self.head.as_ref().map_or(0, Taken::bytes) {
-            let Some(taken) = heads.take(SMALL_HEAD) else {
+        while head.length() > SMALL_HEAD * (1 + self.head.len()) {
+            let Ok(permit) = Arc::clone(heads).try_acquire_owned() else {
                 metrics::rejected(Limit::Memory);
                 return Err(io::Error::other("too many large heads are being received"));
             };
-            match &mut self.head {
-                Some(head) => head.add(taken),
-                None => self.head = Some(taken),
-            }
+            self.head.push(permit);
         }
         Ok(())
     }
@@ -253,7 +255,7 @@ mod tests {
     const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
     fn gate() -> Gate {
-        Gate::new(Budget::new(1 << 20))
+        Gate::new(memory_for_heads(1 << 20))
     }
 
     fn receive(gate: &Gate, bytes: &[u8]) -> usize {
@@ -325,7 +327,7 @@ mod tests {
 
     #[test]
     fn large_heads_are_bounded_together_and_small_ones_are_not() {
-        let heads = Budget::new(2 * SMALL_HEAD);
+        let heads = memory_for_heads(2 * SMALL_HEAD);
         let line = [b"A: ", &b"x".repeat(SMALL_HEAD - 5)[..], b"\r\n"].concat();
         let gates: Vec<_> = (0..5).map(|_| Gate::new(heads.clone())).collect();
         let sends = |index: usize, bytes: &[u8]| gates[index].receive(bytes, Waker::noop()).is_ok();

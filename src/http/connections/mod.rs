@@ -18,11 +18,11 @@ use actix_web::dev::{AppConfig, Server, Service, ServiceFactory, ServiceRequest,
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, Error};
 use futures_util::future::Abortable;
+use tokio::sync::Semaphore;
 
-pub use self::gate::{Answering, Gate};
+pub use self::gate::{Answering, Gate, memory_for_heads};
 pub use self::open::{Connection, Connections, WATCH_INTERVAL};
 use self::stream::Stream;
-use crate::limits::Budget;
 
 /// The longest time in which the head of a request may arrive.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -43,20 +43,13 @@ pub const ANSWER_PIECE: usize = 8 * 1024;
 /// The threads that parse large bodies.
 const PARSERS: usize = 4;
 
-/// The waits of a port.
-#[derive(Clone, Copy)]
-pub struct Waits {
-    pub keep_alive: Duration,
-    pub drain_seconds: u64,
-}
-
 /// Serves an application on a listener. One thread serves thousands of calls a second. More threads
 /// mostly wake each other.
 pub fn serve<T, B>(
     listener: TcpListener,
     connections: Connections,
-    heads: Budget,
-    waits: Waits,
+    heads: Arc<Semaphore>,
+    drain_seconds: u64,
     app: impl Fn() -> App<T> + Clone + Send + 'static,
 ) -> io::Result<Server>
 where
@@ -68,7 +61,7 @@ where
         .disable_signals()
         .workers(1)
         .worker_max_blocking_threads(PARSERS)
-        .shutdown_timeout(waits.drain_seconds)
+        .shutdown_timeout(drain_seconds)
         .max_concurrent_connections(connections.limit() + ACCEPTED_BEFORE);
     let draining = server.graceful_shutdown_signal();
     let server = server.listen("connections", listener, move || {
@@ -79,7 +72,7 @@ where
                 let draining = draining.clone();
                 async move { draining.notified().await }
             })
-            .keep_alive(waits.keep_alive)
+            .keep_alive(connections.keep_alive())
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(CLOSE_TIMEOUT)
             .h1_write_buffer_size(SENT_AT_ONCE)

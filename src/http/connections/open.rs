@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{AbortHandle, AbortRegistration};
+use parking_lot::Mutex;
 
+use super::HEAD_TIMEOUT;
 use crate::telemetry::metrics::{self, Port};
 
 /// The interval at which idle connections are looked for. The HTTP library closes a connection that
@@ -25,6 +27,7 @@ pub struct Connections {
     open: Arc<Mutex<Vec<Arc<Connection>>>>,
     port: Port,
     limit: usize,
+    keep_alive: Duration,
 }
 
 pub struct Connection {
@@ -83,18 +86,23 @@ pub struct Opened {
 pub struct Calling(Arc<Connection>);
 
 impl Connections {
-    pub fn new(port: Port, limit: usize) -> Connections {
-        Connections { open: Arc::default(), port, limit }
+    /// Connections without a call are closed after `keep_alive`.
+    pub fn new(port: Port, limit: usize, keep_alive: Duration) -> Connections {
+        Connections { open: Arc::default(), port, limit, keep_alive }
     }
 
     pub fn limit(&self) -> usize {
         self.limit
     }
 
+    pub fn keep_alive(&self) -> Duration {
+        self.keep_alive
+    }
+
     /// Takes a new connection. Returns `None` if it must be closed, because calls of all others are
     /// in flight.
     pub fn open(&self, peer: Option<IpAddr>) -> Option<(Opened, AbortRegistration)> {
-        let mut open = self.all();
+        let mut open = self.open.lock();
         if !self.make_room(&mut open, peer) {
             return None;
         }
@@ -117,27 +125,25 @@ impl Connections {
         let candidates = open.iter().enumerate();
         let candidates = candidates.filter(|(_, connection)| !is_peer_at_limit || connection.peer == peer);
         let now = Instant::now();
-        let waits = candidates
-            .filter_map(|(index, connection)| connection.state().wait(now).map(|wait| (index, connection.peer, wait)));
+        let waits = candidates.filter_map(|(index, connection)| {
+            connection.state.lock().wait(now).map(|wait| (index, connection.peer, wait))
+        });
         let Some(index) = least_needed(waits.collect()) else { return false };
         open.swap_remove(index).close.abort();
         true
     }
 
-    /// Closes connections that have had no call in progress for longer than this. The time counts
-    /// from the opening, or from the beginning or end of the last answer.
-    pub fn close_idle(&self, longest: Duration) {
-        for connection in self.all().iter() {
-            let state = connection.state();
+    /// Closes connections that have had no call in progress for too long. The time counts from the
+    /// opening, or from the beginning or end of the last answer. It includes the time for a head.
+    pub fn close_idle(&self) {
+        let longest = self.keep_alive + HEAD_TIMEOUT;
+        for connection in self.open.lock().iter() {
+            let state = connection.state.lock();
             let waits = matches!(state.phase, Phase::Idle | Phase::Answering(_));
             if waits && state.since.elapsed() > longest {
                 connection.close.abort();
             }
         }
-    }
-
-    fn all(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
-        self.open.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -168,21 +174,15 @@ fn least_needed(mut waits: Vec<(usize, Option<IpAddr>, Wait)>) -> Option<usize> 
 impl State {
     /// Returns `None` while a call is in flight.
     fn wait(&self, now: Instant) -> Option<Wait> {
-        let since = match self.phase {
+        let (since, kind) = match self.phase {
             Phase::Working => return None,
-            Phase::Idle | Phase::Receiving => self.since,
-            Phase::Answering(last_taken) => last_taken,
+            Phase::Idle | Phase::Receiving => (self.since, Kind::Other),
+            Phase::Answering(last_taken) => (last_taken, Kind::Taking),
         };
-        let kind = match self.phase {
-            _ if now.saturating_duration_since(since) > GRACE => {
-                if self.is_known {
-                    Kind::Other
-                } else {
-                    Kind::Stranger
-                }
-            }
-            Phase::Answering(_) => Kind::Taking,
-            Phase::Idle | Phase::Receiving | Phase::Working => Kind::Other,
+        let kind = match (now.saturating_duration_since(since) > GRACE, self.is_known) {
+            (false, _) => kind,
+            (true, true) => Kind::Other,
+            (true, false) => Kind::Stranger,
         };
         Some(Wait { kind, since, is_known: self.is_known })
     }
@@ -190,7 +190,7 @@ impl State {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        let mut open = self.connections.all();
+        let mut open = self.connections.open.lock();
         if let Some(index) = open.iter().position(|connection| Arc::ptr_eq(connection, &self.connection)) {
             open.swap_remove(index);
             metrics::open_connections(self.connections.port, open.len());
@@ -207,17 +207,17 @@ impl Connection {
 
     /// A call has a requester.
     pub fn identified(&self) {
-        self.lock().is_known = true;
+        self.state.lock().is_known = true;
     }
 
     /// A call is in flight, and its connection is not closed at the limit.
     pub fn work(&self) {
-        self.lock().phase = Phase::Working;
+        self.state.lock().phase = Phase::Working;
     }
 
     /// The client took a part of the answer.
     pub fn taken(&self) {
-        if let Phase::Answering(last_taken) = &mut self.lock().phase {
+        if let Phase::Answering(last_taken) = &mut self.state.lock().phase {
             *last_taken = Instant::now();
         }
     }
@@ -233,17 +233,9 @@ impl Connection {
     }
 
     fn enter(&self, phase: Phase) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.phase = phase;
         state.since = Instant::now();
-    }
-
-    fn state(&self) -> State {
-        *self.lock()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -258,6 +250,10 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+
+    fn connections(limit: usize) -> Connections {
+        Connections::new(Port::Calls, limit, Duration::ZERO)
+    }
 
     fn peer(last: u8) -> Option<IpAddr> {
         Some(Ipv4Addr::new(10, 0, 0, last).into())
@@ -279,7 +275,7 @@ mod tests {
 
     /// Changes the state as if the connection had waited for this much longer.
     fn age(opened: &Opened, seconds: u64) {
-        let mut state = opened.connection.lock();
+        let mut state = opened.connection.state.lock();
         let longer = Duration::from_secs(seconds);
         state.since -= longer;
         if let Phase::Answering(last_taken) = &mut state.phase {
@@ -289,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_longest_wait_without_a_requester_makes_room() {
-        let connections = Connections::new(Port::Calls, 4);
+        let connections = connections(4);
         let known = open_known(&connections, 1);
         let (first, second, third) = (open(&connections, 2), open(&connections, 3), open(&connections, 4));
         for (opened, seconds) in [(&known, 9), (&first, 7), (&second, 6), (&third, 5)] {
@@ -305,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_new_connection_has_time_for_its_head_though_the_others_have_a_requester() {
-        let connections = Connections::new(Port::Calls, 8);
+        let connections = connections(8);
         let known: Vec<_> = (1..=8).map(|last| open_known(&connections, last)).collect();
         age(&known[3], 2);
         let new = open(&connections, 9);
@@ -320,7 +316,7 @@ mod tests {
 
     #[test]
     fn new_connections_do_not_make_room_at_the_cost_of_known_ones() {
-        let connections = Connections::new(Port::Calls, 8);
+        let connections = connections(8);
         let known = open_known(&connections, 1);
         age(&known, 60);
         let new: Vec<_> = (0..20).map(|index| open(&connections, 2 + index)).collect();
@@ -330,7 +326,7 @@ mod tests {
 
     #[test]
     fn the_address_with_the_most_connections_makes_room() {
-        let connections = Connections::new(Port::Calls, 8);
+        let connections = connections(8);
         let others: Vec<_> = (1..=3).map(|last| open_known(&connections, last)).collect();
         others.iter().for_each(|other| age(other, 60));
         let many: Vec<_> = (0..5).map(|_| open_known(&connections, 9)).collect();
@@ -340,25 +336,25 @@ mod tests {
 
     #[test]
     fn a_client_that_takes_its_answer_keeps_its_connection_and_one_that_stops_does_not() {
-        let connections = Connections::new(Port::Calls, 4);
+        let connections = connections(4);
         let answered: Vec<_> = (1..=4).map(|last| open(&connections, last)).collect();
         for opened in &answered {
             drop(opened.connection.begin());
-            age(opened, 5);
+            age(opened, 6);
         }
         answered[0].connection.taken();
         answered[1].connection.taken();
         answered[2].connection.answered();
         let new = open(&connections, 5);
         assert_eq!([0, 1, 2, 3].map(|index: usize| is_closed(&answered[index])), [false, false, false, true]);
-        connections.close_idle(Duration::from_secs(4));
+        connections.close_idle();
         let closed = [&answered[0], &answered[2], &new].map(is_closed);
         assert_eq!(closed, [true, false, false], "taking an answer slowly has an end");
     }
 
     #[test]
     fn a_client_that_takes_its_answer_makes_room_after_one_that_asks_for_nothing() {
-        let connections = Connections::new(Port::Calls, 4);
+        let connections = connections(4);
         let taking: Vec<_> = (1..=3).map(|last| open(&connections, last)).collect();
         taking.iter().for_each(|opened| drop(opened.connection.begin()));
         let idle = open(&connections, 4);
@@ -368,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_call_in_flight_is_not_closed_and_a_new_connection_is() {
-        let connections = Connections::new(Port::Calls, 1);
+        let connections = connections(1);
         let working = open(&connections, 1);
         let calling = working.connection.begin();
         working.connection.work();
@@ -379,7 +375,7 @@ mod tests {
 
     #[test]
     fn one_address_has_three_quarters_and_then_takes_its_own() {
-        let connections = Connections::new(Port::Calls, 8);
+        let connections = connections(8);
         let other = open(&connections, 2);
         let own: Vec<_> = (0..7).map(|_| open(&connections, 1)).collect();
         assert!(!is_closed(&other));
@@ -388,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_ends_makes_room() {
-        let connections = Connections::new(Port::Calls, 2);
+        let connections = connections(2);
         let first = open(&connections, 1);
         drop(open(&connections, 2));
         open(&connections, 2);

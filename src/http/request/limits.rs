@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::prefer::Preference;
 use crate::config::Settings;
 use crate::error::Error;
 
@@ -43,11 +42,8 @@ impl From<&Settings> for Limits {
 }
 
 impl Limits {
-    pub fn of(&self, preference: Preference) -> BodyLimits {
-        match preference {
-            Preference::Wait => self.awaited,
-            Preference::RespondAsync => self.later,
-        }
+    pub fn of(&self, respond_async: bool) -> BodyLimits {
+        if respond_async { self.later } else { self.awaited }
     }
 
     /// Refuses a list that can never be deleted as a whole, however long its caller waits.

@@ -12,20 +12,31 @@ pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-a
 const RESPOND_ASYNC: &str = "respond-async";
 const WAIT: &str = "wait";
 
-/// Whether the caller waits for the outcome of its call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preference {
-    Wait,
-    RespondAsync,
+/// The preferences of a caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Preferences {
+    /// Whether the caller does not wait for the outcome of its call.
+    pub respond_async: bool,
+    /// The time that the caller prefers to wait for the end of an operation, in whole seconds.
+    pub wait: Option<Duration>,
 }
 
-/// RFC 7240: an unknown or malformed preference is ignored.
-pub fn preference(headers: &HeaderMap) -> Preference {
-    let mut values = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
-    if values.any(|value| preferences(value).any(is_respond_async)) {
-        Preference::RespondAsync
-    } else {
-        Preference::Wait
+impl Preferences {
+    /// RFC 7240: an unknown or malformed preference is ignored. The first `wait` counts, and is at
+    /// most `longest`.
+    pub fn parse(headers: &HeaderMap, longest: Duration) -> Preferences {
+        let (mut respond_async, mut wait) = (false, None);
+        let values = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
+        for (name, value) in values.flat_map(preferences).map(name_and_value) {
+            respond_async |= name.eq_ignore_ascii_case(RESPOND_ASYNC) && value.is_empty();
+            if wait.is_none() && name.eq_ignore_ascii_case(WAIT) {
+                wait = Some(value);
+            }
+        }
+        let is_number = |wait: &&str| !wait.is_empty() && wait.bytes().all(|byte| byte.is_ascii_digit());
+        // A number that does not fit is longer than the longest wait.
+        let seconds = |wait: &str| wait.parse().unwrap_or(u64::MAX).min(longest.as_secs());
+        Preferences { respond_async, wait: wait.filter(is_number).map(seconds).map(Duration::from_secs) }
     }
 }
 
@@ -42,22 +53,6 @@ fn preferences(value: &str) -> impl Iterator<Item = &str> {
         }
         false
     })
-}
-
-/// The time that the caller prefers to wait for the end of an operation, in whole seconds, at most
-/// `longest`. The first `wait` counts.
-pub fn wait(headers: &HeaderMap, longest: Duration) -> Option<Duration> {
-    let values = headers.get_all(PREFER).filter_map(|value| value.to_str().ok());
-    let wait = values.flat_map(preferences).map(name_and_value).find(|(name, _)| name.eq_ignore_ascii_case(WAIT))?.1;
-    let is_number = !wait.is_empty() && wait.bytes().all(|byte| byte.is_ascii_digit());
-    // A number that does not fit is longer than the longest wait.
-    let seconds = is_number.then(|| wait.parse().unwrap_or(u64::MAX).min(longest.as_secs()));
-    seconds.map(Duration::from_secs)
-}
-
-fn is_respond_async(preference: &str) -> bool {
-    let (name, value) = name_and_value(preference);
-    name.eq_ignore_ascii_case(RESPOND_ASYNC) && value.is_empty()
 }
 
 /// Parameters may follow. An empty value is the same as no value, and one in quotes as one without.
@@ -82,7 +77,7 @@ pub fn mark_wait(response: &mut HttpResponse, longest: Duration) {
 
 /// Adds the headers of a 202: the applied preference, the address of the status, and the time after
 /// which to ask.
-pub fn mark(response: &mut HttpResponse, operation_id: Uuid) {
+pub fn mark_accepted(response: &mut HttpResponse, operation_id: Uuid) {
     let location = format!("/api/v3/global/call/{operation_id}");
     let location = HeaderValue::try_from(location).expect("a path is a header value");
     response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(RESPOND_ASYNC));
@@ -102,8 +97,12 @@ mod tests {
         headers
     }
 
-    fn of(values: &[&str]) -> Preference {
-        preference(&headers(values))
+    fn respond_async(values: &[&str]) -> bool {
+        Preferences::parse(&headers(values), Duration::MAX).respond_async
+    }
+
+    fn wait(values: &[&str], longest: Duration) -> Option<Duration> {
+        Preferences::parse(&headers(values), longest).wait
     }
 
     #[test]
@@ -119,11 +118,7 @@ mod tests {
             (&["wait=18"], 17),
             (&["wait=99999999999999999999999"], 17),
         ] {
-            assert_eq!(
-                wait(&headers(values), Duration::from_millis(17_900)),
-                Some(Duration::from_secs(seconds)),
-                "{values:?}"
-            );
+            assert_eq!(wait(values, Duration::from_millis(17_900)), Some(Duration::from_secs(seconds)), "{values:?}");
         }
     }
 
@@ -132,7 +127,7 @@ mod tests {
         let mut response = HttpResponse::Ok().finish();
         mark_wait(&mut response, Duration::from_millis(8_001));
         assert_eq!(response.headers().get(PREFERENCE_APPLIED).unwrap(), "wait=9");
-        mark(&mut response, Uuid::nil());
+        mark_accepted(&mut response, Uuid::nil());
         mark_wait(&mut response, Duration::from_secs(9));
         assert_eq!(response.headers().get(PREFERENCE_APPLIED).unwrap(), "respond-async, wait=9");
     }
@@ -151,10 +146,10 @@ mod tests {
             "x=\"a, wait=1\"",
             "waits=1",
         ] {
-            assert_eq!(wait(&headers(&[value]), Duration::MAX), None, "{value}");
+            assert_eq!(wait(&[value], Duration::MAX), None, "{value}");
         }
         // Even if a good one follows: the first counts.
-        assert_eq!(wait(&headers(&["wait=soon, wait=1"]), Duration::MAX), None);
+        assert_eq!(wait(&["wait=soon, wait=1"], Duration::MAX), None);
     }
 
     #[test]
@@ -172,9 +167,9 @@ mod tests {
             "x=\"a,b\", respond-async",
             "x=\"a\\\",\", respond-async",
         ] {
-            assert_eq!(of(&[value]), Preference::RespondAsync, "{value}");
+            assert!(respond_async(&[value]), "{value}");
         }
-        assert_eq!(of(&["wait=10", "respond-async"]), Preference::RespondAsync);
+        assert!(respond_async(&["wait=10", "respond-async"]));
     }
 
     #[test]
@@ -192,8 +187,8 @@ mod tests {
             "x=\"a\\\", respond-async\"",
             "x; respond-async",
         ] {
-            assert_eq!(of(&[value]), Preference::Wait, "{value}");
+            assert!(!respond_async(&[value]), "{value}");
         }
-        assert_eq!(of(&[]), Preference::Wait);
+        assert!(!respond_async(&[]));
     }
 }

@@ -104,7 +104,7 @@ async fn erase_page(eraser: &mut Eraser, page: &[Operation], cutoffs: Cutoffs) -
 async fn erase_operations(eraser: &mut Eraser, ids: &[Uuid], cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     // In a dry run, the rows still exist that a real run would have erased by now.
     let kept_from = eraser.dry_run.then_some(cutoffs.rows_before);
-    for ids in ids.chunks(eraser.pace.batch_size) {
+    for ids in ids.chunks(eraser.batch_size) {
         let erasable =
             statements::erasable_operations(&mut eraser.session, ids, cutoffs.operations_before, kept_from).await?;
         eraser.erase_records(Kind::Operation, Due::before(cutoffs.operations_before), &erasable).await?;

@@ -25,19 +25,13 @@ const PAUSE: u32 = 4;
 /// on single rows. One locked row among 10,000 causes at most 14.
 const MOST_LOCK_TIMEOUTS: u32 = 16;
 
-/// The size of a batch, and the pause after it.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// The largest number of rows in a transaction.
-    pub batch_size: usize,
-    /// The shortest pause.
-    pub pause: Duration,
-}
-
 /// A session that erases, and its result so far.
 pub struct Eraser {
     pub session: PgConnection,
-    pub pace: Pace,
+    /// The largest number of rows in a transaction.
+    pub batch_size: usize,
+    /// The shortest pause after a batch.
+    pub pause: Duration,
     pub stop: CancellationToken,
     /// Whether rows are only counted.
     pub dry_run: bool,
@@ -76,7 +70,7 @@ impl Eraser {
 
     /// Erases the rows in batches.
     pub async fn erase(&mut self, kind: Kind, due: Due, ids: &[Uuid]) -> Result<(), MaintenanceError> {
-        for batch in ids.chunks(self.pace.batch_size) {
+        for batch in ids.chunks(self.batch_size) {
             let began = Instant::now();
             self.erase_batch(kind, due, batch).await?;
             self.pause(began.elapsed()).await?;
@@ -159,7 +153,7 @@ impl Eraser {
     /// Leaves the server to others for a while. Only here a purge can be stopped, because no batch
     /// is open.
     pub async fn pause(&self, worked: Duration) -> Result<(), MaintenanceError> {
-        let pause = self.pace.pause.max(worked * PAUSE);
+        let pause = self.pause.max(worked * PAUSE);
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Err(MaintenanceError::Stopped),

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::by_age::Cutoffs;
-use self::eraser::{Eraser, Pace};
+use self::eraser::Eraser;
 use self::ledger::Ledger;
 use self::progress::Progress;
 use self::refusals::Refusals;
@@ -118,7 +118,8 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
     let mut eraser = Eraser {
         session,
         ledger,
-        pace: Pace { batch_size: arguments.batch_size.into(), pause: Duration::from_millis(arguments.pause) },
+        batch_size: arguments.batch_size.into(),
+        pause: Duration::from_millis(arguments.pause),
         stop: CancellationToken::new(),
         dry_run: arguments.dry_run,
         finds_again: false,

@@ -42,7 +42,7 @@ pub async fn replay(eraser: &mut Eraser, path: &Path) -> Result<(), MaintenanceE
 /// Returns the number of live rows that are left.
 async fn erase_again(eraser: &mut Eraser, batch: &Batch, live_too: bool) -> Result<usize, MaintenanceError> {
     let mut live_left = 0;
-    for ids in batch.ids.chunks(eraser.pace.batch_size) {
+    for ids in batch.ids.chunks(eraser.batch_size) {
         let present = statements::present(&mut eraser.session, batch.kind, ids).await?;
         let (left, due): (Vec<_>, Vec<_>) = present.into_iter().partition(|row| row.live && !live_too);
         live_left += left.len();

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
-use self::obstacles::{Obstacle, Surroundings};
+use self::obstacles::Surroundings;
 use self::statements::{DeletedRow, Entity};
 use super::deletion::{self, RecordedDeletion};
 use super::{MaintenanceError, session, written};
@@ -153,7 +153,7 @@ fn list(resource: Resource, rows: &[DeletedRow]) {
     }
 }
 
-fn explain(resource: Resource, obstacles: &[(Uuid, Obstacle)]) -> String {
+fn explain(resource: Resource, obstacles: &[(Uuid, String)]) -> String {
     let lines = obstacles.iter().map(|(id, obstacle)| format!("\n  {} {id}: {obstacle}", resource.word()));
     format!("{} of the rows cannot be restored:{}", obstacles.len(), lines.collect::<String>())
 }
