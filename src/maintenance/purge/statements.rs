@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::time::Duration;
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -18,9 +19,21 @@ macro_rules! ids {
     };
 }
 
-/// Returns whether no other purge runs in this database. The lock ends with the session.
+/// The tries to take the lock of a purge.
+const LOCK_TRIES: u32 = 10;
+const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
+/// Returns whether no other purge runs in this database. The lock ends with the session, and the
+/// server may notice the end of an earlier purge a moment late.
 pub async fn take_purge_lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_file_scalar!("src/maintenance/sql/take_purge_lock.sql").fetch_one(connection).await
+    for _ in 0..LOCK_TRIES {
+        let taken = sqlx::query_file_scalar!("src/maintenance/sql/take_purge_lock.sql").fetch_one(&mut *connection);
+        if taken.await? {
+            return Ok(true);
+        }
+        tokio::time::sleep(PAUSE_BETWEEN_TRIES).await;
+    }
+    Ok(false)
 }
 
 /// Lets new holds wait until the transaction ends.

@@ -3,7 +3,8 @@
 --
 -- $1 requester  $2 status or null for all  $3 resource or null for all  $4 size  $5 offset
 -- $6 the most that are counted  $7 created at this time or later, or null
--- $8 created before this time, or at it with an id before $9; both null for all  $10 customer
+-- $8 created before this time, or at it with an id before $9; both null for all
+-- $10 customer
 --
 -- Every limit is a parameter. Without a known value, the planner assumes a small limit and reads an
 -- index in order.

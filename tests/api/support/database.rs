@@ -50,7 +50,7 @@ impl TestDatabase {
 
     async fn create(from: &str) -> TestDatabase {
         let name = format!("customer_deletion_test_{}", Uuid::now_v7().simple());
-        administer(format!("create database {name} {from}"))
+        send(&CREATOR, format!("create database {name} {from}"))
             .await
             .expect("the administrator works")
             .expect("a database can be created");
@@ -92,35 +92,41 @@ impl Drop for TestDatabase {
         if self.is_borrowed() {
             return;
         }
-        let dropped = administer(format!("drop database if exists {} with (force)", self.name));
+        let dropped = send(&REMOVER, format!("drop database if exists {} with (force)", self.name));
         // The runtime of the test, if this is in one, cannot wait.
         let _ = std::thread::spawn(move || dropped.blocking_recv()).join();
     }
 }
 
-/// Sends a statement to the one session that creates and drops databases, because a session costs as much as a database.
-///
-/// It does one after the other: a template that is being copied cannot be copied.
-fn administer(sql: String) -> oneshot::Receiver<Result<PgQueryResult, sqlx::Error>> {
-    type Task = (String, oneshot::Sender<Result<PgQueryResult, sqlx::Error>>);
-    static ADMINISTRATOR: LazyLock<mpsc::UnboundedSender<Task>> = LazyLock::new(|| {
-        let (tasks, mut received) = mpsc::unbounded_channel::<Task>();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let mut session = administrator().await;
-                while let Some((sql, done)) = received.recv().await {
-                    if session.ping().await.is_err() {
-                        session = administrator().await;
-                    }
-                    let _ = done.send(sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut session).await);
+type Task = (String, oneshot::Sender<Result<PgQueryResult, sqlx::Error>>);
+
+/// Creates databases, one after the other: a template that is being copied cannot be copied.
+static CREATOR: LazyLock<mpsc::UnboundedSender<Task>> = LazyLock::new(administer);
+
+/// Drops databases. It is another session, because a drop takes three times as long as a creation.
+static REMOVER: LazyLock<mpsc::UnboundedSender<Task>> = LazyLock::new(administer);
+
+/// Opens a session that runs the statements it is sent.
+fn administer() -> mpsc::UnboundedSender<Task> {
+    let (tasks, mut received) = mpsc::unbounded_channel::<Task>();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut session = administrator().await;
+            while let Some((sql, done)) = received.recv().await {
+                if session.ping().await.is_err() {
+                    session = administrator().await;
                 }
-            });
+                let _ = done.send(sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut session).await);
+            }
         });
-        tasks
     });
+    tasks
+}
+
+fn send(session: &mpsc::UnboundedSender<Task>, sql: String) -> oneshot::Receiver<Result<PgQueryResult, sqlx::Error>> {
     let (done, is_done) = oneshot::channel();
-    ADMINISTRATOR.send((sql, done)).expect("the administrator works");
+    session.send((sql, done)).expect("the administrator works");
     is_done
 }
 
