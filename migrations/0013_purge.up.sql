@@ -3,7 +3,8 @@
 -- A record holds counts and ids, and no personal data. Each batch of a purge changes its record in
 -- the transaction that erases the rows. So a purge that was killed has a true record as well.
 --
---   purge      one row for each run, except dry runs: what it was asked for, by whom, when, and how many rows it erased
+--   purge      one row for each run, except dry runs: what it was asked for, by whom, when, and how
+--              many rows it erased
 --   erasure    one row for each operation and run: how many rows of the operation that run erased
 --
 -- Records are proof, so they only grow. Until a purge has ended, its counts rise. Then its record is

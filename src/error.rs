@@ -140,8 +140,8 @@ pub enum Error {
     )]
     TooManyRows(Duration),
 
-    /// Try again: the database is unreachable or slow, a limit of the service is reached, or no key
-    /// for tokens is loaded yet.
+    /// Try again: for example, the database is unreachable or slow, a limit of the service is
+    /// reached, or no key for tokens is loaded yet.
     #[error("unavailable: {0}")]
     Unavailable(String),
 

@@ -67,6 +67,10 @@ fn measure_all(options: &Options) -> Result<(), AnyError> {
     // One server for each kind of tables. To copy a world takes checkpoints, after which writers log whole pages again.
     let start = |(world, (tables, service)): &(&World, (&'static Tables, PathBuf))| {
         let folder = options.data_dir.join(format!("{}_{}", world.name(), tables.name));
+        if options.baseline.is_some() && folder.exists() {
+            // A run that failed may have left the tables of another build.
+            fs::remove_dir_all(&folder)?;
+        }
         Cluster::start(&folder, tables, service.clone())
     };
     let clusters = placed.iter().map(start).collect::<Result<Vec<Cluster>, AnyError>>()?;

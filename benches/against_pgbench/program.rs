@@ -113,7 +113,12 @@ impl Drop for Program {
 
 /// Creates the tables of a build of the service.
 pub fn migrate(program: &Path, database: &str) -> Result<(), AnyError> {
-    let status = Command::new(program).arg("migrate").env_clear().env("DATABASE_URL", database).status()?;
+    let status = Command::new(program)
+        .arg("migrate")
+        .env_clear()
+        .env("DATABASE_URL", database)
+        .stdout(Stdio::null())
+        .status()?;
     if status.success() { Ok(()) } else { Err(format!("{} migrate ended with {status}", program.display()).into()) }
 }
 

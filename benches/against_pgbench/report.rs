@@ -38,30 +38,26 @@ const FEWEST_ROUNDS_FOR_RANGE: usize = 6;
 
 /// Prints how this build of the service compares with the other one, for calls of so many ids. More rounds make the ranges narrower.
 pub fn builds(ids_per_call: u64, worlds: &[World], cells: &[Cell]) {
-    println!(
-        "\n### {ids_per_call} ids a call: this build to the other one, medians of the rounds, and where the median lies with 95 %\n"
-    );
-    println!("| world | connections | rounds | calls/s | CPU of the service | CPU of PostgreSQL | WAL |");
-    println!("|---|--:|--:|--:|--:|--:|--:|");
+    println!("\n### {ids_per_call} ids a call: ratios of this build to the other one\n");
+    println!("| world | connections | rounds | calls/s | with 95 % | CPU of the service | CPU of PostgreSQL | WAL |");
+    println!("|---|--:|--:|--:|--:|--:|--:|--:|");
     for cell in cells.iter().filter(|cell| cell.contender == Contender::Service) {
         let is_other = |other: &&Cell| {
             other.contender == Contender::Baseline && other.clients == cell.clients && other.world == cell.world
         };
         let Some(other) = cells.iter().find(is_other) else { continue };
-        let ratio = |value: fn(&Turn) -> f64| {
-            let pairs = cell.turns.iter().zip(&other.turns);
-            let ratios: Vec<f64> = pairs.map(|(turn, other)| value(turn) / value(other)).collect();
-            format!("{:.3} ({})", median(ratios.clone()), range_of_median(ratios))
-        };
+        let calls = cell.ratios(other);
+        let means = |value: fn(&Turn) -> f64| cell.mean(value) / other.mean(value);
         println!(
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {:.3} | {} | {:.3} | {:.3} | {:.3} |",
             worlds[cell.world],
             cell.clients,
-            cell.turns.len(),
-            ratio(|turn| turn.calls_a_second),
-            ratio(|turn| turn.program_cpu),
-            ratio(|turn| turn.postgres_cpu),
-            ratio(|turn| turn.wal),
+            calls.len(),
+            median(calls.clone()),
+            range_of_median(calls),
+            means(|turn| turn.program_cpu),
+            means(|turn| turn.postgres_cpu),
+            means(|turn| turn.wal),
         );
     }
 }
@@ -206,7 +202,7 @@ fn range_of_median(mut values: Vec<f64>) -> String {
     }
     values.sort_by(f64::total_cmp);
     let count = values.len() as f64;
-    let below = ((count - 1.96 * count.sqrt()) / 2.0) as usize;
+    let below = ((count - 1.96 * count.sqrt()) / 2.0 - 0.5) as usize;
     format!("{:.3} to {:.3}", values[below], values[values.len() - 1 - below])
 }
 

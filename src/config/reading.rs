@@ -5,7 +5,7 @@ use config::{Config, ConfigError, File, FileFormat, Value, ValueKind};
 use super::{Environment, FILE_VARIABLE, PREFIX, SETTINGS_FILE, Settings, SettingsError, variable};
 
 /// Settings that switch a check on. An empty value is refused, because it would switch the check
-/// off. Other empty variables count as not set.
+/// off.
 const CHECKS: [&str; 6] = [
     "http.allowed_hosts",
     "requester.jwt.issuer",
@@ -42,15 +42,19 @@ impl Settings {
     }
 
     /// Reads an environment given as a map.
-    pub fn from_environment(mut environment: config::Map<String, String>) -> Result<Settings, SettingsError> {
+    pub fn from_environment(environment: config::Map<String, String>) -> Result<Settings, SettingsError> {
         refuse_misspelt_prefix(&environment)?;
-        let is = |name: &str, path: &str| name.eq_ignore_ascii_case(&variable(path));
-        environment.retain(|name, value| !value.is_empty() || CHECKS.iter().any(|path| is(name, path)));
         let file = environment.get(FILE_VARIABLE).map(|file| file.trim().to_owned());
-        let own_url = environment.keys().any(|name| is(name, "database.url"));
-        let url = environment.get("DATABASE_URL").filter(|_| !own_url).cloned();
-        let variables =
-            config::Environment::with_prefix(PREFIX).prefix_separator("__").separator("__").source(Some(environment));
+        let empty_checks: Vec<_> = CHECKS.into_iter().filter(|path| is_empty(&environment, path)).collect();
+        let own_url = environment
+            .iter()
+            .any(|(name, url)| !url.is_empty() && name.eq_ignore_ascii_case(&variable("database.url")));
+        let url = environment.get("DATABASE_URL").filter(|url| !own_url && !url.is_empty()).cloned();
+        let variables = config::Environment::with_prefix(PREFIX)
+            .prefix_separator("__")
+            .separator("__")
+            .ignore_empty(true)
+            .source(Some(environment));
 
         let mut builder = Config::builder().add_source(File::from_str(SETTINGS_FILE, FileFormat::Toml));
         if let Some(url) = url {
@@ -59,6 +63,9 @@ impl Settings {
         }
         if let Some(file) = &file {
             builder = builder.add_source(File::new(file, FileFormat::Toml));
+        }
+        for path in empty_checks {
+            builder = builder.set_override(path, "").map_err(unreadable)?;
         }
         let mut sources = builder.add_source(variables).build().map_err(|error| match &file {
             Some(file) => SettingsError {
@@ -104,6 +111,12 @@ fn trim(value: &mut Value) {
         ValueKind::Array(values) => values.iter_mut().for_each(trim),
         _ => {}
     }
+}
+
+/// Whether the environment has the setting, with an empty value.
+fn is_empty(environment: &config::Map<String, String>, path: &str) -> bool {
+    let name = variable(path);
+    environment.iter().any(|(key, value)| value.is_empty() && key.eq_ignore_ascii_case(&name))
 }
 
 fn unreadable(error: ConfigError) -> SettingsError {

@@ -168,8 +168,10 @@ fn one_underscore_after_the_prefix_is_noticed() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let message = refusal(&[("CUSTOMER_DELETION_CONFIG", "/nowhere/settings.toml")]);
-    assert!(message.starts_with("CUSTOMER_DELETION_CONFIG: /nowhere/settings.toml"), "{message}");
+    for file in ["/nowhere/settings.toml", ""] {
+        let message = refusal(&[("CUSTOMER_DELETION_CONFIG", file)]);
+        assert!(message.starts_with(&format!("CUSTOMER_DELETION_CONFIG: {file}")), "{message}");
+    }
 }
 
 /// A file that is there while the test looks at the variable that names it.

@@ -1,8 +1,7 @@
 //! Content negotiation of failures (RFC 9110, section 12.5.1): the envelope, or a problem (RFC
 //! 9457).
 
-use actix_web::http::header::{ACCEPT, HeaderMap, Quality, QualityItem, from_comma_delimited};
-use mime::Mime;
+use actix_web::http::header::{ACCEPT, HeaderMap};
 
 pub const PROBLEM: &str = "application/problem+json";
 const ENVELOPE: &str = "application/json";
@@ -11,14 +10,28 @@ const ENVELOPE: &str = "application/json";
 /// client names its media type. The envelope is sent if the header is missing, accepts neither, or
 /// has only a wildcard.
 pub fn prefers_problem(headers: &HeaderMap) -> bool {
-    let ranges: Vec<QualityItem<Mime>> = from_comma_delimited(headers.get_all(ACCEPT)).unwrap_or_default();
-    // The most specific range decides.
-    let accepted = |media_type| {
-        ranges.iter().filter_map(|range| Some((specificity(&range.item, media_type)?, range.quality))).max()
-    };
-    let Some((specificity, problem)) = accepted(PROBLEM) else { return false };
-    let envelope = accepted(ENVELOPE).map_or(Quality::ZERO, |(_, quality)| quality);
-    problem > envelope || problem == envelope && problem > Quality::ZERO && specificity == Specificity::Named
+    let values = || headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+    let Some(problem) = Accepted::of(PROBLEM, values()) else { return false };
+    let envelope = Accepted::of(ENVELOPE, values()).map_or(0, |envelope| envelope.quality);
+    problem.quality > envelope || problem.quality == envelope && problem.quality > 0 && problem.is_named
+}
+
+/// The most specific range of a client that includes a media type.
+struct Accepted {
+    /// In thousandths.
+    quality: u16,
+    /// Whether the range is the type itself.
+    is_named: bool,
+}
+
+impl Accepted {
+    /// Returns `None` if no range includes the type.
+    fn of<'a>(media_type: &str, values: impl Iterator<Item = &'a str>) -> Option<Accepted> {
+        let ranges = values.flat_map(|value| value.split(',')).filter_map(Range::parse);
+        let matching = ranges.filter_map(|range| Some((range.specificity(media_type)?, range.quality)));
+        let (specificity, quality) = matching.max()?;
+        Some(Accepted { quality, is_named: specificity == Specificity::Named })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,12 +41,45 @@ enum Specificity {
     Named,
 }
 
-/// Returns `None` if the range does not include the type. Ignores parameters.
-fn specificity(range: &Mime, media_type: &str) -> Option<Specificity> {
-    match range.essence_str() {
-        "*/*" => Some(Specificity::Anything),
-        "application/*" => Some(Specificity::AnySubtype),
-        range => (range == media_type).then_some(Specificity::Named),
+struct Range<'a> {
+    name: &'a str,
+    /// In thousandths.
+    quality: u16,
+}
+
+impl Range<'_> {
+    /// Ignores parameters other than `q`. Returns `None` if the quality is malformed.
+    fn parse(range: &str) -> Option<Range<'_>> {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next()?;
+        let quality = parts.find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("q").then_some(value.trim())
+        });
+        Some(Range { name, quality: quality.map_or(Some(1000), thousandths)? })
+    }
+
+    /// Returns `None` if the range does not include the type.
+    fn specificity(&self, media_type: &str) -> Option<Specificity> {
+        if self.name.eq_ignore_ascii_case(media_type) {
+            Some(Specificity::Named)
+        } else if self.name.eq_ignore_ascii_case("application/*") {
+            Some(Specificity::AnySubtype)
+        } else {
+            (self.name == "*/*").then_some(Specificity::Anything)
+        }
+    }
+}
+
+/// A quality from 0 to 1 has at most three decimals.
+fn thousandths(quality: &str) -> Option<u16> {
+    let (whole, decimals) = quality.split_once('.').unwrap_or((quality, ""));
+    let is_number = decimals.len() <= 3 && decimals.bytes().all(|byte| byte.is_ascii_digit());
+    let thousandths = format!("{decimals:0<3}").parse().ok().filter(|_| is_number)?;
+    match (whole, thousandths) {
+        ("0", thousandths) => Some(thousandths),
+        ("1", 0) => Some(1000),
+        _ => None,
     }
 }
 
@@ -66,6 +112,11 @@ mod tests {
             "text/html, application/problem+json;q=0.9, */*;q=0.8",
             "application/problem+json;q=1.000",
             ",, application/problem+json,",
+            "application/problem+json ; charset=utf-8",
+            "application/problem+json;\tq=0.5",
+            "application/problem+json;q=0.5;",
+            "application/problem+json;foo",
+            "application/problem+json;",
         ] {
             assert!(prefers(&[value]), "{value}");
         }
@@ -94,6 +145,7 @@ mod tests {
             "application/json, */*",
             "text/html,application/xml;q=0.9,*/*;q=0.8",
             "application/problem+json;q=0.5, application/json",
+            "application/json ; charset=utf-8, application/problem+json;q=0.5",
             "application/problem+json;q=0.5, */*",
             "application/problem+json;q=0, */*",
             "application/problem+json;q=0",

@@ -32,7 +32,7 @@ pub enum Ran {
     Ended(End),
     /// Nothing has changed. The rows kept changing, and another attempt follows.
     Undecided,
-    /// Nothing has changed. Another attempt has the operation, or has ended it.
+    /// Nothing has changed. Another attempt has the operation or has ended it, or it was cancelled.
     LeaseIsLost,
     /// The operation was not open, because somebody else has ended it. It is removed from the
     /// queue.

@@ -133,14 +133,13 @@ impl Connections {
         true
     }
 
-    /// Closes connections that have had no call in progress for too long. The time counts from the
-    /// opening, or from the beginning or end of the last answer. It includes the time for a head.
+    /// Closes connections that have had no call in progress for longer than `keep_alive` and the
+    /// time for a head. It counts from the opening, or from the beginning or end of the last answer.
     pub fn close_idle(&self) {
         let longest = self.keep_alive + HEAD_TIMEOUT;
         for connection in self.open.lock().iter() {
-            let state = connection.state.lock();
-            let waits = matches!(state.phase, Phase::Idle | Phase::Answering(_));
-            if waits && state.since.elapsed() > longest {
+            let State { phase, since, .. } = *connection.state.lock();
+            if matches!(phase, Phase::Idle | Phase::Answering(_)) && since.elapsed() > longest {
                 connection.close.abort();
             }
         }

@@ -26,10 +26,11 @@ const PAUSE_BETWEEN_TRIES: Duration = Duration::from_millis(100);
 /// Returns whether no other purge runs in this database. The lock ends with the session, and the
 /// server may notice the end of an earlier purge a moment late.
 pub async fn take_purge_lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    for _ in 0..LOCK_TRIES {
+    for tries in 1.. {
         let taken = sqlx::query_file_scalar!("src/maintenance/sql/take_purge_lock.sql").fetch_one(&mut *connection);
-        if taken.await? {
-            return Ok(true);
+        let taken = taken.await?;
+        if taken || tries == LOCK_TRIES {
+            return Ok(taken);
         }
         tokio::time::sleep(PAUSE_BETWEEN_TRIES).await;
     }

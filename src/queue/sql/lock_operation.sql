@@ -5,7 +5,7 @@
 -- $4 milliseconds that it may wait for a lock
 --
 -- A locked row is not claimed, so the lease may expire from here on. If no row is returned, the
--- lease had expired, and another attempt has or had the operation.
+-- lease had expired, and another attempt has or had the operation. Or the operation was cancelled.
 select
   set_config('statement_timeout', $3, true) as statement_timeout,
   set_config('lock_timeout', $4, true) as lock_timeout,

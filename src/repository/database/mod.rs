@@ -149,7 +149,7 @@ impl Database {
     }
 }
 
-/// For messages: in whole hundredths of a second.
+/// For messages: rounded up to hundredths of a second.
 fn time_until(deadline: Instant, began: Instant) -> Duration {
     Duration::from_millis(deadline.saturating_duration_since(began).as_millis().div_ceil(10) as u64 * 10)
 }

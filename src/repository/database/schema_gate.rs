@@ -39,12 +39,12 @@ impl SchemaGate {
         if self.cache.is_valid() { Ok(()) } else { Box::pin(self.await_verification(database, deadline)).await }
     }
 
-    /// Waits for a verification that is running. Verifies if there was none, or if it failed.
+    /// Waits for a verification that is running. Verifies if there was none, if it failed, or if it
+    /// takes half of the time that is left: its session may be silent.
     async fn await_verification(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
-        let began = Instant::now();
-        if timeout_at(deadline, self.verifying.lock()).await.is_err() {
-            return Err(database.timed_out(began, deadline));
-        }
+        let now = Instant::now();
+        let half = now + deadline.saturating_duration_since(now) / 2;
+        let _ = timeout_at(half, self.verifying.lock()).await;
         if self.cache.is_valid() { Ok(()) } else { self.verify(database, deadline).await }
     }
 

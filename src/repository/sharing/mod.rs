@@ -78,18 +78,19 @@ impl Sharing {
             return Ok(Granted::Turn(SessionTurn(Arc::clone(&self.0))));
         };
         let began = Instant::now();
-        let longest_wait = deadline.min(began + self.0.longest_wait);
-        let mut result = timeout_at(longest_wait, &mut granted).await;
+        let mut until = deadline.min(began + self.0.longest_wait);
+        let mut result = timeout_at(until, &mut granted).await;
         if result.is_err() && !self.0.schedule.lock().leave(deletion.operation_id) {
             // By now the call is in a statement, or has its turn.
-            result = timeout_at(deadline, &mut granted).await;
+            until = deadline;
+            result = timeout_at(until, &mut granted).await;
         }
         match result {
             Ok(Ok(granted)) => Ok(granted),
             Ok(Err(_)) => Err(Error::Defect("a shared statement ended without saying what it did".to_owned())),
             Err(_) => {
-                metrics::waited_for_connection(self.0.longest_wait, true);
-                Err(self.0.database.timed_out(began, began + self.0.longest_wait))
+                metrics::waited_for_connection(began.elapsed(), true);
+                Err(self.0.database.timed_out(began, until))
             }
         }
     }

@@ -3,8 +3,9 @@
 --
 -- $1 requester  $2 rows of the call, at most the limit  $3 the limit
 --
--- A success counts for one hour after it was recorded. An open operation counts whatever its age.
--- The limit bounds the operations that are read too, because each has at least one row.
+-- A success counts for one hour after it was recorded, or was accepted for the queue. An open
+-- operation counts whatever its age. The limit bounds the operations that are read too, because each
+-- has at least one row.
 with
   -- The index keeps the operations of one status and resource together, oldest first. An open
   -- operation may be older than an hour.
