@@ -53,8 +53,7 @@ impl Stream {
 
 impl AsyncRead for Stream {
     /// Also reads while nothing may be given, because a read tells at once that the client hung up.
-    /// What it reads then is held back, and nothing more is read. The gate wakes the task when it
-    /// opens.
+    /// Those bytes are held back, and nothing more is read. The gate wakes the task when it opens.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
