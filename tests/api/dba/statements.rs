@@ -1,12 +1,12 @@
 //! What the statements cost PostgreSQL: how many they are, what they read, and what they leave of the indexes.
 
-use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use uuid::Uuid;
 
 use crate::support::audit::last_session;
+use crate::support::plan::{explain, generic_plan, rows_read};
 use crate::support::resources::{contract, every_list, every_resource, sql, statement, table};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestPool, TestService, World, postgres};
@@ -75,36 +75,6 @@ fn list(ids: &[Uuid]) -> String {
     format!("{{{}}}", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","))
 }
 
-pub async fn explain(pool: &TestPool, sql: &str, types: &str, values: &str) -> Value {
-    let mut tx = pool.begin().await.unwrap();
-    for (name, value) in PLANNING {
-        sqlx::raw_sql(AssertSqlSafe(format!("set local {name} = {value}"))).execute(&mut *tx).await.unwrap();
-    }
-    let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
-    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *tx).await.unwrap();
-    let explain = format!("explain (analyze, buffers, format json) execute statement ({values})");
-    let plan: Value = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut *tx).await.unwrap().get(0);
-    tx.rollback().await.unwrap();
-    plan
-}
-
-/// How many rows each look at the table read, those that a filter threw away included.
-pub fn rows_read(plan: &Value, table: &str, found: &mut Vec<f64>) {
-    match plan {
-        Value::Array(parts) => parts.iter().for_each(|part| rows_read(part, table, found)),
-        Value::Object(node) => {
-            let scans = node.get("Node Type").and_then(Value::as_str).is_some_and(|kind| kind.contains("Scan"));
-            if scans && node.get("Relation Name").and_then(Value::as_str) == Some(table) {
-                let number = |key: &str| node.get(key).and_then(Value::as_f64).unwrap_or(0.0);
-                let rows = number("Actual Rows") + number("Rows Removed by Filter");
-                found.push(rows * number("Actual Loops").max(1.0));
-            }
-            node.values().for_each(|part| rows_read(part, table, found));
-        }
-        _ => {}
-    }
-}
-
 #[tokio::test]
 async fn a_list_of_100_reads_100_of_a_customers_10_000_rows() {
     let database = TestDatabase::migrated().await;
@@ -122,8 +92,7 @@ async fn a_list_of_100_reads_100_of_a_customers_10_000_rows() {
     for (resource, ids) in wanted {
         assert_eq!(ids.len(), 100);
         let plan = explain_deletion(pool, &sql("delete", resource), family, resource, &ids).await;
-        let mut reads = Vec::new();
-        rows_read(&plan, table(resource), &mut reads);
+        let reads = rows_read(&plan, table(resource));
         assert!(!reads.is_empty() && reads.iter().all(|rows| *rows <= 100.0), "{resource:?}: {reads:?} {plan}");
     }
 }
@@ -155,8 +124,7 @@ async fn a_refusal_does_not_read_everything_that_a_customer_has() {
     let plan = explain(pool, sql, "uuid, uuid, uuid[]", &values).await;
 
     for table in ["subscriber", "sell_plan"] {
-        let mut reads = Vec::new();
-        rows_read(&plan, table, &mut reads);
+        let reads = rows_read(&plan, table);
         assert!(!reads.is_empty() && reads.iter().all(|rows| *rows <= 1.0), "{table}: {reads:?} {plan}");
     }
 }
@@ -248,15 +216,7 @@ async fn no_statement_that_is_planned_on_empty_tables_reads_one_from_end_to_end(
 }
 
 async fn assert_no_table_is_read(connection: &mut PgConnection, sql: &str, types: &str) {
-    for (name, value) in PLANNING {
-        sqlx::raw_sql(AssertSqlSafe(format!("set {name} = {value}"))).execute(&mut *connection).await.unwrap();
-    }
-    let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
-    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-    let nulls = vec!["null"; types.split(',').count()].join(", ");
-    let explain = format!("explain (costs off) execute statement ({nulls})");
-    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
-    let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
+    let plan = generic_plan(connection, sql, types).await;
     assert!(plan.iter().any(|line| line.contains("Index")), "{sql}: {plan:#?}");
     assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{sql}: {plan:#?}");
     let in_order = !plan.iter().any(|line| line.contains("Bitmap"));

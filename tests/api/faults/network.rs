@@ -30,10 +30,9 @@ impl Scene {
     }
 
     async fn begin_with(clients: usize, name: &'static str, environment: &[(&str, &str)]) -> Scene {
-        let database = TestDatabase::migrated().await;
+        let (database, proxy, url) = Proxy::with_database().await;
         let family = World::new(database.pool.clone()).family().await;
-        let proxy = Proxy::in_front_of(&database.url).await;
-        let process = Process::serve_with(&proxy.url(&database.url), environment);
+        let process = Process::serve_with(&url, environment);
         let kept = Connections::Kept;
         let trial = Trial::begin_with(clients, kept, name, &database.pool, family, &process).await;
         Scene { database, proxy, process, trial }

@@ -20,19 +20,18 @@ use crate::support::{StallWatch, TestDatabase, TestService, until};
 pub const LONGEST_ANSWER: Duration = Duration::from_secs(10);
 const LONGEST_RECOVERY: Duration = Duration::from_secs(10);
 
-pub fn set_url(settings: &mut Settings, url: String) {
+fn set_url(settings: &mut Settings, url: String) {
     settings.database.url = Some(SecretString::from(url));
 }
 
-async fn service_behind_a_proxy() -> (TestService, Proxy) {
-    let database = TestDatabase::migrated().await;
-    let proxy = Proxy::in_front_of(&database.url).await;
-    let url = proxy.url(&database.url);
+pub async fn service_behind_a_proxy(change: impl FnOnce(&mut Settings)) -> (TestService, Proxy) {
+    let (database, proxy, url) = Proxy::with_database().await;
     let service = TestService::start_on(database, |settings| {
-        impatient(settings);
         set_url(settings, url);
-    });
-    (service.await, proxy)
+        change(settings);
+    })
+    .await;
+    (service, proxy)
 }
 
 /// A call about a contact, and how long its answer took, but for stalls of the machine.
@@ -67,7 +66,7 @@ pub async fn assert_recovers(service: &TestService, family: Family) {
 #[case::silent(Weather::Frozen)]
 #[tokio::test]
 async fn a_database_that_goes_away_is_503_until_it_returns(#[case] weather: Weather) {
-    let (service, proxy) = service_behind_a_proxy().await;
+    let (service, proxy) = service_behind_a_proxy(impatient).await;
     let family = service.world.family().await;
     let contacts = service.world.rows(Resource::Contact, family.sub_customer, 30).await;
     // Every connection of the pool is in use, so that every one of them breaks.
@@ -187,14 +186,8 @@ async fn a_row_that_somebody_holds_for_long_is_503_and_changes_nothing() {
 
 #[tokio::test]
 async fn all_the_waits_of_a_first_call_have_one_deadline() {
-    let database = TestDatabase::migrated().await;
-    let proxy = Proxy::in_front_of(&database.url).await;
-    let url = proxy.url(&database.url);
-    let service = TestService::start_on(database, |settings| {
-        set_url(settings, url);
-        settings.database.deadline = Duration::from_millis(6500);
-    })
-    .await;
+    let (service, proxy) =
+        service_behind_a_proxy(|settings| settings.database.deadline = Duration::from_millis(6500)).await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
     let mut holding = service.database.pool.begin().await.unwrap();

@@ -6,20 +6,16 @@ use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::outages::{LONGEST_ANSWER, assert_recovers, assert_unavailable, delete, set_url};
+use super::outages::{LONGEST_ANSWER, assert_recovers, assert_unavailable, delete, service_behind_a_proxy};
 use crate::support::proxy::Proxy;
 use crate::support::service::{Answer, impatient, until_so_many_wait};
 use crate::support::world::Family;
-use crate::support::{StallWatch, TestDatabase, TestService};
+use crate::support::{StallWatch, TestService};
 
 /// With so few connections that one which is lost is missed.
 async fn service_with_connections(count: u32) -> (TestService, Proxy, Family) {
-    let database = TestDatabase::migrated().await;
-    let proxy = Proxy::in_front_of(&database.url).await;
-    let url = proxy.url(&database.url);
-    let service = TestService::start_on(database, |settings| {
+    let (service, proxy) = service_behind_a_proxy(|settings| {
         impatient(settings);
-        set_url(settings, url);
         settings.database.max_connections = count;
     })
     .await;

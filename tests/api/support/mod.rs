@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod database;
 pub mod log;
+pub mod plan;
 pub mod pool;
 pub mod postgres;
 pub mod process;

@@ -10,6 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use super::TestDatabase;
+
 /// The behaviour of the network, for open and new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -64,6 +66,14 @@ impl State {
 }
 
 impl Proxy {
+    /// Creates a database, and starts a proxy in front of it. Returns the URL of the database through the proxy, too.
+    pub async fn with_database() -> (TestDatabase, Proxy, String) {
+        let database = TestDatabase::migrated().await;
+        let proxy = Proxy::in_front_of(&database.url).await;
+        let url = proxy.url(&database.url);
+        (database, proxy, url)
+    }
+
     /// Starts a proxy in front of the server of a database URL.
     pub async fn in_front_of(url: &str) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

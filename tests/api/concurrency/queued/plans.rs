@@ -1,9 +1,7 @@
 //! How the statements of the queue find their rows, however full it is and whenever their plans were made.
 
-use customer_deletion::repository::PLANNING;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
-
 use crate::support::TestDatabase;
+use crate::support::plan::generic_plan;
 
 const FULL: &str = "
     insert into operation_queue (operation_id, requester_id, customer_id, rank)
@@ -32,13 +30,10 @@ const STATEMENTS: [(&str, &str, &str); 7] = [
 async fn they_go_through_their_index_and_sort_nothing() {
     let database = TestDatabase::migrated().await;
     let mut connection = database.pool.acquire().await.unwrap();
-    for (name, value) in PLANNING {
-        sqlx::raw_sql(AssertSqlSafe(format!("set {name} = {value}"))).execute(&mut *connection).await.unwrap();
-    }
     for before in ["select 1", "analyze operation_queue", FULL, "analyze operation_queue", "vacuum operation_queue"] {
         sqlx::raw_sql(before).execute(&mut *connection).await.unwrap();
         for (sql, types, index) in STATEMENTS {
-            let plan = plan(&mut connection, sql, types).await;
+            let plan = generic_plan(&mut connection, sql, types).await;
             assert!(plan.iter().any(|line| line.contains(index)), "{before}: {sql}: {plan:#?}");
             let wrong = "operation_queue_rank on operation_queue";
             let reads_all = |line: &String| {
@@ -49,13 +44,4 @@ async fn they_go_through_their_index_and_sort_nothing() {
             assert!(!plan.iter().any(reads_all), "{before}: {sql}: {plan:#?}");
         }
     }
-}
-
-async fn plan(connection: &mut PgConnection, sql: &str, types: &str) -> Vec<String> {
-    let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
-    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-    let nulls = vec!["null"; types.split(',').count()].join(", ");
-    let explain = format!("explain (costs off) execute statement ({nulls})");
-    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
-    plan.iter().map(|line| line.get(0)).collect()
 }

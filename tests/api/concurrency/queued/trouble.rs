@@ -206,9 +206,7 @@ async fn what_a_killed_replica_had_begun_is_done_by_another_within_a_minute() {
 /// Nobody tells the attempt that its session is gone, and PostgreSQL has long let go of the operation.
 #[tokio::test]
 async fn an_attempt_whose_session_went_silent_is_given_up_within_a_minute() {
-    let database = TestDatabase::migrated().await;
-    let proxy = Proxy::in_front_of(&database.url).await;
-    let url = proxy.url(&database.url);
+    let (database, proxy, url) = Proxy::with_database().await;
     let service = TestService::start_on(database, |settings| {
         settings.database.url = Some(SecretString::from(url));
         settings.queue.workers = 1;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Stage, answers, code};
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::{hang_up, send_deletion};
-use crate::support::{TestDatabase, until};
+use crate::support::until;
 
 /// Each row takes half a second, so that a test can act in the middle of a statement.
 const SLOWLY: &str = "
@@ -40,9 +40,7 @@ async fn a_backend_that_is_ended_in_the_middle_costs_no_call_anything() {
 #[case::silent_for_ever(false)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_breaks_before_the_result_is_there_costs_no_call_its_outcome(#[case] is_cut: bool) {
-    let database = TestDatabase::migrated().await;
-    let proxy = Proxy::in_front_of(&database.url).await;
-    let url = proxy.url(&database.url);
+    let (database, proxy, url) = Proxy::with_database().await;
     let stage = Stage::on(database, &url, &[]).await;
     stage.run(SLOWLY).await;
     let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 4).await;

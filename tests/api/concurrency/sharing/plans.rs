@@ -1,11 +1,11 @@
 //! What a shared statement reads.
 
-use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
+use crate::support::plan::{explain_prepared, generic_plan, nodes_of};
 use crate::support::resources::{contract, every_resource, sql, table};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World};
@@ -13,34 +13,7 @@ use crate::support::{TestDatabase, World};
 const CALLS: usize = 6;
 const IDS: usize = 10;
 
-/// Rows that each look at a table read, those that a filter threw away included, with how the table was looked at.
-fn reads(plan: &Value, relation: &str, found: &mut Vec<(String, f64)>) {
-    match plan {
-        Value::Array(parts) => parts.iter().for_each(|part| reads(part, relation, found)),
-        Value::Object(node) => {
-            if node.get("Relation Name").and_then(Value::as_str) == Some(relation) {
-                let number = |key: &str| node.get(key).and_then(Value::as_f64).unwrap_or(0.0);
-                let rows = number("Actual Rows") + number("Rows Removed by Filter");
-                let kind = node["Node Type"].as_str().unwrap().to_owned();
-                found.push((kind, rows * number("Actual Loops").max(1.0)));
-            }
-            node.values().for_each(|part| reads(part, relation, found));
-        }
-        _ => {}
-    }
-}
-
-async fn prepare(connection: &mut PgConnection, sql: &str) {
-    for (name, value) in PLANNING {
-        sqlx::raw_sql(AssertSqlSafe(format!("set {name} = {value}"))).execute(&mut *connection).await.unwrap();
-    }
-    let prepare = format!(
-        "deallocate all; prepare shared (uuid[], uuid[], uuid[], uuid[], integer[], integer[], text[]) as {sql}"
-    );
-    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-    let plan_it = "explain execute shared (null, null, null, null, null, null, null)";
-    sqlx::raw_sql(plan_it).execute(&mut *connection).await.unwrap();
-}
+const TYPES: &str = "uuid[], uuid[], uuid[], uuid[], integer[], integer[], text[]";
 
 /// The plan with what it really read.
 async fn explain(connection: &mut PgConnection, family: Family, resource: Resource, rows: &[Uuid]) -> Value {
@@ -57,8 +30,7 @@ async fn explain(connection: &mut PgConnection, family: Family, resource: Resour
         positions(IDS),
         array(vec!["null".to_owned(); CALLS]),
     ];
-    let explain = format!("explain (analyze, format json) execute shared ({})", arguments.join(", "));
-    sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(connection).await.unwrap().get(0)
+    explain_prepared(connection, &arguments.join(", ")).await
 }
 
 /// A session may keep a plan from the time when the tables were empty, until somebody analyzes them.
@@ -70,7 +42,7 @@ async fn six_calls_for_60_of_10_000_rows_read_60_with_a_plan_of_any_age() {
     let mut old_sessions = Vec::new();
     for resource in &resources {
         let mut old = pool.acquire().await.unwrap();
-        prepare(&mut old, &sql("share", *resource)).await;
+        generic_plan(&mut old, &sql("share", *resource), TYPES).await;
         old_sessions.push(old);
     }
     let world = World::new(pool.clone());
@@ -90,21 +62,19 @@ async fn six_calls_for_60_of_10_000_rows_read_60_with_a_plan_of_any_age() {
     sqlx::raw_sql("vacuum analyze").execute(pool).await.unwrap();
     for (resource, rows) in resources.iter().zip(rows) {
         let mut new = pool.acquire().await.unwrap();
-        prepare(&mut new, &sql("share", *resource)).await;
+        generic_plan(&mut new, &sql("share", *resource), TYPES).await;
         let plan = explain(&mut new, family, *resource, &rows[..CALLS * IDS]).await;
         assert_few_rows_read(*resource, "a new plan", &plan);
     }
 }
 
 fn assert_few_rows_read(resource: Resource, age: &str, plan: &Value) {
-    let mut found = Vec::new();
-    reads(plan, table(resource), &mut found);
-    let scans: Vec<_> = found.iter().filter(|(kind, _)| kind.ends_with("Scan")).collect();
-    let locked_rows = scans.iter().any(|(kind, _)| kind == "Tid Scan");
+    let nodes = nodes_of(plan, table(resource));
+    let scans: Vec<_> = nodes.iter().filter(|(kind, _)| kind.ends_with("Scan")).collect();
+    let locked_rows = scans.iter().any(|(kind, _)| *kind == "Tid Scan");
     assert!(locked_rows, "{age}, {resource:?}: what is locked is not looked up again: {plan}");
     assert!(scans.iter().all(|(_, rows)| *rows <= 60.0), "{age}, {resource:?}: {scans:?} {plan}");
-    let mut found = Vec::new();
-    reads(plan, "customer", &mut found);
+    let found = nodes_of(plan, "customer");
     let few_customers = !found.is_empty() && found.iter().all(|(_, rows)| *rows <= 12.0);
     assert!(few_customers, "{age}, {resource:?}: {found:?} {plan}");
 }

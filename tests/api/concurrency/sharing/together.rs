@@ -4,9 +4,9 @@ use customer_deletion::resource::Resource;
 use uuid::Uuid;
 
 use super::{Stage, answers, code};
+use crate::support::client;
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::resources::{every_list, word};
-use crate::support::{TestDatabase, client};
 
 #[tokio::test]
 async fn calls_that_wait_are_done_in_one_statement() {
@@ -178,9 +178,7 @@ async fn a_service_that_is_told_not_to_share_does_not() {
 
 /// One whose only connection goes silent. A call that has it waits for its whole deadline, and those behind it give up before.
 async fn silent_stage(deadline_ms: &str) -> (Stage, Proxy) {
-    let database = TestDatabase::migrated().await;
-    let proxy = Proxy::in_front_of(&database.url).await;
-    let url = proxy.url(&database.url);
+    let (database, proxy, url) = Proxy::with_database().await;
     (Stage::on(database, &url, &[("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", deadline_ms)]).await, proxy)
 }
 

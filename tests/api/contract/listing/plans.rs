@@ -1,14 +1,14 @@
 //! What a list costs PostgreSQL, however many operations there are, and what its index must not do to other statements.
 
-use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{ids, listed, record};
-use crate::dba::statements::{LIST_TYPES, OPERATION_TYPES, deletions, explain, rows_read};
+use crate::dba::statements::{LIST_TYPES, OPERATION_TYPES, deletions};
+use crate::support::plan::{explain, generic_plan, rows_read};
 use crate::support::{TestDatabase, TestPool, TestService, World};
 
 const SQL: &str = include_str!("../../../../src/repository/sql/list_operations.sql");
@@ -124,8 +124,7 @@ impl Part {
 
 /// How many rows of operations the plan reads, and how many pages of anything.
 fn cost(plan: &Value) -> (f64, f64) {
-    let mut rows = Vec::new();
-    rows_read(plan, "operation", &mut rows);
+    let rows = rows_read(plan, "operation");
     assert!(rows.len() >= 3, "it counts, finds and looks up: {plan}");
     let pages = |key: &str| plan[0]["Plan"][key].as_f64().unwrap();
     (rows.iter().sum(), pages("Shared Hit Blocks") + pages("Shared Read Blocks"))
@@ -189,8 +188,7 @@ async fn assert_found_with_a_few_look_ups(pool: &TestPool, requester: Uuid, cont
     let values = format!("'{requester}', null, null, 11, 0, 10000, null, null, null, null, '{contact}'");
     let plan = explain(pool, OF_TARGET, &format!("{LIST_TYPES}, uuid, uuid"), &values).await;
     for (table, most) in [("operation", 1.0), ("contact", 1.0), ("product", 0.0)] {
-        let mut rows = Vec::new();
-        rows_read(&plan, table, &mut rows);
+        let rows = rows_read(&plan, table);
         assert!(!rows.is_empty() && rows.iter().sum::<f64>() <= most, "{table}: {rows:?} {plan}");
     }
     assert_eq!(plan[0]["Plan"]["Actual Rows"].as_f64(), Some(1.0), "{plan}");
@@ -254,19 +252,6 @@ async fn no_other_statement_goes_through_everything_of_a_requester() {
             assert!(!plan.iter().any(|line| line.contains("operation_by_")), "{before}: {sql}: {plan:#?}");
         }
     }
-}
-
-/// The plan that a session of the service makes now, by its lines.
-async fn generic_plan(connection: &mut PgConnection, sql: &str, types: &str) -> Vec<String> {
-    for (name, value) in PLANNING {
-        sqlx::raw_sql(AssertSqlSafe(format!("set {name} = {value}"))).execute(&mut *connection).await.unwrap();
-    }
-    let prepare = format!("deallocate all; prepare statement ({types}) as {sql}");
-    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.unwrap();
-    let nulls = vec!["null"; types.split(',').count()].join(", ");
-    let explain = format!("explain (costs off) execute statement ({nulls})");
-    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&mut *connection).await.unwrap();
-    plan.iter().map(|line| line.get(0)).collect()
 }
 
 /// How often a session has read the part of the table where long values are.

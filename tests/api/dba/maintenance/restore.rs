@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
 use sqlx::{AssertSqlSafe, Row};
 use uuid::Uuid;
@@ -10,6 +9,7 @@ use uuid::Uuid;
 use super::{maintenance, maintenance_sql, run};
 use crate::concurrency::queued::{assert_accepted, call, ended, many_contacts};
 use crate::support::database::MAINTENANCE;
+use crate::support::plan::set_planning;
 use crate::support::process::output;
 use crate::support::resources::every_list;
 use crate::support::service::send;
@@ -80,9 +80,7 @@ async fn a_restore_of_eight_times_the_rows_takes_about_eight_times_as_long() {
 async fn restoration_time(pool: &TestPool, customer: Uuid, count: i32) -> Duration {
     let contacts = many_contacts(pool, customer, count).await;
     let mut session = pool.begin().await.unwrap();
-    for (setting, value) in PLANNING {
-        sqlx::raw_sql(AssertSqlSafe(format!("set local {setting} = {value}"))).execute(&mut *session).await.unwrap();
-    }
+    set_planning(&mut session).await;
     let operation = Uuid::now_v7();
     let record = "insert into operation (id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at)
         values ($1, $2, $2, 'contact', $3, 'SUCCESS', cardinality($3), now())";

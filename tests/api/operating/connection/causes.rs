@@ -84,10 +84,9 @@ async fn what_a_server_says_is_passed_on() {
 
 #[tokio::test]
 async fn a_server_that_goes_silent_is_told_from_one_that_has_no_connection_free() {
-    let database = TestDatabase::migrated().await;
-    let proxy = Proxy::in_front_of(&database.url).await;
+    let (_database, proxy, url) = Proxy::with_database().await;
     proxy.set(Weather::Frozen);
-    assert_told(&Process::serve_with(&proxy.url(&database.url), &[]), "no answer to an attempt to connect").await;
+    assert_told(&Process::serve_with(&url, &[]), "no answer to an attempt to connect").await;
 }
 
 const OUTAGE: &str = "the database cannot be used, and calls are answered 503";
@@ -108,9 +107,8 @@ async fn an_outage_is_logged_while_there_are_no_keys_for_tokens_either() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
-    let database = TestDatabase::migrated().await;
-    let proxy = Proxy::in_front_of(&database.url).await;
-    let process = Process::serve_patiently(&proxy.url(&database.url));
+    let (_database, proxy, url) = Proxy::with_database().await;
+    let process = Process::serve_patiently(&url);
     let ready = async || send(client().get(format!("http://{}/health/ready", process.management_address))).await.status;
     assert_eq!(ready().await, 200);
     let is_begin = |line: &Value| line["message"] == OUTAGE;
