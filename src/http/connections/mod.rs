@@ -77,8 +77,8 @@ where
             .client_disconnect_timeout(CLOSE_TIMEOUT)
             .h1_write_buffer_size(SENT_AT_ONCE)
             .on_connect_ext(move |stream: &Stream, data| {
-                data.insert(Rc::clone(stream.gate()));
-                data.insert(Arc::clone(stream.connection()));
+                data.insert(Rc::clone(&stream.gate));
+                data.insert(Arc::clone(&stream.opened.connection));
             })
             .finish(map_config(app, |()| AppConfig::default()));
         apply_fn_factory(http, move |stream: TcpStream, http: &_| {

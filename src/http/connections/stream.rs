@@ -3,7 +3,6 @@
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use actix_web::rt::time::{Instant, Interval, interval_at};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::gate::Gate;
-use super::open::{Connection, Opened};
+use super::open::Opened;
 
 /// The interval at which a connection that is not read is asked whether its client has reset it.
 const RESET_INTERVAL: Duration = Duration::from_secs(1);
@@ -20,8 +19,8 @@ const RESET_INTERVAL: Duration = Duration::from_secs(1);
 /// A stream whose gate gives the library one request at a time.
 pub struct Stream {
     tcp: TcpStream,
-    gate: Rc<Gate>,
-    opened: Opened,
+    pub gate: Rc<Gate>,
+    pub opened: Opened,
     /// Ticks while bytes are held back.
     reset_check: Option<Interval>,
 }
@@ -29,14 +28,6 @@ pub struct Stream {
 impl Stream {
     pub fn new(tcp: TcpStream, gate: Rc<Gate>, opened: Opened) -> Stream {
         Stream { tcp, gate, opened, reset_check: None }
-    }
-
-    pub fn gate(&self) -> &Rc<Gate> {
-        &self.gate
-    }
-
-    pub fn connection(&self) -> &Arc<Connection> {
-        &self.opened.connection
     }
 
     /// Ready with the error once the client has reset the connection.
