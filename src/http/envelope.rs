@@ -3,7 +3,6 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::error::{Code, Error};
 
@@ -37,7 +36,7 @@ pub struct Pageable {
 /// `content` and `pageable` are empty strings, as in the documents' examples.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure<'a> {
+pub struct Failure<'a> {
     error_code: &'a str,
     error_message: &'a str,
     content: &'static str,
@@ -46,34 +45,21 @@ struct Failure<'a> {
 
 /// 200 with one element of content.
 pub fn success<T: Serialize>(element: T) -> HttpResponse {
-    HttpResponse::Ok().json(Success::of_one(element))
+    answer(StatusCode::OK, [element], Pageable::new(0, 10, 1))
 }
 
 /// 200 with a page of a list.
 pub fn page<T: Serialize>(elements: Vec<T>, pageable: Pageable) -> HttpResponse {
-    HttpResponse::Ok().json(Success::of(elements, pageable))
+    answer(StatusCode::OK, elements, pageable)
 }
 
 /// 202 with one element of content.
 pub fn accepted<T: Serialize>(element: T) -> HttpResponse {
-    HttpResponse::Accepted().json(Success::of_one(element))
+    answer(StatusCode::ACCEPTED, [element], Pageable::new(0, 10, 1))
 }
 
-/// For the examples of the OpenAPI document.
-pub fn failure_as_json(error: &Error) -> Value {
-    serde_json::to_value(Failure::of(error)).expect("an envelope is JSON")
-}
-
-impl<T> Success<[T; 1]> {
-    fn of_one(element: T) -> Success<[T; 1]> {
-        Success::of([element], Pageable::new(0, 10, 1))
-    }
-}
-
-impl<C> Success<C> {
-    fn of(content: C, pageable: Pageable) -> Success<C> {
-        Success { error_code: "", error_message: "", content, pageable }
-    }
+fn answer<C: Serialize>(status: StatusCode, content: C, pageable: Pageable) -> HttpResponse {
+    HttpResponse::build(status).json(Success { error_code: "", error_message: "", content, pageable })
 }
 
 impl Pageable {
@@ -90,7 +76,7 @@ impl Pageable {
 }
 
 impl Failure<'_> {
-    fn of(error: &Error) -> Failure<'_> {
+    pub fn of(error: &Error) -> Failure<'_> {
         Failure { error_code: error.code_name(), error_message: error.message(), content: "", pageable: "" }
     }
 }

@@ -5,7 +5,6 @@ use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
 use actix_web::web::{self, Bytes};
 use actix_web::{HttpMessage, ResponseError};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::answers::Answers;
@@ -21,7 +20,7 @@ pub const TYPE_PREFIX: &str = "urn:problem-type:customer-deletion:";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Problem<'a> {
+pub struct Problem<'a> {
     r#type: String,
     /// The same for every problem of a type.
     title: &'a str,
@@ -35,7 +34,7 @@ struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    fn of(error: &Error, request_id: Uuid) -> Problem<'_> {
+    pub fn of(error: &Error, request_id: Uuid) -> Problem<'_> {
         Problem {
             r#type: format!("{TYPE_PREFIX}{}", error.code_name()),
             title: error.title(),
@@ -46,11 +45,6 @@ impl Problem<'_> {
             failures: Vec::new(),
         }
     }
-}
-
-/// A problem for the examples of the OpenAPI document.
-pub fn problem_as_json(error: &Error, request_id: Uuid) -> Value {
-    serde_json::to_value(Problem::of(error, request_id)).expect("a problem is JSON")
 }
 
 /// Turns a failure into a problem: sets its content type, and returns its text with the memory that
@@ -83,6 +77,7 @@ pub fn take_place_of_envelope<B>(
 mod tests {
     use actix_web::HttpResponse;
     use actix_web::test::TestRequest;
+    use serde_json::Value;
 
     use super::*;
     use crate::error::Code;

@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::http::envelope;
+use crate::http::envelope::Failure;
 use crate::http::listing::{LAST_PAGE, ListQuery};
 use crate::http::negotiation::PROBLEM;
 use crate::http::operations;
-use crate::http::problem;
+use crate::http::problem::Problem;
 use crate::http::request::{Limits, body, id, id_list, idempotency_key, media_type, target_ids, validate_only};
 use crate::operation::TargetIds;
 
@@ -31,8 +31,8 @@ pub fn complete(response: &mut Value, limits: Limits) {
         }
         let error = failure(&name, limits);
         codes.push(format!("`{}`", error.code_name()));
-        problems.insert(name.clone(), json!({ "summary": when, "value": problem::problem_as_json(&error, SOME_CALL) }));
-        envelopes.insert(name, json!({ "summary": when, "value": envelope::failure_as_json(&error) }));
+        problems.insert(name.clone(), json!({ "summary": when, "value": Problem::of(&error, SOME_CALL) }));
+        envelopes.insert(name, json!({ "summary": when, "value": Failure::of(&error) }));
     }
     codes.dedup();
     let description = response["description"].as_str().unwrap_or_default();
