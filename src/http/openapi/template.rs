@@ -32,61 +32,54 @@ pub fn fill(template: &Value, general: &Words, resources: &[Words]) -> Value {
     if let Some(members) = template.as_object_mut() {
         members.retain(|name, _| !name.starts_with("x-"));
     }
-    Filler { resources }.fill(&template, general)
+    fill_value(&template, general, resources)
 }
 
-struct Filler<'a> {
-    resources: &'a [Words],
+fn fill_value(template: &Value, words: &Words, resources: &[Words]) -> Value {
+    match template {
+        Value::String(text) => fill_text(text, words),
+        Value::Array(items) => fill_items(items, words, resources).into(),
+        Value::Object(members) => fill_members(members, words, resources).into(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => template.clone(),
+    }
 }
 
-impl Filler<'_> {
-    fn fill(&self, template: &Value, words: &Words) -> Value {
-        match template {
-            Value::String(text) => fill_text(text, words),
-            Value::Array(items) => self.fill_items(items, words).into(),
-            Value::Object(members) => self.fill_members(members, words).into(),
-            Value::Null | Value::Bool(_) | Value::Number(_) => template.clone(),
-        }
-    }
-
-    fn fill_items(&self, items: &[Value], words: &Words) -> Vec<Value> {
-        let mut filled = Vec::new();
-        for item in items {
-            for words in self.repetitions(&item.to_string(), words) {
-                if is_kept(item, &words) {
-                    filled.push(self.fill(item, &words));
-                }
+fn fill_items(items: &[Value], words: &Words, resources: &[Words]) -> Vec<Value> {
+    let mut filled = Vec::new();
+    for item in items {
+        for words in repetitions(&item.to_string(), words, resources) {
+            if is_kept(item, &words) {
+                filled.push(fill_value(item, &words, resources));
             }
         }
-        filled
     }
+    filled
+}
 
-    fn fill_members(&self, members: &Map<String, Value>, words: &Words) -> Map<String, Value> {
-        let mut filled = Map::new();
-        for (name, member) in members.iter().filter(|(name, _)| *name != "x-if") {
-            for words in self.repetitions(name, words) {
-                if is_kept(member, &words) {
-                    insert(&mut filled, as_text(fill_text(name, &words)), self.fill(member, &words));
-                }
+fn fill_members(members: &Map<String, Value>, words: &Words, resources: &[Words]) -> Map<String, Value> {
+    let mut filled = Map::new();
+    for (name, member) in members.iter().filter(|(name, _)| *name != "x-if") {
+        for words in repetitions(name, words, resources) {
+            if is_kept(member, &words) {
+                insert(&mut filled, as_text(fill_text(name, &words)), fill_value(member, &words, resources));
             }
         }
-        filled
     }
+    filled
+}
 
-    /// Returns the words for each resource if the text has a placeholder of a resource. Such
-    /// repetitions do not nest.
-    fn repetitions<'w>(&self, text: &str, words: &'w Words) -> Vec<Cow<'w, Words>> {
-        let is_named = |name: &String| text.contains(&format!("${{{name}}}"));
-        let repeated = !words.contains_key("resource") && self.resources.iter().flat_map(Map::keys).any(is_named);
-        if !repeated {
-            return vec![Cow::Borrowed(words)];
-        }
-        let with_words_of = |resource: &Words| {
-            let both = words.clone().into_iter().chain(resource.clone());
-            Cow::Owned(both.collect())
-        };
-        self.resources.iter().map(with_words_of).collect()
+/// Returns the words for each resource if the text has a placeholder of a resource. Such
+/// repetitions do not nest.
+fn repetitions<'w>(text: &str, words: &'w Words, resources: &[Words]) -> Vec<Cow<'w, Words>> {
+    let is_named = |name: &String| text.contains(&format!("${{{name}}}"));
+    if words.contains_key("resource") || !resources.iter().flat_map(Map::keys).any(is_named) {
+        return vec![Cow::Borrowed(words)];
     }
+    let with_words_of = |resource: &Words| {
+        let both = words.clone().into_iter().chain(resource.clone());
+        Cow::Owned(both.collect())
+    };
+    resources.iter().map(with_words_of).collect()
 }
 
 fn is_kept(value: &Value, words: &Words) -> bool {
