@@ -15,9 +15,10 @@ use super::envelope;
 use super::request::Limits;
 use super::request::body::{BodyPermits, Incoming, Room};
 use super::request::id::path_id;
+use super::request::idempotency_key;
 use super::request::prefer::{self, Preferences};
+use super::request::query::Parameters;
 use super::request::target_ids::target_ids;
-use super::request::{idempotency_key, validate_only};
 use super::requester::SentActor;
 use super::response::{REQUEST_ID, id_value};
 use super::shares::Share;
@@ -151,6 +152,7 @@ struct Head {
     id: Option<Uuid>,
     idempotency_key: Option<IdempotencyKey>,
     actor: Option<Actor>,
+    /// AIP-163: every check runs, and nothing is deleted.
     validate_only: bool,
     preferences: Preferences,
 }
@@ -163,7 +165,7 @@ impl Head {
             id: path.id.as_deref().map(|id| path_id("id", id)).transpose()?,
             idempotency_key: idempotency_key::parse(request.headers())?,
             actor: actor.parsed()?,
-            validate_only: validate_only::is_asked(request.query_string())?,
+            validate_only: Parameters::parse(request.query_string())?.flag("validateOnly")?,
             preferences: Preferences::parse(request.headers(), longest_wait),
         })
     }

@@ -9,6 +9,5 @@ pub mod media_type;
 pub mod prefer;
 pub mod query;
 pub mod target_ids;
-pub mod validate_only;
 
 pub use self::limits::Limits;
