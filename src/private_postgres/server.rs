@@ -103,9 +103,11 @@ impl PrivatePostgres {
         self.url_of("postgres", database)
     }
 
-    /// The URL of a database for a role that has the superuser's password.
+    /// The URL of a database for a role that has the superuser's password. `sslmode` is set because
+    /// the environment of a client may require TLS.
     pub fn url_of(&self, role: &str, database: &str) -> String {
-        url(self.port, role, &self.password, database)
+        let (password, host, port) = (&self.password, Ipv4Addr::LOCALHOST, self.port);
+        format!("postgres://{role}:{password}@{host}:{port}/{database}?sslmode=disable")
     }
 
     pub fn password(&self) -> &str {
@@ -189,12 +191,6 @@ impl Drop for PrivatePostgres {
     }
 }
 
-/// `sslmode` is set because the environment of a client may require TLS.
-fn url(port: u16, role: &str, password: &str, database: &str) -> String {
-    let host = Ipv4Addr::LOCALHOST;
-    format!("postgres://{role}:{password}@{host}:{port}/{database}?sslmode=disable")
-}
-
 /// Creates the cluster in another folder and renames that, so that an existing cluster is complete.
 fn create_cluster(
     folder: &Folder,
@@ -244,14 +240,6 @@ fn remove_stale_process_id(folder: &Folder) -> Result<(), LaunchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_url_leads_to_a_database_on_the_loopback_address() {
-        assert_eq!(
-            url(54321, "postgres", "secret", "customer_deletion"),
-            "postgres://postgres:secret@127.0.0.1:54321/customer_deletion?sslmode=disable"
-        );
-    }
 
     #[test]
     fn no_two_passwords_are_alike() {
