@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{AllowedHosts, AllowedOrigins, Settings, SettingsError};
 use crate::http::connections::{self, Connections, WATCH_INTERVAL, memory_for_heads};
-use crate::http::{self, Admission, Capacity, Document, FORGET_INTERVAL, Health, Identification, Limits, Service};
+use crate::http::{self, Admission, Document, FORGET_INTERVAL, Health, Identification, Limits, Service};
 use crate::limits::{self, MANAGEMENT_CONNECTIONS, Memory, RECEIVE_BUFFER, SEND_BUFFER};
 use crate::queue::{Consumer, Workers};
 use crate::repository::{RETRIED, Repository};
@@ -87,7 +87,7 @@ impl Server {
             .limited(self.settings.requester.deleted_rows_per_hour);
         let consumer = Consumer::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
         metrics::start(&RETRIED);
-        let admission = Admission::new(capacity(&self.settings, self.max_connections, self.memory));
+        let admission = Admission::new(&self.settings, self.max_connections, self.memory);
         let connections = Connections::new(Port::Calls, self.max_connections, self.settings.http.keep_alive);
         let heads = memory_for_heads(self.memory.heads);
         let management_connections = Connections::new(Port::Management, MANAGEMENT_CONNECTIONS, MANAGEMENT_KEEP_ALIVE);
@@ -153,14 +153,6 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 fn local_address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound listener has an address")
-}
-
-fn capacity(settings: &Settings, max_connections: usize, memory: Memory) -> Capacity {
-    let rate = settings.requester.rate_per_second;
-    let burst = settings.requester.rate_burst.or(rate);
-    let max_in_flight = settings.http.max_in_flight;
-    let max_waiting_calls = limits::max_waiting_calls(max_in_flight, max_connections);
-    Capacity { max_in_flight, memory, max_waiting_calls, rate: rate.zip(burst) }
 }
 
 async fn watch_callers(admission: Admission, connections: [Connections; 2]) {

@@ -23,8 +23,9 @@ use super::call::Requester;
 use super::connections::Connection;
 use super::response::{self, Holding};
 use super::shares::{NoneLeft, Share, Shares};
+use crate::config::Settings;
 use crate::error::Error;
-use crate::limits::{LARGE_BODIES, Memory};
+use crate::limits::{LARGE_BODIES, Memory, max_waiting_calls};
 use crate::telemetry::metrics::{self, Counted, Limit};
 
 /// How often the rate limiter forgets idle requesters.
@@ -42,16 +43,6 @@ const ID_IN_ANSWER: usize = 39;
 
 /// The number of outcomes that are read at once for calls that have waited.
 const OUTCOMES: usize = 8;
-
-#[derive(Clone, Copy, Debug)]
-pub struct Capacity {
-    pub max_in_flight: usize,
-    pub memory: Memory,
-    /// The calls that may wait for the end of an operation.
-    pub max_waiting_calls: usize,
-    /// The calls per second of one requester, and the size of a burst. `None` for no limit.
-    pub rate: Option<(NonZeroU32, NonZeroU32)>,
-}
 
 /// The right of a call to be in flight. It is held until the work has ended, even if the client
 /// hangs up before.
@@ -92,19 +83,22 @@ struct Rate {
 }
 
 impl Admission {
-    pub fn new(capacity: Capacity) -> Admission {
-        let rate = capacity.rate.map(|(rate, burst)| {
+    pub fn new(settings: &Settings, max_connections: usize, memory: Memory) -> Admission {
+        let max_in_flight = settings.http.max_in_flight;
+        let max_waiting = max_waiting_calls(max_in_flight, max_connections);
+        let rate = settings.requester.rate_per_second.map(|rate| {
+            let burst = settings.requester.rate_burst.unwrap_or(rate);
             let quota = Quota::per_second(rate).allow_burst(burst);
             Rate { limiter: Arc::new(RateLimiter::dashmap(quota)), burst }
         });
         Admission {
-            in_flight: Shares::new(capacity.max_in_flight, two_thirds(capacity.max_in_flight)),
+            in_flight: Shares::new(max_in_flight, two_thirds(max_in_flight)),
             large_bodies: Shares::new(LARGE_BODIES, LARGE_BODIES / 2),
             long_validations: Shares::new(LONG_VALIDATIONS, LONG_VALIDATIONS / 2),
             outcomes: Arc::new(Semaphore::new(OUTCOMES)),
-            waiting: Shares::new(capacity.max_waiting_calls, two_thirds(capacity.max_waiting_calls)),
-            bodies: Shares::new(capacity.memory.bodies, capacity.memory.bodies / 2),
-            answers: Answers::new(capacity.memory.answers),
+            waiting: Shares::new(max_waiting, two_thirds(max_waiting)),
+            bodies: Shares::new(memory.bodies, memory.bodies / 2),
+            answers: Answers::new(memory.answers),
             rate,
         }
     }
@@ -254,7 +248,7 @@ mod tests {
 
     fn admission() -> Admission {
         let memory = Memory { bodies: 100, heads: 0, answers: 128 * 1024 };
-        Admission::new(Capacity { max_in_flight: 4, memory, max_waiting_calls: 4, rate: None })
+        Admission::new(&Settings::default(), 1024, memory)
     }
 
     fn answer(size: usize) -> HttpResponse {

@@ -61,7 +61,7 @@ use crate::config::{AllowedHosts, AllowedOrigins};
 use crate::repository::Repository;
 use crate::telemetry::metrics;
 
-pub use self::admission::{Admission, Capacity, FORGET_INTERVAL};
+pub use self::admission::{Admission, FORGET_INTERVAL};
 pub use self::docs::Document;
 pub use self::health::Health;
 pub use self::request::Limits;
