@@ -87,25 +87,24 @@ impl Server {
             .limited(self.settings.requester.deleted_rows_per_hour);
         let consumer = Consumer::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
         metrics::start(&RETRIED);
-        let admission = Admission::new(&self.settings, self.max_connections, self.memory);
         let connections = Connections::new(Port::Calls, self.max_connections, self.settings.http.keep_alive);
         let heads = memory_for_heads(self.memory.heads);
         let management_connections = Connections::new(Port::Management, MANAGEMENT_CONNECTIONS, MANAGEMENT_KEEP_ALIVE);
         let limits = Limits::from(&self.settings);
-        let service = Service {
+        let service = Data::new(Service {
             repository: repository.clone(),
             identification: self.identification.clone(),
-            admission: admission.clone(),
+            admission: Admission::new(&self.settings, self.max_connections, self.memory),
             limits,
             allowed_hosts: self.allowed_hosts,
             document: Document::new(&self.identification, limits),
             allowed_origins: self.allowed_origins,
-        };
+        });
         let health = Data::new(Health::new(repository.clone(), self.identification.clone()));
         // These tasks are aborted when this function ends. A slow database must not delay the watch of
         // callers.
         let both = [connections.clone(), management_connections.clone()];
-        let _callers = AbortOnDropHandle::new(tokio::spawn(watch_callers(admission, both)));
+        let _callers = AbortOnDropHandle::new(tokio::spawn(watch_callers(service.clone(), both)));
         let _database = AbortOnDropHandle::new(tokio::spawn(watch_database(repository.clone(), health.clone())));
         let _refreshing = AbortOnDropHandle::new(tokio::spawn(self.identification.keep_fresh()));
         let drain_seconds = self.settings.http.drain_seconds;
@@ -155,12 +154,12 @@ fn local_address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound listener has an address")
 }
 
-async fn watch_callers(admission: Admission, connections: [Connections; 2]) {
+async fn watch_callers(service: Data<Service>, connections: [Connections; 2]) {
     let mut requesters = tokio::time::interval(FORGET_INTERVAL);
     let mut idle = tokio::time::interval(WATCH_INTERVAL);
     loop {
         tokio::select! {
-            _ = requesters.tick() => admission.forget_idle_requesters(),
+            _ = requesters.tick() => service.admission.forget_idle_requesters(),
             _ = idle.tick() => connections.iter().for_each(Connections::close_idle),
         }
     }

@@ -18,7 +18,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-use super::answers::Answers;
+use super::Service;
 use super::call::Requester;
 use super::connections::Connection;
 use super::response::{self, Holding};
@@ -41,6 +41,13 @@ const LONG_VALIDATIONS: usize = 2;
 /// The bytes of an id in an answer, with its quotes and its comma.
 const ID_IN_ANSWER: usize = 39;
 
+/// A smaller answer takes nothing of the memory.
+const SMALL_ANSWER: usize = 16 * 1024;
+
+/// The bytes of memory for each byte of an answer: the buffer into which it is written grows by
+/// doubling.
+const COST_OF_ANSWER: usize = 2;
+
 /// The number of outcomes that are read at once for calls that have waited.
 const OUTCOMES: usize = 8;
 
@@ -57,8 +64,6 @@ pub struct OutcomePermit {
     _turn: OwnedSemaphorePermit,
 }
 
-/// Cheap to clone.
-#[derive(Clone)]
 pub struct Admission {
     in_flight: Shares,
     /// Only calls with `Prefer: respond-async` may send large bodies.
@@ -71,14 +76,13 @@ pub struct Admission {
     outcomes: Arc<Semaphore>,
     /// The memory for bodies, in bytes.
     bodies: Shares,
-    answers: Answers,
+    /// The memory for large answers, in bytes. The clients of a requester may read slowly.
+    answers: Shares,
     rate: Option<Rate>,
 }
 
-/// Cheap to clone.
-#[derive(Clone)]
 struct Rate {
-    limiter: Arc<DefaultKeyedRateLimiter<Uuid>>,
+    limiter: DefaultKeyedRateLimiter<Uuid>,
     burst: NonZeroU32,
 }
 
@@ -89,7 +93,7 @@ impl Admission {
         let rate = settings.requester.rate_per_second.map(|rate| {
             let burst = settings.requester.rate_burst.unwrap_or(rate);
             let quota = Quota::per_second(rate).allow_burst(burst);
-            Rate { limiter: Arc::new(RateLimiter::dashmap(quota)), burst }
+            Rate { limiter: RateLimiter::dashmap(quota), burst }
         });
         Admission {
             in_flight: Shares::new(max_in_flight, two_thirds(max_in_flight)),
@@ -98,7 +102,7 @@ impl Admission {
             outcomes: Arc::new(Semaphore::new(OUTCOMES)),
             waiting: Shares::new(max_waiting, two_thirds(max_waiting)),
             bodies: Shares::new(memory.bodies, memory.bodies / 2),
-            answers: Answers::new(memory.answers),
+            answers: Shares::new(memory.answers, memory.answers / 2),
             rate,
         }
     }
@@ -161,7 +165,7 @@ impl Admission {
     }
 
     fn take_answer(&self, requester: Requester, bytes: usize) -> Result<Option<Share>, Error> {
-        let memory = self.answers.take(requester, bytes);
+        let memory = self.memory_of_answer(requester, bytes);
         memory.map_err(refused(Limit::Memory, "too many large answers are in memory"))
     }
 
@@ -174,8 +178,12 @@ impl Admission {
         })
     }
 
-    pub fn answers(&self) -> &Answers {
-        &self.answers
+    /// Takes the memory of an answer. A small one takes none.
+    pub fn memory_of_answer(&self, requester: Requester, bytes: usize) -> Result<Option<Share>, NoneLeft> {
+        if bytes < SMALL_ANSWER {
+            return Ok(None);
+        }
+        self.answers.take(requester.0, bytes.saturating_mul(COST_OF_ANSWER)).map(Some)
     }
 
     /// Counts the ids of a list beyond the first 100; the call itself is counted already. The
@@ -205,11 +213,11 @@ impl FromRequest for Permit {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let requester = request.extensions().get::<Requester>().copied();
-        let admission = request.app_data::<web::Data<Admission>>();
-        let (Some(requester), Some(admission)) = (requester, admission) else {
+        let service = request.app_data::<web::Data<Service>>();
+        let (Some(requester), Some(service)) = (requester, service) else {
             return ready(Err(Error::Defect("the route does not find out the requester".to_owned())));
         };
-        ready(admission.permit(request, requester))
+        ready(service.admission.permit(request, requester))
     }
 }
 
@@ -233,12 +241,12 @@ fn refused(limit: Limit, reason: &'static str) -> impl FnOnce(NoneLeft) -> Error
 
 /// Answers 429 if the requester calls more often than it may.
 pub async fn admit(
-    admission: web::Data<Admission>,
+    service: web::Data<Service>,
     requester: web::ReqData<Requester>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    let counted = admission.rate.as_ref().map_or(Ok(()), |rate| rate.count(*requester, NonZeroU32::MIN));
+    let counted = service.admission.rate.as_ref().map_or(Ok(()), |rate| rate.count(*requester, NonZeroU32::MIN));
     response::pass_or_refuse(request, next, counted).await
 }
 
@@ -246,8 +254,10 @@ pub async fn admit(
 mod tests {
     use super::*;
 
+    const LARGE: usize = 20 * 1024;
+
     fn admission() -> Admission {
-        let memory = Memory { bodies: 100, heads: 0, answers: 128 * 1024 };
+        let memory = Memory { bodies: 100, heads: 0, answers: 5 * LARGE };
         Admission::new(&Settings::default(), 1024, memory)
     }
 
@@ -258,13 +268,14 @@ mod tests {
     #[test]
     fn large_answers_are_bounded_until_they_are_sent_and_small_ones_are_not() {
         let admission = admission();
-        let requester = Requester(Uuid::nil());
-        let hold = |size| admission.hold_answer(requester, answer(size));
-        let large = hold(20 * 1024).unwrap();
-        assert!(matches!(hold(20 * 1024), Err(Error::OverShare(_))));
-        assert!(hold(1024).is_ok());
-        drop(large);
-        assert!(hold(20 * 1024).is_ok());
+        let hold = |id, size| admission.hold_answer(Requester(Uuid::from_u128(id)), answer(size));
+        let large = hold(1, LARGE).unwrap();
+        assert!(matches!(hold(1, LARGE), Err(Error::OverShare(_))));
+        assert!(hold(1, 1024).is_ok());
+        let of_other = hold(2, LARGE).unwrap();
+        assert!(matches!(hold(3, LARGE), Err(Error::Unavailable(_))));
+        drop((large, of_other));
+        assert!(hold(1, LARGE).is_ok());
     }
 
     #[test]

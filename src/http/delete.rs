@@ -9,10 +9,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::admission::{Admission, Permit};
+use super::Service;
+use super::admission::Permit;
 use super::call::{DeletionFields, Notes, RequestId, Requester};
 use super::envelope;
-use super::request::Limits;
 use super::request::body::{BodyPermits, Incoming, Room};
 use super::request::id::path_id;
 use super::request::idempotency_key;
@@ -27,7 +27,6 @@ use crate::closed_set::UnknownWord;
 use crate::error::{Code, Error};
 use crate::id_failure::IdFailure;
 use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Outcome, Stored, TargetIds, View};
-use crate::repository::Repository;
 use crate::resource::Resource;
 
 pub const DELETE_ONE: &str = "/api/v2/customer/{customer_id}/{resource}/{id}";
@@ -45,7 +44,7 @@ pub struct InPath {
 
 /// The handler of all three routes.
 pub async fn delete(
-    (repository, admission, limits): (Data<Repository>, Data<Admission>, Data<Limits>),
+    service: Data<Service>,
     (requester, actor, request_id): (ReqData<Requester>, ReqData<SentActor>, ReqData<RequestId>),
     request: HttpRequest,
     path: Path<InPath>,
@@ -53,9 +52,10 @@ pub async fn delete(
 ) -> Result<HttpResponse, Error> {
     Notes::of(&request, |notes| notes.route.set(Some(route(&path, request.method()))));
     let began = Instant::now();
+    let Service { repository, admission, limits, .. } = service.get_ref();
     let head = Head::parse(&request, &path, actor.into_inner(), limits.longest_wait)?;
     Notes::of(&request, |notes| notes.validate_only.set(head.validate_only));
-    let mut room = Room::new(&admission, *requester, limits.awaited.max_bytes);
+    let mut room = Room::new(admission, *requester, limits.awaited.max_bytes);
     let limits_of_body = limits.of(head.preferences.respond_async);
     let targets = target_ids(head.resource, head.id, request.headers(), incoming, limits_of_body, &mut room).await?;
     limits.check_rows(targets.count())?;
@@ -84,7 +84,7 @@ pub async fn delete(
     let accepted = repository.accept(deletion, permits).await?;
     // The body may have come slowly, and the acceptance may have waited for a session.
     let wait = preferences.wait.map(|wait| limits.wait(wait, began.elapsed()));
-    match until_ended((&repository, &admission), (&request, *requester), &accepted, wait).await {
+    match until_ended(&service, (&request, *requester), &accepted, wait).await {
         Some(waited) => Ok(waited.response(&accepted)),
         None => Ok(accepted_response(&accepted)),
     }
@@ -121,7 +121,7 @@ fn looked_up_response(details: Details, accepted: &Outcome) -> HttpResponse {
 
 /// Waits for the end of an accepted operation. Returns `None` without a wait.
 async fn until_ended(
-    service: (&Repository, &Admission),
+    service: &Service,
     call: Waiting<'_>,
     accepted: &Outcome,
     wait: Option<Duration>,
@@ -130,10 +130,10 @@ async fn until_ended(
     let (operation_id, requester) = (accepted.operation_id, call.1);
     let permit = match waiting::until_ended(service, call, operation_id, longest).await {
         // If the operation has not ended, its age decides the `Retry-After`.
-        Waited::UntilTheEnd(permit) | Waited::InVain(permit) => service.1.outcome_permit(permit).await,
+        Waited::UntilTheEnd(permit) | Waited::InVain(permit) => service.admission.outcome_permit(permit).await,
         Waited::NotAtAll => return None,
     };
-    let found = service.0.find_operation(requester.0, operation_id, View::Details, permit).await;
+    let found = service.repository.find_operation(requester.0, operation_id, View::Details, permit).await;
     Some(AfterWait { longest, details: found.ok().flatten() })
 }
 

@@ -9,32 +9,32 @@ use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use utoipa_swagger_ui::Config;
 
+use super::Service;
 use super::openapi;
 use super::request::Limits;
 use super::requester::Identification;
 use super::routing::no_such_route;
 use crate::error::Error;
 
-/// The OpenAPI document, serialized when it is first asked for. Cheap to clone.
-#[derive(Clone)]
-pub struct Document(Arc<LazyLock<File, Box<dyn FnOnce() -> File + Send>>>);
+/// The OpenAPI document, serialized when it is first asked for.
+pub struct Document(LazyLock<File, Box<dyn FnOnce() -> File + Send>>);
 
 impl Document {
     pub fn new(identification: &Identification, limits: Limits) -> Document {
         let identification = identification.clone();
-        Document(Arc::new(LazyLock::new(Box::new(move || {
+        Document(LazyLock::new(Box::new(move || {
             let (header, by_token) = match &identification {
                 Identification::Header(source) => (Some(source.name.as_str()), false),
                 Identification::Jwt(_) => (None, true),
             };
             File::new("application/json", openapi::document(header, by_token, limits, "/").to_string())
-        }))))
+        })))
     }
 }
 
 /// `GET /openapi.json`
-pub async fn document(document: Data<Document>, request: HttpRequest) -> HttpResponse {
-    let mut response = document.0.response(&request);
+pub async fn document(service: Data<Service>, request: HttpRequest) -> HttpResponse {
+    let mut response = service.document.0.response(&request);
     // The document is public, so any origin may read it.
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response

@@ -12,18 +12,18 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use ipnet::IpNet;
 
-use super::response;
+use super::{Service, response};
 use crate::config::{AllowedHosts, RequesterSource};
 use crate::error::Error;
 
 /// Refuses a call for a host that is not in the list, if there is a list. Relies on
 /// [`super::framing`] for a valid `Host`.
 pub async fn guard(
-    allowed: Data<Option<AllowedHosts>>,
+    service: Data<Service>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    let is_allowed = allowed.as_ref().as_ref().is_none_or(|hosts| is_for_one_of(&request, hosts));
+    let is_allowed = service.allowed_hosts.as_ref().is_none_or(|hosts| is_for_one_of(&request, hosts));
     let refusal = || Error::bad_request("the `Host` header does not name a host of this service");
     response::pass_or_refuse(request, next, is_allowed.then_some(()).ok_or_else(refusal)).await
 }

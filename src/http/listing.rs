@@ -4,7 +4,8 @@ use actix_web::web::{Data, ReqData};
 use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 
-use super::admission::{Admission, Permit};
+use super::Service;
+use super::admission::Permit;
 use super::call::Requester;
 use super::envelope;
 use super::envelope::Pageable;
@@ -14,7 +15,6 @@ use super::request::body::{Incoming, beside_body};
 use super::request::query::Parameters;
 use crate::error::Error;
 use crate::operation::{Filters, Listed, Listing, Position, Status};
-use crate::repository::Repository;
 use crate::resource::Resource;
 
 pub const LIST: &str = "/api/v3/global/call";
@@ -27,17 +27,17 @@ pub const LAST_PAGE: u32 = Listing::FARTHEST - 1;
 
 /// `GET /api/v3/global/call`
 pub async fn list(
-    (repository, admission): (Data<Repository>, Data<Admission>),
+    service: Data<Service>,
     request: HttpRequest,
     (requester, permit): (ReqData<Requester>, Permit),
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
     let query = ListQuery::parse(request.query_string(), requester.0)?;
-    let listed = repository.list_operations(query.listing(), permit);
+    let listed = service.repository.list_operations(query.listing(), permit);
     let listed = beside_body(incoming, listed).await?;
     let pageable = query.pageable(&listed);
     let operations: Vec<_> = listed.operations.into_iter().map(OperationContent::from).collect();
-    admission.hold_answer(*requester, envelope::page(operations, pageable))
+    service.admission.hold_answer(*requester, envelope::page(operations, pageable))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -20,7 +20,6 @@
 //! In the code below the order is reversed, because actix calls the last `wrap` first.
 
 mod admission;
-mod answers;
 mod call;
 mod cancel;
 pub mod connections;
@@ -68,7 +67,6 @@ pub use self::request::Limits;
 pub use self::requester::Identification;
 
 /// The state of the handlers and the middlewares of the calls' port.
-#[derive(Clone)]
 pub struct Service {
     pub repository: Repository,
     pub identification: Identification,
@@ -82,7 +80,7 @@ pub struct Service {
 
 /// The application for callers.
 pub fn app(
-    service: Service,
+    service: web::Data<Service>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -103,13 +101,7 @@ pub fn app(
     };
     let api = api_routes().into_iter().fold(api, with_route);
     App::new()
-        .app_data(web::Data::new(service.repository))
-        .app_data(web::Data::new(service.identification))
-        .app_data(web::Data::new(service.admission.answers().clone()))
-        .app_data(web::Data::new(service.admission))
-        .app_data(web::Data::new(service.limits))
-        .app_data(web::Data::new(service.allowed_hosts))
-        .app_data(web::Data::new(service.document))
+        .app_data(service)
         .service(api)
         .service(route("/openapi.json", GET).route(get().to(docs::document)))
         .service(route("/docs", GET).route(get().to(docs::page)))

@@ -9,17 +9,17 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::admission::{Admission, Permit};
+use super::Service;
+use super::admission::Permit;
 use super::call::Requester;
 use super::envelope;
 use super::failures::FailureContent;
 use super::request::body::{Incoming, beside_body};
 use super::request::query::Parameters;
-use super::request::{Limits, id, prefer};
+use super::request::{id, prefer};
 use super::waiting::{self, Waited};
 use crate::error::{Code, Error, UNKNOWN_CODE};
 use crate::operation::{Details, Operation, Status, Stored, View};
-use crate::repository::Repository;
 use crate::resource::Resource;
 
 pub const STATUS: &str = "/api/v2/global/call/{request_id}";
@@ -32,13 +32,13 @@ struct StatusContent {
 
 /// `GET /api/v2/global/call/{requestId}`
 pub async fn status(
-    service: (Data<Repository>, Data<Admission>, Data<Limits>),
+    service: Data<Service>,
     call: (ReqData<Requester>, Permit),
     request: HttpRequest,
     request_id: Path<String>,
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
-    let found = beside_body(incoming, find(service, call, &request, &request_id, View::Status)).await?;
+    let found = beside_body(incoming, find(&service, call, &request, &request_id, View::Status)).await?;
     let status = found.details.operation.status.clone().into_word(Status::word);
     Ok(found.with_headers(envelope::success(StatusContent { status })))
 }
@@ -100,28 +100,27 @@ struct DetailsContent {
 
 /// `GET /api/v3/global/call/{requestId}`
 pub async fn details(
-    service: (Data<Repository>, Data<Admission>, Data<Limits>),
+    service: Data<Service>,
     call: (ReqData<Requester>, Permit),
     request: HttpRequest,
     request_id: Path<String>,
     incoming: Incoming,
 ) -> Result<HttpResponse, Error> {
     let view = view(request.query_string())?;
-    let (repository, admission) = (service.0.clone(), service.1.clone());
     let requester = *call.0;
-    let found = beside_body(incoming, find(service, call, &request, &request_id, view)).await?;
+    let found = beside_body(incoming, find(&service, call, &request, &request_id, view)).await?;
     let target_ids = match view {
         View::Status | View::Details => None,
         View::Full => {
-            let _room = admission.room_for_ids(requester, found.details.targets)?;
-            let permit = admission.permit(&request, requester)?;
+            let _room = service.admission.room_for_ids(requester, found.details.targets)?;
+            let permit = service.admission.permit(&request, requester)?;
             let operation_id = found.details.operation.id;
-            let target_ids = repository.find_target_ids(requester.0, operation_id, permit).await?;
+            let target_ids = service.repository.find_target_ids(requester.0, operation_id, permit).await?;
             Some(target_ids.ok_or(Error::Refused(Code::GLOBAL_1003))?)
         }
     };
     let response = details_content(found.details.clone(), target_ids);
-    admission.hold_answer(requester, found.with_headers(response))
+    service.admission.hold_answer(requester, found.with_headers(response))
 }
 
 /// # Errors
@@ -168,13 +167,14 @@ impl Found {
 
 /// If the operation is open and the caller prefers to wait, it is looked up again after the wait.
 async fn find(
-    (repository, admission, limits): (Data<Repository>, Data<Admission>, Data<Limits>),
+    service: &Service,
     (requester, permit): (ReqData<Requester>, Permit),
     request: &HttpRequest,
     request_id: &str,
     view: View,
 ) -> Result<Found, Error> {
     let began = Instant::now();
+    let Service { repository, admission, limits, .. } = service;
     let operation_id = id::path_id("requestId", request_id)?;
     let unknown = || Error::Refused(Code::GLOBAL_1003);
     let found = repository.find_operation(requester.0, operation_id, view, permit).await?;
@@ -185,7 +185,7 @@ async fn find(
         return Ok(Found { details, waited: Some(longest) });
     }
     let longest = limits.wait(longest, began.elapsed());
-    match waiting::until_ended((&repository, &admission), (request, *requester), operation_id, longest).await {
+    match waiting::until_ended(service, (request, *requester), operation_id, longest).await {
         Waited::UntilTheEnd(permit) => {
             let permit = admission.outcome_permit(permit).await;
             let found = repository.find_operation(requester.0, operation_id, view, permit).await?;

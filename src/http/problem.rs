@@ -7,7 +7,7 @@ use actix_web::{HttpMessage, ResponseError};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::answers::Answers;
+use super::Service;
 use super::call::Requester;
 use super::failures::FailureContent;
 use super::negotiation::PROBLEM;
@@ -58,10 +58,12 @@ pub fn take_place_of_envelope<B>(
     let failures = failures.into_iter().map(FailureContent::from).collect();
     let problem = Problem { failures, ..Problem::of(error, request_id) };
     let text = serde_json::to_vec(&problem).expect("a problem is JSON");
-    let answers = response.request().app_data::<web::Data<Answers>>();
+    let service = response.request().app_data::<web::Data<Service>>();
     // Without a requester, no id was refused, so the text is short.
     let requester = response.request().extensions().get::<Requester>().copied();
-    let memory = answers.zip(requester).map_or(Ok(None), |(answers, requester)| answers.take(requester, text.len()));
+    let memory = service
+        .zip(requester)
+        .map_or(Ok(None), |(service, requester)| service.admission.memory_of_answer(requester, text.len()));
     let (text, memory) = match memory {
         Ok(memory) => (text, memory),
         // A recorded operation still has the failures. A validation loses them.
@@ -76,16 +78,38 @@ pub fn take_place_of_envelope<B>(
 #[cfg(test)]
 mod tests {
     use actix_web::HttpResponse;
+    use actix_web::http::header::HeaderName;
     use actix_web::test::TestRequest;
     use serde_json::Value;
+    use sqlx::postgres::PgConnectOptions;
 
     use super::*;
+    use crate::config::{AllowedOrigins, HeaderSource, Settings};
     use crate::error::Code;
+    use crate::http::{Admission, Document, Identification, Limits};
+    use crate::limits::Memory;
+    use crate::repository::Repository;
+
+    fn service(answers: usize) -> Service {
+        let settings = Settings::default();
+        let name = HeaderName::from_static("requester");
+        let identification = Identification::Header(HeaderSource { name, actor_name: None, trusted_peers: Vec::new() });
+        let limits = Limits::from(&settings);
+        Service {
+            repository: Repository::new(&settings.database, &settings.queue, PgConnectOptions::new()),
+            admission: Admission::new(&settings, 1024, Memory { bodies: 0, heads: 0, answers }),
+            limits,
+            allowed_hosts: None,
+            document: Document::new(&identification, limits),
+            identification,
+            allowed_origins: AllowedOrigins::None,
+        }
+    }
 
     /// The number of failures in a problem of 500 refused ids, while large answers may take so many
     /// bytes.
     fn failures_within(bytes: usize) -> usize {
-        let request = TestRequest::default().app_data(web::Data::new(Answers::new(bytes))).to_srv_request();
+        let request = TestRequest::default().app_data(web::Data::new(service(bytes))).to_srv_request();
         request.extensions_mut().insert(Requester(Uuid::nil()));
         let refusal = HttpResponse::from_error(Error::Refused(Code::CUSTOMER_1017));
         let mut response = ServiceResponse::new(request.into_parts().0, refusal);
@@ -100,8 +124,8 @@ mod tests {
         failures
     }
 
-    #[test]
-    fn a_problem_has_its_failures_if_there_is_memory_for_them() {
+    #[tokio::test]
+    async fn a_problem_has_its_failures_if_there_is_memory_for_them() {
         assert_eq!((failures_within(1 << 20), failures_within(0)), (500, 0));
     }
 }

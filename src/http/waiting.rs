@@ -8,12 +8,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::admission::Admission;
+use super::Service;
 use super::call::{Notes, Requester};
 use super::shares::Share;
 use crate::error::Error;
 use crate::operation::{Details, Operation, Outcome, Status, Stored};
-use crate::repository::Repository;
 use crate::telemetry::metrics;
 
 /// The longest time after which a caller may ask again.
@@ -35,15 +34,15 @@ pub enum Waited {
 /// Waits for the end of an operation. The caller must hold no permit to be in flight, so that it
 /// takes no capacity from others.
 pub async fn until_ended(
-    (repository, admission): (&Repository, &Admission),
+    service: &Service,
     (request, requester): Waiting<'_>,
     operation_id: Uuid,
     longest: Duration,
 ) -> Waited {
-    let Some(permit) = admission.waiting_permit(requester) else { return Waited::NotAtAll };
+    let Some(permit) = service.admission.waiting_permit(requester) else { return Waited::NotAtAll };
     let began = Instant::now();
     let counted = metrics::Counted::waiting();
-    let has_ended = repository.until_ended(operation_id, longest).await;
+    let has_ended = service.repository.until_ended(operation_id, longest).await;
     drop(counted);
     Notes::of(request, |notes| notes.waited.set(began.elapsed()));
     match has_ended {

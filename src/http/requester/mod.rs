@@ -26,7 +26,7 @@ use self::jwt::Verifier;
 use self::scope::MissingScopes;
 use super::call::{Notes, Requester};
 use super::connections::Connection;
-use super::response;
+use super::{Service, response};
 use crate::config::{HeaderSource, RequesterSource, SettingsError};
 use crate::error::Error;
 
@@ -92,11 +92,11 @@ impl Identification {
 /// Gives the call its requester and its actor, or answers 401. Without any key for tokens, answers
 /// 503.
 pub async fn identify(
-    identification: web::Data<Identification>,
+    service: web::Data<Service>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    let identified = identification.requester(&request).await.map(|(requester, actor, missing)| {
+    let identified = service.identification.requester(&request).await.map(|(requester, actor, missing)| {
         Notes::of(request.request(), |notes| notes.requester_id.set(Some(requester.0)));
         if let Some(connection) = request.conn_data::<Arc<Connection>>() {
             connection.identified();
