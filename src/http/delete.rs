@@ -22,7 +22,7 @@ use super::request::target_ids::target_ids;
 use super::requester::SentActor;
 use super::response::{REQUEST_ID, id_value};
 use super::shares::Share;
-use super::waiting::{self, Waited, Waiting};
+use super::waiting;
 use crate::closed_set::UnknownWord;
 use crate::error::{Code, Error};
 use crate::id_failure::IdFailure;
@@ -84,28 +84,28 @@ pub async fn delete(
     let accepted = repository.accept(deletion, permits).await?;
     // The body may have come slowly, and the acceptance may have waited for a session.
     let wait = preferences.wait.map(|wait| limits.wait(wait, began.elapsed()));
-    match until_ended(&service, (&request, *requester), &accepted, wait).await {
-        Some(waited) => Ok(waited.response(&accepted)),
-        None => Ok(accepted_response(&accepted)),
-    }
+    let after_wait = response_after_wait(&service, (&request, *requester), &accepted, wait).await;
+    Ok(after_wait.unwrap_or_else(|| accepted_response(&accepted)))
 }
 
-/// An accepted call whose caller has waited.
-struct AfterWait {
-    longest: Duration,
-    /// `None` if the operation could not be looked up after the wait. Its status tells the outcome.
-    details: Option<Details>,
-}
-
-impl AfterWait {
-    fn response(self, accepted: &Outcome) -> HttpResponse {
-        let mut response = match self.details {
-            Some(details) => looked_up_response(details, accepted),
-            None => accepted_response(accepted),
-        };
-        prefer::mark_wait(&mut response, self.longest);
-        response
-    }
+/// Waits for the end of an accepted operation. Returns `None` without a wait.
+async fn response_after_wait(
+    service: &Service,
+    call: (&HttpRequest, Requester),
+    accepted: &Outcome,
+    wait: Option<Duration>,
+) -> Option<HttpResponse> {
+    let longest = wait.filter(|wait| accepted.refusal.is_none() && !wait.is_zero())?;
+    let operation_id = accepted.operation_id;
+    let (_, right) = waiting::until_ended(service, call, operation_id, longest).await?;
+    // If the operation has not ended, its age decides the `Retry-After`.
+    let found = waiting::find(service, call.1, operation_id, View::Details, right).await;
+    let mut response = match found.ok().flatten() {
+        Some(details) => looked_up_response(details, accepted),
+        None => accepted_response(accepted),
+    };
+    prefer::mark_wait(&mut response, longest);
+    Some(response)
 }
 
 fn looked_up_response(details: Details, accepted: &Outcome) -> HttpResponse {
@@ -117,24 +117,6 @@ fn looked_up_response(details: Details, accepted: &Outcome) -> HttpResponse {
     };
     waiting::suggest_retry(&mut response, &operation);
     response
-}
-
-/// Waits for the end of an accepted operation. Returns `None` without a wait.
-async fn until_ended(
-    service: &Service,
-    call: Waiting<'_>,
-    accepted: &Outcome,
-    wait: Option<Duration>,
-) -> Option<AfterWait> {
-    let longest = wait.filter(|wait| accepted.refusal.is_none() && !wait.is_zero())?;
-    let (operation_id, requester) = (accepted.operation_id, call.1);
-    let permit = match waiting::until_ended(service, call, operation_id, longest).await {
-        // If the operation has not ended, its age decides the `Retry-After`.
-        Waited::UntilTheEnd(permit) | Waited::InVain(permit) => service.admission.outcome_permit(permit).await,
-        Waited::NotAtAll => return None,
-    };
-    let found = service.repository.find_operation(requester.0, operation_id, View::Details, permit).await;
-    Some(AfterWait { longest, details: found.ok().flatten() })
 }
 
 fn route(path: &InPath, method: &Method) -> &'static str {

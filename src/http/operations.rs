@@ -17,7 +17,7 @@ use super::failures::FailureContent;
 use super::request::body::{Incoming, beside_body};
 use super::request::query::Parameters;
 use super::request::{id, prefer};
-use super::waiting::{self, Waited};
+use super::waiting;
 use crate::error::{Code, Error, UNKNOWN_CODE};
 use crate::operation::{Details, Operation, Status, Stored, View};
 use crate::resource::Resource;
@@ -174,24 +174,22 @@ async fn find(
     view: View,
 ) -> Result<Found, Error> {
     let began = Instant::now();
-    let Service { repository, admission, limits, .. } = service;
     let operation_id = id::path_id("requestId", request_id)?;
     let unknown = || Error::Refused(Code::GLOBAL_1003);
-    let found = repository.find_operation(requester.0, operation_id, view, permit).await?;
+    let found = service.repository.find_operation(requester.0, operation_id, view, permit).await?;
     let details = found.ok_or_else(unknown)?;
-    let wait = prefer::Preferences::parse(request.headers(), limits.longest_wait).wait;
+    let wait = prefer::Preferences::parse(request.headers(), service.limits.longest_wait).wait;
     let Some(longest) = wait else { return Ok(Found { details, waited: None }) };
     if !waiting::is_open(&details) {
         return Ok(Found { details, waited: Some(longest) });
     }
-    let longest = limits.wait(longest, began.elapsed());
+    let longest = service.limits.wait(longest, began.elapsed());
     match waiting::until_ended(service, (request, *requester), operation_id, longest).await {
-        Waited::UntilTheEnd(permit) => {
-            let permit = admission.outcome_permit(permit).await;
-            let found = repository.find_operation(requester.0, operation_id, view, permit).await?;
+        Some((true, right)) => {
+            let found = waiting::find(service, *requester, operation_id, view, right).await?;
             Ok(Found { details: found.ok_or_else(unknown)?, waited: Some(longest) })
         }
-        Waited::InVain(_) => Ok(Found { details, waited: Some(longest) }),
-        Waited::NotAtAll => Ok(Found { details, waited: None }),
+        Some((false, _)) => Ok(Found { details, waited: Some(longest) }),
+        None => Ok(Found { details, waited: None }),
     }
 }

@@ -12,44 +12,41 @@ use super::Service;
 use super::call::{Notes, Requester};
 use super::shares::Share;
 use crate::error::Error;
-use crate::operation::{Details, Operation, Outcome, Status, Stored};
+use crate::operation::{Details, Operation, Outcome, Status, Stored, View};
 use crate::telemetry::metrics;
 
 /// The longest time after which a caller may ask again.
 const MAX_RETRY_AFTER_SECONDS: i64 = 30;
 
-/// A call that waits, with its requester.
-pub type Waiting<'a> = (&'a HttpRequest, Requester);
-
-/// The right to wait is kept for reading the outcome, so that this needs no permit to be in flight.
-pub enum Waited {
-    /// The operation has ended.
-    UntilTheEnd(Share),
-    /// It is still open.
-    InVain(Share),
-    /// Too many calls wait already, or the service shuts down.
-    NotAtAll,
-}
-
 /// Waits for the end of an operation. The caller must hold no permit to be in flight, so that it
-/// takes no capacity from others.
+/// takes no capacity from others. Returns whether the operation has ended, and the right to wait,
+/// which [`find`] needs. Returns `None` if too many calls wait already, or the service shuts down.
 pub async fn until_ended(
     service: &Service,
-    (request, requester): Waiting<'_>,
+    (request, requester): (&HttpRequest, Requester),
     operation_id: Uuid,
     longest: Duration,
-) -> Waited {
-    let Some(permit) = service.admission.waiting_permit(requester) else { return Waited::NotAtAll };
+) -> Option<(bool, Share)> {
+    let right = service.admission.waiting_permit(requester)?;
     let began = Instant::now();
     let counted = metrics::Counted::waiting();
     let has_ended = service.repository.until_ended(operation_id, longest).await;
     drop(counted);
     Notes::of(request, |notes| notes.waited.set(began.elapsed()));
-    match has_ended {
-        Some(true) => Waited::UntilTheEnd(permit),
-        Some(false) => Waited::InVain(permit),
-        None => Waited::NotAtAll,
-    }
+    has_ended.map(|has_ended| (has_ended, right))
+}
+
+/// Looks up an operation after a wait. It keeps the right to wait, so that this needs no permit to
+/// be in flight.
+pub async fn find(
+    service: &Service,
+    requester: Requester,
+    operation_id: Uuid,
+    view: View,
+    right: Share,
+) -> Result<Option<Details>, Error> {
+    let permit = service.admission.outcome_permit(right).await;
+    service.repository.find_operation(requester.0, operation_id, view, permit).await
 }
 
 /// Returns `None` while the operation is open, or if this build does not know its status. An
