@@ -1,12 +1,42 @@
 //! An enum whose variants have words: in URLs, SQL, logs and metrics. The list of its variants
 //! cannot miss one.
 
+use std::borrow::Cow;
+use std::str::FromStr;
+
 /// The text is the word of no variant. A newer build may have written it.
 #[derive(Debug, thiserror::Error)]
 #[error("`{word}` is not a known {set}")]
 pub struct UnknownWord {
     pub word: String,
     pub set: &'static str,
+}
+
+/// A word as it is stored. During a rollout, a newer build stores words that this build does not
+/// know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored<T> {
+    Known(T),
+    Unknown(String),
+}
+
+impl<T: FromStr> From<String> for Stored<T> {
+    fn from(word: String) -> Stored<T> {
+        match word.parse() {
+            Ok(known) => Stored::Known(known),
+            Err(_) => Stored::Unknown(word),
+        }
+    }
+}
+
+impl<T> Stored<T> {
+    /// The stored word, which `word` gives for one that is known.
+    pub fn into_word(self, word: impl FnOnce(T) -> &'static str) -> Cow<'static, str> {
+        match self {
+            Stored::Known(known) => word(known).into(),
+            Stored::Unknown(word) => word.into(),
+        }
+    }
 }
 
 macro_rules! closed_set {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 
-use crate::closed_set::closed_set;
+use crate::closed_set::{Stored, closed_set};
 
 closed_set! {
     /// The code of an answer. Numbered codes come from the platform's documents. The words are this
@@ -111,14 +111,10 @@ pub enum Error {
         challenge: Cow<'static, str>,
     },
 
-    /// Accept it: a documented rule says no.
-    #[error("refused: {}", .0.word())]
-    Refused(Code),
-
-    /// Accept it: a newer build recorded this refusal, whose code this build does not know. The
-    /// call is a replay.
-    #[error("refused: {0}")]
-    RefusedByNewerBuild(String),
+    /// Accept it: a documented rule says no. If the code is unknown, the call is a replay, and a
+    /// newer build recorded the refusal.
+    #[error("refused: {}", .0.clone().into_word(Code::word))]
+    Refused(Stored<Code>),
 
     /// Try again after this long: the requester calls more often than it may.
     #[error("the requester exceeds its rate; it may send the next call in {0:?}")]
@@ -155,6 +151,10 @@ impl Error {
         Error::Unauthenticated { reason: reason.into(), challenge: challenge.into() }
     }
 
+    pub fn refused(code: Code) -> Error {
+        Error::Refused(Stored::Known(code))
+    }
+
     /// A 400 whose message names what is wrong.
     pub fn bad_request(message: impl Into<String>) -> Error {
         Error::Malformed(Code::BAD_REQUEST, message.into())
@@ -163,8 +163,8 @@ impl Error {
     /// The code, or the name of one that this build does not know.
     pub fn code(&self) -> Result<Code, &str> {
         match self {
-            Error::Malformed(code, _) | Error::Refused(code) => Ok(*code),
-            Error::RefusedByNewerBuild(name) => Err(name),
+            Error::Malformed(code, _) | Error::Refused(Stored::Known(code)) => Ok(*code),
+            Error::Refused(Stored::Unknown(name)) => Err(name),
             Error::Unauthenticated { .. } => Ok(Code::UNAUTHORIZED),
             Error::TooManyRequests(_) | Error::OverShare(_) | Error::TooManyWaiting(_) | Error::TooManyRows(_) => {
                 Ok(Code::TOO_MANY_REQUESTS)
@@ -195,7 +195,6 @@ impl Error {
             }
             Error::Unauthenticated { .. }
             | Error::Refused(_)
-            | Error::RefusedByNewerBuild(_)
             | Error::TooManyRequests(_)
             | Error::OverShare(_)
             | Error::Unavailable(_)

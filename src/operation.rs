@@ -1,8 +1,6 @@
 //! A deletion call, and its record: the operation.
 
-use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
 
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -12,6 +10,8 @@ use crate::eligibility::Refusal;
 use crate::error::Code;
 use crate::id_failure::IdFailure;
 use crate::resource::Resource;
+
+pub use crate::closed_set::Stored;
 
 /// A well-formed call, ready to be tried or queued.
 #[derive(Clone, Debug)]
@@ -105,33 +105,6 @@ closed_set! {
         /// A documented rule said no.
         Failure = "FAILURE",
         InternalError = "INTERNAL_ERROR",
-    }
-}
-
-/// A word as it is stored. During a rollout, a newer build stores words that this build does not
-/// know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stored<T> {
-    Known(T),
-    Unknown(String),
-}
-
-impl<T: FromStr> From<String> for Stored<T> {
-    fn from(word: String) -> Stored<T> {
-        match word.parse() {
-            Ok(known) => Stored::Known(known),
-            Err(_) => Stored::Unknown(word),
-        }
-    }
-}
-
-impl<T> Stored<T> {
-    /// The stored word, which `word` gives for one that is known.
-    pub fn into_word(self, word: impl FnOnce(T) -> &'static str) -> Cow<'static, str> {
-        match self {
-            Stored::Known(known) => word(known).into(),
-            Stored::Unknown(word) => word.into(),
-        }
     }
 }
 

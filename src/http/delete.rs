@@ -181,10 +181,7 @@ fn response(outcome: Outcome) -> HttpResponse {
 
 /// The envelope has no room for the failures; a problem has.
 fn refuse(code: &Stored<Code>, failures: &[IdFailure]) -> HttpResponse {
-    let mut response = HttpResponse::from_error(match code {
-        Stored::Known(code) => Error::Refused(*code),
-        Stored::Unknown(name) => Error::RefusedByNewerBuild(name.clone()),
-    });
+    let mut response = HttpResponse::from_error(Error::Refused(code.clone()));
     response.extensions_mut().insert(failures.to_vec());
     response
 }

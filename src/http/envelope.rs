@@ -90,7 +90,6 @@ impl ResponseError for Error {
             Error::Malformed(..)
             | Error::Unauthenticated { .. }
             | Error::Refused(_)
-            | Error::RefusedByNewerBuild(_)
             | Error::TooManyRequests(_)
             | Error::OverShare(_)
             | Error::TooManyWaiting(_)
@@ -112,7 +111,7 @@ impl ResponseError for Error {
             Error::Unauthenticated { challenge, .. } => {
                 response.insert_header((header::WWW_AUTHENTICATE, challenge.as_ref()));
             }
-            Error::Malformed(..) | Error::Refused(_) | Error::RefusedByNewerBuild(_) | Error::Defect(_) => {}
+            Error::Malformed(..) | Error::Refused(_) | Error::Defect(_) => {}
         }
         response.json(Failure::of(self))
     }

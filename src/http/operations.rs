@@ -116,7 +116,7 @@ pub async fn details(
             let permit = service.admission.permit(&request, requester)?;
             let operation_id = found.details.operation.id;
             let target_ids = service.repository.find_target_ids(requester.0, operation_id, permit).await?;
-            Some(target_ids.ok_or(Error::Refused(Code::GLOBAL_1003))?)
+            Some(target_ids.ok_or(Error::refused(Code::GLOBAL_1003))?)
         }
     };
     let response = details_content(found.details.clone(), target_ids);
@@ -175,7 +175,7 @@ async fn find(
 ) -> Result<Found, Error> {
     let began = Instant::now();
     let operation_id = id::path_id("requestId", request_id)?;
-    let unknown = || Error::Refused(Code::GLOBAL_1003);
+    let unknown = || Error::refused(Code::GLOBAL_1003);
     let found = service.repository.find_operation(requester.0, operation_id, view, permit).await?;
     let details = found.ok_or_else(unknown)?;
     let wait = prefer::Preferences::parse(request.headers(), service.limits.longest_wait).wait;

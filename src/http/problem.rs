@@ -111,7 +111,7 @@ mod tests {
     fn failures_within(bytes: usize) -> usize {
         let request = TestRequest::default().app_data(web::Data::new(service(bytes))).to_srv_request();
         request.extensions_mut().insert(Requester(Uuid::nil()));
-        let refusal = HttpResponse::from_error(Error::Refused(Code::CUSTOMER_1017));
+        let refusal = HttpResponse::from_error(Error::refused(Code::CUSTOMER_1017));
         let mut response = ServiceResponse::new(request.into_parts().0, refusal);
         let failures: Vec<IdFailure> =
             (0..500).map(|id| IdFailure::new(Uuid::from_u128(id), Code::CUSTOMER_1017)).collect();

@@ -164,6 +164,6 @@ fn is_logged(error: &Error) -> bool {
         | Error::TooManyRows(_)
         | Error::Unavailable(_)
         | Error::Defect(_) => true,
-        Error::Malformed(..) | Error::Refused(_) | Error::RefusedByNewerBuild(_) => false,
+        Error::Malformed(..) | Error::Refused(_) => false,
     }
 }

@@ -40,9 +40,9 @@ impl Repository {
             Box::pin(cancel_and_find(connection, requester_id, operation_id, is_retry))
         });
         let (is_cancelled, found) = attempted.await?;
-        let details = found.ok_or(Error::Refused(Code::GLOBAL_1003))?;
+        let details = found.ok_or(Error::refused(Code::GLOBAL_1003))?;
         if !is_cancelled {
-            return Err(Error::Refused(Code::NOT_CANCELLABLE));
+            return Err(Error::refused(Code::NOT_CANCELLABLE));
         }
         report(requester_id, &details);
         Ok(details)

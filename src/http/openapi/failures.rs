@@ -69,7 +69,7 @@ fn failure(name: &str, limits: Limits) -> Error {
         "view" => operations::view("view=nonsense").err(),
         "twice" => ListQuery::parse("size=1&size=1", some_id).err(),
         "too-far" => ListQuery::parse(&format!("page={LAST_PAGE}"), some_id).err(),
-        code => code.parse().map(Error::Refused).ok(),
+        code => code.parse().map(Error::refused).ok(),
     };
     malformed.unwrap_or_else(|| panic!("no call fails like the example `{name}`"))
 }
