@@ -59,7 +59,7 @@ pub struct Permit {
 }
 
 /// The right to read the outcome of an awaited operation.
-pub struct OutcomePermit {
+pub struct OutcomeTurn {
     _waiting: Share,
     _turn: OwnedSemaphorePermit,
 }
@@ -127,25 +127,25 @@ impl Admission {
 
     /// Takes the right to wait for the end of an operation. Returns `None` if the requester's share
     /// or the whole limit is used up.
-    pub fn waiting_permit(&self, requester: Requester) -> Option<Share> {
+    pub fn take_wait(&self, requester: Requester) -> Option<Share> {
         self.waiting.take(requester.0, 1).ok()
     }
 
-    /// Takes a permit for a call that has waited for the end of an operation. The call keeps its
-    /// right to wait, because a permit to be in flight could be refused.
-    pub async fn outcome_permit(&self, waiting: Share) -> OutcomePermit {
+    /// Takes the right to read the outcome, after a wait for the end of an operation. The call keeps
+    /// its right to wait, because a permit could be refused.
+    pub async fn outcome_turn(&self, waiting: Share) -> OutcomeTurn {
         let turn = Arc::clone(&self.outcomes).acquire_owned().await.expect("the semaphore is never closed");
-        OutcomePermit { _waiting: waiting, _turn: turn }
+        OutcomeTurn { _waiting: waiting, _turn: turn }
     }
 
-    pub fn large_body_permit(&self, requester: Requester) -> Result<Share, Error> {
+    pub fn take_large_body(&self, requester: Requester) -> Result<Share, Error> {
         let share = self.large_bodies.take(requester.0, 1);
         share.map_err(refused(Limit::LargeBodies, "too many large bodies are being read"))
     }
 
-    /// Takes a permit to validate a list that is too long for a call without `Prefer:
+    /// Takes the right to validate a list that is too long for a call without `Prefer:
     /// respond-async`.
-    pub fn long_validation_permit(&self, requester: Requester) -> Result<Share, Error> {
+    pub fn take_long_validation(&self, requester: Requester) -> Result<Share, Error> {
         let share = self.long_validations.take(requester.0, 1);
         share.map_err(refused(Limit::LongValidations, "too many long lists are being validated"))
     }

@@ -13,7 +13,7 @@ use super::Service;
 use super::admission::Permit;
 use super::call::{DeletionFields, Notes, RequestId, Requester};
 use super::envelope;
-use super::request::body::{BodyPermits, Incoming, Room};
+use super::request::body::{BodyShares, Incoming, Room};
 use super::request::id::path_id;
 use super::request::idempotency_key;
 use super::request::prefer::{self, Preferences};
@@ -61,10 +61,10 @@ pub async fn delete(
     limits.check_rows(targets.count())?;
     admission.count_ids(*requester, targets.count())?;
     let is_long_validation = head.validate_only && targets.count() > limits.awaited.max_ids;
-    let permits = Permits {
-        _body: room.into_permits(),
-        _long_validation: is_long_validation.then(|| admission.long_validation_permit(*requester)).transpose()?,
-        _in_flight: admission.permit(&request, *requester)?,
+    let held = Held {
+        _body: room.into_shares(),
+        _long_validation: is_long_validation.then(|| admission.take_long_validation(*requester)).transpose()?,
+        _permit: admission.permit(&request, *requester)?,
     };
     let Head { preferences, validate_only, .. } = head;
     let deletion = head.into_deletion(request_id.0, requester.0, targets);
@@ -76,12 +76,12 @@ pub async fn delete(
     Notes::of(&request, |notes| notes.deletion.set(Some(fields)));
     if validate_only {
         // A validation tells the outcome at once, whatever the caller prefers.
-        return repository.validate(deletion, permits).await.map(response);
+        return repository.validate(deletion, held).await.map(response);
     }
     if !preferences.respond_async {
-        return repository.delete(deletion, permits).await.map(response);
+        return repository.delete(deletion, held).await.map(response);
     }
-    let accepted = repository.accept(deletion, permits).await?;
+    let accepted = repository.accept(deletion, held).await?;
     // The body may have come slowly, and the acceptance may have waited for a session.
     let wait = preferences.wait.map(|wait| limits.wait(wait, began.elapsed()));
     let after_wait = response_after_wait(&service, (&request, *requester), &accepted, wait).await;
@@ -158,11 +158,11 @@ impl Head {
     }
 }
 
-/// The permits of a deletion. The repository holds them until its work has ended.
-struct Permits {
-    _body: BodyPermits,
+/// The permit and the shares of a deletion. The repository holds them until its work has ended.
+struct Held {
+    _body: BodyShares,
     _long_validation: Option<Share>,
-    _in_flight: Permit,
+    _permit: Permit,
 }
 
 #[derive(Serialize)]

@@ -27,7 +27,7 @@ pub async fn until_ended(
     operation_id: Uuid,
     longest: Duration,
 ) -> Option<(bool, Share)> {
-    let right = service.admission.waiting_permit(requester)?;
+    let right = service.admission.take_wait(requester)?;
     let began = Instant::now();
     let counted = metrics::Counted::waiting();
     let has_ended = service.repository.until_ended(operation_id, longest).await;
@@ -45,8 +45,8 @@ pub async fn find(
     view: View,
     right: Share,
 ) -> Result<Option<Details>, Error> {
-    let permit = service.admission.outcome_permit(right).await;
-    service.repository.find_operation(requester.0, operation_id, view, permit).await
+    let turn = service.admission.outcome_turn(right).await;
+    service.repository.find_operation(requester.0, operation_id, view, turn).await
 }
 
 /// Returns `None` while the operation is open, or if this build does not know its status. An

@@ -70,11 +70,11 @@ pub async fn ids_of_body(
     if !is_long {
         return parse();
     }
-    // If the client hangs up, the permits are held until the body is parsed.
-    let permits = std::mem::take(&mut room.taken);
-    let (ids, permits) =
-        web::block(move || (parse(), permits)).await.map_err(|error| Error::Defect(error.to_string()))?;
-    room.taken = permits;
+    // If the client hangs up, the shares are held until the body is parsed.
+    let shares = std::mem::take(&mut room.taken);
+    let (ids, shares) =
+        web::block(move || (parse(), shares)).await.map_err(|error| Error::Defect(error.to_string()))?;
+    room.taken = shares;
     ids
 }
 
@@ -144,26 +144,26 @@ fn unreadable() -> Error {
 pub struct Room<'a> {
     admission: &'a Admission,
     requester: Requester,
-    /// A longer body needs a permit.
+    /// A longer body needs a share of the large ones.
     large_from: usize,
-    taken: BodyPermits,
+    taken: BodyShares,
 }
 
-/// The permits that a body takes. They are held until the work has ended.
+/// The shares that a body takes. They are held until the work has ended.
 #[derive(Default)]
-pub struct BodyPermits {
+pub struct BodyShares {
     large: Option<Share>,
     memory: Option<Share>,
 }
 
 impl<'a> Room<'a> {
     pub fn new(admission: &'a Admission, requester: Requester, large_from: usize) -> Room<'a> {
-        Room { admission, requester, large_from, taken: BodyPermits::default() }
+        Room { admission, requester, large_from, taken: BodyShares::default() }
     }
 
     fn declare(&mut self, bytes: usize) -> Result<(), Error> {
         if bytes > self.large_from && self.taken.large.is_none() {
-            self.taken.large = Some(self.admission.large_body_permit(self.requester)?);
+            self.taken.large = Some(self.admission.take_large_body(self.requester)?);
         }
         Ok(())
     }
@@ -177,7 +177,7 @@ impl<'a> Room<'a> {
         Ok(())
     }
 
-    pub fn into_permits(self) -> BodyPermits {
+    pub fn into_shares(self) -> BodyShares {
         self.taken
     }
 }
