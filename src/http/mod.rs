@@ -97,7 +97,7 @@ pub fn app(
         .wrap(from_fn(cors::explain_refusal))
         .default_service(web::to(no_such_route));
     let with_route = |api: Scope<_>, (path, methods, handler): (_, _, Route)| {
-        api.service(api_route(path, methods).route(handler.wrap(from_fn(requester::check_scope))))
+        api.service(api_route(path, methods).route(handler.wrap(from_fn(requester::check_token_scope))))
     };
     let api = api_routes().into_iter().fold(api, with_route);
     App::new()

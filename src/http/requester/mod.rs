@@ -10,8 +10,8 @@ mod jwt;
 mod keyring;
 mod keys;
 mod reader;
-mod scope;
 mod token;
+mod token_scope;
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use actix_web::{HttpMessage, web};
 pub use self::actor::SentActor;
 
 use self::jwt::Verifier;
-use self::scope::MissingScopes;
+use self::token_scope::MissingScopes;
 use super::call::{Notes, Requester};
 use super::connections::Connection;
 use super::{Service, response};
@@ -111,7 +111,7 @@ pub async fn identify(
 
 /// Answers 401 if the token does not have the scope for this call. Every route below `/api` is
 /// wrapped in it.
-pub async fn check_scope(
+pub async fn check_token_scope(
     missing: web::ReqData<MissingScopes>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
