@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Settings, SettingsError, WAIT_FOR_KEY, variable};
 
-/// The longest wait of a call after its head, in all. Gateways give up after 29 seconds.
-const LONGEST_CALL: Duration = Duration::from_secs(20);
+/// The longest time that a call may wait after its head, in all. Gateways give up after 29 seconds.
+const CALL_LIMIT: Duration = Duration::from_secs(20);
 
 impl Settings {
     /// Refuses numbers out of range, and settings that do not work together.
@@ -53,17 +53,17 @@ impl Settings {
     }
 
     fn validate_waits(&self) -> Result<(), SettingsError> {
-        let longest_call = self.longest_call();
-        if longest_call > LONGEST_CALL {
+        let waits = self.sum_of_waits();
+        if waits > CALL_LIMIT {
             let wait_for_key =
                 if self.requester.is_jwt() { format!(" and the {WAIT_FOR_KEY:?} for a key") } else { String::new() };
             let deadline = variable("database.deadline_ms");
             let problem =
-                format!("must be at most {LONGEST_CALL:?} with {deadline}{wait_for_key}: gateways give up after 29s");
+                format!("must be at most {CALL_LIMIT:?} with {deadline}{wait_for_key}: gateways give up after 29s");
             return Err(SettingsError::new("http.body_timeout_ms", problem));
         }
-        if Duration::from_secs(self.http.drain_seconds) < longest_call {
-            let least = longest_call.as_millis().div_ceil(1000);
+        if Duration::from_secs(self.http.drain_seconds) < waits {
+            let least = waits.as_millis().div_ceil(1000);
             let problem = format!("must be at least {least}, which is how long a call may wait");
             return Err(SettingsError::new("http.drain_seconds", problem));
         }
@@ -71,14 +71,14 @@ impl Settings {
     }
 
     /// The sum of all waits of a call after its head.
-    fn longest_call(&self) -> Duration {
+    fn sum_of_waits(&self) -> Duration {
         self.wait_for_key() + self.http.body_timeout + self.database.deadline
     }
 
     /// The longest time from the beginning of a call to the end of its wait for an operation. It
     /// leaves time for the work after the wait.
     pub fn longest_wait(&self) -> Duration {
-        LONGEST_CALL.saturating_sub(self.wait_for_key() + self.database.deadline)
+        CALL_LIMIT.saturating_sub(self.wait_for_key() + self.database.deadline)
     }
 
     fn wait_for_key(&self) -> Duration {
