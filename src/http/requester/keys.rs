@@ -1,5 +1,6 @@
 //! The set of keys that verify tokens.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ pub struct Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
     id: Option<String>,
-    reason: &'static str,
+    reason: Cow<'static, str>,
 }
 
 /// The reason why no key verifies a token.
@@ -74,7 +75,7 @@ impl KeySet {
             let id = jwk.get("kid").and_then(Value::as_str).map(str::to_owned);
             match jwk::parse(jwk) {
                 Ok((decoding_key, algorithms)) => set.add(Key { id, algorithms, decoding_key }),
-                Err(reason) => set.left_out.push(LeftOut { id, reason }),
+                Err(reason) => set.left_out.push(LeftOut { id, reason: reason.into() }),
             }
         }
         if set.keys.is_empty() {
@@ -116,7 +117,8 @@ impl KeySet {
         let alike = |algorithm: &Algorithm| named.iter().filter(|known| known.algorithms.contains(algorithm)).count();
         key.algorithms.retain(|algorithm| alike(algorithm) < MAX_CANDIDATES);
         if key.algorithms.is_empty() {
-            self.left_out.push(LeftOut { id: key.id, reason: "comes after 8 others of this `kid` and algorithm" });
+            let reason = format!("comes after {MAX_CANDIDATES} others of this `kid` and algorithm");
+            self.left_out.push(LeftOut { id: key.id, reason: reason.into() });
         } else {
             self.keys.push(Arc::new(key));
         }
