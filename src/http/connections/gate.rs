@@ -64,7 +64,7 @@ enum Phase {
     /// The whole request was given, and has no complete answer yet.
     Answering,
     /// The answer is complete, and may not have been sent yet.
-    Answered,
+    Complete,
     /// The answer came before the end of the body. The library closes the connection.
     Closing,
 }
@@ -138,7 +138,7 @@ impl Gate {
     /// Tells the gate that everything is flushed. Returns whether this was the end of an answer.
     pub fn sent(&self) -> bool {
         let mut state = self.state.borrow_mut();
-        let is_end = matches!(state.phase, Phase::Answered);
+        let is_end = matches!(state.phase, Phase::Complete);
         if is_end {
             state.phase = Phase::default();
             state.wake();
@@ -152,21 +152,21 @@ impl Gate {
         match &mut state.phase {
             Phase::Body { allowed, .. } => *allowed = PIECE,
             Phase::Chunks { allowed } => *allowed = CHUNKED_PIECE,
-            Phase::Head(_) | Phase::Answering | Phase::Answered | Phase::Closing => return,
+            Phase::Head(_) | Phase::Answering | Phase::Complete | Phase::Closing => return,
         }
         state.wake();
     }
 
-    fn answered(&self) {
+    fn complete(&self) {
         let mut state = self.state.borrow_mut();
         state.head.clear();
         state.phase = match std::mem::take(&mut state.phase) {
-            Phase::Answering => Phase::Answered,
+            Phase::Answering => Phase::Complete,
             Phase::Body { .. } | Phase::Chunks { .. } => {
                 state.held = Vec::new();
                 Phase::Closing
             }
-            phase @ (Phase::Head(_) | Phase::Answered | Phase::Closing) => phase,
+            phase @ (Phase::Head(_) | Phase::Complete | Phase::Closing) => phase,
         };
     }
 }
@@ -220,7 +220,7 @@ impl Phase {
                     *allowed -= length;
                     length
                 }
-                Phase::Body { .. } | Phase::Chunks { .. } | Phase::Answering | Phase::Answered | Phase::Closing => {
+                Phase::Body { .. } | Phase::Chunks { .. } | Phase::Answering | Phase::Complete | Phase::Closing => {
                     return given;
                 }
             };
@@ -243,7 +243,7 @@ pub struct Answering(pub Option<Rc<Gate>>);
 impl Drop for Answering {
     fn drop(&mut self) {
         if let Some(gate) = &self.0 {
-            gate.answered();
+            gate.complete();
         }
     }
 }
@@ -270,7 +270,7 @@ mod tests {
     }
 
     fn answer(gate: &Gate) {
-        gate.answered();
+        gate.complete();
         gate.sent();
     }
 
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(receive(&gate, &GET.repeat(3)), GET.len());
         for _ in 0..2 {
             assert_eq!(released(&gate), b"");
-            gate.answered();
+            gate.complete();
             assert_eq!(released(&gate), b"", "the answer is not sent yet");
             gate.sent();
             assert_eq!(released(&gate), GET);

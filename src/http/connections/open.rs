@@ -222,7 +222,7 @@ impl Connection {
     }
 
     /// The whole answer is sent.
-    pub fn answered(&self) {
+    pub fn sent(&self) {
         self.enter(Phase::Idle);
     }
 
@@ -343,7 +343,7 @@ mod tests {
         }
         answered[0].connection.taken();
         answered[1].connection.taken();
-        answered[2].connection.answered();
+        answered[2].connection.sent();
         let new = open(&connections, 5);
         assert_eq!([0, 1, 2, 3].map(|index: usize| is_closed(&answered[index])), [false, false, false, true]);
         connections.close_idle();
