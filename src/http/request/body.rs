@@ -27,7 +27,7 @@ const MAX_PARSED_HERE: usize = 64 * 1024;
 
 /// The unit in which bodies are charged. The first 16 KiB are free. Each further 16 KiB takes
 /// [`COST_OF_BODY`] times as much memory.
-const PIECE: usize = 16 * 1024;
+const CHARGE_UNIT: usize = 16 * 1024;
 
 /// The body of a call. The connection gives the next piece once the one before was read.
 pub struct Incoming {
@@ -171,8 +171,8 @@ impl<'a> Room<'a> {
     fn take(&mut self, bytes: usize) -> Result<(), Error> {
         self.declare(bytes)?;
         let memory = &mut self.taken.memory;
-        while bytes > PIECE + memory.as_ref().map_or(0, Share::units) / COST_OF_BODY {
-            self.admission.take_memory(self.requester, memory, PIECE * COST_OF_BODY)?;
+        while bytes > CHARGE_UNIT + memory.as_ref().map_or(0, Share::units) / COST_OF_BODY {
+            self.admission.take_memory(self.requester, memory, CHARGE_UNIT * COST_OF_BODY)?;
         }
         Ok(())
     }
