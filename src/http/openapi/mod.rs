@@ -2,7 +2,7 @@
 //! settings.
 
 mod arguments;
-mod failures;
+mod failure_examples;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -38,7 +38,7 @@ pub fn document(header: Option<&str>, by_token: bool, limits: Limits, server: &s
     let resources = Resource::ALL.map(|resource| words_of(resource, &template));
     let mut document = template::fill(&template, &general_words(header, by_token, limits, server), &resources);
     for response in members(&mut document["components"]["responses"]).values_mut() {
-        failures::complete(response, limits);
+        failure_examples::complete(response, limits);
     }
     for path in members(&mut document["paths"]).values_mut() {
         for operation in members(path).values_mut() {
