@@ -18,7 +18,7 @@ pub const COPY: &str = "bench";
 /// The name of a world while it is being loaded.
 const UNFINISHED: &str = "unfinished";
 
-/// Usual settings for such a load, but without checkpoints and autovacuum, which would disturb a turn: after a checkpoint, the
+/// Usual settings for such a load, but without checkpoints and autovacuum, which would disturb a run: after a checkpoint, the
 /// first change of each page logs the whole page. The defaults for durability stay.
 const SETTINGS: [(&str, &str); 6] = [
     ("checkpoint_timeout", "1d"),
@@ -106,7 +106,7 @@ impl Cluster {
         .into())
     }
 
-    /// Loads the world, unless an earlier run has.
+    /// Loads the world, unless an earlier benchmark has.
     pub fn load(&self, world: &World) -> Result<(), AnyError> {
         let mut client = self.client("postgres")?;
         let name = world.database(self.tables);
@@ -145,7 +145,7 @@ impl Cluster {
              where relkind in ('r', 'i', 't') and relnamespace = 'public'::regnamespace",
         )?;
         // The first change of a page since the last checkpoint logs the whole page. Freezing changes every page of the tables, and
-        // reindexing writes the indexes anew. So the first turn has the same cost as the last, as under a steady load.
+        // reindexing writes the indexes anew. So the first run has the same cost as the last, as under a steady load.
         client.run("vacuum (freeze)")?;
         client.run(&format!("reindex table {}", self.tables.record))?;
         client.run(&world.age_sql())

@@ -1,4 +1,4 @@
-//! The figures that the service is judged by, in one table at the end of a run.
+//! The figures that the service is judged by, in one table at the end.
 
 use crate::growth::REFUSAL;
 use crate::measure::{Cell, Contender};
@@ -28,10 +28,10 @@ impl Goals {
                 self.add("10 ids, 32 connections: ratio to the usual way", "at least 2.00", ratio);
             }
             if let (Some(service), Some(lean)) = (cell(Contender::Service, 8), cell(Contender::Lean, 8)) {
-                let postgres = |cell: &Cell| cell.mean(|turn| turn.postgres_cpu);
+                let postgres = |cell: &Cell| cell.mean(|run| run.postgres_cpu);
                 self.add("10 ids, 8 connections: CPU of PostgreSQL for lean, s per 1,000", "", postgres(lean));
                 self.add("10 ids, 8 connections: CPU of PostgreSQL, s per 1,000", "at most 0.240", postgres(service));
-                let cpu = service.mean(|turn| turn.program_cpu);
+                let cpu = service.mean(|run| run.program_cpu);
                 self.add("10 ids, 8 connections: CPU of the service, s per 1,000", "at most 0.050", cpu);
             }
         }

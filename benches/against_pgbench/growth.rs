@@ -15,7 +15,7 @@ use crate::measure::Bench;
 use crate::options::Options;
 use crate::program::Program;
 use crate::report::{self, DELETION, Kind, median};
-use crate::turn::Turn;
+use crate::run::Run;
 use crate::world::Leaves;
 
 const STARTS: usize = 5;
@@ -32,7 +32,7 @@ const IDS: u64 = 10;
 /// Longer lists, of which some ids are refused.
 const MANY_IDS: u64 = 100;
 
-/// Calls in the turn of each kind, for a turn of a second.
+/// Calls in the run of each kind, for a run of a second.
 const CALLS: f64 = 1500.0;
 
 const FEWEST_CALLS_A_CONNECTION: u64 = 6;
@@ -67,11 +67,11 @@ pub fn calls(bench: &mut Bench, options: &Options) -> Result<Vec<Kind>, AnyError
     let mut kinds: Vec<Kind> = Vec::new();
     for round in 0..=options.rounds {
         eprintln!("growth, round {round} of {}", options.rounds);
-        let turns = round_of_kinds(bench, options, connections)?;
+        let runs = round_of_kinds(bench, options, connections)?;
         if round == 1 {
-            kinds = turns;
+            kinds = runs;
         } else if round > 1 {
-            kinds.iter_mut().zip(turns).for_each(|(kind, turns)| kind.turns.extend(turns.turns));
+            kinds.iter_mut().zip(runs).for_each(|(kind, runs)| kind.runs.extend(runs.runs));
         }
     }
     if let Some(measure) = kinds.iter().find(|kind| kind.ids_per_call == IDS && kind.connections == connections) {
@@ -90,11 +90,11 @@ fn round_of_kinds(bench: &mut Bench, options: &Options, connections: usize) -> R
         for connections in [1, connections] {
             let calls = calls_with(*ids_per_call, connections);
             let slice = bench.take(Leaves::of_calls(*ids_per_call), *ids_per_call, calls)?;
-            let turns = vec![bench.delete(&slice, connections)?];
-            kinds.push(Kind { name: DELETION, ids_per_call: *ids_per_call, connections, turns });
+            let runs = vec![bench.delete(&slice, connections)?];
+            kinds.push(Kind { name: DELETION, ids_per_call: *ids_per_call, connections, runs });
         }
     }
-    let mut add = |name, ids_per_call, turn| kinds.push(Kind { name, ids_per_call, connections, turns: vec![turn] });
+    let mut add = |name, ids_per_call, run| kinds.push(Kind { name, ids_per_call, connections, runs: vec![run] });
     let slice = bench.take(Leaves::OfLargeRequester, IDS, calls_with(IDS, connections))?;
     add("deletion: one requester asks for all", IDS, bench.delete(&slice, connections)?);
     for ids in [IDS, MANY_IDS] {
@@ -119,7 +119,7 @@ fn refusal(
     connections: usize,
     expected: Expected,
     spoil: fn(&Call, &Call) -> Call,
-) -> Result<Turn, AnyError> {
+) -> Result<Run, AnyError> {
     let slice = bench.take(Leaves::of_calls(ids), ids, calls)?;
     let arena = bench.arena()?;
     let calls = arena.calls(&slice)?;
@@ -149,7 +149,7 @@ fn of_another_requester(call: &Call, next: &Call) -> Call {
 }
 
 /// Sends calls a second time under their idempotency keys, and then both status calls about their operations.
-fn repeated(bench: &mut Bench, calls: u64, connections: usize) -> Result<(Turn, Turn, Turn), AnyError> {
+fn repeated(bench: &mut Bench, calls: u64, connections: usize) -> Result<(Run, Run, Run), AnyError> {
     let slice = bench.take(Leaves::WithFew, IDS, calls)?;
     let arena = bench.arena()?;
     arena.deleted(slice);

@@ -1,8 +1,8 @@
 //! Measures the service against PostgreSQL itself. The speed of pgbench with the leanest deletion on the leanest tables is 1.00.
 //!
-//! One run starts two private PostgreSQL servers, one with the lean tables and one with the service's, and loads the same rows into
+//! It starts two private PostgreSQL servers, one with the lean tables and one with the service's, and loads the same rows into
 //! both. Then programs delete contacts in turn: pgbench with the statement of each, the service over HTTP, and "the usual
-//! way", a service with a statement for every step on the lean tables. The run prints tables for docs/speed.md. It fails if
+//! way", a service with a statement for every step on the lean tables. It prints tables for docs/speed.md. It fails if
 //! a call failed, or if the deleted rows are not exactly the requested ones.
 
 mod arena;
@@ -18,10 +18,10 @@ mod pgbench;
 mod process;
 mod program;
 mod report;
+mod run;
 mod samples;
 mod script;
 mod tables;
-mod turn;
 mod usual_way;
 mod world;
 
@@ -68,7 +68,7 @@ fn measure_all(options: &Options) -> Result<(), AnyError> {
     let start = |(world, (tables, service)): &(&World, (&'static Tables, PathBuf))| {
         let folder = options.data_dir.join(format!("{}_{}", world.name(), tables.name));
         if options.baseline.is_some() && folder.exists() {
-            // A run that failed may have left the tables of another build.
+            // A benchmark that failed may have left the tables of another build.
             fs::remove_dir_all(&folder)?;
         }
         Cluster::start(&folder, tables, service.clone())

@@ -1,4 +1,4 @@
-//! Runs the turns. In a turn, one program deletes fresh rows, on one number of connections, with one number of ids a call. The
+//! Makes the runs. In a run, one program deletes fresh rows, on one number of connections, with one number of ids a call. The
 //! programs take turns in every round.
 
 use std::collections::hash_map::DefaultHasher;
@@ -10,12 +10,12 @@ use crate::cluster::Cluster;
 use crate::load::{self, DELETED, Expected, Request};
 use crate::options::Options;
 use crate::pgbench::Pgbench;
+use crate::run::{Run, Used};
 use crate::script;
 use crate::tables;
-use crate::turn::{Turn, Used};
 use crate::world::{Leaves, Slice, World};
 
-/// The fewest calls of a client in a turn, besides those that prepare the statements of pgbench.
+/// The fewest calls of a client in a run, besides those that prepare the statements of pgbench.
 const FEWEST_CALLS_A_CLIENT: u64 = 4;
 
 /// The assumed calls per second of the first round, whose figures are not used. Later rounds take the measured rate.
@@ -50,13 +50,13 @@ impl Contender {
     }
 }
 
-/// All turns of one program with one number of clients in one world.
+/// All runs of one program with one number of clients in one world.
 pub struct Cell {
     /// The index of the world.
     pub world: usize,
     pub contender: Contender,
     pub clients: usize,
-    pub turns: Vec<Turn>,
+    pub runs: Vec<Run>,
 }
 
 pub struct Bench<'a> {
@@ -101,12 +101,12 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Checks what the last turns have deleted.
+    /// Checks what the last runs have deleted.
     pub fn end(mut self) -> Result<(), AnyError> {
         self.arena.take().map_or(Ok(()), Arena::close)
     }
 
-    fn turn(&mut self, contender: Contender, clients: usize, slice: Slice) -> Result<Turn, AnyError> {
+    fn run(&mut self, contender: Contender, clients: usize, slice: Slice) -> Result<Run, AnyError> {
         if !contender.is_pgbench() {
             return self.delete(&slice, clients);
         }
@@ -114,11 +114,11 @@ impl<'a> Bench<'a> {
         arena.deleted(slice);
         let mut pgbench = Pgbench::start(arena, &slice, clients)?;
         let (used, ()) = self.watch(|arena| pgbench.run(arena))?;
-        Ok(Turn::new(&used, &pgbench.end(self.arena()?)?))
+        Ok(Run::new(&used, &pgbench.end(self.arena()?)?))
     }
 
     /// Sends the calls of the slice to the program.
-    pub fn delete(&mut self, slice: &Slice, connections: usize) -> Result<Turn, AnyError> {
+    pub fn delete(&mut self, slice: &Slice, connections: usize) -> Result<Run, AnyError> {
         let arena = self.arena()?;
         arena.deleted(*slice);
         let requests = arena.deletions(slice)?;
@@ -126,24 +126,24 @@ impl<'a> Bench<'a> {
     }
 
     /// Sends requests to the program.
-    pub fn send(&mut self, requests: Vec<Request>, connections: usize, expected: Expected) -> Result<Turn, AnyError> {
+    pub fn send(&mut self, requests: Vec<Request>, connections: usize, expected: Expected) -> Result<Run, AnyError> {
         let (used, samples) = self.watch(|arena| load::send(arena.program.address, requests, connections, expected))?;
-        Ok(Turn::new(&used, &samples))
+        Ok(Run::new(&used, &samples))
     }
 
-    /// Runs a turn, and measures what it uses.
-    fn watch<T>(&mut self, turn: impl FnOnce(&mut Arena) -> Result<T, AnyError>) -> Result<(Used, T), AnyError> {
+    /// Makes a run, and measures what it uses.
+    fn watch<T>(&mut self, run: impl FnOnce(&mut Arena) -> Result<T, AnyError>) -> Result<(Used, T), AnyError> {
         let arena = self.arena()?;
         let before = Used::read(arena)?;
-        let result = turn(arena)?;
+        let result = run(arena)?;
         let after = Used::read(arena)?;
         Ok((after.since(&before), result))
     }
 }
 
-/// Runs the turns of every program in every world, with calls of so many ids. Each world has a bench for each kind of tables.
+/// Makes the runs of every program in every world, with calls of so many ids. Each world has a bench for each kind of tables.
 pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> Result<Vec<Cell>, AnyError> {
-    // Turns have one length in all worlds: as long as the smallest world has rows for.
+    // Runs have one length in all worlds: as long as the smallest world has rows for.
     let most = benches.iter().map(|bench| most_calls(bench.world(), ids_per_call)).min().unwrap_or_default();
     let mut cells = cells(options, benches.len() / tables::KINDS);
     cells.retain(|cell| {
@@ -154,7 +154,7 @@ pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> R
         enough
     });
     let mut rates = vec![guessed_rate(ids_per_call); cells.len()];
-    // The first round measures how many calls a turn of the other rounds needs.
+    // The first round measures how many calls a run of the other rounds needs.
     for round in 0..=options.rounds {
         eprintln!("{ids_per_call} ids a call, round {round} of {}", options.rounds);
         for place in order(cells.len(), round) {
@@ -162,17 +162,17 @@ pub fn compare(benches: &mut [Bench], options: &Options, ids_per_call: u64) -> R
             let bench = &mut benches[cell.world * tables::KINDS + cell.contender.tables()];
             let calls = calls(cell, ids_per_call, rates[place] * options.seconds, most);
             let slice = bench.take(Leaves::of_calls(ids_per_call), ids_per_call, calls)?;
-            let turn = bench.turn(cell.contender, cell.clients, slice)?;
-            rates[place] = turn.calls_a_second;
+            let run = bench.run(cell.contender, cell.clients, slice)?;
+            rates[place] = run.calls_a_second;
             if round > 0 {
-                cell.turns.push(turn);
+                cell.runs.push(run);
             }
         }
     }
     Ok(cells)
 }
 
-/// A shuffled order, another one in each round, so that no program always follows the same other one. Every run has the same
+/// A shuffled order, another one in each round, so that no program always follows the same other one. Every benchmark has the same
 /// orders.
 fn order(cells: usize, round: u32) -> Vec<usize> {
     let mut places: Vec<usize> = (0..cells).collect();
@@ -189,7 +189,7 @@ fn cells(options: &Options, worlds: usize) -> Vec<Cell> {
     let mut cells = Vec::new();
     for world in 0..worlds {
         for clients in options.all_clients() {
-            let mut add = |contender| cells.push(Cell { world, contender, clients, turns: Vec::new() });
+            let mut add = |contender| cells.push(Cell { world, contender, clients, runs: Vec::new() });
             let is_measured = options.connections.contains(&clients);
             if options.baseline.is_some() {
                 if is_measured {

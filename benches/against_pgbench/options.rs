@@ -100,7 +100,7 @@ impl Options {
         if self.baseline.is_some() { part == Part::Comparison } else { self.only.is_none_or(|only| only == part) }
     }
 
-    /// The tables of this run, each with the build of the service that uses them.
+    /// The tables, each with the build of the service that uses them.
     pub fn tables(&self) -> [(&'static Tables, PathBuf); tables::KINDS] {
         let this_build = PathBuf::from(env!("CARGO_BIN_EXE_customer-deletion"));
         let first = match &self.baseline {

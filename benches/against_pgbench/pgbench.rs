@@ -1,8 +1,8 @@
 //! Runs of pgbench: what PostgreSQL can do on this machine.
 //!
 //! The sessions of a pool are old: their statements are planned, and their processes have mapped the pages of the shared memory.
-//! pgbench's sessions are new in every turn, and would spend up to a third of their time on that. So each of them first reads the
-//! tables, makes a few calls, and waits for all the others. Then the turn begins. It ends when all wait again, before the sessions
+//! pgbench's sessions are new in every run, and would spend up to a third of their time on that. So each of them first reads the
+//! tables, makes a few calls, and waits for all the others. Then the run begins. It ends when all wait again, before the sessions
 //! end: to end a process that has mapped so much memory takes as long as many calls.
 
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ pub struct Pgbench {
 }
 
 impl Pgbench {
-    /// Starts it with the calls of the slice. Each client makes the first of them, and then waits for the turn to begin.
+    /// Starts it with the calls of the slice. Each client makes the first of them, and then waits for the run to begin.
     pub fn start(arena: &mut Arena, slice: &Slice, clients: usize) -> Result<Pgbench, AnyError> {
         let script = Script::new(arena.cluster.tables, slice.ids_per_call)?;
         script.prepare(&mut arena.client, slice, clients)?;
@@ -72,7 +72,7 @@ impl Pgbench {
             .arg(format!("--transactions={}", transactions(calls_a_client, fetch) + LEAD_OUT))
             .args([
                 "--define=stage=0",
-                "--define=turn=0",
+                "--define=part=0",
                 &format!("--define=left={calls_a_client}"),
                 &format!("--define=place={fetch}"),
             ])
@@ -89,7 +89,7 @@ impl Pgbench {
         Ok(pgbench)
     }
 
-    /// Starts the turn, and returns when every client has made its calls.
+    /// Starts the run, and returns when every client has made its calls.
     pub fn run(&mut self, arena: &mut Arena) -> Result<(), AnyError> {
         arena.client.run(&format!("select pg_advisory_unlock({BEGIN})"))?;
         self.until_all_wait(arena, END)

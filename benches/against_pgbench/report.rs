@@ -1,9 +1,9 @@
-//! Tables in Markdown, with medians of the turns.
+//! Tables in Markdown, with medians of the runs.
 
 use std::time::Duration;
 
 use crate::measure::{Cell, Contender};
-use crate::turn::Turn;
+use crate::run::Run;
 use crate::world::World;
 
 /// Prints the figures of all programs for calls of so many ids. In each world, lean at its best number of clients is 1.00.
@@ -19,7 +19,7 @@ pub fn comparison(ids_per_call: u64, worlds: &[World], cells: &[Cell]) {
             "\n{world}: 1.00 is lean with {} clients: {:.0} calls a second. {:.1} % of its time it fetched parameters.\n",
             lean.clients,
             lean.calls_a_second(),
-            lean.median(|turn| turn.share_of_fetching) * 100.0
+            lean.median(|run| run.share_of_fetching) * 100.0
         );
         println!(
             "| | connections | ratio | middle half | to lean, same connections | to its statement | calls/s | p50 ms | p99 ms | p99 ÷ lean's \
@@ -47,7 +47,7 @@ pub fn builds(ids_per_call: u64, worlds: &[World], cells: &[Cell]) {
         };
         let Some(other) = cells.iter().find(is_other) else { continue };
         let calls = cell.ratios(other);
-        let means = |value: fn(&Turn) -> f64| cell.mean(value) / other.mean(value);
+        let means = |value: fn(&Run) -> f64| cell.mean(value) / other.mean(value);
         println!(
             "| {} | {} | {} | {:.3} | {} | {:.3} | {:.3} | {:.3} |",
             worlds[cell.world],
@@ -55,9 +55,9 @@ pub fn builds(ids_per_call: u64, worlds: &[World], cells: &[Cell]) {
             calls.len(),
             median(calls.clone()),
             range_of_median(calls),
-            means(|turn| turn.program_cpu),
-            means(|turn| turn.postgres_cpu),
-            means(|turn| turn.wal),
+            means(|run| run.program_cpu),
+            means(|run| run.postgres_cpu),
+            means(|run| run.wal),
         );
     }
 }
@@ -77,14 +77,14 @@ fn row(cell: &Cell, lean: &Cell, own: &Cell, lean_on_as_many: Option<&Cell>) -> 
         to_lean(|cell, lean| median(cell.ratios(lean))),
         format!("{:.2}", median(cell.ratios(own))),
         format!("{:.0}", cell.calls_a_second()),
-        format!("{:.2}", cell.median(|turn| milliseconds(turn.p50))),
+        format!("{:.2}", cell.median(|run| milliseconds(run.p50))),
         format!("{:.2}", cell.p99()),
         to_lean(|cell, lean| cell.p99() / lean.p99()),
-        if_program(format!("{:.3}", cell.mean(|turn| turn.program_cpu))),
-        format!("{:.3}", cell.mean(|turn| turn.postgres_cpu)),
-        format!("{:.3}", cell.mean(|turn| turn.generator_cpu)),
-        format!("{:.0}", cell.mean(|turn| turn.wal)),
-        if_program(format!("{:.1}", cell.median(|turn| turn.memory))),
+        if_program(format!("{:.3}", cell.mean(|run| run.program_cpu))),
+        format!("{:.3}", cell.mean(|run| run.postgres_cpu)),
+        format!("{:.3}", cell.mean(|run| run.generator_cpu)),
+        format!("{:.0}", cell.mean(|run| run.wal)),
+        if_program(format!("{:.1}", cell.median(|run| run.memory))),
     ]
     .iter()
     .fold(String::from("|"), |row, value| format!("{row} {value} |"))
@@ -114,7 +114,7 @@ pub struct Kind {
     pub name: &'static str,
     pub ids_per_call: u64,
     pub connections: usize,
-    pub turns: Vec<Turn>,
+    pub runs: Vec<Run>,
 }
 
 impl Kind {
@@ -127,8 +127,8 @@ impl Kind {
     }
 
     fn cost(&self, measure: &Kind) -> f64 {
-        let pairs = self.turns.iter().zip(&measure.turns);
-        median(pairs.map(|(turn, measure)| measure.calls_a_second / turn.calls_a_second).collect())
+        let pairs = self.runs.iter().zip(&measure.runs);
+        median(pairs.map(|(run, measure)| measure.calls_a_second / run.calls_a_second).collect())
     }
 }
 
@@ -146,7 +146,7 @@ pub fn costs(kinds: &[Kind], measure: &Kind) {
     );
     println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for kind in kinds {
-        let median = |value: fn(&Turn) -> f64| median(kind.turns.iter().map(value).collect());
+        let median = |value: fn(&Run) -> f64| median(kind.runs.iter().map(value).collect());
         let cost = kind.cost(measure);
         println!(
             "| {} | {} | {} | {cost:.2} | {:.3} | {} | {:.0} | {:.2} | {:.2} | {:.3} | {:.3} |",
@@ -155,39 +155,39 @@ pub fn costs(kinds: &[Kind], measure: &Kind) {
             kind.ids_per_call,
             cost / kind.ids_per_call as f64,
             kind.cost_to_success(kinds).map_or(String::new(), |cost| format!("{cost:.2}")),
-            median(|turn| turn.calls_a_second),
-            median(|turn| milliseconds(turn.p50)),
-            median(|turn| milliseconds(turn.p99)),
-            median(|turn| turn.program_cpu),
-            median(|turn| turn.postgres_cpu),
+            median(|run| run.calls_a_second),
+            median(|run| milliseconds(run.p50)),
+            median(|run| milliseconds(run.p99)),
+            median(|run| run.program_cpu),
+            median(|run| run.postgres_cpu),
         );
     }
 }
 
 impl Cell {
-    pub fn median(&self, value: impl Fn(&Turn) -> f64) -> f64 {
-        median(self.turns.iter().map(value).collect())
+    pub fn median(&self, value: impl Fn(&Run) -> f64) -> f64 {
+        median(self.runs.iter().map(value).collect())
     }
 
-    /// The mean over all calls. Processor time is counted in ticks, which are too coarse for one short turn.
-    pub fn mean(&self, value: impl Fn(&Turn) -> f64) -> f64 {
-        let calls: f64 = self.turns.iter().map(|turn| turn.calls).sum();
-        self.turns.iter().map(|turn| value(turn) * turn.calls).sum::<f64>() / calls
+    /// The mean over all calls. Processor time is counted in ticks, which are too coarse for one short run.
+    pub fn mean(&self, value: impl Fn(&Run) -> f64) -> f64 {
+        let calls: f64 = self.runs.iter().map(|run| run.calls).sum();
+        self.runs.iter().map(|run| value(run) * run.calls).sum::<f64>() / calls
     }
 
     fn calls_a_second(&self) -> f64 {
-        self.median(|turn| turn.calls_a_second)
+        self.median(|run| run.calls_a_second)
     }
 
     /// In milliseconds.
     pub fn p99(&self) -> f64 {
-        self.median(|turn| milliseconds(turn.p99))
+        self.median(|run| milliseconds(run.p99))
     }
 
-    /// The ratio to the other's turn in each round. The machine may be slower in one round than in another.
+    /// The ratio to the other's run in each round. The machine may be slower in one round than in another.
     pub fn ratios(&self, other: &Cell) -> Vec<f64> {
-        let pairs = self.turns.iter().zip(&other.turns);
-        pairs.map(|(turn, other)| turn.calls_a_second / other.calls_a_second).collect()
+        let pairs = self.runs.iter().zip(&other.runs);
+        pairs.map(|(run, other)| run.calls_a_second / other.calls_a_second).collect()
     }
 }
 

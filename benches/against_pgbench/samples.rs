@@ -1,19 +1,19 @@
-//! The calls of a turn, with their throughput and latency.
+//! The calls of a run, with their throughput and latency.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The first third of a turn is not counted. In it, the clients get out of step with each other.
+/// The first third of a run is not counted. In it, the clients get out of step with each other.
 const UNCOUNTED_PART: u32 = 3;
 
-/// One call. Times are counted from the start of its turn.
+/// One call. Times are counted from the start of its run.
 pub struct Sample {
     pub client: usize,
     pub begin: Duration,
     pub end: Duration,
 }
 
-/// The calls of a turn.
+/// The calls of a run.
 pub struct Samples {
     pub samples: Vec<Sample>,
     /// Seconds of processor time of whatever sent the calls.
@@ -41,7 +41,7 @@ impl Samples {
     }
 
     /// From the end of the uncounted part until the first client has made its last call, so that all clients are busy in it. In a
-    /// turn that is too short for that, until the last client has made its last call.
+    /// run that is too short for that, until the last client has made its last call.
     fn counted_span(&self) -> (Duration, Duration) {
         let mut last_calls: BTreeMap<usize, Duration> = BTreeMap::new();
         for call in &self.samples {

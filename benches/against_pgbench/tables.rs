@@ -20,7 +20,7 @@ pub struct Tables {
     pub faults: &'static str,
 }
 
-/// The kinds of tables of a run.
+/// The kinds of tables of a benchmark.
 pub const KINDS: usize = 2;
 
 /// The service's tables, in the server of another build.

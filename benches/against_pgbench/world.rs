@@ -97,7 +97,7 @@ impl World {
 
     /// Deletes these contacts in a copy.
     ///
-    /// The first deletion on a page finds free space. Every later one first prunes the page. With these deletions, the first turn
+    /// The first deletion on a page finds free space. Every later one first prunes the page. With these deletions, the first run
     /// already finds pages that need pruning, as in a table that is in use.
     pub fn age_sql(&self) -> String {
         let last = self.contacts + self.deleted() - 1;

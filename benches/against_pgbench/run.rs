@@ -1,4 +1,4 @@
-//! The figures of a turn: throughput, latency, processor time, WAL and memory.
+//! The figures of a run: throughput, latency, processor time, WAL and memory.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::arena::Arena;
 use crate::samples::Samples;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Turn {
+pub struct Run {
     pub calls: f64,
     pub calls_a_second: f64,
     pub p50: Duration,
@@ -18,16 +18,16 @@ pub struct Turn {
     pub generator_cpu: f64,
     /// Bytes of write-ahead log for a call.
     pub wal: f64,
-    /// Megabytes of memory of the program, after the turn.
+    /// Megabytes of memory of the program, after the run.
     pub memory: f64,
     pub share_of_fetching: f64,
 }
 
-impl Turn {
-    pub fn new(used: &Used, samples: &Samples) -> Turn {
+impl Run {
+    pub fn new(used: &Used, samples: &Samples) -> Run {
         let calls = samples.samples.len() as f64;
         let (p50, p99) = samples.percentiles();
-        Turn {
+        Run {
             calls,
             calls_a_second: samples.calls_a_second(),
             p50,
@@ -42,7 +42,7 @@ impl Turn {
     }
 }
 
-/// Counters since the start of the processes. A turn is the difference of two readings.
+/// Counters since the start of the processes. A run is the difference of two readings.
 pub struct Used {
     program_cpu: f64,
     postgres_cpu: f64,
