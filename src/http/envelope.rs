@@ -45,7 +45,7 @@ pub struct Failure<'a> {
 
 /// 200 with one element of content.
 pub fn success<T: Serialize>(element: T) -> HttpResponse {
-    answer(StatusCode::OK, [element], Pageable::new(0, 10, 1))
+    answer(StatusCode::OK, [element], Pageable::new(0, 10, 1, None))
 }
 
 /// 200 with a page of a list.
@@ -55,7 +55,7 @@ pub fn page<T: Serialize>(elements: Vec<T>, pageable: Pageable) -> HttpResponse 
 
 /// 202 with one element of content.
 pub fn accepted<T: Serialize>(element: T) -> HttpResponse {
-    answer(StatusCode::ACCEPTED, [element], Pageable::new(0, 10, 1))
+    answer(StatusCode::ACCEPTED, [element], Pageable::new(0, 10, 1, None))
 }
 
 fn answer<C: Serialize>(status: StatusCode, content: C, pageable: Pageable) -> HttpResponse {
@@ -66,12 +66,8 @@ impl Pageable {
     /// # Panics
     ///
     /// If `size` is 0.
-    pub fn new(page: u32, size: u32, total_elements: u32) -> Pageable {
-        Pageable { page, size, total_pages: total_elements.div_ceil(size), total_elements, next_page_token: None }
-    }
-
-    pub fn followed_by(self, next_page_token: Option<String>) -> Pageable {
-        Pageable { next_page_token, ..self }
+    pub fn new(page: u32, size: u32, total_elements: u32, next_page_token: Option<String>) -> Pageable {
+        Pageable { page, size, total_pages: total_elements.div_ceil(size), total_elements, next_page_token }
     }
 }
 

@@ -110,7 +110,7 @@ impl ListQuery {
             let last = Position { created_at: operation.created_at, id: operation.id };
             PageToken { last, page: page.saturating_add(1), total }.write(&self.filters)
         });
-        Pageable::new(page, self.size, total).followed_by(next)
+        Pageable::new(page, self.size, total, next)
     }
 }
 

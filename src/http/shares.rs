@@ -43,11 +43,6 @@ impl Shares {
         Shares(Arc::new(Units { all, of_one, taken: Mutex::default() }))
     }
 
-    /// The largest number of units of one requester.
-    pub fn of_one(&self) -> usize {
-        self.0.of_one
-    }
-
     pub fn take(&self, requester: Uuid, units: usize) -> Result<Share, NoneLeft> {
         let mut share = Share { shares: self.clone(), requester, units: 0 };
         share.grow(units)?;
@@ -60,7 +55,7 @@ impl Share {
     pub fn grow(&mut self, units: usize) -> Result<(), NoneLeft> {
         let mut taken = self.shares.0.taken.lock();
         let of_requester = taken.of.get(&self.requester).copied().unwrap_or(0) + units;
-        if of_requester > self.shares.of_one() {
+        if of_requester > self.shares.0.of_one {
             return Err(NoneLeft::ForThisRequester);
         }
         if taken.all + units > self.shares.0.all {

@@ -62,7 +62,7 @@ where
         .workers(1)
         .worker_max_blocking_threads(PARSERS)
         .shutdown_timeout(drain_seconds)
-        .max_concurrent_connections(connections.limit() + ACCEPTED_BEFORE);
+        .max_concurrent_connections(connections.limit + ACCEPTED_BEFORE);
     let draining = server.graceful_shutdown_signal();
     let server = server.listen("connections", listener, move || {
         let (draining, connections, heads) = (draining.clone(), connections.clone(), heads.clone());
@@ -72,7 +72,7 @@ where
                 let draining = draining.clone();
                 async move { draining.notified().await }
             })
-            .keep_alive(connections.keep_alive())
+            .keep_alive(connections.keep_alive)
             .client_request_timeout(HEAD_TIMEOUT)
             .client_disconnect_timeout(CLOSE_TIMEOUT)
             .h1_write_buffer_size(SENT_AT_ONCE)

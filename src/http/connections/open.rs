@@ -26,8 +26,8 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct Connections {
     open: Arc<Mutex<Vec<Arc<Connection>>>>,
     port: Port,
-    limit: usize,
-    keep_alive: Duration,
+    pub limit: usize,
+    pub keep_alive: Duration,
 }
 
 pub struct Connection {
@@ -89,14 +89,6 @@ impl Connections {
     /// Connections without a call are closed after `keep_alive`.
     pub fn new(port: Port, limit: usize, keep_alive: Duration) -> Connections {
         Connections { open: Arc::default(), port, limit, keep_alive }
-    }
-
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-
-    pub fn keep_alive(&self) -> Duration {
-        self.keep_alive
     }
 
     /// Takes a new connection. Returns `None` if it must be closed, because calls of all others are
