@@ -6,17 +6,17 @@ use super::eraser::Eraser;
 use super::kind::Kind;
 use super::of_customer::require_all;
 use super::record::Request;
-use super::statements::{self, Due};
+use super::statements::{self, Due, Present};
 use crate::maintenance::{MaintenanceError, deletion};
 use crate::operation::Stored;
 use crate::resource::Resource;
 
 /// Erases deleted rows by their ids. An unknown or live row refuses all of them.
 pub async fn erase(eraser: &mut Eraser, resource: Resource, ids: &[Uuid]) -> Result<(), MaintenanceError> {
-    let deleted = statements::deleted_rows(&mut eraser.session, resource, ids, None).await?;
-    let others: Vec<Uuid> = ids.iter().copied().filter(|id| !deleted.contains(id)).collect();
-    if !others.is_empty() {
-        return Err(refusal(eraser, resource, &others).await?);
+    let rows = statements::present(&mut eraser.session, Kind::Of(resource), ids).await?;
+    let deleted = ids_of(&rows, |row| !row.live);
+    if !ids.iter().all(|id| deleted.contains(id)) {
+        return Err(refusal(resource, ids, &rows));
     }
     let request = Request { kind: resource.word(), subject_ids: ids.to_vec(), ..Request::default() };
     erase_deleted(eraser, resource, &deleted, None, request).await
@@ -36,7 +36,8 @@ pub async fn erase_of_operation(eraser: &mut Eraser, id: Uuid) -> Result<(), Mai
             return Err(MaintenanceError::Refused(problem));
         }
     };
-    let ids = statements::deleted_rows(&mut eraser.session, resource, &deletion.target_ids, Some(id)).await?;
+    let rows = statements::present(&mut eraser.session, Kind::Of(resource), &deletion.target_ids).await?;
+    let ids = ids_of(&rows, |row| !row.live && row.deleted_by == Some(id));
     if ids.is_empty() {
         let problem = format!("nothing is erased: no row is left that operation {id} deleted");
         return Err(MaintenanceError::Refused(problem));
@@ -54,34 +55,33 @@ async fn erase_deleted(
 ) -> Result<(), MaintenanceError> {
     eraser.begin(request).await?;
     eraser.erase(Kind::Of(resource), Due { operation, ..Due::EVER }, ids).await?;
-    let restored = restored(eraser, resource, ids, operation).await?;
-    require_all(eraser, 0, restored)
+    let rows = statements::present(&mut eraser.session, Kind::Of(resource), ids).await?;
+    require_all(eraser, 0, restored(resource, &rows, operation))
+}
+
+fn ids_of(rows: &[Present], is_wanted: impl Fn(&Present) -> bool) -> Vec<Uuid> {
+    rows.iter().filter(|row| is_wanted(row)).map(|row| row.id).collect()
 }
 
 /// Names each row that a restore took from the purge.
-async fn restored(
-    eraser: &mut Eraser,
-    resource: Resource,
-    ids: &[Uuid],
-    operation: Option<Uuid>,
-) -> sqlx::Result<Option<String>> {
-    let session = &mut eraser.session;
-    let live = statements::live_rows(session, resource, ids).await?;
-    let deleted = statements::deleted_rows(session, resource, ids, None).await?;
-    let left = statements::deleted_rows(session, resource, ids, operation).await?;
-    let deleted_again =
-        deleted.into_iter().filter(|id| !left.contains(id)).map(|id| (id, "was restored and deleted again"));
-    let rows: Vec<_> = live.into_iter().map(|id| (id, "is live again")).chain(deleted_again).collect();
-    let lines: String = rows.iter().map(|(id, state)| format!("\n  {} {id} {state}", resource.word())).collect();
-    Ok((!rows.is_empty()).then(|| format!("restored meanwhile, and not erased: {}{lines}", rows.len())))
+fn restored(resource: Resource, rows: &[Present], operation: Option<Uuid>) -> Option<String> {
+    let live = ids_of(rows, |row| row.live).into_iter().map(|id| (id, "is live again"));
+    let deleted_again = ids_of(rows, |row| !row.live && operation.is_some() && row.deleted_by != operation);
+    let deleted_again = deleted_again.into_iter().map(|id| (id, "was restored and deleted again"));
+    let lines = live.chain(deleted_again).map(|(id, state)| format!("\n  {} {id} {state}", resource.word()));
+    let lines: Vec<String> = lines.collect();
+    (!lines.is_empty()).then(|| format!("restored meanwhile, and not erased: {}{}", lines.len(), lines.concat()))
 }
 
 /// Names each row that is unknown or live.
-async fn refusal(eraser: &mut Eraser, resource: Resource, ids: &[Uuid]) -> Result<MaintenanceError, MaintenanceError> {
-    let live = statements::live_rows(&mut eraser.session, resource, ids).await?;
-    let lines = ids.iter().map(|id| {
-        let problem = if live.contains(id) { "is live: delete it first" } else { "is unknown, or erased already" };
-        format!("\n  {} {id} {problem}", resource.word())
+fn refusal(resource: Resource, ids: &[Uuid], rows: &[Present]) -> MaintenanceError {
+    let lines = ids.iter().filter_map(|id| {
+        let problem = match rows.iter().find(|row| row.id == *id) {
+            Some(row) if row.live => "is live: delete it first",
+            Some(_) => return None,
+            None => "is unknown, or erased already",
+        };
+        Some(format!("\n  {} {id} {problem}", resource.word()))
     });
-    Ok(MaintenanceError::Refused(format!("nothing is erased:{}", lines.collect::<String>())))
+    MaintenanceError::Refused(format!("nothing is erased:{}", lines.collect::<String>()))
 }

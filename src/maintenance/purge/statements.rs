@@ -159,21 +159,6 @@ pub async fn of_customer(
     }
 }
 
-/// Selects the rows that are deleted: by this operation, or by anybody.
-pub async fn deleted_rows(
-    connection: &mut PgConnection,
-    resource: Resource,
-    ids: &[Uuid],
-    operation_id: Option<Uuid>,
-) -> sqlx::Result<Vec<Uuid>> {
-    ids!(connection, "src/maintenance/sql/deleted_rows.sql", resource.word(), ids, operation_id)
-}
-
-/// Selects the rows that are live.
-pub async fn live_rows(connection: &mut PgConnection, resource: Resource, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
-    ids!(connection, "src/maintenance/sql/live_rows.sql", resource.word(), ids)
-}
-
 /// A time later than any deletion.
 const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
@@ -288,6 +273,8 @@ pub struct Present {
     pub id: Uuid,
     /// Whether it is live, or its customer is. False for a record.
     pub live: bool,
+    /// The operation that deleted it, if one did.
+    pub deleted_by: Option<Uuid>,
     /// The customer under legal hold that keeps it.
     pub holder: Option<Uuid>,
 }

@@ -113,7 +113,7 @@ fn a_statement_with_a_branch_for_contacts_has_one_for_every_resource() {
             assert!(text.contains(&format!("'{word}'")), "{}: no branch for {word}", path.display());
         }
     }
-    assert!(found > 4, "{found} statements with branches");
+    assert!(found > 3, "{found} statements with branches");
 }
 
 /// The rows that a customer has besides its resources: in the name of a file, in a sentence, and as a table.
