@@ -1,13 +1,14 @@
 //! The DBA's commands: `restore`, `purge`, `hold`, `release`, `holds`, `operations` and `verify`.
 
 mod age;
-mod deletion;
 pub mod hold;
 pub mod operations;
 pub mod purge;
 pub mod restore;
 mod session;
 pub mod verify;
+
+use std::fmt::Display;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -42,6 +43,13 @@ pub enum MaintenanceError {
     /// Rows, operations or the schema disagree. The findings are on standard output.
     #[error("verify found disagreements: {0} in all; standard output lists them")]
     Disagreement(u64),
+}
+
+impl MaintenanceError {
+    /// A refusal, in which nothing is `done`, such as restored.
+    fn nothing(done: &str, problem: impl Display) -> MaintenanceError {
+        MaintenanceError::Refused(format!("nothing is {done}: {problem}"))
+    }
 }
 
 fn written(time: OffsetDateTime) -> String {

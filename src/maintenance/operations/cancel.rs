@@ -10,9 +10,7 @@ use crate::queue;
 
 /// Ends the operation as cancelled.
 pub async fn cancel(session: &mut PgConnection, id: Uuid) -> Result<(), MaintenanceError> {
-    let Some(operation) = statements::find(session, id).await? else {
-        return Err(nothing_is_cancelled(&format!("no operation has the id {id}")));
-    };
+    let operation = statements::require(session, id, "cancelled").await?;
     if queue::cancel(session, operation.requester_id, id).await? {
         return Ok(());
     }
@@ -21,9 +19,5 @@ pub async fn cancel(session: &mut PgConnection, id: Uuid) -> Result<(), Maintena
         true => "is being executed".to_owned(),
         false => format!("has ended: its status is {status}"),
     };
-    Err(nothing_is_cancelled(&format!("operation {id} {problem}")))
-}
-
-fn nothing_is_cancelled(problem: &str) -> MaintenanceError {
-    MaintenanceError::Refused(format!("nothing is cancelled: {problem}"))
+    Err(MaintenanceError::nothing("cancelled", format!("operation {id} {problem}")))
 }

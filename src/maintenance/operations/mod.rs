@@ -11,6 +11,9 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub(super) use self::shown::Shown;
+pub(super) use self::statements::{find, require};
+
 use self::shown::Listed;
 use super::{MaintenanceError, session};
 use crate::operation::Status;
@@ -70,7 +73,7 @@ impl ValueEnum for Status {
 pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
     let mut session = session::open("customer-deletion operations").await?;
     if let Some(id) = arguments.id {
-        let Some(operation) = statements::find(&mut session, id).await? else {
+        let Some(operation) = find(&mut session, id).await? else {
             let problem = format!("no operation has the id {id}; old operations are purged");
             return Err(MaintenanceError::Refused(problem));
         };

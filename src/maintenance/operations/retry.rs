@@ -7,27 +7,26 @@ use super::shown::Shown;
 use super::statements::{self, Duplicate};
 use crate::config::Settings;
 use crate::maintenance::MaintenanceError;
-use crate::operation::{Actor, Deletion, Status, Stored, TargetIds};
+use crate::operation::{Actor, Deletion, Status, TargetIds};
 use crate::queue::{Enqueued, enqueue};
 use crate::resource::Resource;
 
 /// Puts a new operation with the same ids into the queue, and returns its id. The old one stays as
 /// it is.
 pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, MaintenanceError> {
-    let Some(failed) = statements::find(session, id).await? else {
-        return Err(nothing_is_retried(&format!("no operation has the id {id}")));
-    };
-    let deletion = deletion(failed).map_err(|problem| nothing_is_retried(&problem))?;
+    let nothing = |problem| MaintenanceError::nothing("retried", problem);
+    let failed = statements::require(session, id, "retried").await?;
+    let deletion = deletion(failed).map_err(nothing)?;
     if let Some(Duplicate { id: duplicate, status }) = statements::duplicate(session, id).await? {
         let state = if status == Status::Open.word() { "is queued already" } else { "has succeeded since" };
-        return Err(nothing_is_retried(&format!("operation {duplicate} {state}, and asks for the same")));
+        return Err(nothing(format!("operation {duplicate} {state}, and asks for the same")));
     }
     let most_waiting = Settings::load()?.queue.max_waiting;
     match enqueue(session, &deletion, i64::from(most_waiting)).await? {
         Enqueued::Accepted => Ok(deletion.operation_id),
         Enqueued::Full | Enqueued::Taken => {
             let problem = format!("its requester has {most_waiting} queued operations already (QUEUE__MAX_WAITING)");
-            Err(nothing_is_retried(&problem))
+            Err(nothing(problem))
         }
     }
 }
@@ -36,11 +35,8 @@ pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, Mainten
 /// it.
 fn deletion(failed: Shown) -> Result<Deletion, String> {
     let Shown { id, requester_id, customer_id, .. } = failed;
-    match failed.status.clone().into() {
-        Stored::Known(Status::InternalError) => {}
-        Stored::<Status>::Known(_) | Stored::Unknown(_) => {
-            return Err(format!("the status of operation {id} is {}, and not INTERNAL_ERROR", failed.status));
-        }
+    if failed.status != Status::InternalError.word() {
+        return Err(format!("the status of operation {id} is {}, and not INTERNAL_ERROR", failed.status));
     }
     let Ok(resource) = failed.resource.parse::<Resource>() else {
         return Err(format!("this build does not know the resource {}; run the newer build", failed.resource));
@@ -49,8 +45,4 @@ fn deletion(failed: Shown) -> Result<Deletion, String> {
     let actor = failed.actor.as_deref().and_then(Actor::new);
     let operation_id = Uuid::now_v7();
     Ok(Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key: None, actor })
-}
-
-fn nothing_is_retried(problem: &str) -> MaintenanceError {
-    MaintenanceError::Refused(format!("nothing is retried: {problem}"))
 }

@@ -1,6 +1,7 @@
 //! Operations as they are printed.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::ser::Error;
 use serde::{Serialize, Serializer};
@@ -67,6 +68,16 @@ pub struct Shown {
     pub free_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
     pub restored_at: Option<OffsetDateTime>,
+}
+
+impl Shown {
+    /// Parses one of its words. Fails if only a newer build knows it.
+    pub fn parse<T: FromStr>(&self, word: &str) -> Result<T, String> {
+        let id = self.id;
+        word.parse().map_err(|_| {
+            format!("operation {id} has the word `{word}`, which this build does not know; run the newer build")
+        })
+    }
 }
 
 impl fmt::Display for Shown {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Arguments;
 use super::shown::{Listed, Shown};
+use crate::maintenance::MaintenanceError;
 use crate::operation::Status;
 
 /// The oldest of the next `count` operations before an id. `None` if there is none.
@@ -34,6 +35,12 @@ pub async fn search(
 
 pub async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Shown>> {
     sqlx::query_file_as!(Shown, "src/maintenance/sql/show_operation.sql", id).fetch_optional(connection).await
+}
+
+/// The operation. Without it, nothing is `done`, such as retried.
+pub async fn require(connection: &mut PgConnection, id: Uuid, done: &str) -> Result<Shown, MaintenanceError> {
+    let found = find(connection, id).await?;
+    found.ok_or_else(|| MaintenanceError::nothing(done, format!("no operation has the id {id}")))
 }
 
 /// An operation that asks for the same deletion as another one.

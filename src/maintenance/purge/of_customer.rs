@@ -16,7 +16,7 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
         return Err(MaintenanceError::Refused(format!("no customer has the id {id}; nothing of it is left to erase")));
     };
     if let Some(hold) = hold::list(&mut eraser.session, Some(id), false).await?.first() {
-        return Err(MaintenanceError::Refused(format!("nothing is erased: {hold}")));
+        return Err(MaintenanceError::nothing("erased", hold));
     }
     eraser.begin(Request { kind: "customer", subject_ids: vec![id], ..Request::default() }).await?;
     let due = Due { customer: (!customer.live).then_some(id), ..Due::EVER };

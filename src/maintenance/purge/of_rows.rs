@@ -7,8 +7,8 @@ use super::kind::Kind;
 use super::of_customer::require_all;
 use super::record::Request;
 use super::statements::{self, Due, Present};
-use crate::maintenance::{MaintenanceError, deletion};
-use crate::operation::Stored;
+use crate::maintenance::MaintenanceError;
+use crate::maintenance::operations::require;
 use crate::resource::Resource;
 
 /// Erases deleted rows by their ids. An unknown or live row refuses all of them.
@@ -24,23 +24,13 @@ pub async fn erase(eraser: &mut Eraser, resource: Resource, ids: &[Uuid]) -> Res
 
 /// Erases the rows that an operation deleted. The operation itself is kept for its own age.
 pub async fn erase_of_operation(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
-    let Some(deletion) = deletion::find(&mut eraser.session, id).await? else {
-        return Err(MaintenanceError::Refused(format!("nothing is erased: no operation has the id {id}")));
-    };
-    let resource = match deletion.resource {
-        Stored::Known(resource) => resource,
-        Stored::Unknown(word) => {
-            let problem = format!(
-                "nothing is erased: operation {id} has the word `{word}`, which this build does not know; run the newer build"
-            );
-            return Err(MaintenanceError::Refused(problem));
-        }
-    };
+    let nothing = |problem| MaintenanceError::nothing("erased", problem);
+    let deletion = require(&mut eraser.session, id, "erased").await?;
+    let resource = deletion.parse(&deletion.resource).map_err(nothing)?;
     let rows = statements::present(&mut eraser.session, Kind::Of(resource), &deletion.target_ids).await?;
     let ids = ids_of(&rows, |row| !row.live && row.deleted_by == Some(id));
     if ids.is_empty() {
-        let problem = format!("nothing is erased: no row is left that operation {id} deleted");
-        return Err(MaintenanceError::Refused(problem));
+        return Err(nothing(format!("no row is left that operation {id} deleted")));
     }
     let request = Request { kind: "operation", subject_ids: vec![id], ..Request::default() };
     erase_deleted(eraser, resource, &ids, Some(id), request).await

@@ -21,7 +21,7 @@ use crate::maintenance::MaintenanceError;
 /// somebody inserted them later.
 pub async fn replay(eraser: &mut Eraser, path: &Path) -> Result<(), MaintenanceError> {
     // Nothing is erased by a ledger that is damaged further down.
-    let check = Check::of(path).map_err(|error| MaintenanceError::Refused(format!("nothing is erased: {error}")))?;
+    let check = Check::of(path).map_err(|error| MaintenanceError::nothing("erased", error))?;
     eraser.begin(Request { kind: "replay", ..Request::default() }).await?;
     let ended = statements::ended_purges(&mut eraser.session).await?;
     let (mut lines, mut undecided) = (Lines::open(path)?, Vec::new());

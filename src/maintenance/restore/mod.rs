@@ -4,15 +4,16 @@ mod obstacles;
 mod statements;
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use self::obstacles::Surroundings;
 use self::statements::{DeletedRow, Entity};
-use super::deletion::{self, RecordedDeletion};
+use super::operations::{self, Shown};
 use super::{MaintenanceError, session, written};
-use crate::operation::{Status, Stored};
+use crate::operation::Status;
 use crate::output::say;
 use crate::resource::Resource;
 use crate::sqlstate;
@@ -43,7 +44,7 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
             Err(MaintenanceError::Database(error)) if tries_left > 0 && sqlstate::is_one_of(&error, &["23505"]) => {}
             Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
                 let problem = "somebody locks the rows, or an entity that they refer to; try again later";
-                return Err(nothing_is_restored(problem));
+                return Err(nothing(problem));
             }
             result => return result,
         }
@@ -62,7 +63,7 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
         list(resource, &rows);
     }
     if !found.is_empty() {
-        return Err(nothing_is_restored(&explain(resource, &found)));
+        return Err(nothing(explain(resource, &found)));
     }
     if arguments.dry_run {
         say(&format!("{} can be restored; nothing is changed", count(&deletion, resource)));
@@ -84,26 +85,18 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
 async fn find_deletion(
     connection: &mut PgConnection,
     operation_id: Uuid,
-) -> Result<(RecordedDeletion, Resource), MaintenanceError> {
-    let Some(deletion) = deletion::find(connection, operation_id).await? else {
-        let problem = format!("no operation has the id {operation_id}; old operations are purged");
-        return Err(nothing_is_restored(&problem));
+) -> Result<(Shown, Resource), MaintenanceError> {
+    let Some(deletion) = operations::find(connection, operation_id).await? else {
+        return Err(nothing(format!("no operation has the id {operation_id}; old operations are purged")));
     };
-    let resource = match (&deletion.status, &deletion.resource) {
-        (Stored::Known(Status::Success), Stored::Known(resource)) => *resource,
-        (Stored::Known(status @ (Status::Open | Status::Failure | Status::InternalError)), _) => {
-            let problem = format!("operation {operation_id} deleted nothing; its status is {}", status.word());
-            return Err(nothing_is_restored(&problem));
-        }
-        (Stored::Unknown(word), _) | (_, Stored::Unknown(word)) => {
-            let problem = format!(
-                "operation {operation_id} has the word `{word}`, which this build does not know; run the newer build"
-            );
-            return Err(nothing_is_restored(&problem));
-        }
-    };
+    let status: Status = deletion.parse(&deletion.status).map_err(nothing)?;
+    if status != Status::Success {
+        let problem = format!("operation {operation_id} deleted nothing; its status is {}", status.word());
+        return Err(nothing(problem));
+    }
+    let resource: Resource = deletion.parse(&deletion.resource).map_err(nothing)?;
     if !resource.rules().can_be_restored {
-        return Err(nothing_is_restored(&format!("a deleted {} cannot be restored", resource.word())));
+        return Err(nothing(format!("a deleted {} cannot be restored", resource.word())));
     }
     Ok((deletion, resource))
 }
@@ -113,7 +106,7 @@ async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid
     let Some(earlier) = statements::find_restoration(connection, operation_id).await? else { return Ok(()) };
     let when = written(earlier.restored_at);
     let problem = format!("operation {operation_id} was restored already, at {when} by {}", earlier.restored_by);
-    Err(nothing_is_restored(&problem))
+    Err(nothing(problem))
 }
 
 /// Locks the entities that the rows refer to until the transaction ends, so that nobody deletes
@@ -158,11 +151,11 @@ fn explain(resource: Resource, obstacles: &[(Uuid, String)]) -> String {
     format!("{} of the rows cannot be restored:{}", obstacles.len(), lines.collect::<String>())
 }
 
-fn nothing_is_restored(problem: &str) -> MaintenanceError {
-    MaintenanceError::Refused(format!("nothing is restored: {problem}"))
+fn nothing(problem: impl Display) -> MaintenanceError {
+    MaintenanceError::nothing("restored", problem)
 }
 
-fn count(deletion: &RecordedDeletion, resource: Resource) -> String {
+fn count(deletion: &Shown, resource: Resource) -> String {
     let rows = match deletion.target_ids.len() {
         1 => "1 row".to_owned(),
         count => format!("{count} rows"),
