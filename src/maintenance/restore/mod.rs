@@ -103,7 +103,8 @@ async fn find_deletion(
 
 /// Runs once the rows are locked. Then it sees a restore that was faster.
 async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid) -> Result<(), MaintenanceError> {
-    let Some(earlier) = statements::find_restoration(connection, operation_id).await? else { return Ok(()) };
+    let earlier = sqlx::query_file!("src/maintenance/sql/find_restoration.sql", operation_id);
+    let Some(earlier) = earlier.fetch_optional(connection).await? else { return Ok(()) };
     let when = written(earlier.restored_at);
     let problem = format!("operation {operation_id} was restored already, at {when} by {}", earlier.restored_by);
     Err(nothing(problem))

@@ -3,22 +3,9 @@
 use std::collections::HashSet;
 
 use sqlx::PgConnection;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::resource::Resource;
-
-/// An earlier restore of the operation.
-pub struct Restoration {
-    pub restored_at: OffsetDateTime,
-    pub restored_by: String,
-}
-
-pub async fn find_restoration(connection: &mut PgConnection, operation_id: Uuid) -> sqlx::Result<Option<Restoration>> {
-    sqlx::query_file_as!(Restoration, "src/maintenance/sql/find_restoration.sql", operation_id)
-        .fetch_optional(connection)
-        .await
-}
 
 /// A deleted row, and the entities that it refers to.
 #[derive(Debug)]
