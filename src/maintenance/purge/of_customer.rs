@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::eraser::Eraser;
-use super::kind::{Belonging, Kind};
+use super::kind::Kind;
 use super::record::Request;
 use super::statements::{self, Due};
 use crate::maintenance::{MaintenanceError, hold};
@@ -21,7 +21,7 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
     eraser.begin(Request { kind: "customer", subject_ids: vec![id], ..Request::default() }).await?;
     let due = Due { customer: (!customer.live).then_some(id), ..Due::EVER };
     for resource in Resource::ALL {
-        let ids = statements::of_customer(&mut eraser.session, resource, id, !customer.live).await?;
+        let ids = statements::of_customer(&mut eraser.session, Kind::Of(resource), id, !customer.live).await?;
         eraser.erase(Kind::Of(resource), due, &ids).await?;
     }
     eraser.tally.add(Kind::Actor.word(), 0);
@@ -59,10 +59,10 @@ pub fn require_all(
 
 async fn erase_the_rest(eraser: &mut Eraser, id: Uuid, due: Due, below: i64) -> Result<(), MaintenanceError> {
     // The summary has a line for each, whatever is erased.
-    Belonging::ALL.map(Belonging::word).into_iter().chain(["customer"]).for_each(|word| eraser.tally.add(word, 0));
-    for kind in Belonging::ALL {
-        let ids = statements::belongings(&mut eraser.session, kind, id).await?;
-        eraser.erase(Kind::Beside(kind), due, &ids).await?;
+    Kind::BELONGINGS.into_iter().chain([Kind::Customer]).for_each(|kind| eraser.tally.add(kind.word(), 0));
+    for kind in Kind::BELONGINGS {
+        let ids = statements::of_customer(&mut eraser.session, kind, id, true).await?;
+        eraser.erase(kind, due, &ids).await?;
     }
     require_all(eraser, below, None)?;
     eraser.erase(Kind::Customer, due, &[id]).await?;

@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::Uuid;
 
-use super::kind::{Belonging, Kind};
+use super::kind::Kind;
 use crate::operation::{Status, Stored};
 use crate::resource::Resource;
 
@@ -130,33 +130,18 @@ pub async fn expired(
     end: i64,
     before: OffsetDateTime,
 ) -> sqlx::Result<Vec<Uuid>> {
-    match resource {
-        Resource::Contact => ids!(connection, "src/maintenance/sql/expired_contacts.sql", first, end, before),
-        Resource::Address => ids!(connection, "src/maintenance/sql/expired_addresses.sql", first, end, before),
-        Resource::ExternalParams => {
-            ids!(connection, "src/maintenance/sql/expired_external_params.sql", first, end, before)
-        }
-        Resource::Zone => ids!(connection, "src/maintenance/sql/expired_zones.sql", first, end, before),
-        Resource::Product => ids!(connection, "src/maintenance/sql/expired_products.sql", first, end, before),
-    }
+    ids!(connection, "src/maintenance/sql/expired_rows.sql", resource.word(), first, end, before)
 }
 
-/// The deleted rows of a customer. With `live_too`, all rows, and the external params that others
-/// have set on it.
+/// The deleted rows of a customer, or its belongings. If the customer is deleted, all its rows, and
+/// the external params that others have set on it.
 pub async fn of_customer(
     connection: &mut PgConnection,
-    resource: Resource,
+    kind: Kind,
     customer_id: Uuid,
-    live_too: bool,
+    is_deleted: bool,
 ) -> sqlx::Result<Vec<Uuid>> {
-    let (id, all) = (customer_id, live_too);
-    match resource {
-        Resource::Contact => ids!(connection, "src/maintenance/sql/contacts_of_customer.sql", id, all),
-        Resource::Address => ids!(connection, "src/maintenance/sql/addresses_of_customer.sql", id, all),
-        Resource::ExternalParams => ids!(connection, "src/maintenance/sql/external_params_of_customer.sql", id, all),
-        Resource::Zone => ids!(connection, "src/maintenance/sql/zones_of_customer.sql", id, all),
-        Resource::Product => ids!(connection, "src/maintenance/sql/products_of_customer.sql", id, all),
-    }
+    ids!(connection, "src/maintenance/sql/rows_of_customer.sql", kind.word(), customer_id, is_deleted)
 }
 
 /// A time later than any deletion.
@@ -233,9 +218,9 @@ pub async fn erase(
         Kind::Of(Resource::Zone) => return rows!("src/maintenance/sql/erase_zones.sql"),
         Kind::Of(Resource::Product) => return rows!("src/maintenance/sql/erase_products.sql"),
         _ if only_count => Ok(Vec::new()),
-        Kind::Beside(Belonging::Allocation) => belongings!("src/maintenance/sql/erase_allocations_of_customer.sql"),
-        Kind::Beside(Belonging::Subscriber) => belongings!("src/maintenance/sql/erase_subscribers_of_customer.sql"),
-        Kind::Beside(Belonging::SellPlan) => belongings!("src/maintenance/sql/erase_sell_plans_of_customer.sql"),
+        Kind::Allocation => belongings!("src/maintenance/sql/erase_allocations_of_customer.sql"),
+        Kind::Subscriber => belongings!("src/maintenance/sql/erase_subscribers_of_customer.sql"),
+        Kind::SellPlan => belongings!("src/maintenance/sql/erase_sell_plans_of_customer.sql"),
         Kind::Customer => ids!(connection, "src/maintenance/sql/erase_customers.sql", ids, live_too),
         Kind::Operation => ids!(connection, "src/maintenance/sql/erase_operations.sql", ids, before),
         Kind::Actor => ids!(connection, "src/maintenance/sql/erase_actors.sql", ids),
@@ -252,15 +237,6 @@ pub struct Customer {
 
 pub async fn find_customer(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Customer>> {
     sqlx::query_file_as!(Customer, "src/maintenance/sql/find_customer.sql", id).fetch_optional(connection).await
-}
-
-/// The ids of what the customer has.
-pub async fn belongings(connection: &mut PgConnection, kind: Belonging, customer_id: Uuid) -> sqlx::Result<Vec<Uuid>> {
-    match kind {
-        Belonging::Allocation => ids!(connection, "src/maintenance/sql/allocations_of_customer.sql", customer_id),
-        Belonging::Subscriber => ids!(connection, "src/maintenance/sql/subscribers_of_customer.sql", customer_id),
-        Belonging::SellPlan => ids!(connection, "src/maintenance/sql/sell_plans_of_customer.sql", customer_id),
-    }
 }
 
 /// The id of the transaction.

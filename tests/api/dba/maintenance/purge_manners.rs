@@ -180,16 +180,13 @@ async fn away_from_a_terminal_the_progress_is_plain_lines_beside_the_result(
 #[tokio::test]
 async fn a_range_of_blocks_is_read_and_not_the_table() {
     let database = TestDatabase::migrated().await;
-    for sql in [
-        include_str!("../../../../src/maintenance/sql/expired_contacts.sql"),
-        include_str!("../../../../src/maintenance/sql/expired_addresses.sql"),
-        include_str!("../../../../src/maintenance/sql/expired_external_params.sql"),
-        include_str!("../../../../src/maintenance/sql/expired_zones.sql"),
-        include_str!("../../../../src/maintenance/sql/expired_products.sql"),
-    ] {
-        let plan = plan(&database.pool, sql, "bigint, bigint, timestamptz", "0, 256, now()").await;
-        assert!(plan.contains("Tid Range Scan") && !plan.contains("Seq Scan"), "{plan}");
+    let sql = include_str!("../../../../src/maintenance/sql/expired_rows.sql");
+    let plan = plan(&database.pool, sql, "text, bigint, bigint, timestamptz", "'contact', 0, 256, now()").await;
+    // Each branch runs for its resource only.
+    for what in ["Tid Range Scan", "One-Time Filter"] {
+        assert_eq!(plan.matches(what).count(), Resource::ALL.len(), "{plan}");
     }
+    assert!(!plan.contains("Seq Scan"), "{plan}");
 }
 
 #[tokio::test]
@@ -207,6 +204,10 @@ async fn operations_and_rows_are_found_through_indexes() {
         ),
         (include_str!("../../../../src/maintenance/sql/erase_operations.sql"), ("uuid[], timestamptz", "'{}', now()")),
         (include_str!("../../../../src/maintenance/sql/taken_zone_names.sql"), ("uuid[]", "'{}'")),
+        (
+            include_str!("../../../../src/maintenance/sql/rows_of_customer.sql"),
+            ("text, uuid, boolean", "'contact', gen_random_uuid(), false"),
+        ),
         (include_str!("../../../../src/maintenance/sql/erase_contacts.sql"), erase),
         (include_str!("../../../../src/maintenance/sql/erase_addresses.sql"), erase),
         (include_str!("../../../../src/maintenance/sql/erase_external_params.sql"), erase),

@@ -1,9 +1,0 @@
--- addresses_of_customer: the deleted rows of a customer, and the live ones too if the
--- customer itself is deleted.
---
--- $1 customer  $2 whether live ones too
-select address.id
-from address
-where address.customer_id = $1
-  and ($2 or address.deleted_at is not null)
-order by address.id

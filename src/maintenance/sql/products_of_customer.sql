@@ -1,9 +1,0 @@
--- products_of_customer: the deleted rows of a customer, and the live ones too if the
--- customer itself is deleted.
---
--- $1 customer  $2 whether live ones too
-select product.id
-from product
-where product.customer_id = $1
-  and ($2 or product.deleted_at is not null)
-order by product.id

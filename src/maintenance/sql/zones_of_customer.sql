@@ -1,9 +1,0 @@
--- zones_of_customer: the deleted rows of a customer, and the live ones too if the
--- customer itself is deleted.
---
--- $1 customer  $2 whether live ones too
-select zone.id
-from zone
-where zone.customer_id = $1
-  and ($2 or zone.deleted_at is not null)
-order by zone.id
