@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::concurrency::queued::{accept, ended};
 use crate::dba::maintenance::{rows, run};
+use crate::support::plan::{explain, rows_read};
 use crate::support::{TestDatabase, TestService};
 
 /// Makes an operation that waits look as if its attempts had failed.
@@ -153,6 +154,23 @@ async fn an_internal_error_is_not_retried_if_the_same_call_has_succeeded_since()
     retry(failed[0]).await.refused(&[&reason]);
     assert_eq!(rows(&database.pool, "operation_queue").await, 0);
     retry(failed[1]).await.done();
+}
+
+#[tokio::test]
+async fn a_duplicate_is_found_through_an_index() {
+    let pool = &TestDatabase::migrated().await.pool;
+    let fill = "insert into operation
+          (id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at)
+        select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'zone', array[gen_random_uuid()], 'SUCCESS', 1, now()
+        from generate_series(1, 2000) returning id";
+    let id: Uuid = sqlx::query_scalar(fill).fetch_all(pool).await.unwrap()[0];
+    sqlx::raw_sql("vacuum analyze operation").execute(pool).await.unwrap();
+
+    let sql = include_str!("../../../src/maintenance/sql/duplicate_of_operation.sql");
+    let plan = explain(pool, sql, "uuid", &format!("'{id}'")).await;
+
+    // The operation itself, which is found once by its id and once as a duplicate.
+    assert_eq!(rows_read(&plan, "operation"), [1.0, 1.0], "{plan}");
 }
 
 #[tokio::test]
