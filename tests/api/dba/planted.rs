@@ -1,6 +1,6 @@
 //! Disagreements, planted by whoever owns the database and switches its guards off.
 
-use customer_deletion::maintenance::verify::{Pace, verify};
+use customer_deletion::maintenance::verify::verify;
 use customer_deletion::resource::Resource;
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
@@ -212,12 +212,12 @@ async fn a_planted_disagreement_is_found_by_its_name() {
     let planted = Planted::new().await;
     for (case, sql, line) in DISAGREEMENTS {
         let mut tx = planted.pool().begin().await.unwrap();
-        let before = verify(&mut tx, None, Pace::Full).await.unwrap();
+        let before = verify(&mut tx, None).await.unwrap();
         assert_eq!(before.total(), 0, "before {case}: {before}");
 
         planted.plant(&mut tx, sql).await;
 
-        let findings = verify(&mut tx, None, Pace::Full).await.unwrap().to_string();
+        let findings = verify(&mut tx, None).await.unwrap().to_string();
         assert!(findings.contains(line), "{case}: {line}: {findings}");
         tx.rollback().await.unwrap();
     }

@@ -1,6 +1,6 @@
 //! The audit that ends a test: `verify`, and nothing deleted without an operation.
 
-use customer_deletion::maintenance::verify::{Disagreement, Pace, verify};
+use customer_deletion::maintenance::verify::{Disagreement, verify};
 
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
@@ -25,7 +25,7 @@ pub async fn assert_agreement_beside_others(pool: &TestPool) {
 /// The disagreements in the tables. Some tests have a schema of their own.
 pub async fn disagreements(pool: &TestPool) -> Vec<Disagreement> {
     let mut connection = pool.acquire().await.unwrap();
-    let findings = verify(&mut connection, None, Pace::Full).await.unwrap();
+    let findings = verify(&mut connection, None).await.unwrap();
     findings.disagreements.into_iter().filter(|found| found.part != "schema").collect()
 }
 
