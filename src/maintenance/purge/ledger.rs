@@ -22,13 +22,20 @@ use super::{refusals, statements};
 use crate::maintenance::MaintenanceError;
 
 #[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    #[error("the ledger {} cannot be used: {error}", path.display())]
-    File { path: PathBuf, error: io::Error },
-    #[error("the ledger {} is written by another process", .0.display())]
-    InUse(PathBuf),
-    #[error("the ledger {} is damaged: line {line}: {problem}", path.display())]
-    Malformed { path: PathBuf, line: u64, problem: String },
+#[error("the ledger {} {problem}", path.display())]
+pub struct LedgerError {
+    path: PathBuf,
+    problem: String,
+}
+
+impl LedgerError {
+    fn new(path: &Path, problem: impl Into<String>) -> LedgerError {
+        LedgerError { path: path.to_owned(), problem: problem.into() }
+    }
+
+    fn of_file(path: &Path, error: &io::Error) -> LedgerError {
+        LedgerError::new(path, format!("cannot be used: {error}"))
+    }
 }
 
 /// One line.
@@ -72,11 +79,11 @@ impl Ledger {
     /// Opens or creates the file. Removes a truncated last line: a batch line was never committed,
     /// and a missing end leaves its batch undecided.
     pub fn open(path: &Path) -> Result<Ledger, LedgerError> {
-        let failed = |error| LedgerError::File { path: path.to_owned(), error };
+        let failed = |error| LedgerError::of_file(path, &error);
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).create(true).mode(0o600).open(path).map_err(failed)?;
         file.try_lock().map_err(|error| match error {
-            std::fs::TryLockError::WouldBlock => LedgerError::InUse(path.to_owned()),
+            std::fs::TryLockError::WouldBlock => LedgerError::new(path, "is written by another process"),
             std::fs::TryLockError::Error(error) => failed(error),
         })?;
         let check = Check::of(path)?;
@@ -97,7 +104,7 @@ impl Ledger {
     fn write(&mut self, line: &Line) -> Result<(), LedgerError> {
         let text = format!("{}\n", serde_json::json!(line));
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|error| LedgerError::File { path: self.path.clone(), error })
+        written.map_err(|error| LedgerError::of_file(&self.path, &error))
     }
 }
 

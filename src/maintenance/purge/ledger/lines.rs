@@ -1,6 +1,6 @@
 //! Reads a ledger.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub struct Lines {
 
 impl Lines {
     pub fn open(path: &Path) -> Result<Lines, LedgerError> {
-        let file = File::open(path).map_err(|error| LedgerError::File { path: path.to_owned(), error })?;
+        let file = File::open(path).map_err(|error| LedgerError::of_file(path, &error))?;
         Ok(Lines { path: path.to_owned(), reader: BufReader::new(file), number: 0, length: 0 })
     }
 
@@ -31,17 +31,17 @@ impl Lines {
     pub fn read(&mut self) -> Result<Option<Line>, LedgerError> {
         let mut text = Vec::new();
         let read = self.reader.read_until(b'\n', &mut text);
-        let length = read.map_err(|error| LedgerError::File { path: self.path.clone(), error })?;
+        let length = read.map_err(|error| LedgerError::of_file(&self.path, &error))?;
         self.number += 1;
         if text.last() != Some(&b'\n') {
-            return if is_cut(&text) { Ok(None) } else { Err(self.malformed("is not a line of a ledger")) };
+            return if is_cut(&text) { Ok(None) } else { Err(self.damaged("is not a line of a ledger")) };
         }
         self.length += length as u64;
-        serde_json::from_slice(&text).map(Some).map_err(|_| self.malformed("is not a line of a ledger"))
+        serde_json::from_slice(&text).map(Some).map_err(|_| self.damaged("is not a line of a ledger"))
     }
 
-    fn malformed(&self, problem: impl Into<String>) -> LedgerError {
-        LedgerError::Malformed { path: self.path.clone(), line: self.number, problem: problem.into() }
+    fn damaged(&self, problem: &str) -> LedgerError {
+        LedgerError::new(&self.path, format!("is damaged: line {}: {problem}", self.number))
     }
 }
 
@@ -56,10 +56,8 @@ fn is_cut(text: &[u8]) -> bool {
 #[derive(Debug, Default)]
 pub struct Check {
     last_batches: HashMap<Uuid, u64>,
-    /// The batches without an end. Whether they were committed is unknown.
-    open: HashSet<(Uuid, u64)>,
-    /// The batches that were rolled back.
-    aborted: HashSet<(Uuid, u64)>,
+    /// The batches without an end, and those that were rolled back.
+    fates: HashMap<(Uuid, u64), Fate>,
     /// The bytes of its whole lines.
     pub length: u64,
 }
@@ -81,18 +79,13 @@ impl Check {
     pub fn of(path: &Path) -> Result<Check, LedgerError> {
         let (mut lines, mut check) = (Lines::open(path)?, Check::default());
         while let Some(line) = lines.read()? {
-            check.add(&line).map_err(|problem| lines.malformed(problem))?;
+            check.add(&line).map_err(|problem| lines.damaged(&problem))?;
         }
         Ok(Check { length: lines.length, ..check })
     }
 
     pub fn fate(&self, batch: &Batch) -> Fate {
-        let key = (batch.purge, batch.batch);
-        match (self.open.contains(&key), self.aborted.contains(&key)) {
-            (false, false) => Fate::Committed,
-            (false, true) => Fate::Aborted,
-            (true, _) => Fate::Unknown,
-        }
+        self.fates.get(&(batch.purge, batch.batch)).copied().unwrap_or(Fate::Committed)
     }
 
     fn add(&mut self, line: &Line) -> Result<(), String> {
@@ -103,15 +96,15 @@ impl Check {
                     return Err(format!("batch {batch} of purge {purge} follows batch {last}"));
                 }
                 *last = *batch;
-                self.open.insert((*purge, *batch));
+                self.fates.insert((*purge, *batch), Fate::Unknown);
             }
             Line::End(end) => {
                 let key = (end.purge, end.batch);
-                if !self.open.remove(&key) {
+                if self.fates.remove(&key) != Some(Fate::Unknown) {
                     return Err(format!("batch {} of purge {} ends without its ids", end.batch, end.purge));
                 }
                 if !end.committed {
-                    self.aborted.insert(key);
+                    self.fates.insert(key, Fate::Aborted);
                 }
             }
         }
