@@ -60,7 +60,7 @@ impl Eraser {
         Ok(())
     }
 
-    /// Erases the records that no legal hold keeps, and counts the others.
+    /// Erases the rows or records that no legal hold keeps, and counts the others.
     pub async fn erase_records(&mut self, kind: Kind, due: Due, records: &[Erasable]) -> Result<(), MaintenanceError> {
         let holders: Vec<Uuid> = records.iter().filter_map(|record| record.holder).collect();
         self.tally.add_on_hold(&holders);

@@ -3,14 +3,11 @@
 
 use std::path::Path;
 
-use uuid::Uuid;
-
 use super::eraser::Eraser;
-use super::kind::Kind;
 use super::ledger::{Batch, Check, Fate, Line, Lines};
 use super::of_customer::require_all;
 use super::record::Request;
-use super::statements::{self, Due};
+use super::statements::{self, Due, Erasable};
 use crate::maintenance::MaintenanceError;
 
 /// Erases the rows of all batches that were committed, live ones too. Of a batch that may have been
@@ -46,18 +43,8 @@ async fn erase_again(eraser: &mut Eraser, batch: &Batch, live_too: bool) -> Resu
         let present = statements::present(&mut eraser.session, batch.kind, ids).await?;
         let (left, due): (Vec<_>, Vec<_>) = present.into_iter().partition(|row| row.live && !live_too);
         live_left += left.len();
-        let due = match batch.kind {
-            // Its statement counts the rows on hold.
-            Kind::Of(_) => due,
-            _ => {
-                let (held, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|row| row.holder.is_some());
-                let holders: Vec<Uuid> = held.iter().filter_map(|row| row.holder).collect();
-                eraser.tally.add_on_hold(&holders);
-                due
-            }
-        };
-        let due: Vec<Uuid> = due.iter().map(|row| row.id).collect();
-        eraser.erase(batch.kind, Due { live_too, ..Due::EVER }, &due).await?;
+        let due: Vec<Erasable> = due.into_iter().map(|row| Erasable { id: row.id, holder: row.holder }).collect();
+        eraser.erase_records(batch.kind, Due { live_too, ..Due::EVER }, &due).await?;
     }
     Ok(live_left)
 }

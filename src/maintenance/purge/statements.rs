@@ -92,7 +92,7 @@ pub async fn erasable_operations(
         .await
 }
 
-/// A record that no row needs any more, or an operation whose actor is to be erased.
+/// A row or record to erase. For an actor, its operation.
 pub struct Erasable {
     pub id: Uuid,
     /// The customer under legal hold that keeps it.
