@@ -83,9 +83,10 @@ impl Server {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        let repository = Repository::new(&self.settings.database, &self.settings.queue, self.database.clone())
-            .limited(self.settings.requester.deleted_rows_per_hour);
-        let consumer = Consumer::new(repository.clone(), &self.settings.queue, &self.settings.database, self.database);
+        let (database, queue) = (&self.settings.database, &self.settings.queue);
+        let rows_per_hour = self.settings.requester.deleted_rows_per_hour;
+        let repository = Repository::new(database, queue, rows_per_hour, self.database.clone());
+        let consumer = Consumer::new(repository.clone(), queue, database, self.database);
         metrics::start(&RETRIED);
         let connections = Connections::new(Port::Calls, self.max_connections, self.settings.http.keep_alive);
         let heads = memory_for_heads(self.memory.heads);

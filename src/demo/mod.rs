@@ -109,7 +109,7 @@ async fn load(base_url: &str) -> Result<(), DemoError> {
     // The owner's role is needed here, because loading writes into every table.
     settings.database.allow_owner = true;
     let options = settings.database.connect_options()?;
-    let repository = Repository::new(&settings.database, &settings.queue, options.clone());
+    let repository = Repository::new(&settings.database, &settings.queue, None, options.clone());
     repository.check().await.map_err(DemoError::NotReady)?;
     repository.close().await;
     if world::load(&options).await? {

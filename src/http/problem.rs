@@ -96,7 +96,7 @@ mod tests {
         let identification = Identification::Header(HeaderSource { name, actor_name: None, trusted_peers: Vec::new() });
         let limits = Limits::from(&settings);
         Service {
-            repository: Repository::new(&settings.database, &settings.queue, PgConnectOptions::new()),
+            repository: Repository::new(&settings.database, &settings.queue, None, PgConnectOptions::new()),
             admission: Admission::new(&settings, 1024, Memory { bodies: 0, heads: 0, answers }),
             limits,
             allowed_hosts: None,

@@ -66,30 +66,29 @@ pub struct Repository {
 impl Repository {
     /// Works in the current runtime. Connects at the first use case, so that the service can start
     /// before its database.
-    pub fn new(settings: &DatabaseSettings, queue: &QueueSettings, options: PgConnectOptions) -> Repository {
+    ///
+    /// `rows_per_hour` limits the rows that each requester may delete. Deletions then never share a
+    /// statement, because a shared statement cannot wait for the requester's lock.
+    pub fn new(
+        settings: &DatabaseSettings,
+        queue: &QueueSettings,
+        rows_per_hour: Option<NonZeroU32>,
+        options: PgConnectOptions,
+    ) -> Repository {
         let (database, tasks) = (Database::new(settings, options), Tasks::in_current_runtime());
         let sharing = || Sharing::new(settings, database.clone(), tasks.clone());
         Repository {
-            sharing: settings.share_statements.then(sharing),
+            sharing: (settings.share_statements && rows_per_hour.is_none()).then(sharing),
             upkeep: database.clone().in_background(),
             database,
             rollbacks: Rollbacks::default(),
-            row_limit: None,
+            row_limit: rows_per_hour.map(RowLimit::new),
             schema_gate: Arc::new(SchemaGate::new(settings)),
             commit_proof: Arc::default(),
             max_waiting: i64::from(queue.max_waiting),
             accepted: Arc::default(),
             awaited: Awaited::default(),
             tasks,
-        }
-    }
-
-    /// Limits the rows that each requester may delete in an hour. Deletions then never share a
-    /// statement, because a shared statement cannot wait for the requester's lock.
-    pub fn limited(self, rows_per_hour: Option<NonZeroU32>) -> Repository {
-        match rows_per_hour {
-            Some(rows) => Repository { row_limit: Some(RowLimit::new(rows)), sharing: None, ..self },
-            None => self,
         }
     }
 

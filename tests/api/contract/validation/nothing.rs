@@ -89,7 +89,7 @@ async fn it_needs_no_right_but_to_read() {
     let service = TestService::start().await;
     let rows = Rows::of(&service).await;
     let settings = DatabaseSettings { url: Some(as_service(&service.database.url).into()), ..patient() };
-    let repository = Repository::new(&settings, &QueueSettings::default(), settings.connect_options().unwrap());
+    let repository = Repository::new(&settings, &QueueSettings::default(), None, settings.connect_options().unwrap());
     repository.check().await.unwrap();
     sqlx::raw_sql("revoke insert, update, delete on all tables in schema public from customer_deletion_service")
         .execute(&service.database.pool)
