@@ -1,6 +1,5 @@
 //! Times of the maintenance commands: an age on the command line, and the time in an id.
 
-use std::fmt;
 use std::str::FromStr;
 
 use time::{Duration, OffsetDateTime};
@@ -48,12 +47,6 @@ impl FromStr for Age {
 /// A whole number without a sign.
 fn number(digits: &str) -> Option<i64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
-}
-
-impl fmt::Display for Age {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}h", self.0.whole_hours())
-    }
 }
 
 /// The largest difference between the clock of a service, which makes the ids, and that of the

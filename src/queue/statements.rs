@@ -1,6 +1,6 @@
 //! One function for each statement about the queue, except the cancellation: see `cancel`.
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use sqlx::PgConnection;
@@ -46,14 +46,11 @@ pub async fn accept(connection: &mut PgConnection, deletion: &Deletion, max_wait
     })
 }
 
-/// An operation about another resource was accepted by a newer build, and waits for one.
-static KNOWN_RESOURCES: LazyLock<Vec<String>> =
-    LazyLock::new(|| Resource::ALL.iter().map(|resource| resource.word().to_owned()).collect());
-
 /// Leases the operation with the lowest rank. Returns `None` if none is waiting.
 pub async fn claim(connection: &mut PgConnection, attempt: Uuid, lease: Duration) -> Result<Option<Leased>, WorkError> {
-    let statement =
-        sqlx::query_file!("src/queue/sql/claim_operation.sql", attempt, lease.as_secs_f64(), &*KNOWN_RESOURCES);
+    // An operation about another resource was accepted by a newer build, and waits for one.
+    let known = Resource::ALL.map(|resource| resource.word().to_owned());
+    let statement = sqlx::query_file!("src/queue/sql/claim_operation.sql", attempt, lease.as_secs_f64(), &known[..]);
     let Some(row) = observed("claim_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
     let deletion = Deletion {
         operation_id: row.id,
