@@ -15,7 +15,7 @@ use crate::output::{lines, report, say};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The interval at which these transactions are checked.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// `legal_hold` has a constraint for it.
 const LONGEST_REASON: usize = 1000;
@@ -130,7 +130,7 @@ async fn wait_for_erasures(session: &mut PgConnection) -> sqlx::Result<Vec<Strin
     let began = Instant::now();
     let mut left = erasing(session).await?;
     while !left.is_empty() && began.elapsed() < PATIENCE {
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
         let mut now = erasing(session).await?;
         now.retain(|now| left.iter().any(|older| older.transaction == now.transaction));
         left = now;

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, PgConnection};
 use tokio::time::sleep;
 
 /// The interval at which a slow migration is checked for sessions that block it.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The text of a session's statement is not shown, because it may contain personal data.
 const BLOCKERS: &str = "
@@ -34,7 +34,7 @@ pub async fn tell_of_blockers(
     tell: &(dyn Fn(&str) + Sync),
 ) -> Infallible {
     loop {
-        sleep(LOOK_INTERVAL).await;
+        sleep(CHECK_INTERVAL).await;
         // If the check fails, the migration goes on.
         if let Ok(mut connection) = options.connect().await {
             let _ = tell_while_connected(&mut connection, pid, title, tell).await;
@@ -61,7 +61,7 @@ async fn tell_while_connected(
             }
             told = pids;
         }
-        sleep(LOOK_INTERVAL).await;
+        sleep(CHECK_INTERVAL).await;
     }
 }
 
