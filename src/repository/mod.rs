@@ -79,7 +79,7 @@ impl Repository {
         let sharing = || Sharing::new(settings, database.clone(), tasks.clone());
         Repository {
             sharing: (settings.share_statements && rows_per_hour.is_none()).then(sharing),
-            upkeep: database.clone().in_background(),
+            upkeep: database.clone().for_upkeep(),
             database,
             rollbacks: Rollbacks::default(),
             row_limit: rows_per_hour.map(RowLimit::new),

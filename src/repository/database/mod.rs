@@ -52,8 +52,8 @@ impl Database {
 
     /// The same sessions, for work that is not a call: its waits for a session are not in the
     /// metrics.
-    pub fn in_background(self) -> Database {
-        Database { sessions: self.sessions.without_counting_waits(), ..self }
+    pub fn for_upkeep(self) -> Database {
+        Database { sessions: self.sessions.for_upkeep(), ..self }
     }
 
     /// The same sessions, with another deadline.

@@ -89,7 +89,7 @@ impl Sessions {
     }
 
     /// The same sessions, for work that is not a call.
-    pub fn without_counting_waits(self) -> Sessions {
+    pub fn for_upkeep(self) -> Sessions {
         Sessions { counts_waits: false, ..self }
     }
 
