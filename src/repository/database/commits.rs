@@ -50,16 +50,16 @@ pub struct Open {
 }
 
 /// The right to open a session.
-pub struct OpenPermit<'a>(#[allow(dead_code, reason = "it is held")] Option<AsyncMutexGuard<'a, ()>>);
+pub struct OpeningGuard<'a>(#[allow(dead_code, reason = "it is held")] Option<AsyncMutexGuard<'a, ()>>);
 
 impl Backends {
     /// Returns `None` while commits wait and another session is being opened. Two openings at once
     /// could exceed the limit.
-    pub fn permit(&self) -> Option<OpenPermit<'_>> {
+    pub fn begin_opening(&self) -> Option<OpeningGuard<'_>> {
         if self.last_waiting() == 0 {
-            return Some(OpenPermit(None));
+            return Some(OpeningGuard(None));
         }
-        self.0.opening.try_lock().ok().map(|guard| OpenPermit(Some(guard)))
+        self.0.opening.try_lock().ok().map(|guard| OpeningGuard(Some(guard)))
     }
 
     pub fn opened(&self, pid: Option<i32>) -> Open {
@@ -152,13 +152,13 @@ mod tests {
     #[test]
     fn one_session_at_a_time_is_opened_while_commits_wait() {
         let backends = Backends::default();
-        let permits = [backends.permit(), backends.permit()];
-        assert!(permits.iter().all(Option::is_some));
+        let guards = [backends.begin_opening(), backends.begin_opening()];
+        assert!(guards.iter().all(Option::is_some));
         backends.0.waiting.store(1, Ordering::Relaxed);
-        let permit = backends.permit();
-        assert!(permit.is_some() && backends.permit().is_none());
-        drop(permit);
-        assert!(backends.permit().is_some());
+        let guard = backends.begin_opening();
+        assert!(guard.is_some() && backends.begin_opening().is_none());
+        drop(guard);
+        assert!(backends.begin_opening().is_some());
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl SessionManager {
     /// Opens a session. Returns `None` if it would exceed the limit, because commits of abandoned
     /// sessions wait.
     async fn open(&self) -> sqlx::Result<Option<Session>> {
-        let Some(_permit) = self.backends.permit() else { return Ok(None) };
+        let Some(_guard) = self.backends.begin_opening() else { return Ok(None) };
         let mut connection = self.connect_attempts.watch(self.opener.open()).await?;
         let open = self.backends.opened(self.opener.process_id(&mut connection).await?);
         let waiting = self.backends.waiting(&mut connection).await?;
