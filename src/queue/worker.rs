@@ -109,13 +109,13 @@ impl Worker {
                     self.attempt(leased).await;
                     self.at_work.lock().remove(&self.number);
                 }
-                Ok(None) | Err(_) => self.rest().await,
+                Ok(None) | Err(_) => self.pause().await,
             }
         }
     }
 
     /// Waits until there may be an operation, or the workers stop.
-    async fn rest(&self) {
+    async fn pause(&self) {
         tokio::select! {
             () = self.consumer.repository.accepted.notified() => {}
             () = sleep(POLL_INTERVAL) => {}
