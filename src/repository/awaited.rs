@@ -19,7 +19,7 @@ use super::Repository;
 use super::database::observed::observed;
 
 /// The interval between two polls, while callers wait.
-const ASK_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Cheap to clone.
 #[derive(Clone, Default)]
@@ -34,7 +34,7 @@ struct State {
     operations: HashMap<Uuid, Weak<Notify>>,
     /// Owned by the polling task. When the task ends, for any reason, the next caller starts
     /// another.
-    asking: Weak<()>,
+    polling: Weak<()>,
 }
 
 impl State {
@@ -48,17 +48,17 @@ impl State {
     }
 
     /// Returns `None` if a task polls already.
-    fn begin_asking(&mut self) -> Option<Arc<()>> {
-        let asking = self.asking.upgrade().is_none().then(Arc::default)?;
-        self.asking = Arc::downgrade(&asking);
-        Some(asking)
+    fn begin_polling(&mut self) -> Option<Arc<()>> {
+        let polling = self.polling.upgrade().is_none().then(Arc::default)?;
+        self.polling = Arc::downgrade(&polling);
+        Some(polling)
     }
 
     /// Returns the awaited operations. If there are none, the next caller starts another task.
     fn awaited(&mut self) -> Vec<Uuid> {
         self.operations.retain(|_, ended| ended.strong_count() > 0);
         if self.operations.is_empty() {
-            self.asking = Weak::new();
+            self.polling = Weak::new();
         }
         self.operations.keys().copied().collect()
     }
@@ -78,7 +78,7 @@ impl Repository {
     /// `None` if the service shuts down before.
     pub async fn until_ended(&self, operation_id: Uuid, longest: Duration) -> Option<bool> {
         let ended = self.awaited.state.lock().add(operation_id);
-        self.ask_while_somebody_waits();
+        self.poll_while_a_caller_waits();
         tokio::select! {
             biased;
             () = self.awaited.shutting_down.cancelled() => None,
@@ -91,21 +91,21 @@ impl Repository {
         self.awaited.shutting_down.cancel();
     }
 
-    fn ask_while_somebody_waits(&self) {
-        let asking = self.awaited.state.lock().begin_asking();
-        if let Some(asking) = asking {
+    fn poll_while_a_caller_waits(&self) {
+        let polling = self.awaited.state.lock().begin_polling();
+        if let Some(polling) = polling {
             let repository = self.clone();
             self.tasks.start(async move {
-                let _asking = asking;
-                repository.ask().await;
+                let _polling = polling;
+                repository.poll().await;
             });
         }
     }
 
     /// Polls until no caller waits.
-    async fn ask(&self) {
+    async fn poll(&self) {
         loop {
-            sleep(ASK_INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
             let operations = self.awaited.state.lock().awaited();
             if operations.is_empty() {
                 return;
@@ -113,7 +113,7 @@ impl Repository {
             let ended = self.upkeep.run_once(self.upkeep.deadline(), &operations, |connection, operations| {
                 Box::pin(ended_operations(connection, operations))
             });
-            // After a failure, the next poll asks again.
+            // After a failure, the next poll tries again.
             if let Ok(ended) = ended.await {
                 self.awaited.state.lock().notify(&ended);
             }
@@ -131,19 +131,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn another_task_asks_after_one_that_panicked_or_found_nobody() {
+    async fn another_task_polls_after_one_that_panicked_or_found_no_caller() {
         let mut state = State::default();
-        let asking = state.begin_asking().expect("no task asks");
-        assert!(state.begin_asking().is_none());
+        let polling = state.begin_polling().expect("no task polls");
+        assert!(state.begin_polling().is_none());
         let task = tokio::spawn(async move {
-            let _asking = asking;
+            let _polling = polling;
             panic!("a defect");
         });
         assert!(task.await.unwrap_err().is_panic());
-        let asking = state.begin_asking().expect("the task has ended");
+        let polling = state.begin_polling().expect("the task has ended");
         assert!(state.awaited().is_empty());
-        assert!(state.begin_asking().is_some(), "the task ends next");
-        drop(asking);
+        assert!(state.begin_polling().is_some(), "the task ends next");
+        drop(polling);
     }
 
     #[tokio::test]
