@@ -201,7 +201,7 @@ impl Listing {
 
 /// One page, and the length of the whole list.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct OperationPage {
     pub operations: Vec<Operation>,
     /// Whether older operations follow.
     pub has_more: bool,

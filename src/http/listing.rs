@@ -14,7 +14,7 @@ use super::page_token::PageToken;
 use super::request::body::{Incoming, beside_body};
 use super::request::query::Parameters;
 use crate::error::Error;
-use crate::operation::{Filters, Listed, Listing, Position, Status};
+use crate::operation::{Filters, Listing, OperationPage, Position, Status};
 use crate::resource::Resource;
 
 pub const LIST: &str = "/api/v3/global/call";
@@ -100,7 +100,7 @@ impl ListQuery {
         }
     }
 
-    fn pageable(&self, listed: &Listed) -> Pageable {
+    fn pageable(&self, listed: &OperationPage) -> Pageable {
         let (page, total) = match self.start {
             Start::Numbered(page) => (page, listed.total),
             Start::After(token) => (token.page, token.total),

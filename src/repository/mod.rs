@@ -37,7 +37,7 @@ use self::tasks::Tasks;
 use self::validation::validate;
 use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
-use crate::operation::{Deletion, Details, Listed, Listing, Outcome, View};
+use crate::operation::{Deletion, Details, Listing, OperationPage, Outcome, View};
 
 /// A use case runs to its end, even if the client disconnects, and keeps the call's permit until
 /// then. It fails with [`Error::Unavailable`] if the database does not answer in time, and with
@@ -129,7 +129,7 @@ impl Repository {
     }
 
     /// Reads a page of the requester's operations, and their number.
-    pub async fn list_operations(&self, listing: Listing, permit: impl Send + 'static) -> Result<Listed, Error> {
+    pub async fn list_operations(&self, listing: Listing, permit: impl Send + 'static) -> Result<OperationPage, Error> {
         self.run(permit, listing, |connection, listing| Box::pin(list_operations(connection, listing))).await
     }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::database::failure::WorkError;
 use super::database::observed::observed;
-use crate::operation::{Filters, Listed, Listing, Operation, Status, Stored};
+use crate::operation::{Filters, Listing, Operation, OperationPage, Status, Stored};
 use crate::resource::Resource;
 
 struct Row {
@@ -47,7 +47,7 @@ macro_rules! list {
     };
 }
 
-pub async fn list_operations(connection: &mut PgConnection, listing: &Listing) -> Result<Listed, WorkError> {
+pub async fn list_operations(connection: &mut PgConnection, listing: &Listing) -> Result<OperationPage, WorkError> {
     let Filters { customer_id, target_id, .. } = listing.filters;
     let rows = match (target_id, customer_id) {
         (Some(target), customer) => {
@@ -63,7 +63,7 @@ pub async fn list_operations(connection: &mut PgConnection, listing: &Listing) -
     let has_more = operations.len() > listing.size as usize;
     operations.truncate(listing.size as usize);
     let total = u32::try_from(total).map_err(|error| WorkError::Invalid(error.to_string()))?;
-    Ok(Listed { operations, has_more, total })
+    Ok(OperationPage { operations, has_more, total })
 }
 
 impl Row {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub(super) use self::shown::Shown;
 pub(super) use self::statements::{find, require};
 
-use self::shown::Listed;
+use self::shown::ListedOperation;
 use super::{MaintenanceError, session};
 use crate::operation::Status;
 use crate::output::{lines, report};
@@ -94,7 +94,7 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
 
 /// Searches from the newest operation to the oldest, in short statements: there is no index for
 /// most filters.
-async fn list(session: &mut PgConnection, arguments: &Arguments) -> sqlx::Result<Vec<Listed>> {
+async fn list(session: &mut PgConnection, arguments: &Arguments) -> sqlx::Result<Vec<ListedOperation>> {
     let limit = arguments.limit as usize;
     let (mut operations, mut before) = (Vec::new(), Uuid::max());
     while operations.len() < limit

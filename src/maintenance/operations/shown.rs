@@ -14,7 +14,7 @@ use crate::maintenance::written;
 /// An operation in a list.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Listed {
+pub struct ListedOperation {
     pub id: Uuid,
     pub requester_id: Uuid,
     pub customer_id: Uuid,
@@ -31,9 +31,9 @@ pub struct Listed {
     pub attempts: i32,
 }
 
-impl fmt::Display for Listed {
+impl fmt::Display for ListedOperation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Listed { id, requester_id, customer_id, resource, ids, .. } = self;
+        let ListedOperation { id, requester_id, customer_id, resource, ids, .. } = self;
         let outcome = outcome(&self.status, self.error_code.as_deref());
         write!(formatter, "{id} {outcome}, {ids} {resource} of customer {customer_id}, ")?;
         write!(formatter, "asked for by {requester_id} at {}", written(self.created_at))

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Arguments;
-use super::shown::{Listed, Shown};
+use super::shown::{ListedOperation, Shown};
 use crate::maintenance::MaintenanceError;
 use crate::operation::Status;
 
@@ -20,9 +20,9 @@ pub async fn search(
     connection: &mut PgConnection,
     Range { start, end }: Range<Uuid>,
     arguments: &Arguments,
-) -> sqlx::Result<Vec<Listed>> {
+) -> sqlx::Result<Vec<ListedOperation>> {
     let sql = sqlx::query_file_as!(
-        Listed,
+        ListedOperation,
         "src/maintenance/sql/search_operations.sql",
         start,
         end,
