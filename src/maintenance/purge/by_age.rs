@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::eraser::Eraser;
 use super::kind::Kind;
 use super::record::Request;
-use super::statements::{self, Due, Operation};
+use super::statements::{self, Due, OperationRow};
 use crate::maintenance::MaintenanceError;
 use crate::maintenance::age::{CLOCK_DIFFERENCE, first_id};
 use crate::operation::{Status, Stored};
@@ -83,7 +83,7 @@ async fn go_through_operations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<
     Ok(())
 }
 
-async fn erase_page(eraser: &mut Eraser, page: &[Operation], cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
+async fn erase_page(eraser: &mut Eraser, page: &[OperationRow], cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     // A dry run that reads the tables counts these rows there.
     if cutoffs.recorded_only || !eraser.dry_run {
         eraser.finds_again = !cutoffs.recorded_only;
@@ -112,7 +112,7 @@ async fn erase_operations(eraser: &mut Eraser, ids: &[Uuid], cutoffs: Cutoffs) -
     Ok(())
 }
 
-fn is_old(operation: &Operation, cutoffs: Cutoffs) -> bool {
+fn is_old(operation: &OperationRow, cutoffs: Cutoffs) -> bool {
     let before = match operation.status {
         Stored::Known(Status::Success) => cutoffs.deletions(),
         Stored::Known(Status::Failure | Status::InternalError) => cutoffs.operations_before,
@@ -123,12 +123,12 @@ fn is_old(operation: &Operation, cutoffs: Cutoffs) -> bool {
 
 /// Whether only a newer build knows the operation. It may explain rows of a table that this build
 /// does not read.
-fn is_of_newer_build(operation: &Operation) -> bool {
+fn is_of_newer_build(operation: &OperationRow) -> bool {
     matches!(operation.resource, Stored::Unknown(_)) || matches!(operation.status, Stored::Unknown(_))
 }
 
 /// The rows of a resource in the lists of the operations.
-fn rows_of(page: &[Operation], resource: Resource) -> Vec<Uuid> {
+fn rows_of(page: &[OperationRow], resource: Resource) -> Vec<Uuid> {
     let deletions = page.iter().filter(|operation| operation.resource == Stored::Known(resource));
     deletions.flat_map(|operation| operation.target_ids.iter().copied()).collect()
 }

@@ -49,7 +49,7 @@ pub async fn ended_purges(connection: &mut PgConnection) -> sqlx::Result<HashSet
 }
 
 /// The columns of an operation that a purge needs.
-pub struct Operation {
+pub struct OperationRow {
     pub id: Uuid,
     pub resource: Stored<Resource>,
     /// The rows that it deleted long enough ago. Empty if they were restored.
@@ -66,9 +66,9 @@ pub async fn page_of_operations(
     count: i64,
     deleted_before: OffsetDateTime,
     ids: i64,
-) -> sqlx::Result<Vec<Operation>> {
+) -> sqlx::Result<Vec<OperationRow>> {
     let sql = sqlx::query_file_as!(
-        Operation,
+        OperationRow,
         "src/maintenance/sql/page_of_operations.sql",
         start,
         end,
