@@ -12,7 +12,7 @@ use super::ledger::{self, Ledger};
 use super::progress::Progress;
 use super::record::{Record, Request};
 use super::refusals::{self, Refusals};
-use super::statements::{self, Batch, Due, Erasable};
+use super::statements::{self, BatchResult, Due, Erasable};
 use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
 use crate::sqlstate;
@@ -134,7 +134,7 @@ impl Eraser {
         Ok(())
     }
 
-    fn count(&mut self, kind: Kind, batch: &Batch) {
+    fn count(&mut self, kind: Kind, batch: &BatchResult) {
         // A dry run tries nothing, and so does not know what another session locks.
         let erased = if self.dry_run { batch.due } else { batch.erased.len() as i64 };
         self.tally.add(kind.word(), erased.unsigned_abs());

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::kind::Kind;
-use super::statements::Batch;
+use super::statements::BatchResult;
 
 /// The request that a purge fulfils.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl Record {
     }
 
     /// Records a batch, in the transaction that erases it.
-    pub async fn add(&self, tx: &mut PgConnection, kind: Kind, batch: &Batch) -> sqlx::Result<()> {
+    pub async fn add(&self, tx: &mut PgConnection, kind: Kind, batch: &BatchResult) -> sqlx::Result<()> {
         if !batch.operations.is_empty() {
             sqlx::query_file!("src/maintenance/sql/record_erasures.sql", self.id, &batch.operations)
                 .execute(&mut *tx)

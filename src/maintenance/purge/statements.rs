@@ -174,7 +174,7 @@ impl Due {
 
 /// The result of a batch.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct BatchResult {
     /// The rows that were due.
     pub due: i64,
     /// The rows of these that were erased. Locked rows are not.
@@ -197,11 +197,11 @@ pub async fn erase(
     ids: &[Uuid],
     due: Due,
     only_count: bool,
-) -> sqlx::Result<Batch> {
+) -> sqlx::Result<BatchResult> {
     let Due { before, customer, operation, live_too } = due;
     macro_rules! rows {
         ($file:literal) => {
-            sqlx::query_file_as!(Batch, $file, ids, before, customer, only_count, operation, live_too)
+            sqlx::query_file_as!(BatchResult, $file, ids, before, customer, only_count, operation, live_too)
                 .fetch_one(connection)
                 .await
         };
@@ -226,7 +226,7 @@ pub async fn erase(
         Kind::Actor => ids!(connection, "src/maintenance/sql/erase_actors.sql", ids),
         Kind::Restoration => ids!(connection, "src/maintenance/sql/erase_restorations.sql", ids),
     };
-    Ok(Batch { due: ids.len() as i64, erased: erased?, ..Batch::default() })
+    Ok(BatchResult { due: ids.len() as i64, erased: erased?, ..BatchResult::default() })
 }
 
 /// Whether a customer is live, and the number of customers below it.
