@@ -43,7 +43,7 @@ impl LedgerError {
 #[serde(untagged)]
 pub enum Line {
     Batch(Batch),
-    End(End),
+    End(BatchEnd),
 }
 
 /// The rows of a transaction that is about to be committed.
@@ -59,10 +59,10 @@ pub struct Batch {
     pub ids: Vec<Uuid>,
 }
 
-/// The end of a transaction.
+/// The end of the transaction of a batch.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct End {
+pub struct BatchEnd {
     pub purge: Uuid,
     pub batch: u64,
     pub committed: bool,
@@ -98,7 +98,7 @@ impl Ledger {
     }
 
     fn end(&mut self, purge: Uuid, committed: bool) -> Result<(), LedgerError> {
-        self.write(&Line::End(End { purge, batch: self.batches, committed }))
+        self.write(&Line::End(BatchEnd { purge, batch: self.batches, committed }))
     }
 
     fn write(&mut self, line: &Line) -> Result<(), LedgerError> {

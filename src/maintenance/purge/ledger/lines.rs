@@ -114,7 +114,7 @@ impl Check {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{End, Ledger};
+    use super::super::{BatchEnd, Ledger};
     use super::*;
     use crate::maintenance::purge::kind::Kind;
 
@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn end(number: u64, committed: bool) -> Line {
-        Line::End(End { purge: PURGE, batch: number, committed })
+        Line::End(BatchEnd { purge: PURGE, batch: number, committed })
     }
 
     fn check(lines: &[Line]) -> Result<Check, String> {
