@@ -7,11 +7,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::kept_rows::{self, KeptRows};
 use super::kind::Kind;
 use super::ledger::{self, Ledger};
 use super::progress::Progress;
 use super::record::{Record, Request};
-use super::refusals::{self, Refusals};
 use super::statements::{self, BatchResult, Due, Erasable};
 use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
@@ -45,7 +45,7 @@ pub struct Eraser {
     /// The file for the ids of what is erased.
     pub ledger: Option<Ledger>,
     pub tally: Tally,
-    pub refusals: Refusals,
+    pub kept_rows: KeptRows,
     pub progress: Progress,
 }
 
@@ -92,7 +92,7 @@ impl Eraser {
                         self.tally.locked += left as u64;
                     }
                 }
-                Err(MaintenanceError::Database(error)) if refusals::may_be_about_a_row(&error) => match ids {
+                Err(MaintenanceError::Database(error)) if kept_rows::may_be_about_a_row(&error) => match ids {
                     [id] => self.refuse(kind, due, *id, &error).await?,
                     _ => halve(&mut parts, ids),
                 },
@@ -105,14 +105,14 @@ impl Eraser {
     /// Reports the row. Fails if the statement also fails for no rows. A lock timeout of that check
     /// proves nothing, and the row is reported.
     async fn refuse(&mut self, kind: Kind, due: Due, id: Uuid, error: &sqlx::Error) -> Result<(), MaintenanceError> {
-        if !refusals::is_about_a_row(error) {
+        if !kept_rows::is_about_a_row(error) {
             match self.try_to_erase(kind, due, &[]).await {
                 Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {}
                 without_a_row => without_a_row?,
             }
         }
         if !self.finds_again {
-            self.refusals.add(&format!("{} {id}", kind.word()), error);
+            self.kept_rows.add(&format!("{} {id}", kind.word()), error);
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 pub use self::lines::{Check, Fate, Lines};
 use super::kind::Kind;
-use super::{refusals, statements};
+use super::{kept_rows, statements};
 use crate::maintenance::MaintenanceError;
 
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +129,7 @@ pub async fn commit(
         Ok(()) => Ok(ledger.end(purge, true)?),
         Err(error) => {
             // Any other error does not tell whether the transaction was committed.
-            if refusals::is_about_a_row(&error) {
+            if kept_rows::is_about_a_row(&error) {
                 ledger.end(purge, false)?;
             }
             Err(error.into())

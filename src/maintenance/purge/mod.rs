@@ -2,13 +2,13 @@
 
 mod by_age;
 mod eraser;
+mod kept_rows;
 mod kind;
 pub mod ledger;
 mod of_customer;
 mod of_rows;
 mod progress;
 mod record;
-mod refusals;
 mod replay;
 mod statements;
 mod tally;
@@ -22,9 +22,9 @@ use uuid::Uuid;
 
 use self::by_age::Cutoffs;
 use self::eraser::Eraser;
+use self::kept_rows::KeptRows;
 use self::ledger::Ledger;
 use self::progress::Progress;
-use self::refusals::Refusals;
 use self::tally::Tally;
 use super::age::Age;
 use super::{MaintenanceError, session};
@@ -126,7 +126,7 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
         lock_timeouts: 0,
         record: None,
         tally: Tally::new(),
-        refusals: Refusals::default(),
+        kept_rows: KeptRows::default(),
         progress: Progress::new(arguments.dry_run),
     };
     let token = eraser.stop.clone();
@@ -180,7 +180,7 @@ async fn erase_by_age(eraser: &mut Eraser, arguments: &Arguments, age: Age) -> R
     let (rows_before, operations_before) = (age.before(now), arguments.operations_older_than.before(now));
     let recorded_only = arguments.recorded_only;
     by_age::erase(eraser, Cutoffs { now, rows_before, operations_before, recorded_only }).await?;
-    eraser.refusals.written().map_or(Ok(()), |rows| Err(MaintenanceError::Incomplete(rows)))
+    eraser.kept_rows.written().map_or(Ok(()), |rows| Err(MaintenanceError::Incomplete(rows)))
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ pub fn require_all(
         1 => Some("the customer's own row stays, because 1 customer is below it".to_owned()),
         rows => Some(format!("the customer's own row stays, because {rows} customers are below it")),
     };
-    let kept = tally.on_hold().into_iter().chain(eraser.refusals.written());
+    let kept = tally.on_hold().into_iter().chain(eraser.kept_rows.written());
     let reasons: Vec<String> = locked.into_iter().chain(in_use).chain(own_row).chain(kept).chain(others).collect();
     if reasons.is_empty() { Ok(()) } else { Err(MaintenanceError::Incomplete(reasons.join("; "))) }
 }

@@ -9,12 +9,12 @@ use crate::sqlstate;
 const NAMED: usize = 100;
 
 #[derive(Debug, Default)]
-pub struct Refusals {
+pub struct KeptRows {
     named: Vec<String>,
     count: u64,
 }
 
-impl Refusals {
+impl KeptRows {
     pub fn add(&mut self, row: &str, error: &sqlx::Error) {
         self.count += 1;
         if self.named.len() < NAMED {
