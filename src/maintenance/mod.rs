@@ -40,7 +40,7 @@ pub enum MaintenanceError {
     Stopped,
     #[error("stopped; nothing is changed")]
     Interrupted,
-    /// Rows, operations or the schema disagree. The findings are on standard output.
+    /// Rows, operations or the schema disagree. Standard output lists them.
     #[error("verify found disagreements: {0} in all; standard output lists them")]
     Disagreement(u64),
 }

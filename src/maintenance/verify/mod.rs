@@ -1,8 +1,8 @@
 //! `verify`: proves on a live database that rows and operations agree. It changes nothing.
 
-mod findings;
 mod part;
 mod statements;
+mod verification;
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
@@ -12,10 +12,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-pub use self::findings::{Disagreement, Findings};
+pub use self::verification::{Disagreement, Verification};
 
-use self::findings::Count;
 use self::part::Part;
+use self::verification::Count;
 use super::age::{Age, CLOCK_DIFFERENCE, first_id};
 use super::{MaintenanceError, session};
 use crate::output::report;
@@ -50,36 +50,36 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
         Some(age) => Some(age.before(session::now(&mut session).await?)),
         None => None,
     };
-    let findings = tokio::select! {
-        findings = verify(&mut session, since) => findings?,
+    let verification = tokio::select! {
+        verification = verify(&mut session, since) => verification?,
         () = stop => return Err(MaintenanceError::Interrupted),
     };
-    report(arguments.json, &findings, &findings);
-    match findings.total() {
+    report(arguments.json, &verification, &verification);
+    match verification.total() {
         0 => Ok(()),
         total => Err(MaintenanceError::Disagreement(total)),
     }
 }
 
 /// Verifies all that there is, or only what was recorded since a time.
-pub async fn verify(connection: &mut PgConnection, since: Option<OffsetDateTime>) -> sqlx::Result<Findings> {
-    let mut findings = Findings::default();
-    verify_schema(connection, &mut findings).await?;
+pub async fn verify(connection: &mut PgConnection, since: Option<OffsetDateTime>) -> sqlx::Result<Verification> {
+    let mut verification = Verification::default();
+    verify_schema(connection, &mut verification).await?;
     for part in Part::all().filter(|part| since.is_none() || Part::RECORDS.contains(part)) {
         let oldest = since.filter(|_| part.has_ids_in_order_of_time()).map(|time| first_id(time - CLOCK_DIFFERENCE));
-        verify_part(connection, part, oldest.unwrap_or_default(), &mut findings).await?;
+        verify_part(connection, part, oldest.unwrap_or_default(), &mut verification).await?;
     }
-    Ok(findings)
+    Ok(verification)
 }
 
 /// Guards added by others are not checked, except foreign keys that are switched off.
-async fn verify_schema(connection: &mut PgConnection, findings: &mut Findings) -> sqlx::Result<()> {
+async fn verify_schema(connection: &mut PgConnection, verification: &mut Verification) -> sqlx::Result<()> {
     let lines: BTreeSet<String> = statements::schema(connection).await?.into_iter().collect();
     for guard in SCHEMA.lines().filter(|guard| !lines.contains(*guard)) {
-        findings.add("schema", "guard that is missing, changed, invalid or switched off", guard.to_owned());
+        verification.add("schema", "guard that is missing, changed, invalid or switched off", guard.to_owned());
     }
     for line in lines.iter().filter(|line| line.starts_with("foreign key ")) {
-        findings.add("schema", "foreign key that is switched off", line.clone());
+        verification.add("schema", "foreign key that is switched off", line.clone());
     }
     Ok(())
 }
@@ -88,7 +88,7 @@ async fn verify_part(
     connection: &mut PgConnection,
     part: Part,
     after: Uuid,
-    findings: &mut Findings,
+    verification: &mut Verification,
 ) -> sqlx::Result<()> {
     let (mut last, mut count, mut rows, mut shown) = (after, FIRST_PAGE, 0, Instant::now());
     loop {
@@ -99,7 +99,7 @@ async fn verify_part(
         rows += page.len() as u64;
         for verified in page {
             if let Some(name) = verified.disagreement {
-                findings.add(part.word(), &name, verified.id.to_string());
+                verification.add(part.word(), &name, verified.id.to_string());
             }
         }
         count = next_count(count, began.elapsed());
@@ -107,7 +107,7 @@ async fn verify_part(
         // Other sessions have half of the time.
         tokio::time::sleep(began.elapsed()).await;
     }
-    findings.verified.push(Count { part: part.word(), rows });
+    verification.verified.push(Count { part: part.word(), rows });
     Ok(())
 }
 

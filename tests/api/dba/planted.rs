@@ -217,8 +217,8 @@ async fn a_planted_disagreement_is_found_by_its_name() {
 
         planted.plant(&mut tx, sql).await;
 
-        let findings = verify(&mut tx, None).await.unwrap().to_string();
-        assert!(findings.contains(line), "{case}: {line}: {findings}");
+        let verification = verify(&mut tx, None).await.unwrap().to_string();
+        assert!(verification.contains(line), "{case}: {line}: {verification}");
         tx.rollback().await.unwrap();
     }
 }

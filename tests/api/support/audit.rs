@@ -25,8 +25,8 @@ pub async fn assert_agreement_beside_others(pool: &TestPool) {
 /// The disagreements in the tables. Some tests have a schema of their own.
 pub async fn disagreements(pool: &TestPool) -> Vec<Disagreement> {
     let mut connection = pool.acquire().await.unwrap();
-    let findings = verify(&mut connection, None).await.unwrap();
-    findings.disagreements.into_iter().filter(|found| found.part != "schema").collect()
+    let verification = verify(&mut connection, None).await.unwrap();
+    verification.disagreements.into_iter().filter(|found| found.part != "schema").collect()
 }
 
 /// A session after the end of all others. An idle session may report what it counted only at its end.

@@ -9,7 +9,7 @@ const LISTED: usize = 20;
 
 /// How many rows were verified, and each kind of disagreement.
 #[derive(Debug, Default, Serialize)]
-pub struct Findings {
+pub struct Verification {
     pub verified: Vec<Count>,
     pub disagreements: Vec<Disagreement>,
 }
@@ -30,7 +30,7 @@ pub struct Disagreement {
     pub ids: Vec<String>,
 }
 
-impl Findings {
+impl Verification {
     pub fn add(&mut self, part: &'static str, name: &str, id: String) {
         let known = self.disagreements.iter().position(|known| known.part == part && known.name == name);
         let index = known.unwrap_or_else(|| {
@@ -50,7 +50,7 @@ impl Findings {
     }
 }
 
-impl fmt::Display for Findings {
+impl fmt::Display for Verification {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "verified:")?;
         for count in &self.verified {
@@ -76,12 +76,13 @@ mod tests {
 
     #[test]
     fn twenty_are_listed_and_all_are_counted() {
-        let mut findings = Findings { verified: vec![Count { part: "queue", rows: 7 }], ..Findings::default() };
+        let verified = vec![Count { part: "queue", rows: 7 }];
+        let mut verification = Verification { verified, ..Verification::default() };
         for id in 0..23 {
-            findings.add("queue", "queued without an operation", id.to_string());
+            verification.add("queue", "queued without an operation", id.to_string());
         }
-        let text = findings.to_string();
-        assert_eq!(findings.total(), 23);
+        let text = verification.to_string();
+        assert_eq!(verification.total(), 23);
         assert!(
             text.starts_with(
                 "verified:\n  queue                      7\nqueued without an operation (queue): 23\n  0\n"
