@@ -21,7 +21,7 @@ with recursive
   -- found by one look-up, so the cost does not grow with the number of allocations. "live" is true
   -- or null. As a part of the order, it keeps the planner from reading the allocations of all
   -- products in the order of their customers.
-  holder (customer_id, place) as (
+  allocated_to (customer_id, place) as (
     (
       select product_allocation.customer_id, 1
       from product_allocation
@@ -31,17 +31,17 @@ with recursive
       limit 1
     )
     union all
-    select next.customer_id, holder.place + 1
-    from holder
+    select next.customer_id, allocated_to.place + 1
+    from allocated_to
     cross join lateral (
       select product_allocation.customer_id
       from product_allocation
       where product_allocation.product_id = ($3::uuid[])[1]
-        and (product_allocation.live, product_allocation.customer_id) > (true, holder.customer_id)
+        and (product_allocation.live, product_allocation.customer_id) > (true, allocated_to.customer_id)
       order by product_allocation.live, product_allocation.customer_id
       limit 1
     ) as next
-    where holder.place < 100
+    where allocated_to.place < 100
   )
 select
   (select path.depth from path where path.id = $1) as depth,
@@ -66,4 +66,4 @@ select
       and product_allocation.live
     limit 1
   ) as "in_use_ids!",
-  array(select holder.customer_id from holder order by holder.place) as "in_use_by!"
+  array(select allocated_to.customer_id from allocated_to order by allocated_to.place) as "in_use_by!"
