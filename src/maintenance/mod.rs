@@ -3,6 +3,7 @@
 mod age;
 pub mod hold;
 pub mod operations;
+mod progress;
 pub mod purge;
 pub mod restore;
 mod session;

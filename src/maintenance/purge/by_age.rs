@@ -62,7 +62,7 @@ pub async fn erase(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), Maintena
 /// Erases the rows that operations deleted, and the operations, in the order of their ids, which is
 /// the order of time.
 async fn go_through_operations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
-    eraser.progress.begin("operation");
+    eraser.show("operation", 0.0, 0, true);
     let latest = cutoffs.rows_before.max(cutoffs.operations_before);
     let until = if cutoffs.recorded_only { first_id(latest + CLOCK_DIFFERENCE) } else { Uuid::max() };
     let (mut last, mut oldest) = (Uuid::nil(), None);
@@ -77,9 +77,9 @@ async fn go_through_operations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<
         eraser.pause(began.elapsed()).await?;
         erase_page(eraser, &page, cutoffs).await?;
         let done = (end.created_at - oldest) / (cutoffs.now - oldest).max(time::Duration::SECOND);
-        eraser.progress.at(done, eraser.tally.total());
+        eraser.show("operation", done, eraser.tally.total(), false);
     }
-    eraser.progress.end(eraser.tally.total());
+    eraser.show("operation", 1.0, eraser.tally.total(), true);
     Ok(())
 }
 
@@ -136,7 +136,7 @@ fn rows_of(page: &[OperationRow], resource: Resource) -> Vec<Uuid> {
 /// Erases rows that other services deleted. They have no operation, and are found by reading the
 /// whole table: every deletion would have to write an index for them.
 async fn go_through_table(eraser: &mut Eraser, resource: Resource, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
-    eraser.progress.begin(resource.word());
+    eraser.show(resource.word(), 0.0, 0, true);
     let blocks = statements::count_blocks(&mut eraser.session, resource).await?;
     let mut first = 0;
     while first < blocks {
@@ -146,9 +146,9 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, cutoffs: Cuto
         eraser.pause(began.elapsed()).await?;
         eraser.erase(Kind::Of(resource), Due::before(cutoffs.rows_before), &ids).await?;
         first = end;
-        eraser.progress.at(first as f64 / blocks as f64, eraser.tally.total());
+        eraser.show(resource.word(), first as f64 / blocks as f64, eraser.tally.total(), false);
     }
-    eraser.progress.end(eraser.tally.total());
+    eraser.show(resource.word(), 1.0, eraser.tally.total(), true);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Erases in small batches, each a short transaction of its own, and pauses between them.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
@@ -10,11 +11,12 @@ use uuid::Uuid;
 use super::kept_rows::{self, KeptRows};
 use super::kind::Kind;
 use super::ledger::{self, Ledger};
-use super::progress::Progress;
+use super::progress::{bar, line};
 use super::record::{Record, Request};
 use super::statements::{self, BatchResult, Due, Erasable};
 use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
+use crate::maintenance::progress::Progress;
 use crate::sqlstate;
 
 /// A pause is at least this many times as long as the work before it. So a busy server gets longer
@@ -54,7 +56,7 @@ impl Eraser {
     pub async fn begin(&mut self, request: Request) -> Result<(), MaintenanceError> {
         if !self.dry_run {
             let record = Record::begin(&mut self.session, &request).await?;
-            self.progress.tell(&format!("recorded as purge {}", record.id));
+            let _ = writeln!(io::stderr(), "recorded as purge {}", record.id);
             self.record = Some(record);
         }
         Ok(())
@@ -148,6 +150,13 @@ impl Eraser {
             self.tally.add(reference.word, batch.references.unsigned_abs());
             self.tally.add_in_use(resource, batch.in_use.unsigned_abs());
         }
+    }
+
+    /// Shows the share of a table that is done, from 0 to 1, and the number of rows in all.
+    pub fn show(&mut self, table: &str, done: f64, rows: u64, at_once: bool) {
+        let verb = if self.dry_run { "to erase" } else { "erased" };
+        let text = if self.progress.terminal { bar(table, done, rows, verb) } else { line(table, done, rows, verb) };
+        self.progress.show(&text, at_once);
     }
 
     /// Leaves the server to others for a while. Only here a purge can be stopped, because no batch

@@ -24,9 +24,9 @@ use self::by_age::Cutoffs;
 use self::eraser::Eraser;
 use self::kept_rows::KeptRows;
 use self::ledger::Ledger;
-use self::progress::Progress;
 use self::tally::Tally;
 use super::age::Age;
+use super::progress::Progress;
 use super::{MaintenanceError, session};
 use crate::output::say;
 use crate::resource::Resource;
@@ -127,7 +127,7 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
         record: None,
         tally: Tally::new(),
         kept_rows: KeptRows::default(),
-        progress: Progress::new(arguments.dry_run),
+        progress: Progress::new(),
     };
     let token = eraser.stop.clone();
     let erased = tokio::select! {

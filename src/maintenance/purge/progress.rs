@@ -1,81 +1,16 @@
-//! The progress of a purge: a bar on a terminal, a line now and then elsewhere.
-
-use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
-
-/// The interval between two reports: on a terminal, and elsewhere.
-const BAR_PAUSE: Duration = Duration::from_millis(100);
-const LINE_PAUSE: Duration = Duration::from_secs(10);
+//! The progress of a purge, as a bar and as a line.
 
 const BAR_WIDTH: usize = 30;
 
-/// Goes to standard error, so that standard output has only the result.
-pub struct Progress {
-    terminal: bool,
-    /// The word after the number of rows: erased, or to erase.
-    verb: &'static str,
-    doing: &'static str,
-    shown: Instant,
-}
-
-impl Progress {
-    pub fn new(dry_run: bool) -> Progress {
-        let verb = if dry_run { "to erase" } else { "erased" };
-        Progress { terminal: io::stderr().is_terminal(), verb, doing: "", shown: Instant::now() }
-    }
-
-    /// Prints a line of its own.
-    pub fn tell(&self, line: &str) {
-        let _ = writeln!(io::stderr(), "{line}");
-    }
-
-    /// Starts the next table.
-    pub fn begin(&mut self, doing: &'static str) {
-        self.doing = doing;
-        self.show(0.0, 0, Duration::ZERO);
-    }
-
-    /// Reports the share that is done, from 0 to 1, and the number of rows erased in all.
-    pub fn at(&mut self, done: f64, erased: u64) {
-        self.show(done, erased, if self.terminal { BAR_PAUSE } else { LINE_PAUSE });
-    }
-
-    /// Ends the table.
-    pub fn end(&mut self, erased: u64) {
-        self.show(1.0, erased, Duration::ZERO);
-    }
-
-    /// Removes the bar before the result is printed.
-    pub fn clear(&self) {
-        if self.terminal {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
-
-    fn show(&mut self, done: f64, erased: u64, pause: Duration) {
-        if self.shown.elapsed() < pause {
-            return;
-        }
-        self.shown = Instant::now();
-        let mut output = io::stderr();
-        // The purge continues if standard error is closed.
-        let _ = match self.terminal {
-            true => {
-                write!(output, "\r\x1b[K{}", bar(self.doing, done, erased, self.verb)).and_then(|()| output.flush())
-            }
-            false => writeln!(output, "{}", line(self.doing, done, erased, self.verb)),
-        };
-    }
-}
-
-fn bar(doing: &str, done: f64, rows: u64, verb: &str) -> String {
+/// `verb` follows the number of rows: erased, or to erase.
+pub fn bar(table: &str, done: f64, rows: u64, verb: &str) -> String {
     let full = ((done.clamp(0.0, 1.0) * BAR_WIDTH as f64) as usize).min(BAR_WIDTH);
     let (full, empty) = ("#".repeat(full), ".".repeat(BAR_WIDTH - full));
-    format!("{doing:<16}[{full}{empty}] {:>3} %  {rows} {verb}", percent(done))
+    format!("{table:<16}[{full}{empty}] {:>3} %  {rows} {verb}", percent(done))
 }
 
-fn line(doing: &str, done: f64, rows: u64, verb: &str) -> String {
-    format!("{doing}: {} % gone through, {rows} {verb} in all", percent(done))
+pub fn line(table: &str, done: f64, rows: u64, verb: &str) -> String {
+    format!("{table}: {} % gone through, {rows} {verb} in all", percent(done))
 }
 
 fn percent(done: f64) -> u8 {

@@ -5,7 +5,6 @@ mod statements;
 mod verification;
 
 use std::collections::BTreeSet;
-use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
@@ -17,6 +16,7 @@ pub use self::verification::{Disagreement, Verification};
 use self::part::Part;
 use self::verification::Count;
 use super::age::{Age, CLOCK_DIFFERENCE, first_id};
+use super::progress::Progress;
 use super::{MaintenanceError, session};
 use crate::output::report;
 
@@ -90,7 +90,7 @@ async fn verify_part(
     after: Uuid,
     verification: &mut Verification,
 ) -> sqlx::Result<()> {
-    let (mut last, mut count, mut rows, mut shown) = (after, FIRST_PAGE, 0, Instant::now());
+    let (mut last, mut count, mut rows, mut progress) = (after, FIRST_PAGE, 0, Progress::new());
     loop {
         let began = Instant::now();
         let page = statements::page(connection, part, last, count).await?;
@@ -103,27 +103,17 @@ async fn verify_part(
             }
         }
         count = next_count(count, began.elapsed());
-        show(part, rows, &mut shown);
+        progress.show(&format!("{}: {rows} verified", part.word()), false);
         // Other sessions have half of the time.
         tokio::time::sleep(began.elapsed()).await;
     }
+    progress.clear();
     verification.verified.push(Count { part: part.word(), rows });
     Ok(())
 }
 
 fn next_count(count: i64, took: Duration) -> i64 {
     if took > STEP { (count / 2).max(1) } else { (count * 2).min(LARGEST_PAGE) }
-}
-
-/// Prints on standard error how far it is, now and then.
-fn show(part: Part, rows: u64, shown: &mut Instant) {
-    let terminal = io::stderr().is_terminal();
-    let pause = if terminal { Duration::from_millis(200) } else { Duration::from_secs(10) };
-    if shown.elapsed() >= pause {
-        *shown = Instant::now();
-        let end = if terminal { "\r" } else { "\n" };
-        let _ = write!(io::stderr(), "{}: {rows} verified{end}", part.word());
-    }
 }
 
 #[cfg(test)]
