@@ -74,8 +74,8 @@ async fn accept_or_replay(
     limit: Option<&RowLimit>,
 ) -> Result<Tried, WorkError> {
     loop {
-        let (enqueued, wait) = match limit {
-            None => (queue::accept(connection, deletion, max_waiting).await?, None),
+        let enqueued = match limit {
+            None => queue::accept(connection, deletion, max_waiting).await?,
             Some(limit) => accept_within(limit, connection, deletion, max_waiting).await?,
         };
         if enqueued == Enqueued::Accepted {
@@ -94,25 +94,25 @@ async fn accept_or_replay(
                 return Ok(Tried::Answered(Outcome { operation_id, refusal, failures, replayed }));
             }
             (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Tried::Answered),
-            (None, Enqueued::Full) => return Ok(wait.map_or(Tried::QueueIsFull, Tried::OverLimit)),
+            (None, Enqueued::Full) => return Ok(Tried::QueueIsFull),
+            (None, Enqueued::OverLimit(wait)) => return Ok(Tried::OverLimit(wait)),
             // The earlier operation was purged in between.
             (None, Enqueued::Taken | Enqueued::Accepted) => {}
         }
     }
 }
 
-/// Counts and accepts in one transaction. If the call is over the limit, also returns the time
-/// after which it may be sent again.
+/// Counts and accepts in one transaction.
 async fn accept_within(
     limit: &RowLimit,
     connection: &mut PgConnection,
     deletion: &Deletion,
     max_waiting: i64,
-) -> sqlx::Result<(Enqueued, Option<Duration>)> {
+) -> sqlx::Result<Enqueued> {
     let mut tx = connection.begin().await?;
     let result = match limit.wait(&mut tx, deletion).await {
-        Ok(None) => queue::accept(&mut tx, deletion, max_waiting).await.map(|enqueued| (enqueued, None)),
-        Ok(wait) => Ok((Enqueued::Full, wait)),
+        Ok(None) => queue::accept(&mut tx, deletion, max_waiting).await,
+        Ok(Some(wait)) => Ok(Enqueued::OverLimit(wait)),
         Err(error) => Err(error),
     };
     match &result {

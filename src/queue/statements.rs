@@ -23,6 +23,9 @@ pub enum Enqueued {
     Taken,
     /// Its requester has too many queued operations, unless its id or its key is taken.
     Full,
+    /// Its requester has deleted too many rows, unless its id or its key is taken. The call may be
+    /// sent again after this long.
+    OverLimit(Duration),
 }
 
 /// Records the call as open and puts it into the queue, or changes nothing.

@@ -24,7 +24,7 @@ pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, Mainten
     let most_waiting = Settings::load()?.queue.max_waiting;
     match enqueue(session, &deletion, i64::from(most_waiting)).await? {
         Enqueued::Accepted => Ok(deletion.operation_id),
-        Enqueued::Full | Enqueued::Taken => {
+        Enqueued::Full | Enqueued::Taken | Enqueued::OverLimit(_) => {
             let problem = format!("its requester has {most_waiting} queued operations already (QUEUE__MAX_WAITING)");
             Err(nothing(problem))
         }
