@@ -12,7 +12,7 @@ use super::kept_rows::{self, KeptRows};
 use super::kind::Kind;
 use super::ledger::{self, Ledger};
 use super::progress::{bar, line};
-use super::record::{Record, Request};
+use super::record::{self, Request};
 use super::statements::{self, BatchResult, Due, Erasable};
 use super::tally::Tally;
 use crate::maintenance::MaintenanceError;
@@ -42,8 +42,8 @@ pub struct Eraser {
     pub finds_again: bool,
     /// The lock timeouts since the last success.
     pub lock_timeouts: u32,
-    /// `None` until the purge has begun, and in a dry run.
-    pub record: Option<Record>,
+    /// The id of the purge. `None` until it has begun, and in a dry run.
+    pub purge: Option<Uuid>,
     /// The file for the ids of what is erased.
     pub ledger: Option<Ledger>,
     pub tally: Tally,
@@ -55,9 +55,9 @@ impl Eraser {
     /// Records that the purge begins. A dry run has no record.
     pub async fn begin(&mut self, request: Request) -> Result<(), MaintenanceError> {
         if !self.dry_run {
-            let record = Record::begin(&mut self.session, &request).await?;
-            let _ = writeln!(io::stderr(), "recorded as purge {}", record.id);
-            self.record = Some(record);
+            let purge = record::begin(&mut self.session, &request).await?;
+            let _ = writeln!(io::stderr(), "recorded as purge {purge}");
+            self.purge = Some(purge);
         }
         Ok(())
     }
@@ -124,11 +124,11 @@ impl Eraser {
         let mut tx = self.session.begin().await?;
         // Each part would wait for this lock as long as the whole batch does.
         statements::share_hold_lock(&mut tx).await.inspect_err(|_| self.lock_timeouts = MOST_LOCK_TIMEOUTS)?;
-        let batch = statements::erase(&mut tx, kind, ids, due, self.record.is_none()).await?;
-        match &self.record {
-            Some(record) => {
-                record.add(&mut tx, kind, &batch).await?;
-                ledger::commit(tx, self.ledger.as_mut(), record.id, kind, &batch.erased).await?;
+        let batch = statements::erase(&mut tx, kind, ids, due, self.purge.is_none()).await?;
+        match self.purge {
+            Some(purge) => {
+                record::add(&mut tx, purge, kind, &batch).await?;
+                ledger::commit(tx, self.ledger.as_mut(), purge, kind, &batch.erased).await?;
             }
             None => tx.rollback().await?,
         }

@@ -124,7 +124,7 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
         dry_run: arguments.dry_run,
         finds_again: false,
         lock_timeouts: 0,
-        record: None,
+        purge: None,
         tally: Tally::new(),
         kept_rows: KeptRows::default(),
         progress: Progress::new(),
@@ -138,8 +138,8 @@ pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result
     if !matches!(erased, Err(MaintenanceError::Refused(_))) {
         say(&eraser.tally.written(eraser.dry_run));
     }
-    if let (Some(record), Ok(()) | Err(MaintenanceError::Incomplete(_))) = (&eraser.record, &erased) {
-        record.end(&mut eraser.session).await?;
+    if let (Some(purge), Ok(()) | Err(MaintenanceError::Incomplete(_))) = (eraser.purge, &erased) {
+        record::end(&mut eraser.session, purge).await?;
     }
     erased
 }

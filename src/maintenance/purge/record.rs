@@ -17,51 +17,45 @@ pub struct Request {
     pub subject_ids: Vec<Uuid>,
 }
 
-/// The record of the purge that runs.
-pub struct Record {
-    pub id: Uuid,
+/// Returns the id of the purge.
+pub async fn begin(connection: &mut PgConnection, request: &Request) -> sqlx::Result<Uuid> {
+    let purge = Uuid::now_v7();
+    sqlx::query_file!(
+        "src/maintenance/sql/begin_purge.sql",
+        purge,
+        request.kind,
+        request.rows_before,
+        request.operations_before,
+        &request.subject_ids,
+    )
+    .execute(connection)
+    .await?;
+    Ok(purge)
 }
 
-impl Record {
-    pub async fn begin(connection: &mut PgConnection, request: &Request) -> sqlx::Result<Record> {
-        let id = Uuid::now_v7();
-        sqlx::query_file!(
-            "src/maintenance/sql/begin_purge.sql",
-            id,
-            request.kind,
-            request.rows_before,
-            request.operations_before,
-            &request.subject_ids,
-        )
-        .execute(connection)
-        .await?;
-        Ok(Record { id })
+/// Records a batch, in the transaction that erases it.
+pub async fn add(tx: &mut PgConnection, purge: Uuid, kind: Kind, batch: &BatchResult) -> sqlx::Result<()> {
+    if !batch.operations.is_empty() {
+        sqlx::query_file!("src/maintenance/sql/record_erasures.sql", purge, &batch.operations)
+            .execute(&mut *tx)
+            .await?;
     }
+    count(tx, purge, kind.word(), batch.erased.len() as i64).await?;
+    if let Kind::Of(resource) = kind
+        && let Some(reference) = resource.rules().reference
+    {
+        count(tx, purge, reference.word, batch.references).await?;
+    }
+    Ok(())
+}
 
-    /// Records a batch, in the transaction that erases it.
-    pub async fn add(&self, tx: &mut PgConnection, kind: Kind, batch: &BatchResult) -> sqlx::Result<()> {
-        if !batch.operations.is_empty() {
-            sqlx::query_file!("src/maintenance/sql/record_erasures.sql", self.id, &batch.operations)
-                .execute(&mut *tx)
-                .await?;
-        }
-        self.count(tx, kind.word(), batch.erased.len() as i64).await?;
-        if let Kind::Of(resource) = kind
-            && let Some(reference) = resource.rules().reference
-        {
-            self.count(tx, reference.word, batch.references).await?;
-        }
-        Ok(())
+async fn count(tx: &mut PgConnection, purge: Uuid, word: &str, count: i64) -> sqlx::Result<()> {
+    if count > 0 {
+        sqlx::query_file!("src/maintenance/sql/count_erased.sql", purge, word, count).execute(tx).await?;
     }
+    Ok(())
+}
 
-    async fn count(&self, tx: &mut PgConnection, word: &str, count: i64) -> sqlx::Result<()> {
-        if count > 0 {
-            sqlx::query_file!("src/maintenance/sql/count_erased.sql", self.id, word, count).execute(tx).await?;
-        }
-        Ok(())
-    }
-
-    pub async fn end(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query_file!("src/maintenance/sql/end_purge.sql", self.id).execute(connection).await.map(|_| ())
-    }
+pub async fn end(connection: &mut PgConnection, purge: Uuid) -> sqlx::Result<()> {
+    sqlx::query_file!("src/maintenance/sql/end_purge.sql", purge).execute(connection).await.map(|_| ())
 }
