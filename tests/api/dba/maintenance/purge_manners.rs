@@ -3,13 +3,12 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use customer_deletion::repository::PLANNING;
 use customer_deletion::resource::Resource;
 use rstest::rstest;
-use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{age_rows, maintenance, present, rows, run, told};
+use crate::support::plan::generic_plan;
 use crate::support::{TestDatabase, TestPool, World, until};
 
 /// Contacts that were deleted long ago.
@@ -181,7 +180,8 @@ async fn away_from_a_terminal_the_progress_is_plain_lines_beside_the_result(
 async fn a_range_of_blocks_is_read_and_not_the_table() {
     let database = TestDatabase::migrated().await;
     let sql = include_str!("../../../../src/maintenance/sql/expired_rows.sql");
-    let plan = plan(&database.pool, sql, "text, bigint, bigint, timestamptz", "'contact', 0, 256, now()").await;
+    let mut session = database.pool.acquire().await.unwrap();
+    let plan = generic_plan(&mut session, sql, "text, bigint, bigint, timestamptz").await.join("\n");
     // Each branch runs for its resource only.
     for what in ["Tid Range Scan", "One-Time Filter"] {
         assert_eq!(plan.matches(what).count(), Resource::ALL.len(), "{plan}");
@@ -192,43 +192,24 @@ async fn a_range_of_blocks_is_read_and_not_the_table() {
 #[tokio::test]
 async fn operations_and_rows_are_found_through_indexes() {
     let database = TestDatabase::migrated().await;
-    let erase = ("uuid[], timestamptz, uuid, boolean, uuid, boolean", "'{}', now(), null, false, null, false");
-    for (sql, (types, values)) in [
+    let mut session = database.pool.acquire().await.unwrap();
+    let erase = "uuid[], timestamptz, uuid, boolean, uuid, boolean";
+    for (sql, types) in [
         (
             include_str!("../../../../src/maintenance/sql/page_of_operations.sql"),
-            ("uuid, uuid, bigint, timestamptz, bigint", "gen_random_uuid(), gen_random_uuid(), 500, now(), 10000"),
+            "uuid, uuid, bigint, timestamptz, bigint",
         ),
-        (
-            include_str!("../../../../src/maintenance/sql/erasable_operations.sql"),
-            ("uuid[], timestamptz, timestamptz", "'{}', now(), now()"),
-        ),
-        (include_str!("../../../../src/maintenance/sql/erase_operations.sql"), ("uuid[], timestamptz", "'{}', now()")),
-        (include_str!("../../../../src/maintenance/sql/taken_zone_names.sql"), ("uuid[]", "'{}'")),
-        (
-            include_str!("../../../../src/maintenance/sql/rows_of_customer.sql"),
-            ("text, uuid, boolean", "'contact', gen_random_uuid(), false"),
-        ),
+        (include_str!("../../../../src/maintenance/sql/erasable_operations.sql"), "uuid[], timestamptz, timestamptz"),
+        (include_str!("../../../../src/maintenance/sql/erase_operations.sql"), "uuid[], timestamptz"),
+        (include_str!("../../../../src/maintenance/sql/taken_zone_names.sql"), "uuid[]"),
+        (include_str!("../../../../src/maintenance/sql/rows_of_customer.sql"), "text, uuid, boolean"),
         (include_str!("../../../../src/maintenance/sql/erase_contacts.sql"), erase),
         (include_str!("../../../../src/maintenance/sql/erase_addresses.sql"), erase),
         (include_str!("../../../../src/maintenance/sql/erase_external_params.sql"), erase),
         (include_str!("../../../../src/maintenance/sql/erase_zones.sql"), erase),
         (include_str!("../../../../src/maintenance/sql/erase_products.sql"), erase),
     ] {
-        let plan = plan(&database.pool, sql, types, values).await;
+        let plan = generic_plan(&mut session, sql, types).await.join("\n");
         assert!(!plan.contains("Seq Scan"), "{plan}");
     }
-}
-
-/// As a session of the commands plans it.
-async fn plan(pool: &TestPool, sql: &str, types: &str, values: &str) -> String {
-    let mut tx = pool.begin().await.unwrap();
-    for (setting, value) in PLANNING {
-        sqlx::raw_sql(AssertSqlSafe(format!("set local {setting} = {value}"))).execute(&mut *tx).await.unwrap();
-    }
-    let prepare = format!("prepare statement ({types}) as {sql}");
-    sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut *tx).await.unwrap();
-    let explain = format!("explain execute statement ({values})");
-    let lines: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut *tx).await.unwrap();
-    sqlx::raw_sql("deallocate statement").execute(&mut *tx).await.unwrap();
-    lines.join("\n")
 }
