@@ -42,16 +42,21 @@ pub fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
     if body.trim_ascii_start().starts_with(b"[") {
         return Err(Error::bad_request("the body must be an object like {\"id\": [\"…\"]}, and is an array"));
     }
-    let mut json = serde_json::Deserializer::from_slice(body);
-    let parsed: Result<Body, _> = serde_path_to_error::deserialize(&mut json);
-    let body = parsed.map_err(|error| malformed(&error.path().to_string(), error.inner()))?;
-    json.end().map_err(|error| malformed(".", &error))?;
-
-    let ids = body.id.unwrap_or_default();
+    let ids = serde_json::from_slice(body).or_else(|_| parse_with_path(body))?.id.unwrap_or_default();
     if ids.len() > max_ids {
         return Err(too_many_ids(ids.len(), max_ids));
     }
     Ok(ids.into_iter().map(|id| id.0).collect())
+}
+
+/// Fails with the path of what is malformed. It takes twice as long, so it is only for a body that is
+/// malformed.
+fn parse_with_path(body: &[u8]) -> Result<Body, Error> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let parsed = serde_path_to_error::deserialize(&mut json);
+    let parsed = parsed.map_err(|error| malformed(&error.path().to_string(), error.inner()))?;
+    json.end().map_err(|error| malformed(".", &error))?;
+    Ok(parsed)
 }
 
 pub fn too_many_ids(sent: usize, allowed: usize) -> Error {

@@ -200,10 +200,12 @@ async fn the_tries_of_a_call_have_one_deadline() {
 }
 
 async fn has_one_deadline(resource: Resource) {
-    let injector = Injector::start_with(|settings| settings.database.deadline = Duration::from_secs(10)).await;
+    let injector = Injector::start_with(|settings| settings.database.deadline = Duration::from_secs(15)).await;
     let ids = rows(&injector, resource).await;
     let place = format!("{}: before insert of operation", deletion(resource));
-    let fault = Fault { delay: 4.0, ..Fault::new(place, "40001") };
+    let fault = Fault { delay: 6.0, ..Fault::new(place, "40001") };
+    // The service opens its session and checks the schema now.
+    injector.delete(resource, &[Uuid::now_v7()], &Uuid::now_v7().to_string()).await;
 
     let began = Instant::now();
     let failed = fail(&injector, ids, resource, fault).await;
