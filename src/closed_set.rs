@@ -1,5 +1,5 @@
-//! An enum whose variants have words: in URLs, SQL, logs and metrics. The list of its variants
-//! cannot miss one.
+//! Enums whose variants have words: in URLs, SQL, logs and metrics. `ALL` has every variant.
+//! [`Stored`] also holds a word that this build does not know.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -30,7 +30,7 @@ impl<T: FromStr> From<String> for Stored<T> {
 }
 
 impl<T> Stored<T> {
-    /// The stored word, which `word` gives for one that is known.
+    /// Returns the stored word. `word` gives the word of a known variant.
     pub fn into_word(self, word: impl FnOnce(T) -> &'static str) -> Cow<'static, str> {
         match self {
             Stored::Known(known) => word(known).into(),

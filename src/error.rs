@@ -113,8 +113,8 @@ pub enum Error {
         challenge: Cow<'static, str>,
     },
 
-    /// Accept it: a documented rule says no. If the code is unknown, the call is a replay, and a
-    /// newer build recorded the refusal.
+    /// Accept it: a documented rule says no. An unknown code was recorded by a newer build: for a
+    /// call that this one replays, or for the accepted operation whose end this call awaited.
     #[error("refused: {}", .0.clone().into_word(Code::word))]
     Refused(Stored<Code>),
 

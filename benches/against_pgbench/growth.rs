@@ -32,7 +32,7 @@ const IDS: u64 = 10;
 /// Longer lists, of which some ids are refused.
 const MANY_IDS: u64 = 100;
 
-/// Calls in the run of each kind, for a run of a second.
+/// The calls in a run of each kind, if a run takes one second.
 const CALLS: f64 = 1500.0;
 
 const FEWEST_CALLS_A_CONNECTION: u64 = 6;

@@ -15,7 +15,7 @@ pub fn describe(cluster: &Cluster, worlds: &[World]) -> Result<(), AnyError> {
     println!("- Processor: {}, {cores} cores", field("/proc/cpuinfo", "model name"));
     println!("- Memory: {}", field("/proc/meminfo", "MemTotal"));
     println!("- Kernel: {}", fs::read_to_string("/proc/sys/kernel/osrelease")?.trim());
-    println!("- Load before the run: {}", fs::read_to_string("/proc/loadavg")?.trim());
+    println!("- Load before the benchmark: {}", fs::read_to_string("/proc/loadavg")?.trim());
     println!("- {}", client.text("select version()")?);
     for setting in ["fsync", "synchronous_commit", "full_page_writes", "shared_buffers"] {
         println!("- {setting}: {}", client.text(&format!("show {setting}"))?);

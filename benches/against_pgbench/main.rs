@@ -1,9 +1,10 @@
 //! Measures the service against PostgreSQL itself. The speed of pgbench with the leanest deletion on the leanest tables is 1.00.
 //!
-//! It starts two private PostgreSQL servers, one with the lean tables and one with the service's, and loads the same rows into
-//! both. Then programs delete contacts in turn: pgbench with the statement of each, the service over HTTP, and "the usual
-//! way", a service with a statement for every step on the lean tables. It prints tables for docs/speed.md. It fails if
-//! a call failed, or if the deleted rows are not exactly the requested ones.
+//! The benchmark starts two private PostgreSQL servers, one with the lean tables and one with the
+//! service's, and loads the same rows into both. Then programs delete contacts in turn: pgbench
+//! with the statement of each, the service over HTTP, and "the usual way", a service with a
+//! statement for every step on the lean tables. The benchmark prints tables for docs/speed.md. It
+//! fails if a call failed, or if the deleted rows are not exactly the requested ones.
 
 mod arena;
 mod client;
@@ -110,6 +111,6 @@ fn measure_all(options: &Options) -> Result<(), AnyError> {
     // It fails if the folder is not empty.
     let _ = fs::remove_dir(&options.data_dir);
     println!("\nEvery answer was the expected one, and exactly the requested rows are deleted.");
-    println!("The run took {:.0} s.", began.elapsed().as_secs_f64());
+    println!("The benchmark took {:.0} s.", began.elapsed().as_secs_f64());
     Ok(())
 }

@@ -62,7 +62,7 @@ pub struct Options {
     #[arg(long)]
     quick: bool,
 
-    /// Keeps the loaded data for the next run.
+    /// Keeps the loaded data for the next benchmark.
     #[arg(long)]
     pub keep: bool,
 

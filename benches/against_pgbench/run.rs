@@ -42,7 +42,8 @@ impl Run {
     }
 }
 
-/// Counters since the start of the processes. A run is the difference of two readings.
+/// Counters since the start of the processes. The use of a run is the difference between two
+/// readings.
 pub struct Used {
     program_cpu: f64,
     postgres_cpu: f64,

@@ -1,8 +1,9 @@
 //! Limits the calls in flight, the memory of bodies and answers, and the rate of each requester.
 //!
-//! A call over a limit is refused at once. In a queue, calls would wait for others whose clients
-//! gave up long ago. Of everything that is limited, one requester has only a part, so that it
-//! cannot keep others out.
+//! A call over a limit is refused immediately, because in a queue it would wait for others whose
+//! clients gave up long ago. There are two exceptions. A call that may not wait for an operation is
+//! answered without the wait, and the reading of outcomes is queued. Of every limit but that one,
+//! one requester has only a part, so that it cannot keep others out.
 
 use std::future::{Ready, ready};
 use std::num::NonZeroU32;
@@ -41,14 +42,14 @@ const LONG_VALIDATIONS: usize = 2;
 /// The bytes of an id in an answer, with its quotes and its comma.
 const ID_IN_ANSWER: usize = 39;
 
-/// A smaller answer takes nothing of the memory.
+/// In bytes. A smaller answer takes none of the memory for answers.
 const SMALL_ANSWER: usize = 16 * 1024;
 
 /// The bytes of memory for each byte of an answer: the buffer into which it is written grows by
 /// doubling.
 const COST_OF_ANSWER: usize = 2;
 
-/// The number of outcomes that are read at once for calls that have waited.
+/// The number of outcomes that are read at the same time, for calls that have waited.
 const OUTCOMES: usize = 8;
 
 /// The right of a call to be in flight. It is held until the work has ended, even if the client
@@ -71,12 +72,13 @@ pub struct Admission {
     long_validations: Shares,
     /// Callers that wait for the end of an operation are not in flight.
     waiting: Shares,
-    /// Many may wait for the same end. These read its outcome at once, so that other calls find a
-    /// session.
+    /// The turns to read an outcome after a wait. Many calls may wait for the same end. Without
+    /// this limit, their reads would take all sessions.
     outcomes: Arc<Semaphore>,
     /// The memory for bodies, in bytes.
     bodies: Shares,
-    /// The memory for large answers, in bytes. The clients of a requester may read slowly.
+    /// The memory for large answers, in bytes. One requester has only a part of it, because its
+    /// clients may read slowly.
     answers: Shares,
     rate: Option<Rate>,
 }
@@ -115,7 +117,7 @@ impl Admission {
         }
     }
 
-    /// Takes a permit for a call whose body has arrived.
+    /// Takes a permit. A call whose body is needed takes it once the body has arrived.
     pub fn permit(&self, request: &HttpRequest, requester: Requester) -> Result<Permit, Error> {
         let share = self.in_flight.take(requester.0, 1);
         let share = share.map_err(refused(Limit::InFlight, "too many calls are in flight"))?;
@@ -131,8 +133,8 @@ impl Admission {
         self.waiting.take(requester.0, 1).ok()
     }
 
-    /// Takes the right to read the outcome, after a wait for the end of an operation. The call keeps
-    /// its right to wait, because a permit could be refused.
+    /// Waits until fewer than [`OUTCOMES`] outcomes are being read. The call keeps its right to
+    /// wait, because a permit could be refused.
     pub async fn outcome_turn(&self, waiting: Share) -> OutcomeTurn {
         let turn = Arc::clone(&self.outcomes).acquire_owned().await.expect("the semaphore is never closed");
         OutcomeTurn { _waiting: waiting, _turn: turn }
@@ -206,7 +208,7 @@ impl Rate {
     }
 }
 
-/// Takes a permit in a handler that reads no body.
+/// Takes a permit for a handler that does not need the body.
 impl FromRequest for Permit {
     type Error = Error;
     type Future = Ready<Result<Permit, Error>>;
@@ -215,7 +217,7 @@ impl FromRequest for Permit {
         let requester = request.extensions().get::<Requester>().copied();
         let service = request.app_data::<web::Data<Service>>();
         let (Some(requester), Some(service)) = (requester, service) else {
-            return ready(Err(Error::Defect("the route does not find out the requester".to_owned())));
+            return ready(Err(Error::Defect("the route has no requester or no service state".to_owned())));
         };
         ready(service.admission.permit(request, requester))
     }

@@ -88,7 +88,8 @@ pub async fn delete(
     Ok(after_wait.unwrap_or_else(|| accepted_response(&accepted)))
 }
 
-/// Waits for the end of an accepted operation. Returns `None` without a wait.
+/// Waits for the end of an accepted operation, and returns the response. Returns `None` if the call
+/// did not wait, or the service shuts down.
 async fn response_after_wait(
     service: &Service,
     call: (&HttpRequest, Requester),
@@ -98,7 +99,8 @@ async fn response_after_wait(
     let longest = wait.filter(|wait| accepted.refusal.is_none() && !wait.is_zero())?;
     let operation_id = accepted.operation_id;
     let (_, right) = waiting::until_ended(service, call, operation_id, longest).await?;
-    // If the operation has not ended, its age decides the `Retry-After`.
+    // Looked up even if it has not ended: its age decides the `Retry-After`. If the look-up fails,
+    // the answer is the 202, and the status tells the outcome.
     let found = waiting::find(service, call.1, operation_id, View::Details, right).await;
     let mut response = match found.ok().flatten() {
         Some(details) => looked_up_response(details, accepted),

@@ -20,7 +20,7 @@ struct Success<C> {
     pageable: Pageable,
 }
 
-/// The part of a list that the content is. The first page is 0.
+/// The page of a list that is in `content`. Pages are counted from 0.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pageable {

@@ -165,7 +165,8 @@ impl Found {
     }
 }
 
-/// If the operation is open and the caller prefers to wait, it is looked up again after the wait.
+/// If the operation is open and the caller prefers to wait, waits for its end. Looks the operation
+/// up again only if it has ended.
 async fn find(
     service: &Service,
     (requester, permit): (ReqData<Requester>, Permit),

@@ -47,8 +47,8 @@ impl Problem<'_> {
     }
 }
 
-/// Turns a failure into a problem: sets its content type, and returns its text with the memory that
-/// it takes. Returns `None` if the response is not a failure.
+/// Turns a failed response into a problem. Sets the content type. Returns the text of the problem,
+/// and the memory that the text takes. Returns `None` if the response is not a failure.
 pub fn take_place_of_envelope<B>(
     response: &mut ServiceResponse<B>,
     request_id: Uuid,

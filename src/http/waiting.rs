@@ -18,9 +18,9 @@ use crate::telemetry::metrics;
 /// The longest time after which a caller may ask again.
 const MAX_RETRY_AFTER_SECONDS: i64 = 30;
 
-/// Waits for the end of an operation. The caller must hold no permit to be in flight, so that it
-/// takes no capacity from others. Returns whether the operation has ended, and the right to wait,
-/// which [`find`] needs. Returns `None` if too many calls wait already, or the service shuts down.
+/// Waits for the end of an operation. The caller must hold no permit, so that it takes no
+/// capacity from others. Returns whether the operation has ended, and the right to wait, which
+/// [`find`] needs. Returns `None` if too many calls wait already, or the service shuts down.
 pub async fn until_ended(
     service: &Service,
     (request, requester): (&HttpRequest, Requester),
@@ -36,8 +36,7 @@ pub async fn until_ended(
     has_ended.map(|has_ended| (has_ended, right))
 }
 
-/// Looks up an operation after a wait. It keeps the right to wait, so that this needs no permit to
-/// be in flight.
+/// Looks up an operation after a wait. The call keeps its right to wait, and needs no permit.
 pub async fn find(
     service: &Service,
     requester: Requester,

@@ -26,7 +26,7 @@ const CHUNKED_PIECE: usize = 512;
 /// The unit in which heads are charged. The first 8 KiB are free.
 const SMALL_HEAD: usize = 8 * 1024;
 
-/// The memory for large heads: so many bytes, with a permit for each [`SMALL_HEAD`].
+/// The memory for large heads, in units of [`SMALL_HEAD`]. `bytes` is all of it.
 pub fn memory_for_heads(bytes: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(bytes / SMALL_HEAD))
 }
@@ -46,7 +46,7 @@ struct State {
     held: Vec<u8>,
     /// Wakes the task that waits until bytes that are held may be given.
     waker: Option<Waker>,
-    /// The permits that the head takes. A small one takes none.
+    /// The units of memory that the head takes. A small one takes none.
     head: Vec<OwnedSemaphorePermit>,
 }
 

@@ -144,7 +144,7 @@ fn unreadable() -> Error {
 pub struct Room<'a> {
     admission: &'a Admission,
     requester: Requester,
-    /// A longer body needs a share of the large ones.
+    /// A longer body needs one of the shares for large bodies.
     large_from: usize,
     taken: BodyShares,
 }

@@ -1,4 +1,4 @@
-//! The scopes of a token: one to ask for calls, one to delete.
+//! The scopes of a token: one to read operations, one to delete.
 
 use actix_web::http::Method;
 
