@@ -42,45 +42,46 @@ impl Code {
     /// The message and the HTTP status. The message of a numbered code is that of the documents, to
     /// the letter.
     const fn row(self) -> (&'static str, StatusCode) {
-        use StatusCode as Status;
         match self {
-            Code::GLOBAL_1001 => ("Service unavailable. Please try again", Status::SERVICE_UNAVAILABLE),
-            Code::GLOBAL_1003 => ("Provided request ID does not exist for your account.", Status::NOT_FOUND),
-            Code::CUSTOMER_1002 => ("Customer does not exist", Status::NOT_FOUND),
-            Code::AUTH_1010 => ("Contact for your customer was not found", Status::NOT_FOUND),
-            Code::AUTH_1011 => ("Address for your customer was not found", Status::NOT_FOUND),
-            Code::AUTH_1015 => ("Product was not found for your account", Status::NOT_FOUND),
-            Code::CUSTOMER_1017 => ("Unknown Contact ID", Status::NOT_FOUND),
-            Code::CUSTOMER_1018 => ("Unknown Address ID", Status::NOT_FOUND),
-            Code::CUSTOMER_1026 => ("Failed to delete external params item", Status::NOT_FOUND),
-            Code::CUSTOMER_1030 => (r"Failed to delete customer zone\s", Status::NOT_FOUND),
+            Code::GLOBAL_1001 => ("Service unavailable. Please try again", StatusCode::SERVICE_UNAVAILABLE),
+            Code::GLOBAL_1003 => ("Provided request ID does not exist for your account.", StatusCode::NOT_FOUND),
+            Code::CUSTOMER_1002 => ("Customer does not exist", StatusCode::NOT_FOUND),
+            Code::AUTH_1010 => ("Contact for your customer was not found", StatusCode::NOT_FOUND),
+            Code::AUTH_1011 => ("Address for your customer was not found", StatusCode::NOT_FOUND),
+            Code::AUTH_1015 => ("Product was not found for your account", StatusCode::NOT_FOUND),
+            Code::CUSTOMER_1017 => ("Unknown Contact ID", StatusCode::NOT_FOUND),
+            Code::CUSTOMER_1018 => ("Unknown Address ID", StatusCode::NOT_FOUND),
+            Code::CUSTOMER_1026 => ("Failed to delete external params item", StatusCode::NOT_FOUND),
+            Code::CUSTOMER_1030 => (r"Failed to delete customer zone\s", StatusCode::NOT_FOUND),
             Code::CUSTOMER_1046 => {
                 const MESSAGE: &str =
                     "Product deletion failure. It is not allowed to delete a product allocated to sub customers";
-                (MESSAGE, Status::CONFLICT)
+                (MESSAGE, StatusCode::CONFLICT)
             }
-            Code::CUSTOMER_1047 => ("Unknown product id", Status::NOT_FOUND),
-            Code::BAD_REQUEST => ("The call is malformed.", Status::BAD_REQUEST),
-            Code::UNAUTHORIZED => ("The call is not authenticated.", Status::UNAUTHORIZED),
-            Code::NOT_FOUND => ("There is no such route.", Status::NOT_FOUND),
-            Code::METHOD_NOT_ALLOWED => {
-                ("The route does not have this method. The Allow header lists its methods.", Status::METHOD_NOT_ALLOWED)
-            }
-            Code::PAYLOAD_TOO_LARGE => ("The body is too large.", Status::PAYLOAD_TOO_LARGE),
-            Code::UNSUPPORTED_MEDIA_TYPE => {
-                ("The body must be JSON (application/json), without a content coding.", Status::UNSUPPORTED_MEDIA_TYPE)
-            }
+            Code::CUSTOMER_1047 => ("Unknown product id", StatusCode::NOT_FOUND),
+            Code::BAD_REQUEST => ("The call is malformed.", StatusCode::BAD_REQUEST),
+            Code::UNAUTHORIZED => ("The call is not authenticated.", StatusCode::UNAUTHORIZED),
+            Code::NOT_FOUND => ("There is no such route.", StatusCode::NOT_FOUND),
+            Code::METHOD_NOT_ALLOWED => (
+                "The route does not have this method. The Allow header lists its methods.",
+                StatusCode::METHOD_NOT_ALLOWED,
+            ),
+            Code::PAYLOAD_TOO_LARGE => ("The body is too large.", StatusCode::PAYLOAD_TOO_LARGE),
+            Code::UNSUPPORTED_MEDIA_TYPE => (
+                "The body must be JSON (application/json), without a content coding.",
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ),
             Code::TOO_MANY_REQUESTS => (
                 "The requester sends too many calls. The Retry-After header tells when to try again.",
-                Status::TOO_MANY_REQUESTS,
+                StatusCode::TOO_MANY_REQUESTS,
             ),
             Code::IDEMPOTENCY_KEY_REUSED => (
                 "The Idempotency-Key belongs to another call. Send a new call under a new key.",
-                Status::UNPROCESSABLE_ENTITY,
+                StatusCode::UNPROCESSABLE_ENTITY,
             ),
-            Code::CANCELLED => ("The call was cancelled before it was executed.", Status::CONFLICT),
+            Code::CANCELLED => ("The call was cancelled before it was executed.", StatusCode::CONFLICT),
             Code::NOT_CANCELLABLE => {
-                ("The call is being executed or has ended, and cannot be cancelled.", Status::CONFLICT)
+                ("The call is being executed or has ended, and cannot be cancelled.", StatusCode::CONFLICT)
             }
         }
     }

@@ -67,11 +67,11 @@ pub fn calls(bench: &mut Bench, options: &Options) -> Result<Vec<Kind>, AnyError
     let mut kinds: Vec<Kind> = Vec::new();
     for round in 0..=options.rounds {
         eprintln!("growth, round {round} of {}", options.rounds);
-        let runs = round_of_kinds(bench, options, connections)?;
+        let of_round = round_of_kinds(bench, options, connections)?;
         if round == 1 {
-            kinds = runs;
+            kinds = of_round;
         } else if round > 1 {
-            kinds.iter_mut().zip(runs).for_each(|(kind, runs)| kind.runs.extend(runs.runs));
+            kinds.iter_mut().zip(of_round).for_each(|(kind, more)| kind.runs.extend(more.runs));
         }
     }
     if let Some(measure) = kinds.iter().find(|kind| kind.ids_per_call == IDS && kind.connections == connections) {

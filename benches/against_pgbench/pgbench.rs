@@ -72,7 +72,7 @@ impl Pgbench {
             .arg(format!("--transactions={}", transactions(calls_a_client, fetch) + LEAD_OUT))
             .args([
                 "--define=stage=0",
-                "--define=part=0",
+                "--define=batch=0",
                 &format!("--define=left={calls_a_client}"),
                 &format!("--define=place={fetch}"),
             ])

@@ -126,7 +126,7 @@ impl Script {
         client.run(
             "drop table if exists bench.list, bench.fetch;
              create unlogged table bench.list (number bigint primary key, ids uuid[]);
-             create unlogged table bench.fetch (client bigint, part bigint, parameters text[], primary key (client, part));
+             create unlogged table bench.fetch (client bigint, batch bigint, parameters text[], primary key (client, batch));
              alter table bench.list alter ids set storage external;
              alter table bench.fetch alter parameters set storage external",
         )?;
@@ -156,12 +156,12 @@ impl Script {
             .collect();
         let mut script = format!(
             "\\if :stage = 0\n{WARM_UP}\\set stage 1\n\
-             \\elif :stage = 1 and :part = 1 and :place = {fetch}\n{}\\set stage 2\n\
+             \\elif :stage = 1 and :batch = 1 and :place = {fetch}\n{}\\set stage 2\n\
              \\elif :left = 0\n{}\
              \\elif :place = {fetch}\n\
              with next as materialized (\n  select parameters || '{{}}' as parameters from bench.fetch \
-             where client = :client_id and part = :part\n)\n\
-             select {} from next \\gset\n\\set part :part + 1\n\\set place 0\n",
+             where client = :client_id and batch = :batch\n)\n\
+             select {} from next \\gset\n\\set batch :batch + 1\n\\set place 0\n",
             wait_for(BEGIN),
             wait_for(END),
             columns.join(", ")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Settings, SettingsError, WAIT_FOR_KEY, variable};
 
 /// The longest time that a call may wait after its head, in all. Gateways give up after 29 seconds.
-const CALL_LIMIT: Duration = Duration::from_secs(20);
+const MAX_SUM_OF_WAITS: Duration = Duration::from_secs(20);
 
 impl Settings {
     /// Refuses numbers out of range, and settings that do not work together.
@@ -54,12 +54,13 @@ impl Settings {
 
     fn validate_waits(&self) -> Result<(), SettingsError> {
         let waits = self.sum_of_waits();
-        if waits > CALL_LIMIT {
+        if waits > MAX_SUM_OF_WAITS {
             let wait_for_key =
                 if self.requester.is_jwt() { format!(" and the {WAIT_FOR_KEY:?} for a key") } else { String::new() };
             let deadline = variable("database.deadline_ms");
-            let problem =
-                format!("must be at most {CALL_LIMIT:?} with {deadline}{wait_for_key}: gateways give up after 29s");
+            let problem = format!(
+                "must be at most {MAX_SUM_OF_WAITS:?} with {deadline}{wait_for_key}: gateways give up after 29s"
+            );
             return Err(SettingsError::new("http.body_timeout_ms", problem));
         }
         if Duration::from_secs(self.http.drain_seconds) < waits {
@@ -78,7 +79,7 @@ impl Settings {
     /// The longest time from the beginning of a call to the end of its wait for an operation. It
     /// leaves time for the work after the wait.
     pub fn longest_wait(&self) -> Duration {
-        CALL_LIMIT.saturating_sub(self.wait_for_key() + self.database.deadline)
+        MAX_SUM_OF_WAITS.saturating_sub(self.wait_for_key() + self.database.deadline)
     }
 
     fn wait_for_key(&self) -> Duration {

@@ -61,7 +61,7 @@ pub struct Permit {
 
 /// The right to read the outcome of an awaited operation.
 pub struct OutcomeTurn {
-    _waiting: Share,
+    _right_to_wait: Share,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -129,15 +129,15 @@ impl Admission {
 
     /// Takes the right to wait for the end of an operation. Returns `None` if the requester's share
     /// or the whole limit is used up.
-    pub fn take_wait(&self, requester: Requester) -> Option<Share> {
+    pub fn take_right_to_wait(&self, requester: Requester) -> Option<Share> {
         self.waiting.take(requester.0, 1).ok()
     }
 
     /// Waits until fewer than [`OUTCOMES`] outcomes are being read. The call keeps its right to
     /// wait, because a permit could be refused.
-    pub async fn outcome_turn(&self, waiting: Share) -> OutcomeTurn {
+    pub async fn outcome_turn(&self, right_to_wait: Share) -> OutcomeTurn {
         let turn = Arc::clone(&self.outcomes).acquire_owned().await.expect("the semaphore is never closed");
-        OutcomeTurn { _waiting: waiting, _turn: turn }
+        OutcomeTurn { _right_to_wait: right_to_wait, _turn: turn }
     }
 
     pub fn take_large_body(&self, requester: Requester) -> Result<Share, Error> {
@@ -153,7 +153,7 @@ impl Admission {
     }
 
     /// Takes more bytes for a body.
-    pub fn take_memory(&self, requester: Requester, taken: &mut Option<Share>, bytes: usize) -> Result<(), Error> {
+    pub fn take_body_memory(&self, requester: Requester, taken: &mut Option<Share>, bytes: usize) -> Result<(), Error> {
         let more = match taken {
             Some(share) => share.grow(bytes),
             None => self.bodies.take(requester.0, bytes).map(|share| *taken = Some(share)),
@@ -163,25 +163,25 @@ impl Admission {
 
     /// Takes the memory for ids that are about to be read for an answer.
     pub fn room_for_ids(&self, requester: Requester, ids: usize) -> Result<Option<Share>, Error> {
-        self.take_answer(requester, ids.saturating_mul(ID_IN_ANSWER))
+        self.take_answer_memory_or_refuse(requester, ids.saturating_mul(ID_IN_ANSWER))
     }
 
-    fn take_answer(&self, requester: Requester, bytes: usize) -> Result<Option<Share>, Error> {
-        let memory = self.memory_of_answer(requester, bytes);
+    fn take_answer_memory_or_refuse(&self, requester: Requester, bytes: usize) -> Result<Option<Share>, Error> {
+        let memory = self.take_answer_memory(requester, bytes);
         memory.map_err(refused(Limit::Memory, "too many large answers are in memory"))
     }
 
     /// Takes the memory of a large answer until it is sent.
     pub fn hold_answer(&self, requester: Requester, answer: HttpResponse) -> Result<HttpResponse, Error> {
         let BodySize::Sized(size) = answer.body().size() else { return Ok(answer) };
-        Ok(match self.take_answer(requester, usize::try_from(size).unwrap_or(usize::MAX))? {
+        Ok(match self.take_answer_memory_or_refuse(requester, usize::try_from(size).unwrap_or(usize::MAX))? {
             Some(memory) => answer.map_body(|_, body| Holding { body, _held: memory }).map_into_boxed_body(),
             None => answer,
         })
     }
 
     /// Takes the memory of an answer. A small one takes none.
-    pub fn memory_of_answer(&self, requester: Requester, bytes: usize) -> Result<Option<Share>, NoneLeft> {
+    pub fn take_answer_memory(&self, requester: Requester, bytes: usize) -> Result<Option<Share>, NoneLeft> {
         if bytes < SMALL_ANSWER {
             return Ok(None);
         }
@@ -285,12 +285,12 @@ mod tests {
         let admission = admission();
         let [one, other, third] = [1, 2, 3].map(|id| Requester(Uuid::from_u128(id)));
         let (mut of_one, mut of_other) = (None, None);
-        admission.take_memory(one, &mut of_one, 30).unwrap();
-        assert!(matches!(admission.take_memory(one, &mut of_one, 30), Err(Error::OverShare(_))));
-        admission.take_memory(one, &mut of_one, 20).unwrap();
-        admission.take_memory(other, &mut of_other, 40).unwrap();
-        assert!(matches!(admission.take_memory(third, &mut None, 20), Err(Error::Unavailable(_))));
+        admission.take_body_memory(one, &mut of_one, 30).unwrap();
+        assert!(matches!(admission.take_body_memory(one, &mut of_one, 30), Err(Error::OverShare(_))));
+        admission.take_body_memory(one, &mut of_one, 20).unwrap();
+        admission.take_body_memory(other, &mut of_other, 40).unwrap();
+        assert!(matches!(admission.take_body_memory(third, &mut None, 20), Err(Error::Unavailable(_))));
         drop(of_one);
-        admission.take_memory(third, &mut None, 20).unwrap();
+        admission.take_body_memory(third, &mut None, 20).unwrap();
     }
 }

@@ -22,7 +22,7 @@ use super::request::target_ids::target_ids;
 use super::requester::SentActor;
 use super::response::{REQUEST_ID, id_value};
 use super::shares::Share;
-use super::waiting;
+use super::waiting::{self, Waited};
 use crate::closed_set::UnknownWord;
 use crate::error::{Code, Error};
 use crate::id_failure::IdFailure;
@@ -98,10 +98,10 @@ async fn response_after_wait(
 ) -> Option<HttpResponse> {
     let longest = wait.filter(|wait| accepted.refusal.is_none() && !wait.is_zero())?;
     let operation_id = accepted.operation_id;
-    let (_, right) = waiting::until_ended(service, call, operation_id, longest).await?;
+    let Waited { right_to_wait, .. } = waiting::until_ended(service, call, operation_id, longest).await?;
     // Looked up even if it has not ended: its age decides the `Retry-After`. If the look-up fails,
     // the answer is the 202, and the status tells the outcome.
-    let found = waiting::find(service, call.1, operation_id, View::Details, right).await;
+    let found = waiting::find(service, call.1, operation_id, View::Details, right_to_wait).await;
     let mut response = match found.ok().flatten() {
         Some(details) => looked_up_response(details, accepted),
         None => accepted_response(accepted),

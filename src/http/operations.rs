@@ -17,7 +17,7 @@ use super::failures::FailureContent;
 use super::request::body::{Incoming, beside_body};
 use super::request::query::Parameters;
 use super::request::{id, prefer};
-use super::waiting;
+use super::waiting::{self, Waited};
 use crate::error::{Code, Error, UNKNOWN_CODE};
 use crate::operation::{Details, Operation, Status, Stored, View};
 use crate::resource::Resource;
@@ -186,11 +186,11 @@ async fn find(
     }
     let longest = service.limits.wait(longest, began.elapsed());
     match waiting::until_ended(service, (request, *requester), operation_id, longest).await {
-        Some((true, right)) => {
-            let found = waiting::find(service, *requester, operation_id, view, right).await?;
+        Some(Waited { has_ended: true, right_to_wait }) => {
+            let found = waiting::find(service, *requester, operation_id, view, right_to_wait).await?;
             Ok(Found { details: found.ok_or_else(unknown)?, waited: Some(longest) })
         }
-        Some((false, _)) => Ok(Found { details, waited: Some(longest) }),
+        Some(Waited { has_ended: false, .. }) => Ok(Found { details, waited: Some(longest) }),
         None => Ok(Found { details, waited: None }),
     }
 }

@@ -63,7 +63,7 @@ pub fn take_place_of_envelope<B>(
     let requester = response.request().extensions().get::<Requester>().copied();
     let memory = service
         .zip(requester)
-        .map_or(Ok(None), |(service, requester)| service.admission.memory_of_answer(requester, text.len()));
+        .map_or(Ok(None), |(service, requester)| service.admission.take_answer_memory(requester, text.len()));
     let (text, memory) = match memory {
         Ok(memory) => (text, memory),
         // A recorded operation still has the failures. A validation loses them.

@@ -18,22 +18,28 @@ use crate::telemetry::metrics;
 /// The longest time after which a caller may ask again.
 const MAX_RETRY_AFTER_SECONDS: i64 = 30;
 
-/// Waits for the end of an operation. The caller must hold no permit, so that it takes no
-/// capacity from others. Returns whether the operation has ended, and the right to wait, which
-/// [`find`] needs. Returns `None` if too many calls wait already, or the service shuts down.
+/// A wait for the end of an operation.
+pub struct Waited {
+    pub has_ended: bool,
+    /// [`find`] needs it.
+    pub right_to_wait: Share,
+}
+
+/// Waits for the end of an operation. The caller must hold no permit, so that it takes no capacity
+/// from others. Returns `None` if too many calls wait already, or the service shuts down.
 pub async fn until_ended(
     service: &Service,
     (request, requester): (&HttpRequest, Requester),
     operation_id: Uuid,
     longest: Duration,
-) -> Option<(bool, Share)> {
-    let right = service.admission.take_wait(requester)?;
+) -> Option<Waited> {
+    let right_to_wait = service.admission.take_right_to_wait(requester)?;
     let began = Instant::now();
     let counted = metrics::Counted::waiting();
     let has_ended = service.repository.until_ended(operation_id, longest).await;
     drop(counted);
     Notes::of(request, |notes| notes.waited.set(began.elapsed()));
-    has_ended.map(|has_ended| (has_ended, right))
+    has_ended.map(|has_ended| Waited { has_ended, right_to_wait })
 }
 
 /// Looks up an operation after a wait. The call keeps its right to wait, and needs no permit.
@@ -42,9 +48,9 @@ pub async fn find(
     requester: Requester,
     operation_id: Uuid,
     view: View,
-    right: Share,
+    right_to_wait: Share,
 ) -> Result<Option<Details>, Error> {
-    let turn = service.admission.outcome_turn(right).await;
+    let turn = service.admission.outcome_turn(right_to_wait).await;
     service.repository.find_operation(requester.0, operation_id, view, turn).await
 }
 

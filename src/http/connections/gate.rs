@@ -136,7 +136,7 @@ impl Gate {
     }
 
     /// Tells the gate that everything is flushed. Returns whether this was the end of an answer.
-    pub fn sent(&self) -> bool {
+    pub fn flushed(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let is_end = matches!(state.phase, Phase::Complete);
         if is_end {
@@ -157,7 +157,7 @@ impl Gate {
         state.wake();
     }
 
-    fn complete(&self) {
+    fn mark_answer_complete(&self) {
         let mut state = self.state.borrow_mut();
         state.head.clear();
         state.phase = match std::mem::take(&mut state.phase) {
@@ -182,11 +182,11 @@ impl State {
     fn charge(&mut self, heads: &Arc<Semaphore>) -> io::Result<()> {
         let Phase::Head(head) = &self.phase else { return Ok(()) };
         while head.length() > SMALL_HEAD * (1 + self.head.len()) {
-            let Ok(permit) = Arc::clone(heads).try_acquire_owned() else {
+            let Ok(unit) = Arc::clone(heads).try_acquire_owned() else {
                 metrics::rejected(Limit::Memory);
                 return Err(io::Error::other("too many large heads are being received"));
             };
-            self.head.push(permit);
+            self.head.push(unit);
         }
         Ok(())
     }
@@ -243,7 +243,7 @@ pub struct Answering(pub Option<Rc<Gate>>);
 impl Drop for Answering {
     fn drop(&mut self) {
         if let Some(gate) = &self.0 {
-            gate.complete();
+            gate.mark_answer_complete();
         }
     }
 }
@@ -270,8 +270,8 @@ mod tests {
     }
 
     fn answer(gate: &Gate) {
-        gate.complete();
-        gate.sent();
+        gate.mark_answer_complete();
+        gate.flushed();
     }
 
     #[test]
@@ -280,9 +280,9 @@ mod tests {
         assert_eq!(receive(&gate, &GET.repeat(3)), GET.len());
         for _ in 0..2 {
             assert_eq!(released(&gate), b"");
-            gate.complete();
+            gate.mark_answer_complete();
             assert_eq!(released(&gate), b"", "the answer is not sent yet");
-            gate.sent();
+            gate.flushed();
             assert_eq!(released(&gate), GET);
         }
         assert!(!gate.holds_bytes());

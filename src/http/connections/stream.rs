@@ -84,7 +84,7 @@ impl AsyncWrite for Stream {
 
     /// The library flushes once its buffer is empty.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.gate.sent() {
+        if self.gate.flushed() {
             self.opened.connection.sent();
         }
         Pin::new(&mut self.tcp).poll_flush(context)

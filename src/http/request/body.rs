@@ -172,7 +172,7 @@ impl<'a> Room<'a> {
         self.declare(bytes)?;
         let memory = &mut self.taken.memory;
         while bytes > CHARGE_UNIT + memory.as_ref().map_or(0, Share::units) / COST_OF_BODY {
-            self.admission.take_memory(self.requester, memory, CHARGE_UNIT * COST_OF_BODY)?;
+            self.admission.take_body_memory(self.requester, memory, CHARGE_UNIT * COST_OF_BODY)?;
         }
         Ok(())
     }
