@@ -5,7 +5,7 @@ use actix_web::http::uri::Authority;
 use super::SettingsError;
 
 /// Names and addresses of hosts, without their ports. An IPv6 address is in brackets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct AllowedHosts(Vec<String>);
 
 impl AllowedHosts {

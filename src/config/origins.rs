@@ -6,7 +6,7 @@ use super::{Settings, SettingsError};
 
 const PATH: &str = "http.allowed_origins";
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum AllowedOrigins {
     None,
     /// The origins, each as a browser sends it.
@@ -81,8 +81,8 @@ mod tests {
             "capacitor://localhost",
         ];
         let listed = AllowedOrigins::Listed(origins.map(str::to_owned).to_vec());
-        assert_eq!(allowed("header", &origins.join(",")), Ok(listed.clone()));
-        assert_eq!(allowed("jwt", &format!(" {} , ", origins.join(" ,\t"))), Ok(listed));
+        assert_eq!(allowed("header", &origins.join(",")).as_ref(), Ok(&listed));
+        assert_eq!(allowed("jwt", &format!(" {} , ", origins.join(" ,\t"))).as_ref(), Ok(&listed));
     }
 
     #[test]

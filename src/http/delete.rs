@@ -149,7 +149,7 @@ impl Head {
             id: path.id.as_deref().map(|id| path_id("id", id)).transpose()?,
             idempotency_key: idempotency_key::parse(request.headers())?,
             actor: actor.parsed()?,
-            validate_only: Parameters::parse(request.query_string())?.flag("validateOnly")?,
+            validate_only: validate_only(request.query_string())?,
             preferences: Preferences::parse(request.headers(), longest_wait),
         })
     }
@@ -158,6 +158,10 @@ impl Head {
         let Head { customer_id, resource, idempotency_key, actor, .. } = self;
         Deletion { operation_id, requester_id, customer_id, resource, targets, idempotency_key, actor }
     }
+}
+
+pub fn validate_only(query: &str) -> Result<bool, Error> {
+    Parameters::parse(query)?.flag("validateOnly")
 }
 
 /// The permit and the shares of a deletion. The repository holds them until its work has ended.
@@ -207,4 +211,59 @@ fn with_headers(mut response: HttpResponse, outcome: &Outcome) -> HttpResponse {
         response.headers_mut().insert(idempotency_key::REPLAYED, HeaderValue::from_static("true"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_true_asks_to_validate() {
+        for (query, asked) in [
+            ("", false),
+            ("validateOnly=true", true),
+            ("validateOnly=false", false),
+            ("&&validateOnly=true&", true),
+            ("trace=1&validateOnly=true&trace=2", true),
+            // The same text, as any client may write it.
+            ("validate%4Fnly=tru%65", true),
+        ] {
+            assert_eq!(validate_only(query).map_err(|error| error.message().to_owned()), Ok(asked), "{query}");
+        }
+    }
+
+    #[test]
+    fn other_parameters_are_ignored() {
+        for query in
+            ["validate", "x=validateOnly=maybe", "validateonly=maybe", "validateOnly[]=maybe", "%ff=%", "=&=", "?"]
+        {
+            assert_eq!(validate_only(query).map_err(|error| error.message().to_owned()), Ok(false), "{query}");
+        }
+    }
+
+    #[test]
+    fn everything_else_in_validate_only_is_malformed_and_named() {
+        for query in [
+            "validateOnly",
+            "validateOnly=",
+            "validateOnly=True",
+            "validateOnly=TRUE",
+            "validateOnly=1",
+            "validateOnly=0",
+            "validateOnly=yes",
+            "validateOnly=null",
+            "validateOnly=true+",
+            "validateOnly=%20true",
+            "validateOnly=true;false",
+            "validateOnly=true%00",
+            "validateOnly=%ff",
+            "validateOnly=true?",
+            "validateOnly=true&validateOnly=true",
+            "validateOnly=false&x=1&validateOnly=true",
+            "validateOnly=true&validate%4Fnly=false",
+        ] {
+            let error = validate_only(query).expect_err(query);
+            assert_eq!((error.code_name(), error.message().contains("validateOnly")), ("BAD_REQUEST", true), "{query}");
+        }
+    }
 }

@@ -45,7 +45,7 @@ pub struct Failure<'a> {
 
 /// 200 with one element of content.
 pub fn success<T: Serialize>(element: T) -> HttpResponse {
-    answer(StatusCode::OK, [element], Pageable::new(0, 10, 1, None))
+    one(StatusCode::OK, element)
 }
 
 /// 200 with a page of a list.
@@ -55,7 +55,11 @@ pub fn page<T: Serialize>(elements: Vec<T>, pageable: Pageable) -> HttpResponse 
 
 /// 202 with one element of content.
 pub fn accepted<T: Serialize>(element: T) -> HttpResponse {
-    answer(StatusCode::ACCEPTED, [element], Pageable::new(0, 10, 1, None))
+    one(StatusCode::ACCEPTED, element)
+}
+
+fn one<T: Serialize>(status: StatusCode, element: T) -> HttpResponse {
+    answer(status, [element], Pageable::new(0, 10, 1, None))
 }
 
 fn answer<C: Serialize>(status: StatusCode, content: C, pageable: Pageable) -> HttpResponse {

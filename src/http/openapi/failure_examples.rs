@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::http::delete;
 use crate::http::envelope::Failure;
 use crate::http::listing::{LAST_PAGE, ListQuery};
 use crate::http::negotiation::PROBLEM;
 use crate::http::operations;
 use crate::http::problem::Problem;
-use crate::http::request::query::Parameters;
 use crate::http::request::{Limits, body, id, id_list, idempotency_key, media_type, target_ids};
 use crate::operation::TargetIds;
 
@@ -54,7 +54,7 @@ fn failure(name: &str, limits: Limits) -> Error {
     let malformed = match name {
         "customerId" | "id" | "requestId" => id::path_id(name, "nonsense").err(),
         "Idempotency-Key" => idempotency_key::parse(&header(idempotency_key::KEY, "two words")).err(),
-        "validateOnly" => Parameters::parse("validateOnly=maybe").and_then(|query| query.flag("validateOnly")).err(),
+        "validateOnly" => delete::validate_only("validateOnly=maybe").err(),
         "two-places" => target_ids::in_one_place(Some(some_id), Some(TargetIds::one(some_id))).err(),
         "no-ids" => target_ids::in_one_place(None, None).err(),
         "malformed-id" => id_list::parse_body(br#"{"id": ["nonsense"]}"#, limits.max_ids).err(),
