@@ -140,17 +140,17 @@ async fn a_deletion_that_ends_in_time_is_answered_like_one_that_was_awaited() {
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
 
-    let (answer, took) = timed(deletion(&service, family, contact, 9)).await;
+    let (answer, took) = timed(deletion(&service, family, contact, 7)).await;
     let id = answer.assert_deleted();
-    assert_eq!((answer.header("Preference-Applied"), answer.header("Location")), (Some("wait=9"), None));
+    assert_eq!((answer.header("Preference-Applied"), answer.header("Location")), (Some("wait=7"), None));
     assert!(took < SOON, "{took:?}");
     assert_eq!(service.world.deleted(Resource::Contact, &[contact]).await, [contact]);
     assert_eq!(service.details(family.requester, id).await.json()["content"][0]["status"], "SUCCESS");
 
-    let refused = send(deletion(&service, family, contact, 9)).await;
+    let refused = send(deletion(&service, family, contact, 7)).await;
     refused.assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");
-    assert_eq!(refused.header("Preference-Applied"), Some("wait=9"));
-    let problem = send(deletion(&service, family, contact, 9).header("Accept", "application/problem+json")).await;
+    assert_eq!(refused.header("Preference-Applied"), Some("wait=7"));
+    let problem = send(deletion(&service, family, contact, 7).header("Accept", "application/problem+json")).await;
     assert_eq!(problem.json()["failures"][0]["id"], json!(contact));
 }
 
@@ -186,10 +186,10 @@ async fn an_operation_that_is_given_up_names_itself_to_each_caller_that_waits() 
     let (service, _process) = in_a_process(&[NO_WORKERS]).await;
     let (pool, family, id) = (&service.database.pool, service.world.family().await, Uuid::now_v7());
     let keyed = |wait| deletion(&service, family, id, wait).header("Idempotency-Key", "given-up");
-    let first = tokio::spawn(send(keyed(9)));
+    let first = tokio::spawn(send(keyed(7)));
     until_waiting(&service, 1).await;
     let operation: Uuid = sqlx::query_scalar("select id from operation").fetch_one(pool).await.unwrap();
-    let replay = tokio::spawn(send(keyed(9)));
+    let replay = tokio::spawn(send(keyed(7)));
     until_waiting(&service, 2).await;
     let sql = "update operation set status = 'INTERNAL_ERROR', error_code = 'GLOBAL_1001', completed_at = now(), \
         idempotency_key = null where id = $1";
@@ -199,7 +199,7 @@ async fn an_operation_that_is_given_up_names_itself_to_each_caller_that_waits() 
     for (answer, replayed) in [(first.await.unwrap(), None), (replay.await.unwrap(), Some("true"))] {
         let named = answer.assert_failed(500, "GLOBAL_1001", "Service unavailable. Please try again");
         assert_eq!((named, answer.header("Idempotency-Replayed")), (operation, replayed));
-        assert_eq!(answer.header("Preference-Applied"), Some("wait=9"));
+        assert_eq!(answer.header("Preference-Applied"), Some("wait=7"));
     }
 }
 
