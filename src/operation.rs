@@ -5,13 +5,11 @@ use std::fmt;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::closed_set::closed_set;
+use crate::closed_set::{Stored, closed_set};
 use crate::eligibility::Refusal;
 use crate::error::Code;
 use crate::id_failure::IdFailure;
 use crate::resource::Resource;
-
-pub use crate::closed_set::Stored;
 
 /// A well-formed call, ready to be tried or queued.
 #[derive(Clone, Debug)]

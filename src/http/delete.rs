@@ -23,10 +23,10 @@ use super::requester::SentActor;
 use super::response::{REQUEST_ID, id_value};
 use super::shares::Share;
 use super::waiting::{self, Waited};
-use crate::closed_set::UnknownWord;
+use crate::closed_set::{Stored, UnknownWord};
 use crate::error::{Code, Error};
 use crate::id_failure::IdFailure;
-use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Outcome, Stored, TargetIds, View};
+use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Outcome, TargetIds, View};
 use crate::resource::Resource;
 
 pub const DELETE_ONE: &str = "/api/v2/customer/{customer_id}/{resource}/{id}";

@@ -18,8 +18,9 @@ use super::request::body::{Incoming, beside_body};
 use super::request::query::Parameters;
 use super::request::{id, prefer};
 use super::waiting::{self, Waited};
+use crate::closed_set::Stored;
 use crate::error::{Code, Error, UNKNOWN_CODE};
-use crate::operation::{Details, Operation, Status, Stored, View};
+use crate::operation::{Details, Operation, Status, View};
 use crate::resource::Resource;
 
 pub const STATUS: &str = "/api/v2/global/call/{request_id}";

@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::Service;
 use super::call::{Notes, Requester};
 use super::shares::Share;
+use crate::closed_set::Stored;
 use crate::error::Error;
-use crate::operation::{Details, Operation, Outcome, Status, Stored, View};
+use crate::operation::{Details, Operation, Outcome, Status, View};
 use crate::telemetry::metrics;
 
 /// The longest time after which a caller may ask again.

@@ -6,8 +6,9 @@ use sqlx::{Connection, PgConnection};
 use tokio::time::Instant;
 
 use super::statements::{self as queue, Enqueued};
+use crate::closed_set::Stored;
 use crate::error::{Code, Error};
-use crate::operation::{Deletion, Outcome, Status, Stored};
+use crate::operation::{Deletion, Outcome, Status};
 use crate::repository::database::failure::WorkError;
 use crate::repository::deletion::refuse_reused_key;
 use crate::repository::row_limit::RowLimit;

@@ -9,8 +9,9 @@ use super::leased::{End, Leased};
 use super::run::{Ran, Work, in_transaction};
 use super::{Consumer, statements};
 use crate::backoff::Backoff;
+use crate::closed_set::Stored;
 use crate::error::Error;
-use crate::operation::{Deletion, Details, Stored, View};
+use crate::operation::{Deletion, Details, View};
 use crate::repository::statements::find_operation;
 
 /// The interval of the checks from another session whether the transaction of an attempt still

@@ -6,8 +6,9 @@ use sqlx::PgConnection;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::closed_set::Stored;
 use crate::error::{Code, Error};
-use crate::operation::{Details, Status, Stored, View};
+use crate::operation::{Details, Status, View};
 use crate::repository::Repository;
 use crate::repository::database::failure::WorkError;
 use crate::repository::database::observed::observed;

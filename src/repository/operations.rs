@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::database::failure::WorkError;
 use super::database::observed::observed;
-use crate::operation::{Filters, Listing, Operation, OperationPage, Status, Stored};
+use crate::closed_set::Stored;
+use crate::operation::{Filters, Listing, Operation, OperationPage, Status};
 use crate::resource::Resource;
 
 struct Row {

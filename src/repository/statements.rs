@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::database::failure::WorkError;
 use super::database::observed::observed;
+use crate::closed_set::Stored;
 use crate::eligibility::Findings;
 use crate::error::Code;
 use crate::id_failure::{self, IdFailure};
-use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Operation, Outcome, Status, Stored, View};
+use crate::operation::{Actor, Deletion, Details, IdempotencyKey, Operation, Outcome, Status, View};
 use crate::resource::Resource;
 
 pub enum DeleteResult {

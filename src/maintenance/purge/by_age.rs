@@ -8,9 +8,10 @@ use super::eraser::Eraser;
 use super::kind::Kind;
 use super::record::Request;
 use super::statements::{self, Due, OperationRow};
+use crate::closed_set::Stored;
 use crate::maintenance::MaintenanceError;
 use crate::maintenance::age::{CLOCK_DIFFERENCE, first_id};
-use crate::operation::{Status, Stored};
+use crate::operation::Status;
 use crate::resource::Resource;
 
 /// The number of operations in a page.

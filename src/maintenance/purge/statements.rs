@@ -10,7 +10,8 @@ use time::macros::datetime;
 use uuid::Uuid;
 
 use super::kind::Kind;
-use crate::operation::{Status, Stored};
+use crate::closed_set::Stored;
+use crate::operation::Status;
 use crate::resource::Resource;
 
 macro_rules! ids {
