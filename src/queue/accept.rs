@@ -22,8 +22,8 @@ impl Repository {
     /// Records the call as an open operation. Eligibility is not checked here; the worker checks
     /// it. Fails with [`Error::TooManyWaiting`] if the requester's queue is full, and with
     /// [`Error::TooManyRows`] if it has deleted too many rows.
-    pub async fn accept(&self, deletion: Deletion, permit: impl Send + 'static) -> Result<Outcome, Error> {
-        self.serve(permit, |repository, deadline| async move { repository.accept_by(deadline, deletion).await }).await
+    pub async fn accept(&self, deletion: Deletion, held: impl Send + 'static) -> Result<Outcome, Error> {
+        self.serve(held, |repository, deadline| async move { repository.accept_by(deadline, deletion).await }).await
     }
 
     async fn accept_by(&self, deadline: Instant, deletion: Deletion) -> Result<Outcome, Error> {

@@ -19,16 +19,16 @@ use crate::telemetry::metrics;
 const CANCELLED: Stored<Code> = Stored::Known(Code::CANCELLED);
 
 impl Repository {
-    /// Ends a waiting operation of the requester as cancelled, and returns it. Keeps the permit
-    /// like [`Repository::delete`]. Refuses with [`Code::GLOBAL_1003`] if the requester has no such
-    /// operation, and with [`Code::NOT_CANCELLABLE`] if it is being executed or has ended.
+    /// Ends a waiting operation of the requester as cancelled, and returns it. Keeps what the call
+    /// holds like [`Repository::delete`]. Refuses with [`Code::GLOBAL_1003`] if the requester has
+    /// no such operation, and with [`Code::NOT_CANCELLABLE`] if it is being executed or has ended.
     pub async fn cancel(
         &self,
         requester_id: Uuid,
         operation_id: Uuid,
-        permit: impl Send + 'static,
+        held: impl Send + 'static,
     ) -> Result<Details, Error> {
-        self.serve(permit, move |repository, deadline| async move {
+        self.serve(held, move |repository, deadline| async move {
             repository.cancel_by(deadline, requester_id, operation_id).await
         })
         .await

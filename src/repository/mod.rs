@@ -39,9 +39,9 @@ use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
 use crate::operation::{Deletion, Details, Listing, OperationPage, Outcome, View};
 
-/// A use case runs to its end, even if the client disconnects, and keeps the call's permit until
-/// then. It fails with [`Error::Unavailable`] if the database does not answer in time, and with
-/// [`Error::Defect`] for a defect of this service or its schema.
+/// A use case runs to its end, even if the client disconnects, and keeps what the call holds (its
+/// permit and shares) until then. It fails with [`Error::Unavailable`] if the database does not
+/// answer in time, and with [`Error::Defect`] for a defect of this service or its schema.
 #[derive(Clone)]
 pub struct Repository {
     pub(crate) database: Database,
@@ -93,14 +93,13 @@ impl Repository {
     }
 
     /// Deletes every target or none, and records the operation either way.
-    pub async fn delete(&self, deletion: Deletion, permit: impl Send + 'static) -> Result<Outcome, Error> {
-        self.serve(permit, |repository, deadline| async move { repository.delete_by(deadline, deletion).await }).await
+    pub async fn delete(&self, deletion: Deletion, held: impl Send + 'static) -> Result<Outcome, Error> {
+        self.serve(held, |repository, deadline| async move { repository.delete_by(deadline, deletion).await }).await
     }
 
     /// Tells how the deletion would end now. Records nothing.
-    pub async fn validate(&self, deletion: Deletion, permit: impl Send + 'static) -> Result<Outcome, Error> {
-        let outcome =
-            self.run(permit, deletion, |connection, deletion| Box::pin(validate(connection, deletion))).await?;
+    pub async fn validate(&self, deletion: Deletion, held: impl Send + 'static) -> Result<Outcome, Error> {
+        let outcome = self.run(held, deletion, |connection, deletion| Box::pin(validate(connection, deletion))).await?;
         outcome.ok_or_else(|| Error::Unavailable("the call under the same key is not decided yet".to_owned()))
     }
 
@@ -109,12 +108,10 @@ impl Repository {
         requester_id: Uuid,
         operation_id: Uuid,
         view: View,
-        permit: impl Send + 'static,
+        held: impl Send + 'static,
     ) -> Result<Option<Details>, Error> {
-        self.run(permit, (), move |connection, ()| {
-            Box::pin(find_operation(connection, requester_id, operation_id, view))
-        })
-        .await
+        self.run(held, (), move |connection, ()| Box::pin(find_operation(connection, requester_id, operation_id, view)))
+            .await
     }
 
     /// Finds the ids of an operation of the requester.
@@ -122,15 +119,15 @@ impl Repository {
         &self,
         requester_id: Uuid,
         operation_id: Uuid,
-        permit: impl Send + 'static,
+        held: impl Send + 'static,
     ) -> Result<Option<Vec<Uuid>>, Error> {
-        self.run(permit, (), move |connection, ()| Box::pin(find_target_ids(connection, requester_id, operation_id)))
+        self.run(held, (), move |connection, ()| Box::pin(find_target_ids(connection, requester_id, operation_id)))
             .await
     }
 
     /// Reads a page of the requester's operations, and their number.
-    pub async fn list_operations(&self, listing: Listing, permit: impl Send + 'static) -> Result<OperationPage, Error> {
-        self.run(permit, listing, |connection, listing| Box::pin(list_operations(connection, listing))).await
+    pub async fn list_operations(&self, listing: Listing, held: impl Send + 'static) -> Result<OperationPage, Error> {
+        self.run(held, listing, |connection, listing| Box::pin(list_operations(connection, listing))).await
     }
 
     /// Fails if a deletion could not be done now.
@@ -158,7 +155,7 @@ impl Repository {
     /// Runs a use case that is work on one session.
     async fn run<C, T, E>(
         &self,
-        permit: impl Send + 'static,
+        held: impl Send + 'static,
         context: C,
         work: impl Work<C, T, E> + Send + Sync + 'static,
     ) -> Result<T, Error>
@@ -169,14 +166,14 @@ impl Repository {
     {
         let use_case =
             |repository: Repository, deadline| async move { repository.database.run(deadline, &context, work).await };
-        self.serve(permit, use_case).await
+        self.serve(held, use_case).await
     }
 
-    /// Runs a use case until the deadline of a call, once the schema gate is passed. Keeps the
-    /// permit until then.
+    /// Runs a use case until the deadline of a call, once the schema gate is passed. Keeps what the
+    /// call holds until then.
     pub(crate) fn serve<T, W, P>(
         &self,
-        permit: P,
+        held: P,
         use_case: impl FnOnce(Repository, Instant) -> W + Send + 'static,
     ) -> impl Future<Output = Result<T, Error>>
     where
@@ -186,7 +183,7 @@ impl Repository {
     {
         let repository = self.clone();
         self.tasks.run(async move {
-            let _permit = permit;
+            let _held = held;
             let (gate, deadline) = (Arc::clone(&repository.schema_gate), repository.database.deadline());
             gate.acquire(&repository.database, deadline).await?;
             let result = use_case(repository, deadline).await;
