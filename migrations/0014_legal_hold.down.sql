@@ -9,8 +9,8 @@ begin
 end
 $$;
 
--- The triggers are dropped with their functions. The tables are locked in the order in which a call
--- locks them.
+-- "cascade" drops every trigger that uses these functions, also a trigger on a table of another
+-- service. The tables are locked first, in the order in which a call locks them.
 lock table
   customer, contact, address, subscriber, sell_plan, external_params, zone, product, product_allocation,
   operation, restoration

@@ -155,7 +155,7 @@ pub async fn release(arguments: Release) -> Result<(), MaintenanceError> {
     let hold = chosen(&holds, &arguments)?;
     let released = sqlx::query_file!("src/maintenance/sql/release_hold.sql", hold.id).execute(&mut session).await?;
     if released.rows_affected() == 0 {
-        return Err(MaintenanceError::nothing("released", "somebody else released it a moment ago"));
+        return Err(MaintenanceError::refused("released", "somebody else released it a moment ago"));
     }
     say(&format!("customer {} is released from the hold {}", hold.customer_id, hold.id));
     for other in holds.iter().filter(|other| other.id != hold.id) {
@@ -165,18 +165,18 @@ pub async fn release(arguments: Release) -> Result<(), MaintenanceError> {
 }
 
 fn chosen<'a>(holds: &'a [Hold], arguments: &Release) -> Result<&'a Hold, MaintenanceError> {
-    let (customer, nothing) = (arguments.customer, |problem| MaintenanceError::nothing("released", problem));
+    let (customer, refused) = (arguments.customer, |problem| MaintenanceError::refused("released", problem));
     match (arguments.hold, holds) {
-        (_, []) => Err(nothing(format!("customer {customer} is under no legal hold"))),
+        (_, []) => Err(refused(format!("customer {customer} is under no legal hold"))),
         (None, [hold]) => Ok(hold),
         (None, several) => {
             let lines: String = several.iter().map(|hold| format!("\n  {hold}")).collect();
-            Err(nothing(format!("the customer has several holds; name one with --hold:{lines}")))
+            Err(refused(format!("the customer has several holds; name one with --hold:{lines}")))
         }
         (Some(id), several) => several
             .iter()
             .find(|hold| hold.id == id)
-            .ok_or_else(|| nothing(format!("customer {customer} is not under the hold {id}"))),
+            .ok_or_else(|| refused(format!("customer {customer} is not under the hold {id}"))),
     }
 }
 

@@ -41,14 +41,14 @@ pub enum MaintenanceError {
     Stopped,
     #[error("stopped; nothing is changed")]
     Interrupted,
-    /// Rows, operations or the schema disagree. Standard output lists them.
+    /// Rows, operations or the schema disagree. Standard output lists the disagreements.
     #[error("verify found disagreements: {0} in all; standard output lists them")]
     Disagreement(u64),
 }
 
 impl MaintenanceError {
-    /// A refusal, in which nothing is `done`, such as restored.
-    fn nothing(done: &str, problem: impl Display) -> MaintenanceError {
+    /// Refuses with "nothing is {done}: {problem}". `done` is a participle, such as `restored`.
+    fn refused(done: &str, problem: impl Display) -> MaintenanceError {
         MaintenanceError::Refused(format!("nothing is {done}: {problem}"))
     }
 }

@@ -18,7 +18,7 @@ impl Progress {
         Progress { terminal: io::stderr().is_terminal(), shown: Instant::now() }
     }
 
-    /// Shows the text, at once or if it is time for it.
+    /// Shows the text. Unless `at_once`, skips it if the last text was shown a short time ago.
     pub fn show(&mut self, text: &str, at_once: bool) {
         let pause = if self.terminal { TERMINAL_PAUSE } else { LINE_PAUSE };
         if !at_once && self.shown.elapsed() < pause {
@@ -28,7 +28,7 @@ impl Progress {
         let mut output = io::stderr();
         // The command continues if standard error is closed.
         let _ = match self.terminal {
-            // Other output overwrites it.
+            // The cursor returns to the start of the line, so that other output overwrites it.
             true => write!(output, "\r\x1b[K{text}\r").and_then(|()| output.flush()),
             false => writeln!(output, "{text}"),
         };

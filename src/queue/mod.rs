@@ -67,7 +67,7 @@ impl Consumer {
         };
         let sessions = u32::try_from(settings.workers.max(1)).unwrap_or(u32::MAX);
         let database = DatabaseSettings { max_connections: sessions, ..database.clone() };
-        let database = Database::new(&database, options).for_upkeep();
+        let database = Database::new(&database, options).without_wait_metrics();
         let long = database.clone().with_longest_call(settings.run_timeout + REST_OF_A_RUN);
         Consumer { repository, database, long, lease: settings.lease, limits }
     }

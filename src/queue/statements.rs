@@ -23,8 +23,8 @@ pub enum Enqueued {
     Taken,
     /// Its requester has too many queued operations, unless its id or its key is taken.
     Full,
-    /// Its requester has deleted too many rows, unless its id or its key is taken. The call may be
-    /// sent again after this long.
+    /// Its requester has deleted too many rows, so nothing was tried. Its id or its key may be
+    /// taken. The call may be sent again after this time.
     OverLimit(Duration),
 }
 

@@ -79,7 +79,7 @@ impl Repository {
         let sharing = || Sharing::new(settings, database.clone(), tasks.clone());
         Repository {
             sharing: (settings.share_statements && rows_per_hour.is_none()).then(sharing),
-            upkeep: database.clone().for_upkeep(),
+            upkeep: database.clone().without_wait_metrics(),
             database,
             rollbacks: Rollbacks::default(),
             row_limit: rows_per_hour.map(RowLimit::new),

@@ -181,23 +181,23 @@ pub fn request_ended(route: Cow<'static, str>, method: &'static str, status: u16
     if status == 500 {
         counter!(DEFECTS).increment(1);
     }
-    // To find the two series by their labels would take a twentieth of the service's time for a
-    // call.
+    // Looking up the two series by their labels would take a thirtieth of the time that the service
+    // spends on a call.
     thread_local! {
-        static SERIES: RefCell<HashMap<Answered, (Histogram, Counter)>> = RefCell::default();
+        static SERIES: RefCell<HashMap<AnswerLabels, (Histogram, Counter)>> = RefCell::default();
     }
     SERIES.with_borrow_mut(|series| {
-        let answered = (route, method, status, code);
-        let (durations, requests) = series.entry(answered).or_insert_with_key(series_of);
+        let labels = (route, method, status, code);
+        let (durations, requests) = series.entry(labels).or_insert_with_key(series_of);
         durations.record(took);
         requests.increment(1);
     });
 }
 
-/// The route, method, status and code of answered calls.
-type Answered = (Cow<'static, str>, &'static str, u16, String);
+/// The labels of an answered call: route, method, status and code.
+type AnswerLabels = (Cow<'static, str>, &'static str, u16, String);
 
-fn series_of((route, method, status, code): &Answered) -> (Histogram, Counter) {
+fn series_of((route, method, status, code): &AnswerLabels) -> (Histogram, Counter) {
     let mut labels = vec![
         Label::new("route", route.clone()),
         Label::from_static_parts("method", method),

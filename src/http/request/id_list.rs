@@ -49,8 +49,8 @@ pub fn parse_body(body: &[u8], max_ids: usize) -> Result<Vec<Uuid>, Error> {
     Ok(ids.into_iter().map(|id| id.0).collect())
 }
 
-/// Fails with the path of what is malformed. It takes twice as long, so it is only for a body that is
-/// malformed.
+/// Parses a body again that failed to parse, and fails with the path of the malformed value. This
+/// takes longer, so it is not done for a valid body.
 fn parse_with_path(body: &[u8]) -> Result<Body, Error> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let parsed = serde_path_to_error::deserialize(&mut json);

@@ -19,5 +19,5 @@ pub async fn cancel(session: &mut PgConnection, id: Uuid) -> Result<(), Maintena
         true => "is being executed".to_owned(),
         false => format!("has ended: its status is {status}"),
     };
-    Err(MaintenanceError::nothing("cancelled", format!("operation {id} {problem}")))
+    Err(MaintenanceError::refused("cancelled", format!("operation {id} {problem}")))
 }

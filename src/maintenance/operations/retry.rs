@@ -14,19 +14,20 @@ use crate::resource::Resource;
 /// Puts a new operation with the same ids into the queue, and returns its id. The old one stays as
 /// it is.
 pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, MaintenanceError> {
-    let nothing = |problem| MaintenanceError::nothing("retried", problem);
+    let refused = |problem| MaintenanceError::refused("retried", problem);
     let failed = statements::require(session, id, "retried").await?;
-    let deletion = deletion(failed).map_err(nothing)?;
+    let deletion = deletion(failed).map_err(refused)?;
     if let Some(Duplicate { id: duplicate, status }) = statements::duplicate(session, id).await? {
         let state = if status == Status::Open.word() { "is queued already" } else { "has succeeded since" };
-        return Err(nothing(format!("operation {duplicate} {state}, and asks for the same")));
+        return Err(refused(format!("operation {duplicate} {state}, and asks for the same")));
     }
     let most_waiting = Settings::load()?.queue.max_waiting;
     match enqueue(session, &deletion, i64::from(most_waiting)).await? {
         Enqueued::Accepted => Ok(deletion.operation_id),
+        // The id is new, there is no key, and this command does not limit rows. So the queue is full.
         Enqueued::Full | Enqueued::Taken | Enqueued::OverLimit(_) => {
             let problem = format!("its requester has {most_waiting} queued operations already (QUEUE__MAX_WAITING)");
-            Err(nothing(problem))
+            Err(refused(problem))
         }
     }
 }

@@ -37,10 +37,11 @@ pub async fn find(connection: &mut PgConnection, id: Uuid) -> sqlx::Result<Optio
     sqlx::query_file_as!(Shown, "src/maintenance/sql/show_operation.sql", id).fetch_optional(connection).await
 }
 
-/// The operation. Without it, nothing is `done`, such as retried.
+/// Finds the operation, or refuses with "nothing is {done}". `done` is a participle, such as
+/// `retried`.
 pub async fn require(connection: &mut PgConnection, id: Uuid, done: &str) -> Result<Shown, MaintenanceError> {
     let found = find(connection, id).await?;
-    found.ok_or_else(|| MaintenanceError::nothing(done, format!("no operation has the id {id}")))
+    found.ok_or_else(|| MaintenanceError::refused(done, format!("no operation has the id {id}")))
 }
 
 /// An operation that asks for the same deletion as another one.

@@ -108,7 +108,7 @@ async fn erase_operations(eraser: &mut Eraser, ids: &[Uuid], cutoffs: Cutoffs) -
     for ids in ids.chunks(eraser.batch_size) {
         let erasable =
             statements::erasable_operations(&mut eraser.session, ids, cutoffs.operations_before, kept_from).await?;
-        eraser.erase_records(Kind::Operation, Due::before(cutoffs.operations_before), &erasable).await?;
+        eraser.erase_unless_on_hold(Kind::Operation, Due::before(cutoffs.operations_before), &erasable).await?;
     }
     Ok(())
 }
@@ -155,5 +155,5 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, cutoffs: Cuto
 
 async fn erase_restorations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     let old = statements::old_restorations(&mut eraser.session, cutoffs.deletions()).await?;
-    eraser.erase_records(Kind::Restoration, Due::EVER, &old).await
+    eraser.erase_unless_on_hold(Kind::Restoration, Due::EVER, &old).await
 }

@@ -63,11 +63,16 @@ impl Eraser {
     }
 
     /// Erases the rows or records that no legal hold keeps, and counts the others.
-    pub async fn erase_records(&mut self, kind: Kind, due: Due, records: &[Erasable]) -> Result<(), MaintenanceError> {
-        let holders: Vec<Uuid> = records.iter().filter_map(|record| record.holder).collect();
+    pub async fn erase_unless_on_hold(
+        &mut self,
+        kind: Kind,
+        due: Due,
+        found: &[Erasable],
+    ) -> Result<(), MaintenanceError> {
+        let holders: Vec<Uuid> = found.iter().filter_map(|erasable| erasable.holder).collect();
         self.tally.add_on_hold(&holders);
-        let free = records.iter().filter(|record| record.holder.is_none());
-        self.erase(kind, due, &free.map(|record| record.id).collect::<Vec<Uuid>>()).await
+        let free = found.iter().filter(|erasable| erasable.holder.is_none());
+        self.erase(kind, due, &free.map(|erasable| erasable.id).collect::<Vec<Uuid>>()).await
     }
 
     /// Erases the rows in batches.
@@ -95,7 +100,7 @@ impl Eraser {
                     }
                 }
                 Err(MaintenanceError::Database(error)) if kept_rows::may_be_about_a_row(&error) => match ids {
-                    [id] => self.refuse(kind, due, *id, &error).await?,
+                    [id] => self.report_kept(kind, due, *id, &error).await?,
                     _ => halve(&mut parts, ids),
                 },
                 Err(error) => return Err(error),
@@ -106,7 +111,13 @@ impl Eraser {
 
     /// Reports the row. Fails if the statement also fails for no rows. A lock timeout of that check
     /// proves nothing, and the row is reported.
-    async fn refuse(&mut self, kind: Kind, due: Due, id: Uuid, error: &sqlx::Error) -> Result<(), MaintenanceError> {
+    async fn report_kept(
+        &mut self,
+        kind: Kind,
+        due: Due,
+        id: Uuid,
+        error: &sqlx::Error,
+    ) -> Result<(), MaintenanceError> {
         if !kept_rows::is_about_a_row(error) {
             match self.try_to_erase(kind, due, &[]).await {
                 Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {}

@@ -22,7 +22,7 @@ impl KeptRows {
         }
     }
 
-    /// A headline and a line for each row, or `None` if there is no refusal.
+    /// A headline and a line for each row, or `None` if no row was kept.
     pub fn written(&self) -> Option<String> {
         let rows = match self.count {
             0 => return None,

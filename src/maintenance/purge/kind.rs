@@ -68,6 +68,14 @@ mod tests {
     }
 
     #[test]
+    fn every_statement_that_erases_belongings_has_a_kind() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/maintenance/sql");
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let of_belongings = files.filter(|name| name.starts_with("erase_") && name.ends_with("_of_customer.sql"));
+        assert_eq!(of_belongings.count(), Kind::BELONGINGS.len());
+    }
+
+    #[test]
     fn rows_that_refer_to_a_resource_are_a_kind() {
         for reference in Resource::ALL.into_iter().filter_map(|resource| resource.rules().reference) {
             assert!(Kind::try_from(reference.word.to_owned()).is_ok(), "{}", reference.word);

@@ -16,7 +16,7 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
         return Err(MaintenanceError::Refused(format!("no customer has the id {id}; nothing of it is left to erase")));
     };
     if let Some(hold) = hold::list(&mut eraser.session, Some(id), false).await?.first() {
-        return Err(MaintenanceError::nothing("erased", hold));
+        return Err(MaintenanceError::refused("erased", hold));
     }
     eraser.begin(Request { kind: "customer", subject_ids: vec![id], ..Request::default() }).await?;
     let due = Due { customer: (!customer.live).then_some(id), ..Due::EVER };
@@ -26,7 +26,7 @@ pub async fn erase(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError
     }
     eraser.tally.add(Kind::Actor.word(), 0);
     let actors = statements::actors_of_customer(&mut eraser.session, id).await?;
-    eraser.erase_records(Kind::Actor, due, &actors).await?;
+    eraser.erase_unless_on_hold(Kind::Actor, due, &actors).await?;
     if customer.live {
         return require_all(eraser, 0, None);
     }

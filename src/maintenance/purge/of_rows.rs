@@ -24,13 +24,13 @@ pub async fn erase(eraser: &mut Eraser, resource: Resource, ids: &[Uuid]) -> Res
 
 /// Erases the rows that an operation deleted. The operation itself is kept for its own age.
 pub async fn erase_of_operation(eraser: &mut Eraser, id: Uuid) -> Result<(), MaintenanceError> {
-    let nothing = |problem| MaintenanceError::nothing("erased", problem);
+    let refused = |problem| MaintenanceError::refused("erased", problem);
     let deletion = require(&mut eraser.session, id, "erased").await?;
-    let resource = deletion.parse(&deletion.resource).map_err(nothing)?;
+    let resource = deletion.parse(&deletion.resource).map_err(refused)?;
     let rows = statements::present(&mut eraser.session, Kind::Of(resource), &deletion.target_ids).await?;
     let ids = ids_of(&rows, |row| !row.live && row.deleted_by == Some(id));
     if ids.is_empty() {
-        return Err(nothing(format!("no row is left that operation {id} deleted")));
+        return Err(refused(format!("no row is left that operation {id} deleted")));
     }
     let request = Request { kind: "operation", subject_ids: vec![id], ..Request::default() };
     erase_deleted(eraser, resource, &ids, Some(id), request).await

@@ -18,7 +18,7 @@ use crate::maintenance::MaintenanceError;
 /// somebody inserted them later.
 pub async fn replay(eraser: &mut Eraser, path: &Path) -> Result<(), MaintenanceError> {
     // Nothing is erased by a ledger that is damaged further down.
-    let check = Check::of(path).map_err(|error| MaintenanceError::nothing("erased", error))?;
+    let check = Check::of(path).map_err(|error| MaintenanceError::refused("erased", error))?;
     eraser.begin(Request { kind: "replay", ..Request::default() }).await?;
     let ended = statements::ended_purges(&mut eraser.session).await?;
     let (mut lines, mut undecided) = (Lines::open(path)?, Vec::new());
@@ -44,7 +44,7 @@ async fn erase_again(eraser: &mut Eraser, batch: &Batch, live_too: bool) -> Resu
         let (left, due): (Vec<_>, Vec<_>) = present.into_iter().partition(|row| row.live && !live_too);
         live_left += left.len();
         let due: Vec<Erasable> = due.into_iter().map(|row| Erasable { id: row.id, holder: row.holder }).collect();
-        eraser.erase_records(batch.kind, Due { live_too, ..Due::EVER }, &due).await?;
+        eraser.erase_unless_on_hold(batch.kind, Due { live_too, ..Due::EVER }, &due).await?;
     }
     Ok(live_left)
 }

@@ -134,8 +134,9 @@ pub async fn expired(
     ids!(connection, "src/maintenance/sql/expired_rows.sql", resource.word(), first, end, before)
 }
 
-/// The deleted rows of a customer, or its belongings. If the customer is deleted, all its rows, and
-/// the external params that others have set on it.
+/// The rows of one kind that are erased with a customer. Of a live customer, only the deleted rows
+/// of a resource. Of a deleted one, all its rows, and the external params of others that are set on
+/// it or on its entities.
 pub async fn of_customer(
     connection: &mut PgConnection,
     kind: Kind,

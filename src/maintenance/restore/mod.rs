@@ -44,7 +44,7 @@ pub async fn run(arguments: Arguments) -> Result<(), MaintenanceError> {
             Err(MaintenanceError::Database(error)) if tries_left > 0 && sqlstate::is_one_of(&error, &["23505"]) => {}
             Err(MaintenanceError::Database(error)) if sqlstate::is_one_of(&error, &sqlstate::LOCKED) => {
                 let problem = "somebody locks the rows, or an entity that they refer to; try again later";
-                return Err(nothing(problem));
+                return Err(refused(problem));
             }
             result => return result,
         }
@@ -63,7 +63,7 @@ async fn restore(session: &mut PgConnection, arguments: &Arguments) -> Result<()
         list(resource, &rows);
     }
     if !found.is_empty() {
-        return Err(nothing(explain(resource, &found)));
+        return Err(refused(explain(resource, &found)));
     }
     if arguments.dry_run {
         say(&format!("{} can be restored; nothing is changed", count(&deletion, resource)));
@@ -87,16 +87,16 @@ async fn find_deletion(
     operation_id: Uuid,
 ) -> Result<(Shown, Resource), MaintenanceError> {
     let Some(deletion) = operations::find(connection, operation_id).await? else {
-        return Err(nothing(format!("no operation has the id {operation_id}; old operations are purged")));
+        return Err(refused(format!("no operation has the id {operation_id}; old operations are purged")));
     };
-    let status: Status = deletion.parse(&deletion.status).map_err(nothing)?;
+    let status: Status = deletion.parse(&deletion.status).map_err(refused)?;
     if status != Status::Success {
         let problem = format!("operation {operation_id} deleted nothing; its status is {}", status.word());
-        return Err(nothing(problem));
+        return Err(refused(problem));
     }
-    let resource: Resource = deletion.parse(&deletion.resource).map_err(nothing)?;
+    let resource: Resource = deletion.parse(&deletion.resource).map_err(refused)?;
     if !resource.rules().can_be_restored {
-        return Err(nothing(format!("a deleted {} cannot be restored", resource.word())));
+        return Err(refused(format!("a deleted {} cannot be restored", resource.word())));
     }
     Ok((deletion, resource))
 }
@@ -107,7 +107,7 @@ async fn refuse_second_restore(connection: &mut PgConnection, operation_id: Uuid
     let Some(earlier) = earlier.fetch_optional(connection).await? else { return Ok(()) };
     let when = written(earlier.restored_at);
     let problem = format!("operation {operation_id} was restored already, at {when} by {}", earlier.restored_by);
-    Err(nothing(problem))
+    Err(refused(problem))
 }
 
 /// Locks the entities that the rows refer to until the transaction ends, so that nobody deletes
@@ -152,8 +152,8 @@ fn explain(resource: Resource, obstacles: &[(Uuid, String)]) -> String {
     format!("{} of the rows cannot be restored:{}", obstacles.len(), lines.collect::<String>())
 }
 
-fn nothing(problem: impl Display) -> MaintenanceError {
-    MaintenanceError::nothing("restored", problem)
+fn refused(problem: impl Display) -> MaintenanceError {
+    MaintenanceError::refused("restored", problem)
 }
 
 fn count(deletion: &Shown, resource: Resource) -> String {

@@ -59,6 +59,7 @@ from (
   select product_allocation.id
   from product_allocation
   where $1 = 'allocation'
+    and $3
     and product_allocation.customer_id = $2
     and not exists (
       select
@@ -77,11 +78,13 @@ from (
   select subscriber.id
   from subscriber
   where $1 = 'subscriber'
+    and $3
     and subscriber.customer_id = $2
   union
   select sell_plan.id
   from sell_plan
   where $1 = 'sell-plan'
+    and $3
     and sell_plan.customer_id = $2
 ) as found
 order by found.id

@@ -104,7 +104,7 @@ async fn verify_part(
         }
         count = next_count(count, began.elapsed());
         progress.show(&format!("{}: {rows} verified", part.word()), false);
-        // Other sessions have half of the time.
+        // A pause as long as the statement leaves half of the time to other sessions.
         tokio::time::sleep(began.elapsed()).await;
     }
     progress.clear();

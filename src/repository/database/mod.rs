@@ -52,8 +52,8 @@ impl Database {
 
     /// The same sessions, for work that is not a call: its waits for a session are not in the
     /// metrics.
-    pub fn for_upkeep(self) -> Database {
-        Database { sessions: self.sessions.for_upkeep(), ..self }
+    pub fn without_wait_metrics(self) -> Database {
+        Database { sessions: self.sessions.without_wait_metrics(), ..self }
     }
 
     /// The same sessions, with another deadline.

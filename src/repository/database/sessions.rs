@@ -89,7 +89,7 @@ impl Sessions {
     }
 
     /// The same sessions, for work that is not a call.
-    pub fn for_upkeep(self) -> Sessions {
+    pub fn without_wait_metrics(self) -> Sessions {
         Sessions { counts_waits: false, ..self }
     }
 

@@ -114,6 +114,23 @@ fn a_statement_with_a_branch_for_contacts_has_one_for_every_resource() {
     assert!(found > 5, "{found} statements with branches");
 }
 
+#[test]
+fn branches_for_the_resources_differ_in_names_only() {
+    for (name, between) in [("expired_rows", "\n  union all\n"), ("rows_of_customer", "\n  union\n")] {
+        let text = statement("maintenance", name);
+        let branches = text.split_once("from (\n").unwrap().1.split_once("\n) as ").unwrap().0;
+        let branch = |resource| {
+            let quoted = format!("'{}'", word(resource));
+            // The first branch for external params is the one like the others.
+            let branch = branches.split(between).find(|branch| branch.contains(&quoted)).unwrap();
+            branch.replace(&quoted, "'{word}'").replace(table(resource), "{row}")
+        };
+        for resource in Resource::ALL {
+            assert_eq!(branch(resource), branch(Resource::Contact), "{name}");
+        }
+    }
+}
+
 /// The rows that a customer has besides its resources: in the name of a file, in a sentence, and as a table.
 const BELONGINGS: [[&str; 3]; 3] = [
     ["allocations", "allocations", "product_allocation"],

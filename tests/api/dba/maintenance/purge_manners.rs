@@ -183,10 +183,19 @@ async fn a_range_of_blocks_is_read_and_not_the_table() {
     let mut session = database.pool.acquire().await.unwrap();
     let plan = generic_plan(&mut session, sql, "text, bigint, bigint, timestamptz").await.join("\n");
     // Each branch runs for its resource only.
-    for what in ["Tid Range Scan", "One-Time Filter"] {
-        assert_eq!(plan.matches(what).count(), Resource::ALL.len(), "{plan}");
+    for node in ["Tid Range Scan", "One-Time Filter"] {
+        assert_eq!(plan.matches(node).count(), Resource::ALL.len(), "{plan}");
     }
     assert!(!plan.contains("Seq Scan"), "{plan}");
+}
+
+#[tokio::test]
+async fn the_rows_of_a_customer_are_looked_for_in_the_table_of_their_kind_only() {
+    let database = TestDatabase::migrated().await;
+    let sql = include_str!("../../../../src/maintenance/sql/rows_of_customer.sql");
+    let mut session = database.pool.acquire().await.unwrap();
+    let plan = generic_plan(&mut session, sql, "text, uuid, boolean").await.join("\n");
+    assert_eq!(plan.matches("One-Time Filter").count(), sql.matches("where $1 = '").count(), "{plan}");
 }
 
 #[tokio::test]

@@ -204,7 +204,7 @@ async fn has_one_deadline(resource: Resource) {
     let ids = rows(&injector, resource).await;
     let place = format!("{}: before insert of operation", deletion(resource));
     let fault = Fault { delay: 6.0, ..Fault::new(place, "40001") };
-    // The service opens its session and checks the schema now.
+    // The first call opens the session and checks the schema, which would take time from the deadline.
     injector.delete(resource, &[Uuid::now_v7()], &Uuid::now_v7().to_string()).await;
 
     let began = Instant::now();
