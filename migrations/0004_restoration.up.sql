@@ -17,14 +17,13 @@
 --   from operation
 --   where id = '<operation id>';
 --
--- A setting of the session has no effect, because any role may change it. Products are never
+-- No setting of this schema allows a restore: any role could change a setting. Products are never
 -- restored (their documents say so). Tables without deleted_by, which other services delete from,
 -- have no way back.
 
--- A table of its own, and not another kind of operation, for two reasons. The service inserts
--- operations, and could give itself the right to undo a deletion; nobody has to grant it this
--- table. And a reader of operations, by a view or a publication, reads deletions: a restore among
--- them would look like a second deletion of the same rows.
+-- A restore is a row of its own table, and not another kind of operation, for two reasons. The
+-- service may insert operations, and must not be able to undo a deletion. And a reader of
+-- operations, by a view or a publication, would take a restore for a second deletion of the rows.
 create table restoration (
   id uuid primary key,
   operation_id uuid not null,
@@ -145,13 +144,13 @@ create trigger restoration_outlasts_its_operation
   for each row
   execute function restoration_outlasts_its_operation();
 
-comment on table restoration is 'A recorded restore: an operation whose rows were all put back.';
+comment on table restoration is 'A recorded restore: all rows that the operation deleted are live again.';
 comment on column restoration.id is 'The restore''s own id. It is no requestId.';
 comment on column restoration.operation_id is 'The operation that was undone. No foreign key: operations are purged by their own age.';
 comment on column restoration.requester_id is 'The customer for whom the rows had been deleted.';
 comment on column restoration.customer_id is 'The customer whose rows they are.';
 comment on column restoration.resource is 'The resource of the operation.';
-comment on column restoration.restored_ids is 'The ids that were put back, each once, in ascending order.';
+comment on column restoration.restored_ids is 'The ids of the restored rows, each once, in ascending order.';
 comment on column restoration.restored_by is 'The role that restored.';
 comment on column restoration.restored_at is 'When its transaction began.';
 comment on function restoration_is_of_its_operation() is 'Refuses a restoration that differs from its operation.';
@@ -173,7 +172,7 @@ $$;
 
 -- A restore calls it once for each row, so it reads no table. It runs with the rights of the writer.
 -- Only the owner of the schema may execute it, and restoration_is_whole is the only trigger function
--- of the owner that takes back deleted_at.
+-- of the owner that clears deleted_at.
 create function deleted_until_restored() returns trigger
 language plpgsql as $$
 begin
@@ -191,7 +190,7 @@ begin
   end if;
   raise exception 'the deletion of % % is final', tg_table_name, old.id
     using errcode = 'restrict_violation',
-      hint = 'Only the restore of the operation that deleted a row takes deleted_at back.';
+      hint = 'Only a restore of the operation that deleted a row can end its deletion.';
 end
 $$;
 
@@ -227,7 +226,7 @@ create publication customer_deletion_restorations
   for table restoration (id, operation_id, requester_id, customer_id, resource, restored_ids, restored_at)
   with (publish = 'insert')
 $sql$, 'customer_deletion_restorations', quote_ident(name));
-  execute format('comment on publication %I is %L', name, 'The deletions that were taken back, in the order of their commits.');
+  execute format('comment on publication %I is %L', name, 'The deletions that were undone, in the order of their commits.');
 end
 $do$;
 

@@ -31,7 +31,7 @@ comment on column subscriber.customer_id is 'The customer whose subscriber it is
 comment on column subscriber.name is 'A label for people.';
 comment on column subscriber.created_at is 'When it was created.';
 comment on column subscriber.deleted_at is 'Null while the subscriber is live.';
-comment on column subscriber.held is 'Always null. The right to update it is the right to lock the row.';
+comment on column subscriber.held is 'Always null. The right to update it is the right to lock the row. It has nothing to do with legal holds.';
 
 create view live_subscriber with (security_barrier) as
 select
@@ -69,7 +69,7 @@ comment on column sell_plan.customer_id is 'The customer whose sell plan it is.'
 comment on column sell_plan.name is 'A label for people.';
 comment on column sell_plan.created_at is 'When it was created.';
 comment on column sell_plan.deleted_at is 'Null while the sell plan is live.';
-comment on column sell_plan.held is 'Always null. The right to update it is the right to lock the row.';
+comment on column sell_plan.held is 'Always null. The right to update it is the right to lock the row. It has nothing to do with legal holds.';
 
 create view live_sell_plan with (security_barrier) as
 select

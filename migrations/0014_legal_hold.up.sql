@@ -2,7 +2,7 @@
 --
 -- A hold on a customer keeps the rows of that customer, and not those of its sub-customers. No
 -- purge erases them, and no other writer can delete them, truncate their table or give them to
--- another customer. The operations and restorations of the customer are kept too. A hold says nothing
+-- another customer. The operations and the records of restores of the customer are kept too. A hold says nothing
 -- about soft deletion, so it outlasts the deletion of the customer. It ends when it is released, and
 -- stays as a record.
 --
@@ -201,10 +201,10 @@ create trigger restoration_is_not_on_hold
   for each row
   execute function row_is_not_on_hold();
 
--- A row that another customer has is no longer on hold, and a row with another id is no longer the one
--- that the operations name. The columns after "update of" keep these triggers from every statement
--- that does not name them. A restoration is never changed, and of an operation that has ended only the
--- actor, which is erased.
+-- A row that is given to another customer would leave the hold, and a row with another id would not
+-- be the one that its operation names. A statement that sets none of the columns after "update of"
+-- never runs these triggers. Records of restores need none, because they are never changed. Of an
+-- operation that has ended, only the actor can change, and the trigger keeps it.
 create trigger customer_stays_on_hold
   after update of id on customer
   for each row

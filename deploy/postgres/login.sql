@@ -1,4 +1,4 @@
--- Creates a role as which the service logs in, with the rights of customer_deletion_service.
+-- Creates the login role of the service, with the rights of customer_deletion_service.
 --
 --   PASSWORD=choose-one psql -v ON_ERROR_STOP=1 -v role=the_service -f deploy/postgres/login.sql "$DATABASE_URL"
 --

@@ -210,7 +210,8 @@ grant update (rank, attempts, lease_id, free_at) on operation_queue to customer_
 -- It tells a requester when the rows of an operation were restored.
 grant select (operation_id, restored_at) on restoration to customer_deletion_service;
 
--- The maintenance: `restore` undoes a deletion, `purge` erases rows for good. Neither reads the data in the rows.
+-- The maintenance: `restore` undoes a deletion, `purge` erases rows for good. Of the data in the rows,
+-- they read only the names of zones.
 grant select on schema_version to customer_deletion_maintenance;
 grant select (id, parent_id, deleted_at, live) on customer to customer_deletion_maintenance;
 grant select (id, customer_id, deleted_at) on subscriber, sell_plan to customer_deletion_maintenance;
@@ -255,8 +256,8 @@ grant insert (operation_id, purge_id, erased_rows), update (erased_rows), delete
 -- `hold` and `release`. The database itself sets the role and the time. A hold is never deleted.
 grant select, insert (id, customer_id, reason), update (released_at) on legal_hold to customer_deletion_maintenance;
 
--- `operations` shows calls without their keys, and puts a call into the queue once more. It can insert open ones only:
--- others have columns that it must not insert.
+-- `operations` shows operations without their keys, and retries one as a new operation. It can insert open operations
+-- only: others have columns that it must not insert.
 grant select (error_code, failed_ids, failures, attempts, completed_at, actor) on operation to customer_deletion_maintenance;
 grant insert (id, requester_id, customer_id, resource, target_ids, status, idempotency_key, actor) on operation
   to customer_deletion_maintenance;
