@@ -94,7 +94,7 @@ pub struct QueueSettings {
     pub workers: usize,
     pub max_ids: usize,
     pub max_body_bytes: usize,
-    pub max_waiting: u32,
+    pub max_operations: u32,
     #[serde(rename = "run_timeout_seconds", deserialize_with = "seconds")]
     pub run_timeout: Duration,
     pub max_attempts: i32,

@@ -126,11 +126,11 @@ pub enum Error {
     /// Try again once fewer calls of the requester are in progress: it has used up its part of a
     /// limit. The text is for the log, and names the limit.
     #[error("the requester has used up its part of a limit: {0}")]
-    OverShare(&'static str),
+    OverPortion(&'static str),
 
     /// Try again after this long: the requester has too many queued operations.
-    #[error("the requester has as many queued operations as CUSTOMER_DELETION__QUEUE__MAX_WAITING allows")]
-    TooManyWaiting(Duration),
+    #[error("the requester has as many queued operations as CUSTOMER_DELETION__QUEUE__MAX_OPERATIONS allows")]
+    TooManyQueued(Duration),
 
     /// Try again after this long: the requester has deleted as many rows as it may in an hour, or
     /// would with this call.
@@ -169,7 +169,7 @@ impl Error {
             Error::Malformed(code, _) | Error::Refused(Stored::Known(code)) => Ok(*code),
             Error::Refused(Stored::Unknown(name)) => Err(name),
             Error::Unauthenticated { .. } => Ok(Code::UNAUTHORIZED),
-            Error::TooManyRequests(_) | Error::OverShare(_) | Error::TooManyWaiting(_) | Error::TooManyRows(_) => {
+            Error::TooManyRequests(_) | Error::OverPortion(_) | Error::TooManyQueued(_) | Error::TooManyRows(_) => {
                 Ok(Code::TOO_MANY_REQUESTS)
             }
             Error::Unavailable(_) | Error::Defect(_) => Ok(Code::GLOBAL_1001),
@@ -190,7 +190,7 @@ impl Error {
     pub fn message(&self) -> &str {
         match self {
             Error::Malformed(_, message) => message,
-            Error::TooManyWaiting(_) => {
+            Error::TooManyQueued(_) => {
                 "The requester has too many queued operations. The Retry-After header tells when to try again; some must have ended by then."
             }
             Error::TooManyRows(_) => {
@@ -199,7 +199,7 @@ impl Error {
             Error::Unauthenticated { .. }
             | Error::Refused(_)
             | Error::TooManyRequests(_)
-            | Error::OverShare(_)
+            | Error::OverPortion(_)
             | Error::Unavailable(_)
             | Error::Defect(_) => self.title(),
         }

@@ -16,7 +16,7 @@ use crate::resource::Resource;
 pub struct Deletion {
     /// The operation's id, which is the `requestId` of the answer.
     pub operation_id: Uuid,
-    /// The customer for whom the gateway authenticated the call.
+    /// The customer for whom the call is authenticated.
     pub requester_id: Uuid,
     /// The customer of the URL.
     pub customer_id: Uuid,
@@ -97,10 +97,10 @@ closed_set! {
     /// Only `Open` can still change.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Status {
-        /// In progress.
+        /// Queued, or being executed.
         Open = "OPEN",
         Success = "SUCCESS",
-        /// A documented rule said no.
+        /// A documented rule said no, or the operation was cancelled, or its key was reused.
         Failure = "FAILURE",
         InternalError = "INTERNAL_ERROR",
     }
@@ -136,7 +136,7 @@ pub struct Details {
     /// The time at which all of its rows were restored. `None` if they were not.
     pub restored_at: Option<OffsetDateTime>,
     /// The number of its ids. 0 unless it was read with [`View::Full`].
-    pub targets: usize,
+    pub target_count: usize,
 }
 
 /// How much of an operation is read.
@@ -144,13 +144,13 @@ pub struct Details {
 pub enum View {
     /// The operation and its `deleted_rows`. The other fields are empty or 0.
     Status,
-    /// Every field but `targets`.
+    /// Every field but `target_count`.
     Details,
     /// Every field.
     Full,
 }
 
-/// The operations of a list. A filter that is `None` lists all.
+/// The filters of a list of operations. A filter that is `None` excludes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     pub requester_id: Uuid,
@@ -172,9 +172,9 @@ pub struct Position {
     pub id: Uuid,
 }
 
-/// A page of a requester's operations, newest first.
+/// Selects a page of a requester's operations, newest first.
 #[derive(Clone, Copy, Debug)]
-pub struct Listing {
+pub struct PageQuery {
     pub filters: Filters,
     /// The last operation of the page before.
     pub after: Option<Position>,
@@ -182,10 +182,10 @@ pub struct Listing {
     pub offset: u32,
     pub size: u32,
     /// The number of operations at which the counting stops.
-    pub count: u32,
+    pub count_limit: u32,
 }
 
-impl Listing {
+impl PageQuery {
     /// The maximum number of operations that are counted. Only pages within it have numbers.
     pub const FARTHEST: u32 = 10_000;
 
@@ -203,11 +203,11 @@ pub struct OperationPage {
     pub operations: Vec<Operation>,
     /// Whether older operations follow.
     pub has_more: bool,
-    /// At most [`Listing::count`].
+    /// At most [`PageQuery::count_limit`].
     pub total: u32,
 }
 
-/// The end of a deletion call.
+/// The result of a deletion call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The call's own operation, or that of the earlier call if this is a replay.

@@ -46,7 +46,7 @@ pub struct Rules {
     pub ineligible: Code,
     /// Whether a list of ids can be deleted in one call.
     pub takes_list: bool,
-    /// Whether `restore` can take a deletion back.
+    /// Whether `restore` can restore its rows.
     pub can_be_restored: bool,
     /// The rows that refer to the resource and forbid its deletion. `None` if no table has such
     /// rows.

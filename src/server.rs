@@ -1,4 +1,4 @@
-//! Runs the two listeners. Before they stop, calls and operations in flight may end.
+//! Runs the two listeners. At shutdown, it waits for the calls and operations in flight.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{AllowedHosts, AllowedOrigins, Settings, SettingsError};
 use crate::http::connections::{self, Connections, WATCH_INTERVAL, memory_for_heads};
-use crate::http::{self, Admission, Document, FORGET_INTERVAL, Health, Identification, Limits, Service};
+use crate::http::{self, Admission, CallLimits, Document, FORGET_INTERVAL, Health, Identification, Service};
 use crate::limits::{self, MANAGEMENT_CONNECTIONS, Memory, RECEIVE_BUFFER, SEND_BUFFER};
 use crate::queue::{Consumer, Workers};
 use crate::repository::{RETRIED, Repository};
@@ -91,7 +91,7 @@ impl Server {
         let connections = Connections::new(Port::Calls, self.max_connections, self.settings.http.keep_alive);
         let heads = memory_for_heads(self.memory.heads);
         let management_connections = Connections::new(Port::Management, MANAGEMENT_CONNECTIONS, MANAGEMENT_KEEP_ALIVE);
-        let limits = Limits::from(&self.settings);
+        let limits = CallLimits::from(&self.settings);
         let service = Data::new(Service {
             repository: repository.clone(),
             identification: self.identification.clone(),

@@ -169,7 +169,8 @@ impl Given {
         [host, self.text("port").unwrap_or(DEFAULT_PORT), self.text("dbname").unwrap_or(user), user]
     }
 
-    /// A URL that sets everything that sqlx would otherwise read from variables.
+    /// Connects with these parameters. sqlx itself reads the variables for `sslrootcert`, `sslcert`,
+    /// `sslkey` and `options`.
     fn into_options(self) -> Result<PgConnectOptions, SettingsError> {
         let mut url = Url::parse("postgres://").expect("a scheme alone is a URL");
         let mut pairs = url.query_pairs_mut();

@@ -53,12 +53,12 @@ pub struct JwtSource {
     pub claim: String,
     /// `None` if the actor is not recorded.
     pub actor_claim: Option<String>,
-    pub scopes: TokenScopes,
+    pub token_scopes: TokenScopes,
     pub required_claims: Vec<RequiredClaim>,
     pub refresh: Duration,
 }
 
-/// The required scopes, and the claims that may contain them.
+/// The required token scopes, and the claims that may contain them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenScopes {
     /// `None` if every token may read.
@@ -94,16 +94,16 @@ impl JwtSettings {
             audiences: list("requester.jwt.audience", self.audience.as_deref())?,
             claim: self.claim.clone(),
             actor_claim: self.actor_claim.clone(),
-            scopes: self.scopes()?,
+            token_scopes: self.token_scopes()?,
             required_claims: self.required_claims()?,
             refresh: Duration::from_secs(self.refresh_seconds),
         })
     }
 
-    fn scopes(&self) -> Result<TokenScopes, SettingsError> {
+    fn token_scopes(&self) -> Result<TokenScopes, SettingsError> {
         const CLAIMS: &str = "requester.jwt.scope_claims";
-        let read = scope(READ, self.scope_read.as_deref())?;
-        let delete = scope(DELETE, self.scope_delete.as_deref())?;
+        let read = token_scope(READ, self.scope_read.as_deref())?;
+        let delete = token_scope(DELETE, self.scope_delete.as_deref())?;
         let claims = match self.scope_claims.as_deref() {
             Some(_) if read.is_none() && delete.is_none() => {
                 let problem = format!("has no effect without {} or {}", variable(READ), variable(DELETE));
@@ -148,16 +148,16 @@ fn list(path: &str, text: Option<&str>) -> Result<Vec<String>, SettingsError> {
     Ok(elements)
 }
 
-fn scope(path: &str, name: Option<&str>) -> Result<Option<String>, SettingsError> {
+fn token_scope(path: &str, name: Option<&str>) -> Result<Option<String>, SettingsError> {
     match name {
-        Some(name) if !is_scope(name) => {
+        Some(name) if !is_token_scope(name) => {
             Err(SettingsError::new(path, "must be one token scope, without spaces, commas and quotes"))
         }
         name => Ok(name.map(str::to_owned)),
     }
 }
 
-/// A scope of RFC 6749, which can stand between quotes in a header. A comma would make it a list.
-fn is_scope(text: &str) -> bool {
+/// A token scope (RFC 6749) can stand between quotes in a header. A comma would make it a list.
+fn is_token_scope(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b','))
 }

@@ -45,7 +45,7 @@ impl Settings {
             ("queue.workers", queue.workers as u128, 0..=64),
             ("queue.max_ids", queue.max_ids as u128, 1..=1_000_000),
             ("queue.max_body_bytes", queue.max_body_bytes as u128, 1..=64 * 1024 * 1024),
-            ("queue.max_waiting", queue.max_waiting.into(), 1..=100_000),
+            ("queue.max_operations", queue.max_operations.into(), 1..=100_000),
             ("queue.run_timeout_seconds", queue.run_timeout.as_secs().into(), 1..=3600),
             ("queue.max_attempts", u128::try_from(queue.max_attempts).unwrap_or(0), 1..=100),
             ("migration.patience_seconds", self.migration.patience.as_secs().into(), 1..=86_400),

@@ -1,9 +1,9 @@
 //! Limits the calls in flight, the memory of bodies and answers, and the rate of each requester.
 //!
-//! A call over a limit is refused immediately, because in a queue it would wait for others whose
-//! clients gave up long ago. There are two exceptions. A call that may not wait for an operation is
-//! answered without the wait, and the reading of outcomes is queued. Of every limit but that one,
-//! one requester has only a part, so that it cannot keep others out.
+//! A call over a limit is rejected immediately: in a queue it would wait for others whose clients
+//! gave up long ago. There are two exceptions. A call that may not wait for an operation is
+//! answered without the wait. Reads of outcomes are queued. One requester has only a portion of
+//! each limit, except of the reads of outcomes, so that it cannot keep others out.
 
 use std::future::{Ready, ready};
 use std::num::NonZeroU32;
@@ -22,8 +22,8 @@ use uuid::Uuid;
 use super::Service;
 use super::call::Requester;
 use super::connections::Connection;
+use super::portions::{NoneLeft, Portion, Portions};
 use super::response::{self, Holding};
-use super::shares::{NoneLeft, Share, Shares};
 use crate::config::Settings;
 use crate::error::Error;
 use crate::limits::{LARGE_BODIES, Memory, max_waiting_calls};
@@ -55,31 +55,31 @@ const OUTCOMES: usize = 8;
 /// The right of a call to be in flight. It is held until the work has ended, even if the client
 /// hangs up before.
 pub struct Permit {
-    _share: Share,
+    _portion: Portion,
     _in_flight: Counted,
 }
 
 /// The right to read the outcome of an awaited operation.
 pub struct OutcomeTurn {
-    _right_to_wait: Share,
+    _right_to_wait: Portion,
     _turn: OwnedSemaphorePermit,
 }
 
 pub struct Admission {
-    in_flight: Shares,
+    in_flight: Portions,
     /// Only calls with `Prefer: respond-async` may send large bodies.
-    large_bodies: Shares,
-    long_validations: Shares,
+    large_bodies: Portions,
+    long_validations: Portions,
     /// Callers that wait for the end of an operation are not in flight.
-    waiting: Shares,
+    waiting: Portions,
     /// The turns to read an outcome after a wait. Many calls may wait for the same end. Without
     /// this limit, their reads would take all sessions.
     outcomes: Arc<Semaphore>,
     /// The memory for bodies, in bytes.
-    bodies: Shares,
+    bodies: Portions,
     /// The memory for large answers, in bytes. One requester has only a part of it, because its
     /// clients may read slowly.
-    answers: Shares,
+    answers: Portions,
     rate: Option<Rate>,
 }
 
@@ -98,13 +98,13 @@ impl Admission {
             Rate { limiter: RateLimiter::dashmap(quota), burst }
         });
         Admission {
-            in_flight: Shares::new(max_in_flight, two_thirds(max_in_flight)),
-            large_bodies: Shares::new(LARGE_BODIES, LARGE_BODIES / 2),
-            long_validations: Shares::new(LONG_VALIDATIONS, LONG_VALIDATIONS / 2),
+            in_flight: Portions::new(max_in_flight, two_thirds(max_in_flight)),
+            large_bodies: Portions::new(LARGE_BODIES, LARGE_BODIES / 2),
+            long_validations: Portions::new(LONG_VALIDATIONS, LONG_VALIDATIONS / 2),
             outcomes: Arc::new(Semaphore::new(OUTCOMES)),
-            waiting: Shares::new(max_waiting, two_thirds(max_waiting)),
-            bodies: Shares::new(memory.bodies, memory.bodies / 2),
-            answers: Shares::new(memory.answers, memory.answers / 2),
+            waiting: Portions::new(max_waiting, two_thirds(max_waiting)),
+            bodies: Portions::new(memory.bodies, memory.bodies / 2),
+            answers: Portions::new(memory.answers, memory.answers / 2),
             rate,
         }
     }
@@ -119,69 +119,74 @@ impl Admission {
 
     /// Takes a permit. A call whose body is needed takes it once the body has arrived.
     pub fn permit(&self, request: &HttpRequest, requester: Requester) -> Result<Permit, Error> {
-        let share = self.in_flight.take(requester.0, 1);
-        let share = share.map_err(refused(Limit::InFlight, "too many calls are in flight"))?;
+        let portion = self.in_flight.take(requester.0, 1);
+        let portion = portion.map_err(rejected(Limit::InFlight, "too many calls are in flight"))?;
         if let Some(connection) = request.conn_data::<Arc<Connection>>() {
             connection.work();
         }
-        Ok(Permit { _share: share, _in_flight: Counted::in_flight() })
+        Ok(Permit { _portion: portion, _in_flight: Counted::in_flight() })
     }
 
-    /// Takes the right to wait for the end of an operation. Returns `None` if the requester's share
+    /// Takes the right to wait for the end of an operation. Returns `None` if the requester's portion
     /// or the whole limit is used up.
-    pub fn take_right_to_wait(&self, requester: Requester) -> Option<Share> {
+    pub fn take_right_to_wait(&self, requester: Requester) -> Option<Portion> {
         self.waiting.take(requester.0, 1).ok()
     }
 
     /// Waits until fewer than [`OUTCOMES`] outcomes are being read. The call keeps its right to
     /// wait, because a permit could be refused.
-    pub async fn outcome_turn(&self, right_to_wait: Share) -> OutcomeTurn {
+    pub async fn outcome_turn(&self, right_to_wait: Portion) -> OutcomeTurn {
         let turn = Arc::clone(&self.outcomes).acquire_owned().await.expect("the semaphore is never closed");
         OutcomeTurn { _right_to_wait: right_to_wait, _turn: turn }
     }
 
-    pub fn take_large_body(&self, requester: Requester) -> Result<Share, Error> {
-        let share = self.large_bodies.take(requester.0, 1);
-        share.map_err(refused(Limit::LargeBodies, "too many large bodies are being read"))
+    pub fn take_large_body(&self, requester: Requester) -> Result<Portion, Error> {
+        let portion = self.large_bodies.take(requester.0, 1);
+        portion.map_err(rejected(Limit::LargeBodies, "too many large bodies are being read"))
     }
 
     /// Takes the right to validate a list that is too long for a call without `Prefer:
     /// respond-async`.
-    pub fn take_long_validation(&self, requester: Requester) -> Result<Share, Error> {
-        let share = self.long_validations.take(requester.0, 1);
-        share.map_err(refused(Limit::LongValidations, "too many long lists are being validated"))
+    pub fn take_long_validation(&self, requester: Requester) -> Result<Portion, Error> {
+        let portion = self.long_validations.take(requester.0, 1);
+        portion.map_err(rejected(Limit::LongValidations, "too many long lists are being validated"))
     }
 
     /// Takes more bytes for a body.
-    pub fn take_body_memory(&self, requester: Requester, taken: &mut Option<Share>, bytes: usize) -> Result<(), Error> {
+    pub fn take_body_memory(
+        &self,
+        requester: Requester,
+        taken: &mut Option<Portion>,
+        bytes: usize,
+    ) -> Result<(), Error> {
         let more = match taken {
-            Some(share) => share.grow(bytes),
-            None => self.bodies.take(requester.0, bytes).map(|share| *taken = Some(share)),
+            Some(portion) => portion.grow(bytes),
+            None => self.bodies.take(requester.0, bytes).map(|portion| *taken = Some(portion)),
         };
-        more.map_err(refused(Limit::Memory, "too many bodies are in memory"))
+        more.map_err(rejected(Limit::Memory, "too many bodies are in memory"))
     }
 
     /// Takes the memory for ids that are about to be read for an answer.
-    pub fn room_for_ids(&self, requester: Requester, ids: usize) -> Result<Option<Share>, Error> {
-        self.take_answer_memory_or_refuse(requester, ids.saturating_mul(ID_IN_ANSWER))
+    pub fn room_for_ids(&self, requester: Requester, ids: usize) -> Result<Option<Portion>, Error> {
+        self.take_answer_memory_or_reject(requester, ids.saturating_mul(ID_IN_ANSWER))
     }
 
-    fn take_answer_memory_or_refuse(&self, requester: Requester, bytes: usize) -> Result<Option<Share>, Error> {
+    fn take_answer_memory_or_reject(&self, requester: Requester, bytes: usize) -> Result<Option<Portion>, Error> {
         let memory = self.take_answer_memory(requester, bytes);
-        memory.map_err(refused(Limit::Memory, "too many large answers are in memory"))
+        memory.map_err(rejected(Limit::Memory, "too many large answers are in memory"))
     }
 
     /// Takes the memory of a large answer until it is sent.
     pub fn hold_answer(&self, requester: Requester, answer: HttpResponse) -> Result<HttpResponse, Error> {
         let BodySize::Sized(size) = answer.body().size() else { return Ok(answer) };
-        Ok(match self.take_answer_memory_or_refuse(requester, usize::try_from(size).unwrap_or(usize::MAX))? {
+        Ok(match self.take_answer_memory_or_reject(requester, usize::try_from(size).unwrap_or(usize::MAX))? {
             Some(memory) => answer.map_body(|_, body| Holding { body, _held: memory }).map_into_boxed_body(),
             None => answer,
         })
     }
 
     /// Takes the memory of an answer. A small one takes none.
-    pub fn take_answer_memory(&self, requester: Requester, bytes: usize) -> Result<Option<Share>, NoneLeft> {
+    pub fn take_answer_memory(&self, requester: Requester, bytes: usize) -> Result<Option<Portion>, NoneLeft> {
         if bytes < SMALL_ANSWER {
             return Ok(None);
         }
@@ -228,15 +233,15 @@ fn two_thirds(of: usize) -> usize {
     (of * 2).div_ceil(3)
 }
 
-fn refused(limit: Limit, reason: &'static str) -> impl FnOnce(NoneLeft) -> Error {
+fn rejected(limit: Limit, reason: &'static str) -> impl FnOnce(NoneLeft) -> Error {
     move |none_left| match none_left {
         NoneLeft::ForAnybody => {
             metrics::rejected(limit);
             Error::Unavailable(reason.to_owned())
         }
         NoneLeft::ForThisRequester => {
-            metrics::rejected(Limit::Share);
-            Error::OverShare(reason)
+            metrics::rejected(Limit::Portion);
+            Error::OverPortion(reason)
         }
     }
 }
@@ -249,7 +254,7 @@ pub async fn admit(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     let counted = service.admission.rate.as_ref().map_or(Ok(()), |rate| rate.count(*requester, NonZeroU32::MIN));
-    response::pass_or_refuse(request, next, counted).await
+    response::pass_or_reject(request, next, counted).await
 }
 
 #[cfg(test)]
@@ -272,7 +277,7 @@ mod tests {
         let admission = admission();
         let hold = |id, size| admission.hold_answer(Requester(Uuid::from_u128(id)), answer(size));
         let large = hold(1, LARGE).unwrap();
-        assert!(matches!(hold(1, LARGE), Err(Error::OverShare(_))));
+        assert!(matches!(hold(1, LARGE), Err(Error::OverPortion(_))));
         assert!(hold(1, 1024).is_ok());
         let of_other = hold(2, LARGE).unwrap();
         assert!(matches!(hold(3, LARGE), Err(Error::Unavailable(_))));
@@ -286,7 +291,7 @@ mod tests {
         let [one, other, third] = [1, 2, 3].map(|id| Requester(Uuid::from_u128(id)));
         let (mut of_one, mut of_other) = (None, None);
         admission.take_body_memory(one, &mut of_one, 30).unwrap();
-        assert!(matches!(admission.take_body_memory(one, &mut of_one, 30), Err(Error::OverShare(_))));
+        assert!(matches!(admission.take_body_memory(one, &mut of_one, 30), Err(Error::OverPortion(_))));
         admission.take_body_memory(one, &mut of_one, 20).unwrap();
         admission.take_body_memory(other, &mut of_other, 40).unwrap();
         assert!(matches!(admission.take_body_memory(third, &mut None, 20), Err(Error::Unavailable(_))));

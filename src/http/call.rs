@@ -48,7 +48,7 @@ pub struct DeletionFields {
 }
 
 /// The end of a call.
-pub struct End<'a> {
+pub struct EndedCall<'a> {
     /// The id in the response: that of the recorded operation if the call is a replay.
     pub request_id: &'a str,
     pub route: Option<&'a str>,
@@ -58,7 +58,7 @@ pub struct End<'a> {
     pub is_replay: bool,
 }
 
-impl End<'_> {
+impl EndedCall<'_> {
     pub fn error_code(&self) -> Option<&str> {
         self.error.map(Error::code_name)
     }

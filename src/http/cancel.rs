@@ -22,8 +22,8 @@ pub async fn cancel(
 ) -> Result<HttpResponse, Error> {
     let Service { repository, admission, limits, .. } = service.get_ref();
     let operation_id = id::path_id("requestId", &request_id)?;
-    let mut room = Room::new(admission, *requester, limits.awaited.max_bytes);
-    body::read(request.headers(), incoming, limits.awaited, &mut room).await?;
+    let mut room = Room::new(admission, *requester, limits.synchronous.max_bytes);
+    body::read(request.headers(), incoming, limits.synchronous, &mut room).await?;
     let permit = admission.permit(&request, *requester)?;
     let cancelled = repository.cancel(requester.0, operation_id, permit).await?;
     admission.hold_answer(*requester, operations::details_content(cancelled, None))

@@ -13,7 +13,8 @@ use super::Service;
 use super::admission::Permit;
 use super::call::{DeletionFields, Notes, RequestId, Requester};
 use super::envelope;
-use super::request::body::{BodyShares, Incoming, Room};
+use super::portions::Portion;
+use super::request::body::{BodyPortions, Incoming, Room};
 use super::request::id::path_id;
 use super::request::idempotency_key;
 use super::request::prefer::{self, Preferences};
@@ -21,7 +22,6 @@ use super::request::query::Parameters;
 use super::request::target_ids::target_ids;
 use super::requester::SentActor;
 use super::response::{REQUEST_ID, id_value};
-use super::shares::Share;
 use super::waiting::{self, Waited};
 use crate::closed_set::{Stored, UnknownWord};
 use crate::error::{Code, Error};
@@ -55,14 +55,14 @@ pub async fn delete(
     let Service { repository, admission, limits, .. } = service.get_ref();
     let head = Head::parse(&request, &path, actor.into_inner(), limits.longest_wait)?;
     Notes::of(&request, |notes| notes.validate_only.set(head.validate_only));
-    let mut room = Room::new(admission, *requester, limits.awaited.max_bytes);
+    let mut room = Room::new(admission, *requester, limits.synchronous.max_bytes);
     let limits_of_body = limits.of(head.preferences.respond_async);
     let targets = target_ids(head.resource, head.id, request.headers(), incoming, limits_of_body, &mut room).await?;
     limits.check_rows(targets.count())?;
     admission.count_ids(*requester, targets.count())?;
-    let is_long_validation = head.validate_only && targets.count() > limits.awaited.max_ids;
+    let is_long_validation = head.validate_only && targets.count() > limits.synchronous.max_ids;
     let held = Held {
-        _body: room.into_shares(),
+        _body: room.into_portions(),
         _long_validation: is_long_validation.then(|| admission.take_long_validation(*requester)).transpose()?,
         _permit: admission.permit(&request, *requester)?,
     };
@@ -164,10 +164,10 @@ pub fn validate_only(query: &str) -> Result<bool, Error> {
     Parameters::parse(query)?.flag("validateOnly")
 }
 
-/// The permit and the shares of a deletion. The repository holds them until its work has ended.
+/// The permit and the portions of a deletion. The repository holds them until its work has ended.
 struct Held {
-    _body: BodyShares,
-    _long_validation: Option<Share>,
+    _body: BodyPortions,
+    _long_validation: Option<Portion>,
     _permit: Permit,
 }
 

@@ -11,7 +11,7 @@ use utoipa_swagger_ui::Config;
 
 use super::Service;
 use super::openapi;
-use super::request::Limits;
+use super::request::CallLimits;
 use super::requester::Identification;
 use super::routing::no_such_route;
 use crate::error::Error;
@@ -20,7 +20,7 @@ use crate::error::Error;
 pub struct Document(LazyLock<File, Box<dyn FnOnce() -> File + Send>>);
 
 impl Document {
-    pub fn new(identification: &Identification, limits: Limits) -> Document {
+    pub fn new(identification: &Identification, limits: CallLimits) -> Document {
         let identification = identification.clone();
         Document(LazyLock::new(Box::new(move || {
             let (header, by_token) = match &identification {

@@ -91,8 +91,8 @@ impl ResponseError for Error {
             | Error::Unauthenticated { .. }
             | Error::Refused(_)
             | Error::TooManyRequests(_)
-            | Error::OverShare(_)
-            | Error::TooManyWaiting(_)
+            | Error::OverPortion(_)
+            | Error::TooManyQueued(_)
             | Error::TooManyRows(_)
             | Error::Unavailable(_) => self.code().map_or(StatusCode::CONFLICT, Code::status),
         }
@@ -101,10 +101,10 @@ impl ResponseError for Error {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         match self {
-            Error::Unavailable(_) | Error::OverShare(_) => {
+            Error::Unavailable(_) | Error::OverPortion(_) => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS));
             }
-            Error::TooManyRequests(wait) | Error::TooManyWaiting(wait) | Error::TooManyRows(wait) => {
+            Error::TooManyRequests(wait) | Error::TooManyQueued(wait) | Error::TooManyRows(wait) => {
                 let seconds = wait.as_nanos().div_ceil(1_000_000_000).max(1) as u64;
                 response.insert_header((header::RETRY_AFTER, seconds));
             }

@@ -30,7 +30,7 @@ pub async fn guard(
     if let Err(error) = unambiguous(&request) {
         end_connection(&request);
         let body = request.take_payload();
-        let mut response = response::refuse::<BoxBody>(request, error);
+        let mut response = response::reject::<BoxBody>(request, error);
         close(&mut response);
         return Ok(hold(response, body));
     }

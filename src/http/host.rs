@@ -25,7 +25,7 @@ pub async fn guard(
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     let is_allowed = service.allowed_hosts.as_ref().is_none_or(|hosts| is_for_one_of(&request, hosts));
     let refusal = || Error::bad_request("the `Host` header does not name a host of this service");
-    response::pass_or_refuse(request, next, is_allowed.then_some(()).ok_or_else(refusal)).await
+    response::pass_or_reject(request, next, is_allowed.then_some(()).ok_or_else(refusal)).await
 }
 
 fn is_for_one_of(request: &ServiceRequest, hosts: &AllowedHosts) -> bool {

@@ -14,7 +14,7 @@ use super::page_token::PageToken;
 use super::request::body::{Incoming, beside_body};
 use super::request::query::Parameters;
 use crate::error::Error;
-use crate::operation::{Filters, Listing, OperationPage, Position, Status};
+use crate::operation::{Filters, OperationPage, PageQuery, Position, Status};
 use crate::resource::Resource;
 
 pub const LIST: &str = "/api/v3/global/call";
@@ -23,7 +23,7 @@ pub const MAX_SIZE: u32 = 100;
 pub const DEFAULT_SIZE: u32 = 10;
 
 /// The last page if `size` is 1.
-pub const LAST_PAGE: u32 = Listing::FARTHEST - 1;
+pub const LAST_PAGE: u32 = PageQuery::FARTHEST - 1;
 
 /// `GET /api/v3/global/call`
 pub async fn list(
@@ -76,7 +76,7 @@ impl ListQuery {
             (None, Some(token)) => Start::After(PageToken::read(token, &filters).ok_or_else(unreadable_token)?),
         };
         let query = ListQuery { filters, start, size };
-        if query.offset() < Listing::FARTHEST { Ok(query) } else { Err(too_far()) }
+        if query.offset() < PageQuery::FARTHEST { Ok(query) } else { Err(too_far()) }
     }
 
     /// The number of operations on earlier pages, or 0 if the page starts after a token.
@@ -87,16 +87,16 @@ impl ListQuery {
         }
     }
 
-    fn listing(&self) -> Listing {
+    fn listing(&self) -> PageQuery {
         let ListQuery { filters, start, size } = *self;
         let offset = self.offset();
         match start {
             // The last page must not go beyond the operations that are counted.
             Start::Numbered(_) => {
-                let size = size.min(Listing::FARTHEST - offset);
-                Listing { filters, after: None, offset, size, count: Listing::FARTHEST }
+                let size = size.min(PageQuery::FARTHEST - offset);
+                PageQuery { filters, after: None, offset, size, count_limit: PageQuery::FARTHEST }
             }
-            Start::After(token) => Listing { filters, after: Some(token.last), offset, size, count: 0 },
+            Start::After(token) => PageQuery { filters, after: Some(token.last), offset, size, count_limit: 0 },
         }
     }
 
@@ -121,7 +121,7 @@ fn unreadable_token() -> Error {
 fn too_far() -> Error {
     Error::bad_request(format!(
         "page in the query is beyond the newest {} operations; narrow them by status or resource, or use pageToken",
-        Listing::FARTHEST
+        PageQuery::FARTHEST
     ))
 }
 

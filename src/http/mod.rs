@@ -13,7 +13,7 @@
 //! 7. [`requester`] finds the requester, or answers 401. Without any key for tokens, it answers
 //!    503.
 //! 8. [`admission`] checks the requester's rate, or answers 429.
-//! 9. [`requester`] checks the scope of a token, or answers 401.
+//! 9. [`requester`] checks the token scope, or answers 401.
 //! 10. The handler: [`delete`], [`operations`], [`cancel`] or [`listing`]. It parses the
 //!     [`request`], takes a permit, calls the repository, and fills in the [`envelope`].
 //!
@@ -36,13 +36,13 @@ mod negotiation;
 pub mod openapi;
 mod operations;
 mod page_token;
+mod portions;
 mod problem;
 mod report;
 mod request;
 mod requester;
 mod response;
 mod routing;
-mod shares;
 mod span;
 mod waiting;
 
@@ -63,7 +63,7 @@ use crate::telemetry::metrics;
 pub use self::admission::{Admission, FORGET_INTERVAL};
 pub use self::docs::Document;
 pub use self::health::Health;
-pub use self::request::Limits;
+pub use self::request::CallLimits;
 pub use self::requester::Identification;
 
 /// The state of the handlers and the middlewares of the calls' port.
@@ -71,7 +71,7 @@ pub struct Service {
     pub repository: Repository,
     pub identification: Identification,
     pub admission: Admission,
-    pub limits: Limits,
+    pub limits: CallLimits,
     /// `None` if calls may name any host.
     pub allowed_hosts: Option<AllowedHosts>,
     pub document: Document,

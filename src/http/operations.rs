@@ -113,7 +113,7 @@ pub async fn details(
     let target_ids = match view {
         View::Status | View::Details => None,
         View::Full => {
-            let _room = service.admission.room_for_ids(requester, found.details.targets)?;
+            let _room = service.admission.room_for_ids(requester, found.details.target_count)?;
             let permit = service.admission.permit(&request, requester)?;
             let operation_id = found.details.operation.id;
             let target_ids = service.repository.find_target_ids(requester.0, operation_id, permit).await?;
@@ -136,7 +136,7 @@ pub fn view(query: &str) -> Result<View, Error> {
 }
 
 pub fn details_content(details: Details, target_ids: Option<Vec<Uuid>>) -> HttpResponse {
-    let Details { operation, failed_ids, failures, deleted_rows, attempts, restored_at, targets: _ } = details;
+    let Details { operation, failed_ids, failures, deleted_rows, attempts, restored_at, target_count: _ } = details;
     let operation = operation.into();
     let failures = failures.into_iter().map(FailureContent::from).collect();
     envelope::success(DetailsContent {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 /// Units that calls take and give back. Cheap to clone.
 #[derive(Clone)]
-pub struct Shares(Arc<Units>);
+pub struct Portions(Arc<Units>);
 
 struct Units {
     all: usize,
@@ -31,34 +31,34 @@ pub enum NoneLeft {
 }
 
 /// Units of a requester. They are given back when this is dropped.
-pub struct Share {
-    shares: Shares,
+pub struct Portion {
+    portions: Portions,
     requester: Uuid,
     units: usize,
 }
 
-impl Shares {
+impl Portions {
     /// One requester has at most `of_one` of all units.
-    pub fn new(all: usize, of_one: usize) -> Shares {
-        Shares(Arc::new(Units { all, of_one, taken: Mutex::default() }))
+    pub fn new(all: usize, of_one: usize) -> Portions {
+        Portions(Arc::new(Units { all, of_one, taken: Mutex::default() }))
     }
 
-    pub fn take(&self, requester: Uuid, units: usize) -> Result<Share, NoneLeft> {
-        let mut share = Share { shares: self.clone(), requester, units: 0 };
-        share.grow(units)?;
-        Ok(share)
+    pub fn take(&self, requester: Uuid, units: usize) -> Result<Portion, NoneLeft> {
+        let mut portion = Portion { portions: self.clone(), requester, units: 0 };
+        portion.grow(units)?;
+        Ok(portion)
     }
 }
 
-impl Share {
+impl Portion {
     /// Takes more units.
     pub fn grow(&mut self, units: usize) -> Result<(), NoneLeft> {
-        let mut taken = self.shares.0.taken.lock();
+        let mut taken = self.portions.0.taken.lock();
         let of_requester = taken.of.get(&self.requester).copied().unwrap_or(0) + units;
-        if of_requester > self.shares.0.of_one {
+        if of_requester > self.portions.0.of_one {
             return Err(NoneLeft::ForThisRequester);
         }
-        if taken.all + units > self.shares.0.all {
+        if taken.all + units > self.portions.0.all {
             return Err(NoneLeft::ForAnybody);
         }
         taken.all += units;
@@ -72,9 +72,9 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for Portion {
     fn drop(&mut self) {
-        let mut taken = self.shares.0.taken.lock();
+        let mut taken = self.portions.0.taken.lock();
         taken.all -= self.units;
         if let Some(of_requester) = taken.of.get_mut(&self.requester) {
             *of_requester -= self.units;
@@ -91,27 +91,27 @@ mod tests {
 
     #[test]
     fn one_requester_never_has_all() {
-        let shares = Shares::new(3, 2);
+        let portions = Portions::new(3, 2);
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let first = shares.take(one, 1).ok().unwrap();
-        let second = shares.take(one, 1).ok().unwrap();
-        assert_eq!(shares.take(one, 1).err(), Some(NoneLeft::ForThisRequester));
-        let third = shares.take(other, 1).ok().unwrap();
-        assert_eq!(shares.take(other, 1).err(), Some(NoneLeft::ForAnybody));
+        let first = portions.take(one, 1).ok().unwrap();
+        let second = portions.take(one, 1).ok().unwrap();
+        assert_eq!(portions.take(one, 1).err(), Some(NoneLeft::ForThisRequester));
+        let third = portions.take(other, 1).ok().unwrap();
+        assert_eq!(portions.take(other, 1).err(), Some(NoneLeft::ForAnybody));
         drop(first);
-        assert!(shares.take(other, 1).is_ok());
+        assert!(portions.take(other, 1).is_ok());
         drop((second, third));
-        assert!(shares.0.taken.lock().of.is_empty() && shares.0.taken.lock().all == 0);
+        assert!(portions.0.taken.lock().of.is_empty() && portions.0.taken.lock().all == 0);
     }
 
     #[test]
     fn a_share_that_cannot_grow_keeps_what_it_has() {
-        let shares = Shares::new(10, 8);
-        let mut share = shares.take(Uuid::nil(), 5).ok().unwrap();
-        assert_eq!(share.grow(4), Err(NoneLeft::ForThisRequester));
-        assert_eq!((share.units(), shares.0.taken.lock().all), (5, 5));
-        assert_eq!(share.grow(3), Ok(()));
-        drop(share);
-        assert_eq!(shares.0.taken.lock().all, 0);
+        let portions = Portions::new(10, 8);
+        let mut portion = portions.take(Uuid::nil(), 5).ok().unwrap();
+        assert_eq!(portion.grow(4), Err(NoneLeft::ForThisRequester));
+        assert_eq!((portion.units(), portions.0.taken.lock().all), (5, 5));
+        assert_eq!(portion.grow(3), Ok(()));
+        drop(portion);
+        assert_eq!(portions.0.taken.lock().all, 0);
     }
 }

@@ -11,7 +11,7 @@ use super::Service;
 use super::call::Requester;
 use super::failures::FailureContent;
 use super::negotiation::PROBLEM;
-use super::shares::{NoneLeft, Share};
+use super::portions::{NoneLeft, Portion};
 use crate::error::Error;
 use crate::id_failure::IdFailure;
 
@@ -52,7 +52,7 @@ impl Problem<'_> {
 pub fn take_place_of_envelope<B>(
     response: &mut ServiceResponse<B>,
     request_id: Uuid,
-) -> Option<(Bytes, Option<Share>)> {
+) -> Option<(Bytes, Option<Portion>)> {
     let failures = response.response_mut().extensions_mut().remove::<Vec<IdFailure>>().unwrap_or_default();
     let error = response.response().error().and_then(|error| error.as_error::<Error>())?;
     let failures = failures.into_iter().map(FailureContent::from).collect();
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::config::{AllowedOrigins, HeaderSource, Settings};
     use crate::error::Code;
-    use crate::http::{Admission, Document, Identification, Limits};
+    use crate::http::{Admission, CallLimits, Document, Identification};
     use crate::limits::Memory;
     use crate::repository::Repository;
 
@@ -94,7 +94,7 @@ mod tests {
         let settings = Settings::default();
         let name = HeaderName::from_static("requester");
         let identification = Identification::Header(HeaderSource { name, actor_name: None, trusted_peers: Vec::new() });
-        let limits = Limits::from(&settings);
+        let limits = CallLimits::from(&settings);
         Service {
             repository: Repository::new(&settings.database, &settings.queue, None, PgConnectOptions::new()),
             admission: Admission::new(&settings, 1024, Memory { bodies: 0, heads: 0, answers }),

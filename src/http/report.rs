@@ -14,7 +14,7 @@ use actix_web::{HttpMessage, HttpRequest};
 use opentelemetry::trace::TraceId;
 use tracing::{Instrument, Span};
 
-use super::call::{End, Notes, RequestId};
+use super::call::{EndedCall, Notes, RequestId};
 use super::connections::Connection;
 use super::request::idempotency_key;
 use super::response::REQUEST_ID;
@@ -76,7 +76,7 @@ impl Report {
         let route = self.notes.route.get().map(Cow::Borrowed).or_else(|| matched_route(response.request()));
         let id = self.id.0.to_string();
         let id_of_response = response.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-        let end = End {
+        let end = EndedCall {
             request_id: id_of_response.unwrap_or(&id),
             route: route.as_deref(),
             status: Some(response.status().as_u16()),
@@ -94,7 +94,8 @@ impl Report {
 
     fn abandoned(&self) {
         let id = self.id.0.to_string();
-        let end = End { request_id: &id, route: self.notes.route.get(), status: None, error: None, is_replay: false };
+        let end =
+            EndedCall { request_id: &id, route: self.notes.route.get(), status: None, error: None, is_replay: false };
         let has_operation = self.notes.deletion.get().is_some() && !self.notes.validate_only.get();
         let operation = if has_operation { "; the operation tells how it ended" } else { "" };
         let was_closed = self.connection.as_ref().is_some_and(|connection| connection.is_closed());
@@ -108,7 +109,7 @@ impl Report {
         metrics::request_abandoned(abandoned);
     }
 
-    fn log(&self, end: &End<'_>, reason: Option<String>) {
+    fn log(&self, end: &EndedCall<'_>, reason: Option<String>) {
         let deletion = self.notes.deletion.get();
         log_end!(
             end.is_outage(),
@@ -159,8 +160,8 @@ fn is_logged(error: &Error) -> bool {
     match error {
         Error::Unauthenticated { .. }
         | Error::TooManyRequests(_)
-        | Error::OverShare(_)
-        | Error::TooManyWaiting(_)
+        | Error::OverPortion(_)
+        | Error::TooManyQueued(_)
         | Error::TooManyRows(_)
         | Error::Unavailable(_)
         | Error::Defect(_) => true,

@@ -68,20 +68,20 @@ fn complete_headers(headers: &mut HeaderMap, id: RequestId) -> Uuid {
 }
 
 /// Lets the call through, or answers it with the error.
-pub async fn pass_or_refuse<B: MessageBody>(
+pub async fn pass_or_reject<B: MessageBody>(
     request: ServiceRequest,
     next: Next<B>,
     checked: Result<(), Error>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
     match checked {
         Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
-        Err(error) => Ok(refuse(request, error)),
+        Err(error) => Ok(reject(request, error)),
     }
 }
 
 /// The response of a middleware that stops a call. It keeps the error for the log and the metrics,
 /// which `ServiceRequest::into_response` does not.
-pub fn refuse<B>(request: ServiceRequest, error: Error) -> ServiceResponse<EitherBody<B>> {
+pub fn reject<B>(request: ServiceRequest, error: Error) -> ServiceResponse<EitherBody<B>> {
     let (request, _) = request.into_parts();
     ServiceResponse::new(request, HttpResponse::from_error(error)).map_into_right_body()
 }

@@ -10,7 +10,7 @@ use actix_web::http::header::{HeaderMap, X_FORWARDED_PROTO};
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::call::End;
+use super::call::EndedCall;
 use crate::telemetry::traces;
 
 const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
@@ -44,7 +44,7 @@ pub fn begin(head: &RequestHead) -> Span {
     )
 }
 
-pub fn end(span: &Span, method: &str, end: &End<'_>) {
+pub fn end(span: &Span, method: &str, end: &EndedCall<'_>) {
     if span.is_disabled() {
         return;
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Service;
 use super::call::{Notes, Requester};
-use super::shares::Share;
+use super::portions::Portion;
 use crate::closed_set::Stored;
 use crate::error::Error;
 use crate::operation::{Details, Operation, Outcome, Status, View};
@@ -23,7 +23,7 @@ const MAX_RETRY_AFTER_SECONDS: i64 = 30;
 pub struct Waited {
     pub has_ended: bool,
     /// [`find`] needs it.
-    pub right_to_wait: Share,
+    pub right_to_wait: Portion,
 }
 
 /// Waits for the end of an operation. The caller must hold no permit, so that it takes no capacity
@@ -49,7 +49,7 @@ pub async fn find(
     requester: Requester,
     operation_id: Uuid,
     view: View,
-    right_to_wait: Share,
+    right_to_wait: Portion,
 ) -> Result<Option<Details>, Error> {
     let turn = service.admission.outcome_turn(right_to_wait).await;
     service.repository.find_operation(requester.0, operation_id, view, turn).await

@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// traces, and connections that are being closed.
 const OTHERS: u64 = 96;
 
-/// Raises the limit of this process to what it may be at most, and returns it.
+/// Raises the limit of this process to the allowed maximum, and returns it.
 pub fn raise() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };

@@ -39,11 +39,11 @@ impl Memory {
     ///
     /// One requester, who has at most half of it, could not send the largest body.
     pub fn new(settings: &Settings, container: Option<u64>) -> Result<Memory, SettingsError> {
-        let (awaited, later) = (settings.http.max_body_bytes, settings.queue.max_body_bytes);
-        let wanted = (LARGE_BODIES * COST_OF_BODY * awaited.max(later)).max(LEAST_BODIES);
+        let (synchronous, asynchronous) = (settings.http.max_body_bytes, settings.queue.max_body_bytes);
+        let wanted = (LARGE_BODIES * COST_OF_BODY * synchronous.max(asynchronous)).max(LEAST_BODIES);
         let bodies = container.map_or(wanted, |limit| wanted.min(to_usize(limit / 4)));
         let largest = bodies / 2 / COST_OF_BODY;
-        for (path, set) in [("http.max_body_bytes", awaited), ("queue.max_body_bytes", later)] {
+        for (path, set) in [("http.max_body_bytes", synchronous), ("queue.max_body_bytes", asynchronous)] {
             if set > largest {
                 let problem = format!(
                     "must be at most {largest}, and is {set}: the container has {} bytes of memory",

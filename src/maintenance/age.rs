@@ -53,8 +53,8 @@ fn number(digits: &str) -> Option<i64> {
 /// database.
 pub const CLOCK_DIFFERENCE: Duration = Duration::DAY;
 
-/// No id that is made at the time or later is smaller: ids are UUIDs of version 7, which begin with
-/// the milliseconds of their creation.
+/// The lowest id that can be made at this time. Ids are UUIDs of version 7, which begin with the
+/// milliseconds of their creation, so no id that is made then or later is lower.
 pub fn first_id(time: OffsetDateTime) -> Uuid {
     let milliseconds = time.unix_timestamp_nanos() / 1_000_000;
     Uuid::from_u128(u128::try_from(milliseconds).unwrap_or(0) << 80)

@@ -82,7 +82,11 @@ impl fmt::Display for Hold {
                 write!(formatter, " by {placed_by} to {} by {released_by}: {reason}", written(released_at))
             }
             _ => {
-                write!(formatter, "customer {customer_id} is under legal hold {id} since {}", written(self.placed_at))?;
+                write!(
+                    formatter,
+                    "customer {customer_id} has been under legal hold {id} since {}",
+                    written(self.placed_at)
+                )?;
                 write!(formatter, " by {placed_by}: {reason}")
             }
         }

@@ -14,8 +14,8 @@ use super::program::{self, unless_missing};
 use crate::output::say;
 use crate::schema::OLDEST_MAJOR;
 
-/// Where packages install PostgreSQL: a folder, and the prefix of the folders in it that have a
-/// `bin`.
+/// The folders in which packages install PostgreSQL: a parent folder, and the prefix of the folders
+/// in it that have a `bin`.
 const WELL_KNOWN: [(&str, &str); 5] = [
     ("usr/lib/postgresql", ""),
     ("usr", "pgsql-"),

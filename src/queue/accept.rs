@@ -20,7 +20,7 @@ const WAIT_FOR_ROOM: Duration = Duration::from_secs(5);
 
 impl Repository {
     /// Records the call as an open operation. Eligibility is not checked here; the worker checks
-    /// it. Fails with [`Error::TooManyWaiting`] if the requester's queue is full, and with
+    /// it. Fails with [`Error::TooManyQueued`] if the requester's queue is full, and with
     /// [`Error::TooManyRows`] if it has deleted too many rows.
     pub async fn accept(&self, deletion: Deletion, held: impl Send + 'static) -> Result<Outcome, Error> {
         self.serve(held, |repository, deadline| async move { repository.accept_by(deadline, deletion).await }).await
@@ -35,7 +35,7 @@ impl Repository {
                 self.accepted.notify_one();
             }
             Ok(_) => metrics::operation_ended(deletion.resource, Status::Failure, 0),
-            Err(Error::TooManyWaiting(_)) => metrics::rejected(Limit::Waiting),
+            Err(Error::TooManyQueued(_)) => metrics::rejected(Limit::Queue),
             Err(Error::TooManyRows(_)) => metrics::rejected(Limit::Rows),
             Err(Error::Defect(_)) => self.record_internal_error(deadline, &deletion).await,
             Err(_) => {}
@@ -48,22 +48,22 @@ impl Repository {
             Some(limit) => Some(limit.lock(deadline, deletion.requester_id).await?),
             None => None,
         };
-        let (max_waiting, context) = (self.max_waiting, (deletion, self.row_limit.as_ref()));
+        let (max_queued, context) = (self.max_queued, (deletion, self.row_limit.as_ref()));
         let accepted = self.database.run(deadline, &context, move |connection, (deletion, limit)| {
-            Box::pin(accept_or_replay(connection, deletion, max_waiting, *limit))
+            Box::pin(accept_or_replay(connection, deletion, max_queued, *limit))
         });
         match accepted.await? {
-            Tried::Answered(outcome) => Ok(outcome),
-            Tried::QueueIsFull => Err(Error::TooManyWaiting(WAIT_FOR_ROOM)),
-            Tried::OverLimit(wait) => Err(Error::TooManyRows(wait)),
+            AcceptResult::Answered(outcome) => Ok(outcome),
+            AcceptResult::Full => Err(Error::TooManyQueued(WAIT_FOR_ROOM)),
+            AcceptResult::OverLimit(wait) => Err(Error::TooManyRows(wait)),
         }
     }
 }
 
-/// A try to accept a call.
-enum Tried {
+/// The result of a try to accept a call.
+enum AcceptResult {
     Answered(Outcome),
-    QueueIsFull,
+    Full,
     /// The requester has deleted too many rows. It may try again after this long.
     OverLimit(Duration),
 }
@@ -71,16 +71,16 @@ enum Tried {
 async fn accept_or_replay(
     connection: &mut PgConnection,
     deletion: &Deletion,
-    max_waiting: i64,
+    max_queued: i64,
     limit: Option<&RowLimit>,
-) -> Result<Tried, WorkError> {
+) -> Result<AcceptResult, WorkError> {
     loop {
         let enqueued = match limit {
-            None => queue::accept(connection, deletion, max_waiting).await?,
-            Some(limit) => accept_within(limit, connection, deletion, max_waiting).await?,
+            None => queue::accept(connection, deletion, max_queued).await?,
+            Some(limit) => accept_within(limit, connection, deletion, max_queued).await?,
         };
         if enqueued == Enqueued::Accepted {
-            return Ok(Tried::Answered(Outcome::own(deletion, None)));
+            return Ok(AcceptResult::Answered(Outcome::own(deletion, None)));
         }
         // An earlier call has the id or the key, or an earlier try of this one was committed after
         // all.
@@ -92,11 +92,11 @@ async fn accept_or_replay(
                 let replayed = recorded.operation_id != deletion.operation_id;
                 let failures = recorded.failures;
                 let operation_id = recorded.operation_id;
-                return Ok(Tried::Answered(Outcome { operation_id, refusal, failures, replayed }));
+                return Ok(AcceptResult::Answered(Outcome { operation_id, refusal, failures, replayed }));
             }
-            (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(Tried::Answered),
-            (None, Enqueued::Full) => return Ok(Tried::QueueIsFull),
-            (None, Enqueued::OverLimit(wait)) => return Ok(Tried::OverLimit(wait)),
+            (Some(_), _) => return refuse_reused_key(connection, deletion).await.map(AcceptResult::Answered),
+            (None, Enqueued::Full) => return Ok(AcceptResult::Full),
+            (None, Enqueued::OverLimit(wait)) => return Ok(AcceptResult::OverLimit(wait)),
             // The earlier operation was purged in between.
             (None, Enqueued::Taken | Enqueued::Accepted) => {}
         }
@@ -108,11 +108,11 @@ async fn accept_within(
     limit: &RowLimit,
     connection: &mut PgConnection,
     deletion: &Deletion,
-    max_waiting: i64,
+    max_queued: i64,
 ) -> sqlx::Result<Enqueued> {
     let mut tx = connection.begin().await?;
     let result = match limit.wait(&mut tx, deletion).await {
-        Ok(None) => queue::accept(&mut tx, deletion, max_waiting).await,
+        Ok(None) => queue::accept(&mut tx, deletion, max_queued).await,
         Ok(Some(wait)) => Ok(Enqueued::OverLimit(wait)),
         Err(error) => Err(error),
     };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::leased::{End, Leased};
-use super::run::{Ran, Work, in_transaction};
+use super::leased::{Leased, OperationEnd};
+use super::run::{Ran, Step, in_transaction};
 use super::{Consumer, statements};
 use crate::backoff::Backoff;
 use crate::closed_set::Stored;
@@ -14,8 +14,7 @@ use crate::error::Error;
 use crate::operation::{Deletion, Details, View};
 use crate::repository::statements::find_operation;
 
-/// The interval of the checks from another session whether the transaction of an attempt still
-/// exists.
+/// The interval at which another session checks whether the transaction of an attempt still exists.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The pauses between two attempts.
@@ -24,7 +23,7 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_secs(1), longest: Durat
 impl Consumer {
     /// Runs the operation, or ends it after too many attempts. Returns `None` if the lease was
     /// lost.
-    pub async fn attempt(&self, leased: &Leased) -> Result<Option<End>, Error> {
+    pub async fn attempt(&self, leased: &Leased) -> Result<Option<OperationEnd>, Error> {
         let result = if leased.attempts > self.limits.attempts {
             // The last attempt never reported its result.
             self.give_up(leased).await
@@ -39,9 +38,9 @@ impl Consumer {
 
     /// Schedules the next attempt, or ends the operation.
     ///
-    /// If only the answer to its commit was lost, the failed attempt has already ended the
-    /// operation.
-    pub async fn attempt_failed(&self, leased: &Leased) -> Result<Option<End>, Error> {
+    /// If only the answer to the commit of the failed attempt was lost, that attempt has already
+    /// ended the operation.
+    pub async fn attempt_failed(&self, leased: &Leased) -> Result<Option<OperationEnd>, Error> {
         let mut end = None;
         if leased.attempts >= self.limits.attempts {
             end = self.give_up(leased).await?;
@@ -57,10 +56,10 @@ impl Consumer {
         Ok(end)
     }
 
-    async fn run(&self, leased: &Leased) -> Result<Option<End>, Error> {
+    async fn run(&self, leased: &Leased) -> Result<Option<OperationEnd>, Error> {
         let (deadline, limits) = (self.long.deadline(), self.limits);
         let ran = self.long.run_once(deadline, leased, move |connection, leased| {
-            Box::pin(in_transaction(connection, leased, limits, Work::Delete))
+            Box::pin(in_transaction(connection, leased, limits, Step::Delete))
         });
         let ran = tokio::select! {
             ran = ran => ran?,
@@ -95,10 +94,10 @@ impl Consumer {
     }
 
     /// Ends the operation as an internal error. Returns `None` if the lease was lost.
-    async fn give_up(&self, leased: &Leased) -> Result<Option<End>, Error> {
+    async fn give_up(&self, leased: &Leased) -> Result<Option<OperationEnd>, Error> {
         let (deadline, limits) = (self.database.deadline(), self.limits);
         let ran = self.database.run_once(deadline, leased, move |connection, leased| {
-            Box::pin(in_transaction(connection, leased, limits, Work::GiveUp))
+            Box::pin(in_transaction(connection, leased, limits, Step::GiveUp))
         });
         match ran.await? {
             Ran::Ended(end) => Ok(Some(end)),
@@ -115,7 +114,7 @@ impl Consumer {
     }
 
     /// Whether the operation ended with the status and the code of `end`.
-    async fn has_ended(&self, leased: &Leased, end: &End) -> Result<bool, Error> {
+    async fn has_ended(&self, leased: &Leased, end: &OperationEnd) -> Result<bool, Error> {
         let found = self.database.run(self.database.deadline(), &leased.deletion, |connection, deletion| {
             let Deletion { requester_id, operation_id, .. } = *deletion;
             Box::pin(find_operation(connection, requester_id, operation_id, View::Status))

@@ -1,4 +1,4 @@
-//! Operations that their requester takes back while they wait.
+//! Cancels a queued operation for its requester.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,4 @@
-//! Leases operations to attempts, and takes the lease back.
+//! Leases operations to attempts, and ends leases early.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ impl Consumer {
     pub async fn claim(&self) -> Result<Option<Leased>, Error> {
         let deadline = self.database.deadline();
         self.repository.schema_gate.acquire(&self.repository.upkeep, deadline).await?;
-        let (attempt, lease) = (Uuid::now_v7(), self.lease);
+        let (lease_id, lease) = (Uuid::now_v7(), self.lease);
         let claimed = self
             .database
-            .run_once(deadline, &(), move |connection, ()| Box::pin(statements::claim(connection, attempt, lease)));
+            .run_once(deadline, &(), move |connection, ()| Box::pin(statements::claim(connection, lease_id, lease)));
         claimed.await
     }
 

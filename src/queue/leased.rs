@@ -11,45 +11,45 @@ use crate::operation::{Deletion, Status};
 
 #[derive(Debug)]
 pub struct Leased {
-    pub attempt: Uuid,
+    pub lease_id: Uuid,
     /// The number of attempts, this one included.
     pub attempts: i32,
     pub deletion: Deletion,
     /// The time from the acceptance to this lease.
     pub waited: Duration,
     /// The end that this attempt has asked PostgreSQL to commit.
-    pub requested_end: OnceLock<End>,
+    pub requested_end: OnceLock<OperationEnd>,
 }
 
 #[derive(Clone, Debug)]
-pub enum End {
+pub enum OperationEnd {
     Deleted,
     Refused(Refusal),
     /// Too many attempts failed.
     GivenUp,
 }
 
-impl End {
+impl OperationEnd {
     pub fn status(&self) -> Status {
         match self {
-            End::Deleted => Status::Success,
-            End::Refused(_) => Status::Failure,
-            End::GivenUp => Status::InternalError,
+            OperationEnd::Deleted => Status::Success,
+            OperationEnd::Refused(_) => Status::Failure,
+            OperationEnd::GivenUp => Status::InternalError,
         }
     }
 
     pub fn code(&self) -> Option<Code> {
         match self {
-            End::Deleted => None,
-            End::Refused(refusal) => Some(refusal.code),
-            End::GivenUp => Some(Code::GLOBAL_1001),
+            OperationEnd::Deleted => None,
+            OperationEnd::Refused(refusal) => Some(refusal.code),
+            OperationEnd::GivenUp => Some(Code::GLOBAL_1001),
         }
     }
 
     pub fn deleted_rows(&self, deletion: &Deletion) -> usize {
         match self {
-            End::Deleted => deletion.targets.count(),
-            End::Refused(_) | End::GivenUp => 0,
+            OperationEnd::Deleted => deletion.targets.count(),
+            OperationEnd::Refused(_) | OperationEnd::GivenUp => 0,
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use self::cancel::cancel;
 pub(crate) use self::statements::{Enqueued, accept as enqueue};
 pub use self::worker::Workers;
 
-use self::run::Limits;
+use self::run::RunLimits;
 use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
 use crate::repository::Repository;
@@ -49,7 +49,7 @@ pub struct Consumer {
     /// The same sessions, for longer transactions.
     long: Database,
     lease: Duration,
-    limits: Limits,
+    limits: RunLimits,
 }
 
 impl Consumer {
@@ -60,7 +60,7 @@ impl Consumer {
         database: &DatabaseSettings,
         options: PgConnectOptions,
     ) -> Consumer {
-        let limits = Limits {
+        let limits = RunLimits {
             statement: settings.run_timeout,
             lock: database.operation_lock_timeout(),
             attempts: settings.max_attempts,

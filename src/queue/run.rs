@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
 
-use super::leased::{End, Leased};
+use super::leased::{Leased, OperationEnd};
 use super::statements;
 use crate::operation::Deletion;
 use crate::repository::database::failure::WorkError;
@@ -13,7 +13,7 @@ use crate::repository::statements::Record;
 use crate::repository::verdict::{Verdict, delete_or_refuse};
 
 #[derive(Clone, Copy)]
-pub struct Limits {
+pub struct RunLimits {
     /// The longest duration of a statement.
     pub statement: Duration,
     /// The longest wait for a lock.
@@ -23,13 +23,13 @@ pub struct Limits {
 }
 
 #[derive(Clone, Copy)]
-pub enum Work {
+pub enum Step {
     Delete,
     GiveUp,
 }
 
 pub enum Ran {
-    Ended(End),
+    Ended(OperationEnd),
     /// Nothing has changed. The rows kept changing, and another attempt follows.
     Undecided,
     /// Nothing has changed. Another attempt has the operation or has ended it, or it was cancelled.
@@ -43,14 +43,14 @@ pub enum Ran {
 pub async fn in_transaction(
     connection: &mut PgConnection,
     leased: &Leased,
-    limits: Limits,
-    work: Work,
+    limits: RunLimits,
+    step: Step,
 ) -> Result<Ran, WorkError> {
     let mut transaction = connection.begin().await?;
-    let result = lock_and_end(&mut transaction, leased, limits, work).await;
+    let result = lock_and_end(&mut transaction, leased, limits, step).await;
     match &result {
         Ok(Ran::Ended(end)) => {
-            // An attempt that gives up after its run does not need it.
+            // Fails if the run has already stored its end. A give-up does not need `requested_end`.
             let _ = leased.requested_end.set(end.clone());
             transaction.commit().await?;
         }
@@ -65,38 +65,38 @@ pub async fn in_transaction(
 async fn lock_and_end(
     connection: &mut PgConnection,
     leased: &Leased,
-    limits: Limits,
-    work: Work,
+    limits: RunLimits,
+    step: Step,
 ) -> Result<Ran, WorkError> {
     if !statements::lock(connection, leased, limits.statement, limits.lock).await? {
         return Ok(Ran::LeaseIsLost);
     }
-    let end = match work {
-        Work::Delete => delete(connection, &leased.deletion).await?,
-        Work::GiveUp => Some(End::GivenUp),
+    let end = match step {
+        Step::Delete => delete(connection, &leased.deletion).await?,
+        Step::GiveUp => Some(OperationEnd::GivenUp),
     };
     let Some(end) = end else { return Ok(Ran::Undecided) };
     // The lease after the last attempt only gives the operation up, and does not count as an
     // attempt.
     let attempts = leased.attempts.min(limits.attempts);
-    match (statements::end(connection, &leased.deletion, &end, attempts).await?, work) {
-        (true, Work::Delete | Work::GiveUp) => Ok(Ran::Ended(end)),
-        (false, Work::Delete) => {
+    match (statements::end(connection, &leased.deletion, &end, attempts).await?, step) {
+        (true, Step::Delete | Step::GiveUp) => Ok(Ran::Ended(end)),
+        (false, Step::Delete) => {
             let id = leased.deletion.operation_id;
             Err(WorkError::Invalid(format!("operation {id} is in the queue, and is not open")))
         }
-        (false, Work::GiveUp) => Ok(Ran::Dropped),
+        (false, Step::GiveUp) => Ok(Ran::Dropped),
     }
 }
 
 /// Returns `None` if the rows kept changing.
-async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<End>, WorkError> {
+async fn delete(connection: &mut PgConnection, deletion: &Deletion) -> Result<Option<OperationEnd>, WorkError> {
     // The rollback of an open operation logs no error, so only a long list is inspected before it
     // is tried.
     let rollbacks = Rollbacks::default();
     Ok(match delete_or_refuse(connection, deletion, Record::IsOpen, &rollbacks, None).await? {
-        Verdict::Deleted => Some(End::Deleted),
-        Verdict::Refused(refusal) => Some(End::Refused(refusal)),
+        Verdict::Deleted => Some(OperationEnd::Deleted),
+        Verdict::Refused(refusal) => Some(OperationEnd::Refused(refusal)),
         // An accepted deletion carries no key here, and its rows were counted when it was accepted.
         Verdict::Recorded(_) | Verdict::OverLimit(_) | Verdict::Undecided => None,
     })

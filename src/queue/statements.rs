@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::leased::{End, Leased};
+use super::leased::{Leased, OperationEnd};
 use crate::closed_set::UnknownWord;
 use crate::error::Code;
 use crate::id_failure;
@@ -29,7 +29,7 @@ pub enum Enqueued {
 }
 
 /// Records the call as open and puts it into the queue, or changes nothing.
-pub async fn accept(connection: &mut PgConnection, deletion: &Deletion, max_waiting: i64) -> sqlx::Result<Enqueued> {
+pub async fn accept(connection: &mut PgConnection, deletion: &Deletion, max_queued: i64) -> sqlx::Result<Enqueued> {
     let statement = sqlx::query_file!(
         "src/queue/sql/accept_operation.sql",
         deletion.operation_id,
@@ -38,7 +38,7 @@ pub async fn accept(connection: &mut PgConnection, deletion: &Deletion, max_wait
         deletion.resource.word(),
         deletion.targets.as_slice(),
         deletion.idempotency_key.as_ref().map(IdempotencyKey::as_str),
-        max_waiting,
+        max_queued,
         deletion.actor.as_ref().map(Actor::as_str),
     );
     let row = observed("accept_operation", statement.fetch_one(connection)).await?;
@@ -50,10 +50,14 @@ pub async fn accept(connection: &mut PgConnection, deletion: &Deletion, max_wait
 }
 
 /// Leases the operation with the lowest rank. Returns `None` if none is waiting.
-pub async fn claim(connection: &mut PgConnection, attempt: Uuid, lease: Duration) -> Result<Option<Leased>, WorkError> {
+pub async fn claim(
+    connection: &mut PgConnection,
+    lease_id: Uuid,
+    lease: Duration,
+) -> Result<Option<Leased>, WorkError> {
     // An operation about another resource was accepted by a newer build, and waits for one.
     let known = Resource::ALL.map(|resource| resource.word().to_owned());
-    let statement = sqlx::query_file!("src/queue/sql/claim_operation.sql", attempt, lease.as_secs_f64(), &known[..]);
+    let statement = sqlx::query_file!("src/queue/sql/claim_operation.sql", lease_id, lease.as_secs_f64(), &known[..]);
     let Some(row) = observed("claim_operation", statement.fetch_optional(connection)).await? else { return Ok(None) };
     let deletion = Deletion {
         operation_id: row.id,
@@ -67,7 +71,7 @@ pub async fn claim(connection: &mut PgConnection, attempt: Uuid, lease: Duration
         actor: None,
     };
     Ok(Some(Leased {
-        attempt,
+        lease_id,
         attempts: row.attempts,
         deletion,
         waited: Duration::from_millis(row.waited_ms.max(0).cast_unsigned()),
@@ -86,7 +90,7 @@ pub async fn lock(
     let statement = sqlx::query_file!(
         "src/queue/sql/lock_operation.sql",
         leased.deletion.operation_id,
-        leased.attempt,
+        leased.lease_id,
         longest_statement.as_millis().to_string(),
         longest_lock.as_millis().to_string(),
     );
@@ -102,10 +106,15 @@ pub async fn is_locked(connection: &mut PgConnection, operation_id: Uuid) -> sql
 
 /// Ends the operation and removes it from the queue. Returns false if it was not open, or not in
 /// the queue.
-pub async fn end(connection: &mut PgConnection, deletion: &Deletion, end: &End, attempts: i32) -> sqlx::Result<bool> {
+pub async fn end(
+    connection: &mut PgConnection,
+    deletion: &Deletion,
+    end: &OperationEnd,
+    attempts: i32,
+) -> sqlx::Result<bool> {
     let (failed_ids, failures) = match end {
-        End::Refused(refusal) => (&refusal.failed_ids[..], &refusal.failures[..]),
-        End::Deleted | End::GivenUp => (&[][..], &[][..]),
+        OperationEnd::Refused(refusal) => (&refusal.failed_ids[..], &refusal.failures[..]),
+        OperationEnd::Deleted | OperationEnd::GivenUp => (&[][..], &[][..]),
     };
     let statement = sqlx::query_file_scalar!(
         "src/queue/sql/end_operation.sql",
@@ -126,7 +135,7 @@ pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Dur
     let statement = sqlx::query_file!(
         "src/queue/sql/postpone_operation.sql",
         leased.deletion.operation_id,
-        leased.attempt,
+        leased.lease_id,
         pause.as_secs_f64(),
     );
     observed("postpone_operation", statement.execute(connection)).await?;
@@ -136,7 +145,7 @@ pub async fn postpone(connection: &mut PgConnection, leased: &Leased, pause: Dur
 /// Ends the lease of an attempt that does not count.
 pub async fn hand_back(connection: &mut PgConnection, leased: &Leased) -> sqlx::Result<()> {
     let statement =
-        sqlx::query_file!("src/queue/sql/hand_back_operation.sql", leased.deletion.operation_id, leased.attempt);
+        sqlx::query_file!("src/queue/sql/hand_back_operation.sql", leased.deletion.operation_id, leased.lease_id);
     observed("hand_back_operation", statement.execute(connection)).await?;
     Ok(())
 }
@@ -145,5 +154,5 @@ pub async fn hand_back(connection: &mut PgConnection, leased: &Leased) -> sqlx::
 pub async fn measure(connection: &mut PgConnection) -> sqlx::Result<(i64, f64)> {
     let statement = sqlx::query_file!("src/queue/sql/measure_queue.sql");
     let row = observed("measure_queue", statement.fetch_one(connection)).await?;
-    Ok((row.depth, row.oldest_seconds))
+    Ok((row.operations, row.oldest_seconds))
 }

@@ -14,7 +14,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use super::Consumer;
-use super::leased::{End, Leased};
+use super::leased::{Leased, OperationEnd};
 use crate::error::{Code, Error};
 use crate::operation::Status;
 use crate::telemetry::end::{log_end, milliseconds};
@@ -166,9 +166,9 @@ impl Worker {
 }
 
 /// A refusal is no failure of the service.
-fn trace(span: &Span, result: &Result<Option<End>, Error>) {
+fn trace(span: &Span, result: &Result<Option<OperationEnd>, Error>) {
     let code = match result {
-        Ok(end) => end.as_ref().and_then(End::code),
+        Ok(end) => end.as_ref().and_then(OperationEnd::code),
         Err(error) => error.code().ok(),
     };
     span.record("customer_deletion.error_code", code.map(Code::word));
@@ -178,7 +178,7 @@ fn trace(span: &Span, result: &Result<Option<End>, Error>) {
 }
 
 /// Reports an operation that ended: one line in the log, and the metrics.
-fn report(leased: &Leased, end: &End, took: Duration) {
+fn report(leased: &Leased, end: &OperationEnd, took: Duration) {
     let deletion = &leased.deletion;
     metrics::operation_ended(deletion.resource, end.status(), end.deleted_rows(deletion));
     if end.status() == Status::InternalError {

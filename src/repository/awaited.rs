@@ -30,7 +30,7 @@ pub struct Awaited {
 
 #[derive(Default)]
 struct State {
-    /// The callers of an operation share its notification. It is gone once all of them are.
+    /// The callers of an operation share one notification, which is dropped with the last of them.
     operations: HashMap<Uuid, Weak<Notify>>,
     /// Owned by the polling task. When the task ends, for any reason, the next caller starts
     /// another.
@@ -74,8 +74,8 @@ impl State {
 }
 
 impl Repository {
-    /// Waits until the operation has ended, for so long at most. Returns whether it has ended, or
-    /// `None` if the service shuts down before.
+    /// Waits for the end of the operation, for at most `longest`. Returns whether it has ended, or
+    /// `None` if the service shuts down first.
     pub async fn until_ended(&self, operation_id: Uuid, longest: Duration) -> Option<bool> {
         let ended = self.awaited.state.lock().add(operation_id);
         self.poll_while_a_caller_waits();

@@ -60,9 +60,9 @@ impl Repository {
             Box::pin(delete_and_record(connection, deletion, rollbacks, *limit))
         });
         match tried.await? {
-            Tried::Ended(outcome) => Ok(outcome),
-            Tried::OverLimit(wait) => Err(Error::TooManyRows(wait)),
-            Tried::Undecided => {
+            TryResult::Ended(outcome) => Ok(outcome),
+            TryResult::OverLimit(wait) => Err(Error::TooManyRows(wait)),
+            TryResult::Undecided => {
                 let reason = "the rows of the call keep changing, or a call under the same key is open";
                 Err(Error::Unavailable(reason.to_owned()))
             }
@@ -103,8 +103,8 @@ fn count(deletion: &Deletion, outcome: &Outcome) {
     }
 }
 
-/// A try of a deletion.
-enum Tried {
+/// The result of a try of a deletion.
+enum TryResult {
     Ended(Outcome),
     /// Nothing is recorded. The call may be sent again after this long, under the same key.
     OverLimit(Duration),
@@ -117,15 +117,15 @@ async fn delete_and_record(
     deletion: &Deletion,
     rollbacks: &Rollbacks,
     limit: Option<&RowLimit>,
-) -> Result<Tried, WorkError> {
+) -> Result<TryResult, WorkError> {
     let outcome = match delete_or_refuse(connection, deletion, Record::IsMade, rollbacks, limit).await? {
         Verdict::Deleted => Some(Outcome::own(deletion, None)),
         Verdict::Refused(refusal) => refuse(connection, deletion, refusal).await?,
         Verdict::Recorded(recorded) => repeat(connection, deletion, &recorded).await?,
-        Verdict::OverLimit(wait) => return Ok(Tried::OverLimit(wait)),
+        Verdict::OverLimit(wait) => return Ok(TryResult::OverLimit(wait)),
         Verdict::Undecided => None,
     };
-    Ok(outcome.map_or(Tried::Undecided, Tried::Ended))
+    Ok(outcome.map_or(TryResult::Undecided, TryResult::Ended))
 }
 
 /// Returns `None` if the outcome is unknown.

@@ -37,7 +37,7 @@ use self::tasks::Tasks;
 use self::validation::validate;
 use crate::config::{DatabaseSettings, QueueSettings};
 use crate::error::Error;
-use crate::operation::{Deletion, Details, Listing, OperationPage, Outcome, View};
+use crate::operation::{Deletion, Details, OperationPage, Outcome, PageQuery, View};
 
 /// A use case runs to its end, even if the client disconnects, and keeps what the call holds (its
 /// permit and shares) until then. It fails with [`Error::Unavailable`] if the database does not
@@ -56,7 +56,7 @@ pub struct Repository {
     pub(crate) schema_gate: Arc<SchemaGate>,
     commit_proof: Arc<CommitProof>,
     /// The most operations that one requester may have waiting.
-    pub(crate) max_waiting: i64,
+    pub(crate) max_queued: i64,
     /// Wakes a worker when an operation is accepted.
     pub(crate) accepted: Arc<Notify>,
     awaited: Awaited,
@@ -85,7 +85,7 @@ impl Repository {
             row_limit: rows_per_hour.map(RowLimit::new),
             schema_gate: Arc::new(SchemaGate::new(settings)),
             commit_proof: Arc::default(),
-            max_waiting: i64::from(queue.max_waiting),
+            max_queued: i64::from(queue.max_operations),
             accepted: Arc::default(),
             awaited: Awaited::default(),
             tasks,
@@ -126,7 +126,7 @@ impl Repository {
     }
 
     /// Reads a page of the requester's operations, and their number.
-    pub async fn list_operations(&self, listing: Listing, held: impl Send + 'static) -> Result<OperationPage, Error> {
+    pub async fn list_operations(&self, listing: PageQuery, held: impl Send + 'static) -> Result<OperationPage, Error> {
         self.run(held, listing, |connection, listing| Box::pin(list_operations(connection, listing))).await
     }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::database::failure::WorkError;
 use super::database::observed::observed;
 use crate::closed_set::Stored;
-use crate::operation::{Filters, Listing, Operation, OperationPage, Status};
+use crate::operation::{Filters, Operation, OperationPage, PageQuery, Status};
 use crate::resource::Resource;
 
 struct Row {
@@ -36,7 +36,7 @@ macro_rules! list {
                 // One more than the page has tells whether older operations follow.
                 i64::from($listing.size) + 1,
                 i64::from($listing.offset),
-                i64::from($listing.count),
+                i64::from($listing.count_limit),
                 $listing.filters.created_from,
                 $listing.before().map(|before| before.created_at),
                 $listing.before().map(|before| before.id),
@@ -48,7 +48,7 @@ macro_rules! list {
     };
 }
 
-pub async fn list_operations(connection: &mut PgConnection, listing: &Listing) -> Result<OperationPage, WorkError> {
+pub async fn list_operations(connection: &mut PgConnection, listing: &PageQuery) -> Result<OperationPage, WorkError> {
     let Filters { customer_id, target_id, .. } = listing.filters;
     let rows = match (target_id, customer_id) {
         (Some(target), customer) => {

@@ -19,8 +19,8 @@ const LONGEST_UNINSPECTED: usize = 100;
 /// After a rollback, the calls of the requester are inspected for this long.
 const INSPECTED_FOR: Duration = Duration::from_secs(60);
 
-/// The most requesters that are remembered. At one more, those whose time is over are forgotten, or
-/// else all.
+/// The largest number of requesters that are remembered. At this number, requesters without a
+/// rollback in the last minute are forgotten. If there is none of these, all are forgotten.
 const MOST_REQUESTERS: usize = 10_000;
 
 /// The requesters with a list that was rolled back. Cheap to clone.

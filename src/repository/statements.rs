@@ -177,7 +177,7 @@ pub async fn find_operation(
         deleted_rows: row.deleted_rows.unsigned_abs(),
         attempts: row.attempts.unsigned_abs(),
         restored_at: row.restored_at,
-        targets: row.targets.unsigned_abs() as usize,
+        target_count: row.target_count.unsigned_abs() as usize,
     }))
 }
 

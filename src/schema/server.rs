@@ -51,12 +51,12 @@ pub fn require_version(session: &PgConnection) -> Result<(), TooOld> {
 }
 
 /// Time limits of a role or a database.
-const LIMITS: [(&str, &str); 3] =
+const NO_TIMEOUTS: [(&str, &str); 3] =
     [("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0"), ("idle_session_timeout", "0")];
 
 /// Options of a session without limits. [`lift_transaction_timeout`] removes the last one.
 pub fn without_limits(options: PgConnectOptions) -> PgConnectOptions {
-    options.options(LIMITS)
+    options.options(NO_TIMEOUTS)
 }
 
 /// Opens a session of a command, without a limit for a transaction. Refuses a server that is too

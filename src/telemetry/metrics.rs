@@ -43,7 +43,7 @@ metrics! {
     describe_gauge WAITING "customer_deletion_requests_waiting"
         "Calls with `Prefer: wait=N` that wait for the end of an operation. They are not in flight."
     describe_counter REJECTED "customer_deletion_rejected_total"
-        "Calls rejected by a limit: in_flight, large_bodies, long_validations, memory (503; for a large head the connection is closed), rate, rows, share, waiting (429)."
+        "Calls rejected by a limit: in_flight, large_bodies, long_validations, memory (503; for a large head the connection is closed), rate, rows, portion, queued (429)."
     describe_gauge OPEN_CONNECTIONS "customer_deletion_connections" "Connections of clients that are open, by port."
     describe_counter CONNECTION_LIMIT_REACHED "customer_deletion_connection_limit_reached_total"
         "Connections that arrived at the limit: another connection was closed for each, or the new one was refused. By port."
@@ -57,7 +57,7 @@ metrics! {
     describe_gauge CONNECTIONS_MAX "customer_deletion_database_connections_max"
         "The largest number of connections to PostgreSQL for calls."
     describe_gauge COMMITS_WAITING "customer_deletion_commits_waiting"
-        "Sessions that were given up while their commit waits for a synchronous standby."
+        "Abandoned sessions whose commit waits for a synchronous standby."
     describe_histogram WAIT "customer_deletion_database_wait_seconds" "Wait of calls for a connection."
     describe_counter WAIT_TIMEOUTS "customer_deletion_database_wait_timeouts_total"
         "Calls that got no connection in time."
@@ -258,7 +258,7 @@ closed_set! {
         /// Too many calls of one requester.
         Rate = "rate",
         /// Too many queued operations of one requester.
-        Waiting = "waiting",
+        Queue = "queued",
         /// Too many rows that one requester deletes in an hour.
         Rows = "rows",
         /// Too many large bodies.
@@ -268,7 +268,7 @@ closed_set! {
         /// Too many bytes of heads, bodies or answers in memory.
         Memory = "memory",
         /// One requester has used up its part of another limit.
-        Share = "share",
+        Portion = "portion",
     }
 }
 
@@ -289,7 +289,7 @@ pub fn open_connections(port: Port, open: usize) {
     gauge!(OPEN_CONNECTIONS, "port" => port.word()).set(open as f64);
 }
 
-/// A connection came when there were as many as there may be.
+/// A connection arrived at the limit of connections.
 pub fn connection_limit_reached(port: Port) {
     counter!(CONNECTION_LIMIT_REACHED, "port" => port.word()).increment(1);
 }
@@ -306,7 +306,7 @@ pub fn replayed(resource: Resource) {
     counter!(REPLAYS, "resource" => resource.word()).increment(1);
 }
 
-/// The sessions that were given up while their commit waits for a synchronous standby.
+/// The abandoned sessions whose commit waits for a synchronous standby.
 pub fn commits_waiting(count: usize) {
     gauge!(COMMITS_WAITING).set(count as f64);
 }

@@ -67,8 +67,8 @@ fn the_jwt_source_has_defaults() {
             source.claim.as_str(),
             source.issuer,
             source.audiences,
-            source.scopes.read,
-            source.scopes.delete,
+            source.token_scopes.read,
+            source.token_scopes.delete,
             source.required_claims
         ),
         ("customer_id", None, vec![], None, None, vec![])
@@ -149,7 +149,10 @@ fn the_white_space_of_a_mounted_secret_means_nothing() {
     .unwrap();
     assert_eq!(source.issuer.as_deref(), Some("https://issuer.example"));
     assert_eq!((source.audiences, source.claim.as_str()), (vec!["a".to_owned(), "b".to_owned()], "id"));
-    assert_eq!((source.scopes.read.as_deref(), source.scopes.delete.as_deref()), (Some("read"), Some("delete")));
+    assert_eq!(
+        (source.token_scopes.read.as_deref(), source.token_scopes.delete.as_deref()),
+        (Some("read"), Some("delete"))
+    );
     assert_eq!(source.refresh.as_secs(), 7);
 }
 
@@ -199,7 +202,7 @@ fn the_claims_of_the_scopes_are_a_setting() {
     const SETTING: &str = "CUSTOMER_DELETION__REQUESTER__JWT__SCOPE_CLAIMS";
     const READ: &str = "CUSTOMER_DELETION__REQUESTER__JWT__SCOPE_READ";
     const DELETE: &str = "CUSTOMER_DELETION__REQUESTER__JWT__SCOPE_DELETE";
-    let claims = |variables: &[_]| jwt_source(variables).map(|source| source.scopes.claims);
+    let claims = |variables: &[_]| jwt_source(variables).map(|source| source.token_scopes.claims);
     for scope in [(READ, "read"), (DELETE, "delete")] {
         assert_eq!(claims(&[JWKS_URL, scope]).unwrap(), ["scope", "scp", "roles", "permissions"]);
         assert_eq!(claims(&[JWKS_URL, scope, (SETTING, "realm_access.roles")]).unwrap(), ["realm_access.roles"]);

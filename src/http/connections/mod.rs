@@ -30,7 +30,7 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time for a client to close a connection whose body was not read.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The connections that may be accepted before others are closed for them.
+/// The number of connections above the limit that are accepted, each until another one is closed.
 const ACCEPTED_BEFORE: usize = 16;
 
 /// The HTTP library flushes its copy of an answer once the copy has this many bytes. Its buffer

@@ -138,7 +138,7 @@ impl Connections {
     }
 }
 
-/// The largest number of connections from one address. A gateway is one address, so it is most of
+/// The largest number of connections from one address. A gateway is one address, and needs most of
 /// them.
 fn most_of_one_peer(limit: usize) -> usize {
     (limit * 3 / 4).max(1)

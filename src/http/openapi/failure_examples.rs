@@ -11,14 +11,14 @@ use crate::http::listing::{LAST_PAGE, ListQuery};
 use crate::http::negotiation::PROBLEM;
 use crate::http::operations;
 use crate::http::problem::Problem;
-use crate::http::request::{Limits, body, id, id_list, idempotency_key, media_type, target_ids};
+use crate::http::request::{CallLimits, body, id, id_list, idempotency_key, media_type, target_ids};
 use crate::operation::TargetIds;
 
 /// The call of the examples.
 const SOME_CALL: Uuid = Uuid::from_u128(0x01946983_4c40_7e85_a42b_13860913b370);
 
 /// Adds the `Request-Id` header, and the content that `x-failures` lists.
-pub fn complete(response: &mut Value, limits: Limits) {
+pub fn complete(response: &mut Value, limits: CallLimits) {
     response["headers"]["Request-Id"] = json!({ "$ref": "#/components/headers/Request-Id" });
     let Some(response) = response.as_object_mut() else { return };
     let Some(Value::Object(failures)) = response.shift_remove("x-failures") else { return };
@@ -48,8 +48,8 @@ pub fn complete(response: &mut Value, limits: Limits) {
 
 /// Returns the error for an example. A malformed call has a name of its own; any other failure has
 /// its code.
-fn failure(name: &str, limits: Limits) -> Error {
-    let limits = limits.awaited;
+fn failure(name: &str, limits: CallLimits) -> Error {
+    let limits = limits.synchronous;
     let some_id = Uuid::nil();
     let malformed = match name {
         "customerId" | "id" | "requestId" => id::path_id(name, "nonsense").err(),

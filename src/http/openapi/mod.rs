@@ -15,10 +15,10 @@ use self::template::Words;
 pub use self::version::Version;
 use super::listing::{DEFAULT_SIZE, LAST_PAGE, MAX_SIZE};
 use super::problem::TYPE_PREFIX;
-use super::request::Limits;
+use super::request::CallLimits;
 use crate::config::Settings;
 use crate::error::Code;
-use crate::operation::{Listing, Status};
+use crate::operation::{PageQuery, Status};
 use crate::resource::{Resource, Scope};
 
 const TEMPLATE: &str = include_str!("openapi.yaml");
@@ -27,13 +27,13 @@ const TEMPLATE: &str = include_str!("openapi.yaml");
 pub fn printed(arguments: &Arguments) -> Value {
     let settings = Settings::default();
     let header = Some(settings.requester.header.name.as_str());
-    let document = document(header, true, Limits::from(&settings), arguments.server());
+    let document = document(header, true, CallLimits::from(&settings), arguments.server());
     arguments.version.of(document)
 }
 
 /// The document in OpenAPI 3.1, for requesters that are named by this header, by a token, or by
 /// either. `server` is the URL at which callers reach the service.
-pub fn document(header: Option<&str>, by_token: bool, limits: Limits, server: &str) -> Value {
+pub fn document(header: Option<&str>, by_token: bool, limits: CallLimits, server: &str) -> Value {
     let template = template::parse(TEMPLATE);
     let resources = Resource::ALL.map(|resource| words_of(resource, &template));
     let mut document = template::fill(&template, &general_words(header, by_token, limits, server), &resources);
@@ -54,25 +54,25 @@ fn members(value: &mut Value) -> &mut Map<String, Value> {
 }
 
 /// The values of the placeholders that do not depend on a resource.
-fn general_words(header: Option<&str>, by_token: bool, limits: Limits, server: &str) -> Words {
+fn general_words(header: Option<&str>, by_token: bool, limits: CallLimits, server: &str) -> Words {
     template::words(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "server": server,
         "byHeader": header.is_some(),
         "byToken": by_token,
         "requesterHeader": header,
-        "maxIds": limits.awaited.max_ids,
-        "maxIdsLater": limits.later.max_ids,
-        "largestList": limits.awaited.max_ids.max(limits.later.max_ids),
-        "maxBytes": limits.awaited.max_bytes,
-        "maxBytesLater": limits.later.max_bytes,
+        "maxIds": limits.synchronous.max_ids,
+        "maxIdsLater": limits.asynchronous.max_ids,
+        "largestList": limits.synchronous.max_ids.max(limits.asynchronous.max_ids),
+        "maxBytes": limits.synchronous.max_bytes,
+        "maxBytesLater": limits.asynchronous.max_bytes,
         "resources": Resource::ALL.map(Resource::word),
         "statuses": Status::ALL.map(Status::word),
         "codes": Code::ALL.map(Code::word),
         "codeList": code_list(),
         "problemType": TYPE_PREFIX,
         "maxWait": limits.longest_wait.as_secs(),
-        "farthest": Listing::FARTHEST,
+        "farthest": PageQuery::FARTHEST,
         "lastPage": LAST_PAGE,
         "largestSize": MAX_SIZE,
         "usualSize": DEFAULT_SIZE,

@@ -5,7 +5,7 @@ use crate::http::api_routes;
 
 fn documents() -> [Value; 2] {
     let settings = Settings::default();
-    let document = document(Some("X-Requester-Id"), true, Limits::from(&settings), "/");
+    let document = document(Some("X-Requester-Id"), true, CallLimits::from(&settings), "/");
     [document.clone(), Version::V3_0.of(document)]
 }
 

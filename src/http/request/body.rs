@@ -17,7 +17,7 @@ use crate::error::{Code, Error};
 use crate::http::admission::Admission;
 use crate::http::call::Requester;
 use crate::http::connections::Gate;
-use crate::http::shares::Share;
+use crate::http::portions::Portion;
 use crate::limits::COST_OF_BODY;
 use crate::operation::TargetIds;
 
@@ -70,11 +70,11 @@ pub async fn ids_of_body(
     if !is_long {
         return parse();
     }
-    // If the client hangs up, the shares are held until the body is parsed.
-    let shares = std::mem::take(&mut room.taken);
-    let (ids, shares) =
-        web::block(move || (parse(), shares)).await.map_err(|error| Error::Defect(error.to_string()))?;
-    room.taken = shares;
+    // If the client hangs up, the portions are held until the body is parsed.
+    let portions = std::mem::take(&mut room.taken);
+    let (ids, portions) =
+        web::block(move || (parse(), portions)).await.map_err(|error| Error::Defect(error.to_string()))?;
+    room.taken = portions;
     ids
 }
 
@@ -144,21 +144,21 @@ fn unreadable() -> Error {
 pub struct Room<'a> {
     admission: &'a Admission,
     requester: Requester,
-    /// A longer body needs one of the shares for large bodies.
+    /// A longer body needs one of the portions for large bodies.
     large_from: usize,
-    taken: BodyShares,
+    taken: BodyPortions,
 }
 
-/// The shares that a body takes. They are held until the work has ended.
+/// The portions that a body takes. They are held until the work has ended.
 #[derive(Default)]
-pub struct BodyShares {
-    large: Option<Share>,
-    memory: Option<Share>,
+pub struct BodyPortions {
+    large: Option<Portion>,
+    memory: Option<Portion>,
 }
 
 impl<'a> Room<'a> {
     pub fn new(admission: &'a Admission, requester: Requester, large_from: usize) -> Room<'a> {
-        Room { admission, requester, large_from, taken: BodyShares::default() }
+        Room { admission, requester, large_from, taken: BodyPortions::default() }
     }
 
     fn declare(&mut self, bytes: usize) -> Result<(), Error> {
@@ -171,13 +171,13 @@ impl<'a> Room<'a> {
     fn take(&mut self, bytes: usize) -> Result<(), Error> {
         self.declare(bytes)?;
         let memory = &mut self.taken.memory;
-        while bytes > CHARGE_UNIT + memory.as_ref().map_or(0, Share::units) / COST_OF_BODY {
+        while bytes > CHARGE_UNIT + memory.as_ref().map_or(0, Portion::units) / COST_OF_BODY {
             self.admission.take_body_memory(self.requester, memory, CHARGE_UNIT * COST_OF_BODY)?;
         }
         Ok(())
     }
 
-    pub fn into_shares(self) -> BodyShares {
+    pub fn into_portions(self) -> BodyPortions {
         self.taken
     }
 }

@@ -7,10 +7,11 @@ use crate::config::Settings;
 use crate::error::Error;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    pub awaited: BodyLimits,
+pub struct CallLimits {
+    /// The limits without `Prefer: respond-async`.
+    pub synchronous: BodyLimits,
     /// The limits with `Prefer: respond-async`.
-    pub later: BodyLimits,
+    pub asynchronous: BodyLimits,
     /// The longest time from the beginning of a call to the end of its wait for an operation.
     pub longest_wait: Duration,
     /// The rows that a requester may delete in an hour. `None` for no limit.
@@ -25,25 +26,29 @@ pub struct BodyLimits {
     pub timeout: Duration,
 }
 
-impl From<&Settings> for Limits {
-    fn from(settings: &Settings) -> Limits {
+impl From<&Settings> for CallLimits {
+    fn from(settings: &Settings) -> CallLimits {
         let timeout = settings.http.body_timeout;
-        Limits {
-            awaited: BodyLimits {
+        CallLimits {
+            synchronous: BodyLimits {
                 max_ids: settings.deletion.max_ids,
                 max_bytes: settings.http.max_body_bytes,
                 timeout,
             },
-            later: BodyLimits { max_ids: settings.queue.max_ids, max_bytes: settings.queue.max_body_bytes, timeout },
+            asynchronous: BodyLimits {
+                max_ids: settings.queue.max_ids,
+                max_bytes: settings.queue.max_body_bytes,
+                timeout,
+            },
             longest_wait: settings.longest_wait(),
             rows_per_hour: settings.requester.deleted_rows_per_hour,
         }
     }
 }
 
-impl Limits {
+impl CallLimits {
     pub fn of(&self, respond_async: bool) -> BodyLimits {
-        if respond_async { self.later } else { self.awaited }
+        if respond_async { self.asynchronous } else { self.synchronous }
     }
 
     /// Refuses a list that can never be deleted as a whole, however long its caller waits.
@@ -69,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_work_before_a_wait_shortens_it() {
-        let mut limits = Limits::from(&Settings::default());
+        let mut limits = CallLimits::from(&Settings::default());
         limits.longest_wait = Duration::from_secs(17);
         for (preferred, elapsed, expected) in [(5, 0, 5), (17, 0, 17), (5, 12, 5), (5, 13, 4), (17, 2, 15), (5, 18, 0)]
         {

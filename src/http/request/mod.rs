@@ -10,4 +10,4 @@ pub mod prefer;
 pub mod query;
 pub mod target_ids;
 
-pub use self::limits::Limits;
+pub use self::limits::CallLimits;

@@ -1,5 +1,5 @@
-//! `Prefer` (RFC 7240): `respond-async`, if the caller does not wait for the outcome, and `wait`,
-//! if it waits for that of an accepted operation.
+//! `Prefer` (RFC 7240). With `respond-async`, a call is recorded and executed later. With `wait`,
+//! its caller waits for the end of an accepted operation.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const WAIT: &str = "wait";
 /// The preferences of a caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Preferences {
-    /// Whether the caller does not wait for the outcome of its call.
+    /// Whether the call is only recorded, and executed later.
     pub respond_async: bool,
     /// The time that the caller prefers to wait for the end of an operation, in whole seconds.
     pub wait: Option<Duration>,
@@ -75,8 +75,8 @@ pub fn mark_wait(response: &mut HttpResponse, longest: Duration) {
     response.headers_mut().insert(PREFERENCE_APPLIED, applied);
 }
 
-/// Adds the headers of a 202: the applied preference, the address of the status, and the time after
-/// which to ask.
+/// Adds the headers of a 202: the applied preference, the address of the operation's details, and
+/// the number of seconds after which to ask.
 pub fn mark_accepted(response: &mut HttpResponse, operation_id: Uuid) {
     let location = format!("/api/v3/global/call/{operation_id}");
     let location = HeaderValue::try_from(location).expect("a path is a header value");

@@ -10,7 +10,7 @@ use super::claims::Claims;
 use super::keyring::Keyring;
 use super::keys::Unverified;
 use super::token::Token;
-use super::token_scope::MissingScopes;
+use super::token_scope::MissingTokenScopes;
 use crate::config::{JwtSource, LEEWAY, SettingsError};
 use crate::error::Error;
 use crate::http::call::Requester;
@@ -41,7 +41,7 @@ impl Verifier {
     }
 
     /// Denies with 503 while there is no key at all.
-    pub async fn requester(&self, headers: &HeaderMap) -> Result<(Requester, SentActor, MissingScopes), Error> {
+    pub async fn requester(&self, headers: &HeaderMap) -> Result<(Requester, SentActor, MissingTokenScopes), Error> {
         let token = Token::parse(bearer(headers)?).map_err(invalid)?;
         let mut verified = self.verify(&token);
         // Issuers may rotate a key and keep its id, so an invalid signature may be of a new key.
@@ -52,7 +52,7 @@ impl Verifier {
         verified.map_err(denial)?;
         let claims = Claims::parse(&token.payload).map_err(invalid)?;
         let requester = self.requester_of(&claims).map_err(invalid)?;
-        Ok((requester, self.actor_of(&claims), MissingScopes::of(&claims, &self.source.scopes)))
+        Ok((requester, self.actor_of(&claims), MissingTokenScopes::of(&claims, &self.source.token_scopes)))
     }
 
     /// Checks the signature. The key decides which algorithms are possible, never the token.

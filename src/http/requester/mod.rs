@@ -23,7 +23,7 @@ use actix_web::{HttpMessage, web};
 pub use self::actor::SentActor;
 
 use self::jwt::Verifier;
-use self::token_scope::MissingScopes;
+use self::token_scope::MissingTokenScopes;
 use super::call::{Notes, Requester};
 use super::connections::Connection;
 use super::{Service, response};
@@ -72,13 +72,13 @@ impl Identification {
         }
     }
 
-    async fn requester(&self, request: &ServiceRequest) -> Result<(Requester, SentActor, MissingScopes), Error> {
+    async fn requester(&self, request: &ServiceRequest) -> Result<(Requester, SentActor, MissingTokenScopes), Error> {
         match self {
             Identification::Header(source) => {
                 let peer = request.peer_addr().map(|address| address.ip());
                 let requester = header::requester(source, request.headers(), peer)?;
                 let actor = source.actor_name.as_ref().map(|name| SentActor::from_header(request.headers(), name));
-                Ok((requester, actor.unwrap_or(SentActor::NONE), MissingScopes::default()))
+                Ok((requester, actor.unwrap_or(SentActor::NONE), MissingTokenScopes::default()))
             }
             Identification::Jwt(verifier) => {
                 let (requester, actor, missing) = verifier.requester(request.headers()).await?;
@@ -106,16 +106,16 @@ pub async fn identify(
         extensions.insert(actor);
         extensions.insert(missing);
     });
-    response::pass_or_refuse(request, next, identified).await
+    response::pass_or_reject(request, next, identified).await
 }
 
-/// Answers 401 if the token does not have the scope for this call. Every route below `/api` is
+/// Answers 401 if the token does not have the token scope for this call. Every route below `/api` is
 /// wrapped in it.
 pub async fn check_token_scope(
-    missing: web::ReqData<MissingScopes>,
+    missing: web::ReqData<MissingTokenScopes>,
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
     let checked = missing.check(request.method());
-    response::pass_or_refuse(request, next, checked).await
+    response::pass_or_reject(request, next, checked).await
 }

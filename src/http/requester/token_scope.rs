@@ -6,27 +6,27 @@ use super::claims::Claims;
 use crate::config::TokenScopes;
 use crate::error::Error;
 
-/// The required scopes that the token of a call does not have.
+/// The required token scopes that the token of a call does not have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MissingScopes {
+pub struct MissingTokenScopes {
     read: Option<String>,
     delete: Option<String>,
 }
 
-impl MissingScopes {
-    pub fn of(claims: &Claims, required: &TokenScopes) -> MissingScopes {
+impl MissingTokenScopes {
+    pub fn of(claims: &Claims, required: &TokenScopes) -> MissingTokenScopes {
         let missing =
             |scope: &Option<String>| scope.clone().filter(|scope| !claims.have_scope(scope, &required.claims));
-        MissingScopes { read: missing(&required.read), delete: missing(&required.delete) }
+        MissingTokenScopes { read: missing(&required.read), delete: missing(&required.delete) }
     }
 
-    /// Denies a token that can do nothing. One of the scopes is enough to learn that a route or a
+    /// Denies a token that can do nothing. One token scope is enough to learn that a route or a
     /// method does not exist.
     pub fn check_any(&self, method: &Method) -> Result<(), Error> {
         if self.read.is_some() && self.delete.is_some() { self.check(method) } else { Ok(()) }
     }
 
-    /// Denies a call of a route without the scope for its method.
+    /// Denies a call of a route without the token scope for its method.
     pub fn check(&self, method: &Method) -> Result<(), Error> {
         let missing = match *method {
             Method::GET | Method::HEAD => &self.read,
@@ -49,11 +49,11 @@ fn challenge(scope: &str) -> String {
 mod tests {
     use super::*;
 
-    fn missing(granted: &str, read: Option<&str>, delete: Option<&str>) -> MissingScopes {
+    fn missing(granted: &str, read: Option<&str>, delete: Option<&str>) -> MissingTokenScopes {
         let claims = serde_json::json!({"scope": granted}).to_string();
         let [read, delete] = [read, delete].map(|scope| scope.map(str::to_owned));
         let required = TokenScopes { read, delete, claims: vec!["scope".to_owned()] };
-        MissingScopes::of(&Claims::parse(claims.as_bytes()).unwrap(), &required)
+        MissingTokenScopes::of(&Claims::parse(claims.as_bytes()).unwrap(), &required)
     }
 
     #[test]

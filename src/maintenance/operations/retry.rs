@@ -21,19 +21,20 @@ pub async fn retry(session: &mut PgConnection, id: Uuid) -> Result<Uuid, Mainten
         let state = if status == Status::Open.word() { "is queued already" } else { "has succeeded since" };
         return Err(refused(format!("operation {duplicate} {state}, and asks for the same")));
     }
-    let most_waiting = Settings::load()?.queue.max_waiting;
-    match enqueue(session, &deletion, i64::from(most_waiting)).await? {
+    let max_operations = Settings::load()?.queue.max_operations;
+    match enqueue(session, &deletion, i64::from(max_operations)).await? {
         Enqueued::Accepted => Ok(deletion.operation_id),
         // The id is new, there is no key, and this command does not limit rows. So the queue is full.
         Enqueued::Full | Enqueued::Taken | Enqueued::OverLimit(_) => {
-            let problem = format!("its requester has {most_waiting} queued operations already (QUEUE__MAX_WAITING)");
+            let problem =
+                format!("its requester has {max_operations} queued operations already (QUEUE__MAX_OPERATIONS)");
             Err(refused(problem))
         }
     }
 }
 
-/// The same call once more, for the same actor. It has no key: an operation that ended so has lost
-/// it.
+/// The same call once more, for the same actor. It has no key, because an operation that ends as an
+/// internal error frees its key.
 fn deletion(failed: Shown) -> Result<Deletion, String> {
     let Shown { id, requester_id, customer_id, .. } = failed;
     if failed.status != Status::InternalError.word() {

@@ -49,7 +49,7 @@ impl Cutoffs {
 pub async fn erase(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     let (rows_before, operations_before) = (Some(cutoffs.rows_before), Some(cutoffs.operations_before));
     eraser.begin(Request { kind: "age", rows_before, operations_before, ..Request::default() }).await?;
-    // The summary has a line for each, whatever is erased.
+    // The summary has a line for each, even if nothing is erased.
     ["operation", "restoration"].into_iter().for_each(|word| eraser.tally.add(word, 0));
     go_through_operations(eraser, cutoffs).await?;
     if !cutoffs.recorded_only {
@@ -155,5 +155,5 @@ async fn go_through_table(eraser: &mut Eraser, resource: Resource, cutoffs: Cuto
 
 async fn erase_restorations(eraser: &mut Eraser, cutoffs: Cutoffs) -> Result<(), MaintenanceError> {
     let old = statements::old_restorations(&mut eraser.session, cutoffs.deletions()).await?;
-    eraser.erase_unless_on_hold(Kind::Restoration, Due::EVER, &old).await
+    eraser.erase_unless_on_hold(Kind::Restoration, Due::ANY_AGE, &old).await
 }

@@ -1,9 +1,9 @@
 //! The ledger of purges: a file with the ids of everything that they erased. It outlives the
 //! database, and `replay` erases the ids again after a recovery from a backup.
 //!
-//! A batch is a line, which is on the disk before its transaction is committed. A second line says
-//! that it was. So the ledger never lacks a batch that was committed. A batch without its second
-//! line may have been committed or not.
+//! A batch is one line, which is flushed to disk before its transaction is committed. A second line
+//! records whether it was committed or rolled back. So the ledger never lacks a committed batch. A
+//! batch without its second line may have been committed or not.
 
 mod lines;
 

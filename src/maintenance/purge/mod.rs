@@ -35,8 +35,7 @@ use crate::resource::Resource;
 /// tried again in parts.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The options that name what is to be erased, whatever its age, are in the group `whatever_age`
-/// too.
+/// The options that erase rows of any age are also in the group `whatever_age`.
 #[derive(clap::Args)]
 #[command(group = ArgGroup::new("what").required(true))]
 pub struct Arguments {
@@ -108,7 +107,7 @@ pub struct Arguments {
     pause: u64,
 }
 
-/// Erases until it is done or `stop` is, and reports on standard output.
+/// Erases until everything is erased or `stop` completes, and reports on standard output.
 pub async fn run(arguments: Arguments, stop: impl Future<Output = ()>) -> Result<(), MaintenanceError> {
     let mut session = session::open_with("customer-deletion purge", LOCK_TIMEOUT).await?;
     if !statements::take_purge_lock(&mut session).await? {

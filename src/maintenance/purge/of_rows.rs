@@ -44,7 +44,7 @@ async fn erase_deleted(
     request: Request,
 ) -> Result<(), MaintenanceError> {
     eraser.begin(request).await?;
-    eraser.erase(Kind::Of(resource), Due { operation, ..Due::EVER }, ids).await?;
+    eraser.erase(Kind::Of(resource), Due { operation, ..Due::ANY_AGE }, ids).await?;
     let rows = statements::present(&mut eraser.session, Kind::Of(resource), ids).await?;
     require_all(eraser, 0, restored(resource, &rows, operation))
 }

@@ -10,7 +10,7 @@ pub fn bar(table: &str, done: f64, rows: u64, verb: &str) -> String {
 }
 
 pub fn line(table: &str, done: f64, rows: u64, verb: &str) -> String {
-    format!("{table}: {} % gone through, {rows} {verb} in all", percent(done))
+    format!("{table}: {} % done, {rows} {verb} in all", percent(done))
 }
 
 fn percent(done: f64) -> u8 {
@@ -37,6 +37,6 @@ mod tests {
 
     #[test]
     fn a_line_is_plain() {
-        assert_eq!(line("contact", 0.419, 1200, "erased"), "contact: 41 % gone through, 1200 erased in all");
+        assert_eq!(line("contact", 0.419, 1200, "erased"), "contact: 41 % done, 1200 erased in all");
     }
 }

@@ -44,7 +44,7 @@ async fn erase_again(eraser: &mut Eraser, batch: &Batch, live_too: bool) -> Resu
         let (left, due): (Vec<_>, Vec<_>) = present.into_iter().partition(|row| row.live && !live_too);
         live_left += left.len();
         let due: Vec<Erasable> = due.into_iter().map(|row| Erasable { id: row.id, holder: row.holder }).collect();
-        eraser.erase_unless_on_hold(batch.kind, Due { live_too, ..Due::EVER }, &due).await?;
+        eraser.erase_unless_on_hold(batch.kind, Due { live_too, ..Due::ANY_AGE }, &due).await?;
     }
     Ok(live_left)
 }

@@ -147,16 +147,17 @@ pub async fn of_customer(
 }
 
 /// A time later than any deletion.
-const EVER: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
+const LATEST: OffsetDateTime = datetime!(9999-12-31 0:00 UTC);
 
-/// Which of the given rows are due. Resources use every field, belongings `customer` and
-/// `live_too`, customers `live_too`, operations `before`. Other kinds are always due.
+/// The condition under which a given row is due. Resources use every field, belongings use
+/// `customer` and `live_too`, customers use `live_too`, operations use `before`. Other kinds are
+/// always due.
 #[derive(Clone, Copy, Debug)]
 pub struct Due {
     /// Rows that were deleted before this, and operations that are older.
     pub before: OffsetDateTime,
-    /// The customer whose rows of resources are all due, if it is deleted. Belongings are due only
-    /// if they are this customer's, or whoever's they are if this is `None`.
+    /// The deleted customer whose resources are all due. Belongings are due only if they are this
+    /// customer's. `None`: belongings of every customer are due.
     pub customer: Option<Uuid>,
     /// The operation that must have deleted the rows, or `None` for any. A row may be restored and
     /// deleted again meanwhile.
@@ -167,10 +168,10 @@ pub struct Due {
 
 impl Due {
     /// Every deleted row, whatever its age.
-    pub const EVER: Due = Due { before: EVER, customer: None, operation: None, live_too: false };
+    pub const ANY_AGE: Due = Due { before: LATEST, customer: None, operation: None, live_too: false };
 
     pub fn before(time: OffsetDateTime) -> Due {
-        Due { before: time, ..Due::EVER }
+        Due { before: time, ..Due::ANY_AGE }
     }
 }
 

@@ -23,7 +23,7 @@ const TRIES: u32 = 3;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// The operation to undo: the requestId in the answer to the deletion.
+    /// The operation whose rows are restored: the requestId in the answer to the deletion.
     #[arg(long, value_name = "ID")]
     operation: Uuid,
 

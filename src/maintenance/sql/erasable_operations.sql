@@ -1,5 +1,5 @@
 -- erasable_operations: the operations that explain no existing row. An operation is kept as long as
--- one of its rows, because only it explains the deletion and can be undone. An operation of a
+-- one of its rows, because it explains the deletion, and a restore needs it. An operation of a
 -- customer under legal hold, as customer or requester, is returned with that customer, even if rows
 -- need it.
 --

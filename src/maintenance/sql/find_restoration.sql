@@ -1,4 +1,4 @@
--- find_restoration: the time at which an operation was undone, and the role that did it.
+-- find_restoration: the time at which an operation was restored, and the role that did it.
 --
 -- $1 operation
 select

@@ -1,5 +1,5 @@
 -- verify_restorations: the next records of restores, each with its disagreement with the operation
--- that it undid, or null.
+-- that it restored, or null.
 --
 -- A restored operation may be purged before the record of its restore. Its id is a UUID of version
 -- 7, which begins with the milliseconds of its creation: a purge of operations up to that time

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::part::Part;
 
-/// The ids of a page of operations end after this many.
+/// A page of operations ends after this many target ids.
 const PAGE_IDS: i64 = 10_000;
 
 /// One verified row.

@@ -14,10 +14,10 @@ with
     ) as own
   ),
   -- The new rank is the higher of two. The first follows the requester's last operation. The second
-  -- follows the lowest operation that could start now, so that requesters alternate. It is never
-  -- that lowest rank itself, or new operations would delay a longer queue for ever. If none of the
-  -- first 64 could start, because all run or pause after a failed attempt, the second rank follows
-  -- the lowest of all.
+  -- is one above the lowest operation that could start now, so that requesters alternate. With the
+  -- same rank as that operation, new ones would delay a longer queue for ever. If none of the first
+  -- 64 could start, because all run or pause after a failed attempt, the second rank follows the
+  -- lowest of all.
   next_rank as materialized (
     select greatest(
       (select max(operation_queue.rank) + 1 from operation_queue where operation_queue.requester_id = $2),

@@ -1,6 +1,6 @@
 -- claim_operation: leases the operation with the lowest rank to this attempt.
 --
--- $1 attempt  $2 seconds of the lease  $3 resources that this build knows
+-- $1 lease  $2 seconds of the lease  $3 resources that this build knows
 with
   -- A row that another worker has locked is passed over.
   next as materialized (

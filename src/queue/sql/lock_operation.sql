@@ -1,7 +1,7 @@
 -- lock_operation: locks a leased operation until this transaction ends, and gives the transaction
 -- more time than a call has.
 --
--- $1 operation  $2 attempt  $3 milliseconds that a statement may take
+-- $1 operation  $2 lease  $3 milliseconds that a statement may take
 -- $4 milliseconds that it may wait for a lock
 --
 -- A locked row is not claimed, so the lease may expire from here on. If no row is returned, the

@@ -1,6 +1,6 @@
 -- measure_queue: the number of accepted operations that have not ended, and the age of the oldest.
 select
-  (select count(*) from operation_queue) as "depth!",
+  (select count(*) from operation_queue) as "operations!",
   coalesce(
     (
       -- The ids begin with the time of the call.

@@ -1,7 +1,7 @@
 -- postpone_operation: ends the lease of an attempt that failed, and lets the operation pause before
 -- the next.
 --
--- $1 operation  $2 attempt  $3 seconds
+-- $1 operation  $2 lease  $3 seconds
 --
 -- The operation moves behind the others of its requester. So it does not delay other operations
 -- again and again.

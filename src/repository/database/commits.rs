@@ -21,9 +21,9 @@ use crate::error::Error;
 /// A commit that ended proves for this time that commits end.
 const PROVEN_FOR: Duration = Duration::from_secs(10);
 
-/// The backends of a pool. Cheap to clone.
+/// The numbers of sessions of a pool. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct Backends(Arc<Counts>);
+pub struct SessionCounts(Arc<Counts>);
 
 #[derive(Default)]
 struct Counts {
@@ -43,8 +43,8 @@ struct Running {
 }
 
 /// Counts a session as open until it is dropped.
-pub struct Open {
-    backends: Backends,
+pub struct SessionGuard {
+    counts: SessionCounts,
     /// `None` behind a pooler, where a session has no process of its own.
     pid: Option<i32>,
 }
@@ -52,7 +52,7 @@ pub struct Open {
 /// The right to open a session.
 pub struct OpeningGuard<'a>(#[allow(dead_code, reason = "it is held")] Option<AsyncMutexGuard<'a, ()>>);
 
-impl Backends {
+impl SessionCounts {
     /// Returns `None` while commits wait and another session is being opened. Two openings at once
     /// could exceed the limit.
     pub fn begin_opening(&self) -> Option<OpeningGuard<'_>> {
@@ -62,12 +62,12 @@ impl Backends {
         self.0.opening.try_lock().ok().map(|guard| OpeningGuard(Some(guard)))
     }
 
-    pub fn opened(&self, pid: Option<i32>) -> Open {
+    pub fn count_opened(&self, pid: Option<i32>) -> SessionGuard {
         self.0.open.fetch_add(1, Ordering::Relaxed);
-        Open { backends: self.clone(), pid }
+        SessionGuard { counts: self.clone(), pid }
     }
 
-    pub fn open(&self) -> usize {
+    pub fn open_count(&self) -> usize {
         self.0.open.load(Ordering::Relaxed)
     }
 
@@ -97,16 +97,16 @@ impl Backends {
     }
 }
 
-impl Open {
+impl SessionGuard {
     /// The session is closed in the middle of a statement.
     pub fn abandon(&self) {
-        self.backends.0.abandoned.lock().extend(self.pid);
+        self.counts.0.abandoned.lock().extend(self.pid);
     }
 }
 
-impl Drop for Open {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
-        self.backends.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.counts.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -124,8 +124,8 @@ impl CommitProof {
     /// Commits a message to the WAL, unless that was done a moment ago. Fails with
     /// [`Error::Unavailable`] if this commit, or that of a call that was given up, does not end.
     pub async fn renew(&self, database: &Database) -> Result<(), Error> {
-        let (deadline, backends) = (database.deadline(), database.sessions.backends());
-        let waiting = database.run(deadline, backends, |connection, backends| Box::pin(backends.waiting(connection)));
+        let (deadline, counts) = (database.deadline(), database.sessions.counts());
+        let waiting = database.run(deadline, counts, |connection, counts| Box::pin(counts.waiting(connection)));
         // Another message would wait as well, and occupy another session.
         if let waiting @ 1.. = waiting.await? {
             *self.0.lock() = None;
@@ -151,45 +151,45 @@ mod tests {
 
     #[test]
     fn one_session_at_a_time_is_opened_while_commits_wait() {
-        let backends = Backends::default();
-        let guards = [backends.begin_opening(), backends.begin_opening()];
+        let counts = SessionCounts::default();
+        let guards = [counts.begin_opening(), counts.begin_opening()];
         assert!(guards.iter().all(Option::is_some));
-        backends.0.waiting.store(1, Ordering::Relaxed);
-        let guard = backends.begin_opening();
-        assert!(guard.is_some() && backends.begin_opening().is_none());
+        counts.0.waiting.store(1, Ordering::Relaxed);
+        let guard = counts.begin_opening();
+        assert!(guard.is_some() && counts.begin_opening().is_none());
         drop(guard);
-        assert!(backends.begin_opening().is_some());
+        assert!(counts.begin_opening().is_some());
     }
 
     #[test]
     fn an_answer_that_comes_late_counts_no_session_that_has_ended() {
-        let backends = Backends::default();
-        let session = backends.opened(Some(7));
+        let counts = SessionCounts::default();
+        let session = counts.count_opened(Some(7));
         session.abandon();
         let waits = [Running { pid: 7, commit_waits: true }];
-        backends.found(&[7], &waits);
-        assert_eq!(backends.last_waiting(), 1);
-        backends.found(&[7], &[]);
-        backends.found(&[7], &waits);
-        assert_eq!((backends.last_waiting(), backends.0.abandoned.lock().len()), (0, 0));
+        counts.found(&[7], &waits);
+        assert_eq!(counts.last_waiting(), 1);
+        counts.found(&[7], &[]);
+        counts.found(&[7], &waits);
+        assert_eq!((counts.last_waiting(), counts.0.abandoned.lock().len()), (0, 0));
     }
 
     #[test]
     fn a_session_that_is_not_at_its_commit_yet_is_remembered() {
-        let backends = Backends::default();
-        backends.opened(Some(7)).abandon();
-        backends.found(&[7], &[Running { pid: 7, commit_waits: false }]);
-        assert_eq!((backends.last_waiting(), backends.0.abandoned.lock().clone()), (0, vec![7]));
+        let counts = SessionCounts::default();
+        counts.count_opened(Some(7)).abandon();
+        counts.found(&[7], &[Running { pid: 7, commit_waits: false }]);
+        assert_eq!((counts.last_waiting(), counts.0.abandoned.lock().clone()), (0, vec![7]));
     }
 
     #[test]
     fn a_session_is_counted_until_it_is_dropped() {
-        let backends = Backends::default();
-        let (of_process, behind_pooler) = (backends.opened(Some(7)), backends.opened(None));
+        let counts = SessionCounts::default();
+        let (of_process, behind_pooler) = (counts.count_opened(Some(7)), counts.count_opened(None));
         of_process.abandon();
         behind_pooler.abandon();
-        assert_eq!((backends.open(), backends.0.abandoned.lock().clone()), (2, vec![7]));
+        assert_eq!((counts.open_count(), counts.0.abandoned.lock().clone()), (2, vec![7]));
         drop(of_process);
-        assert_eq!(backends.open(), 1);
+        assert_eq!(counts.open_count(), 1);
     }
 }

@@ -34,7 +34,7 @@ impl Role {
         let Some(power) = &self.power else { return Ok(()) };
         let problem = format!(
             "is not true, and the database's role {} is, or may become, {power}; revoke that right or membership, or connect as another member of \
-             customer_deletion_service, which deploy/postgres/roles.sql makes",
+             customer_deletion_service, which deploy/postgres/roles.sql creates",
             self.name
         );
         Err(SettingsError::new("database.allow_owner", problem))

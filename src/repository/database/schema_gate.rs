@@ -35,7 +35,7 @@ impl SchemaGate {
 
     /// Verifies schema and role, unless that was done since the last invalidation.
     pub async fn acquire(&self, database: &Database, deadline: Instant) -> Result<(), Error> {
-        // Boxed: otherwise each call has room for it in its task.
+        // Boxed, so that the task of every call does not reserve memory for this future.
         if self.cache.is_valid() { Ok(()) } else { Box::pin(self.await_verification(database, deadline)).await }
     }
 

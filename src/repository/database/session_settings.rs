@@ -69,7 +69,9 @@ impl RequiredSettings {
             return Ok(());
         }
         let settings = differing.join("; ");
-        Err(format!("the sessions of PostgreSQL are not set as this service is: {settings}; see deploy/pgbouncer"))
+        Err(format!(
+            "the settings of the database sessions are not those that the service needs: {settings}; see deploy/pgbouncer"
+        ))
     }
 }
 

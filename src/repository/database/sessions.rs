@@ -13,7 +13,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::commits::{self, Backends, Open};
+use super::commits::{self, SessionCounts, SessionGuard};
 use super::connect_attempts::{ConnectAttempts, reason};
 use super::failure::is_not_there_yet;
 use super::session_settings::Opener;
@@ -41,7 +41,7 @@ pub struct Sessions {
     /// The time when the sessions were last invalidated.
     invalidated: Arc<Mutex<Option<Instant>>>,
     connect_attempts: ConnectAttempts,
-    backends: Backends,
+    counts: SessionCounts,
     acquire_timeout: Duration,
     /// Whether waits for a session are in the metrics.
     counts_waits: bool,
@@ -64,12 +64,12 @@ impl Sessions {
     /// Connects when the first session is acquired.
     pub fn new(settings: &DatabaseSettings, options: PgConnectOptions) -> Sessions {
         let (invalidated, connect_attempts): (Arc<Mutex<_>>, _) = (Arc::default(), ConnectAttempts::default());
-        let backends = Backends::default();
+        let counts = SessionCounts::default();
         let manager = SessionManager {
             opener: Opener::new(settings, options),
             invalidated: invalidated.clone(),
             connect_attempts: connect_attempts.clone(),
-            backends: backends.clone(),
+            counts: counts.clone(),
             max_connections: settings.max_connections as usize,
         };
         let pool = Pool::builder(manager)
@@ -82,7 +82,7 @@ impl Sessions {
             pool,
             invalidated,
             connect_attempts,
-            backends,
+            counts,
             acquire_timeout: settings.acquire_timeout(),
             counts_waits: true,
         }
@@ -122,14 +122,14 @@ impl Sessions {
         *self.invalidated.lock() = Some(Instant::now());
     }
 
-    pub fn backends(&self) -> &Backends {
-        &self.backends
+    pub fn counts(&self) -> &SessionCounts {
+        &self.counts
     }
 
     /// Puts the state of the sessions into the metrics.
     pub fn count(&self) {
         let status = self.pool.status();
-        metrics::commits_waiting(self.backends.last_waiting());
+        metrics::commits_waiting(self.counts.last_waiting());
         metrics::database_connections(status.size - status.available, status.available, status.max_size);
     }
 
@@ -161,14 +161,14 @@ impl Acquired {
 impl Drop for Acquired {
     fn drop(&mut self) {
         if let Some(session) = self.0.take() {
-            Object::take(session).open.abandon();
+            Object::take(session).guard.abandon();
         }
     }
 }
 
 pub struct Session {
     connection: PgConnection,
-    open: Open,
+    guard: SessionGuard,
 }
 
 /// Opens sessions, and checks them before they are reused.
@@ -176,7 +176,7 @@ struct SessionManager {
     opener: Opener,
     invalidated: Arc<Mutex<Option<Instant>>>,
     connect_attempts: ConnectAttempts,
-    backends: Backends,
+    counts: SessionCounts,
     max_connections: usize,
 }
 
@@ -184,16 +184,16 @@ impl SessionManager {
     /// Opens a session. Returns `None` if it would exceed the limit, because commits of abandoned
     /// sessions wait.
     async fn open(&self) -> sqlx::Result<Option<Session>> {
-        let Some(_guard) = self.backends.begin_opening() else { return Ok(None) };
+        let Some(_guard) = self.counts.begin_opening() else { return Ok(None) };
         let mut connection = self.connect_attempts.watch(self.opener.open()).await?;
-        let open = self.backends.opened(self.opener.process_id(&mut connection).await?);
-        let waiting = self.backends.waiting(&mut connection).await?;
-        if waiting + self.backends.open() > self.max_connections {
+        let guard = self.counts.count_opened(self.opener.process_id(&mut connection).await?);
+        let waiting = self.counts.waiting(&mut connection).await?;
+        if waiting + self.counts.open_count() > self.max_connections {
             self.connect_attempts.fail(commits::reason(waiting));
             let _ = timeout(PING_TIMEOUT, connection.close()).await;
             return Ok(None);
         }
-        Ok(Some(Session { connection, open }))
+        Ok(Some(Session { connection, guard }))
     }
 }
 
@@ -205,7 +205,7 @@ impl Manager for SessionManager {
     async fn create(&self) -> sqlx::Result<Session> {
         let mut failures = 0;
         loop {
-            // Boxed: otherwise each call has room for it in its task, and few calls open a session.
+            // Boxed, so that the task of every call does not reserve memory for this future.
             match Box::pin(self.open()).await {
                 Ok(Some(session)) => return Ok(session),
                 Ok(None) => failures += 1,

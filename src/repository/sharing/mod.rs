@@ -5,10 +5,10 @@
 //! waiting call, and to those that may share its statement (`sql/share_*.sql`): see `schedule`. The
 //! statement is one round trip and one transaction. It deletes all rows of a call or none.
 //!
-//! The shared statement waits for no row lock, and it only succeeds: it never refuses. A call that
-//! it skips runs next, alone, in the usual way. So does every call of a statement that failed. If
-//! the connection broke, the usual way finds a committed call by its operation id. A statement
-//! without an answer is given up while its calls still have time for that.
+//! The shared statement waits for no row lock, and never decides that a call is refused. A call
+//! that it skips runs next, alone, in the usual way. So does every call of a statement that failed.
+//! If the connection broke, the usual way finds a committed call by its operation id. A statement
+//! that does not answer is given up early enough for its calls to run alone.
 
 mod schedule;
 mod statement;
@@ -71,8 +71,8 @@ impl Sharing {
         }))
     }
 
-    /// Waits for a turn no longer than for a connection, or until a shared statement has deleted
-    /// the rows.
+    /// Waits for a turn for as long as a call may wait for a connection, or until a shared
+    /// statement has deleted the rows.
     pub async fn wait(&self, deadline: Instant, deletion: &Arc<Deletion>) -> Result<Granted, Error> {
         let Some(mut granted) = self.wait_for_turn(deletion) else {
             return Ok(Granted::Turn(SessionTurn(Arc::clone(&self.0))));

@@ -27,7 +27,7 @@ select
       where restoration.operation_id = operation.id
     )
   end as restored_at,
-  case when $4 then cardinality(operation.target_ids) else 0 end as "targets!",
+  case when $4 then cardinality(operation.target_ids) else 0 end as "target_count!",
   operation.created_at,
   operation.completed_at
 from operation

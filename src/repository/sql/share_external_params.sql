@@ -8,8 +8,8 @@
 -- It waits for no row lock. A row that another transaction has locked is skipped, and a call that
 -- cannot lock all its rows is left unchanged. The result has the recorded operations.
 with
-  -- "skip locked" cannot skip every lock. An example is a customer of which one open transaction
-  -- changed first the name and then the parent. The timeout ends such a wait.
+  -- "skip locked" cannot skip every lock. For example, an open transaction may have changed the
+  -- name of a customer and then its parent. The timeout ends such a wait.
   patience as materialized (
     select set_config('lock_timeout', '50ms', true)
   ),

@@ -11,7 +11,7 @@ use crate::dba::maintenance::{rows, run};
 use crate::support::plan::{explain, rows_read};
 use crate::support::{TestDatabase, TestService};
 
-/// Makes an operation that waits look as if its attempts had failed.
+/// Makes a queued operation look as if its attempts had failed.
 async fn give_up(database: &TestDatabase, operation: Uuid) {
     let sql = format!(
         "delete from operation_queue where operation_id = '{operation}';
@@ -126,14 +126,14 @@ async fn only_an_internal_error_is_retried_and_only_if_the_queue_has_room() {
         accept(&service, requester, requester, zone, &[Uuid::now_v7()]).await;
     }
     let mut command = crate::dba::maintenance::maintenance(database, &["operations", "--retry", &waiting.to_string()]);
-    command.env("CUSTOMER_DELETION__QUEUE__MAX_WAITING", "2");
+    command.env("CUSTOMER_DELETION__QUEUE__MAX_OPERATIONS", "2");
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("its requester has 2 queued operations already (QUEUE__MAX_WAITING)"), "{said}");
+    assert!(said.contains("its requester has 2 queued operations already (QUEUE__MAX_OPERATIONS)"), "{said}");
     assert_eq!((rows(&database.pool, "operation").await, rows(&database.pool, "operation_queue").await), (4, 2));
 }
 
-/// Otherwise a retry could delete again what was restored since.
+/// Otherwise a retry could delete rows that were restored since.
 #[tokio::test]
 async fn an_internal_error_is_not_retried_if_the_same_call_has_succeeded_since() {
     let service = TestService::start_with(|settings| settings.queue.workers = 0).await;
@@ -185,7 +185,7 @@ async fn an_operation_that_waits_is_cancelled() {
     ];
     let cancel = async |id: Uuid| run(database, &["operations", "--cancel", &id.to_string()]).await;
 
-    // Whoever executes an operation holds its row.
+    // A transaction that executes an operation locks its row.
     let mut executing = database.pool.begin().await.unwrap();
     let hold = "select from operation_queue where operation_id = $1 for update";
     sqlx::query(hold).bind(operations[0]).execute(&mut *executing).await.unwrap();

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Sound keys, for they are validated. One Ed25519 key is made for each name.
+/// A JWK with this public key, in base64url.
 fn ed25519(x: &str) -> Value {
     json!({"kty": "OKP", "crv": "Ed25519", "x": x})
 }

@@ -45,8 +45,8 @@ impl Lines {
     }
 }
 
-/// Whether this may be the beginning of a line, or the part of one that a crash of the machine
-/// left. The file of another program is neither.
+/// Whether this may be a truncated last line: the beginning of a line, or the zero bytes that a
+/// crash of the machine can leave. The file of another program is neither.
 fn is_cut(text: &[u8]) -> bool {
     let common = text.len().min(BEGINNING.len());
     text[..common] == BEGINNING[..common] || text.iter().all(|byte| *byte == 0)

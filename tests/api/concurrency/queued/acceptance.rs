@@ -1,4 +1,4 @@
-//! What is answered at once: the shape of a call is judged, and nothing else.
+//! The immediate answer to a call that does not wait. Only the form of the call is checked.
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
@@ -117,7 +117,7 @@ async fn a_list_may_be_longer_than_that_of_a_call_that_waits_and_has_its_own_lim
 
 #[tokio::test]
 async fn a_requester_with_too_many_operations_waiting_is_told_to_come_later_and_others_are_not() {
-    let service = TestService::start_with(|settings| settings.queue.max_waiting = 3).await;
+    let service = TestService::start_with(|settings| settings.queue.max_operations = 3).await;
     let family = service.world.family().await;
     let call = |requester: Uuid| call(&service, requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]);
     for _ in 0..3 {
@@ -130,13 +130,13 @@ async fn a_requester_with_too_many_operations_waiting_is_told_to_come_later_and_
     assert_accepted(&send(call(family.parent)).await);
     assert_eq!((service.world.operations().await, waiting(&service.database.pool).await), (4, 4));
 
-    // What need not wait is not turned away.
+    // The limit does not hold for a call that waits for its outcome.
     let contact = service.world.contact(family.sub_customer).await;
     let awaited = service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await;
     awaited.assert_deleted();
 }
 
-/// Whoever asks beforehand learns the outcome, also of a list that is too long for a call that waits.
+/// A validation has its outcome immediately, also for a list that is too long for a call that waits.
 #[tokio::test]
 async fn a_call_that_is_only_validated_has_the_outcome_at_once() {
     let service = TestService::start_with(|settings| settings.deletion.max_ids = 2).await;

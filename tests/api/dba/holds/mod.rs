@@ -1,4 +1,4 @@
-//! A customer under legal hold: `hold`, `release`, `holds`, and all the ways of erasing.
+//! A customer under legal hold: `hold`, `release`, `holds`, and every way to erase rows.
 
 mod races;
 mod writers;
@@ -14,7 +14,7 @@ use crate::support::database::MAINTENANCE;
 use crate::support::resources::{every_reference, every_resource, table, word};
 use crate::support::{TestDatabase, TestPool, TestService, World};
 
-/// Places a hold as a DBA does, and gives its id.
+/// Places a hold as a DBA does, and returns its id.
 async fn hold(database: &TestDatabase, customer: Uuid, reason: &str) -> String {
     let said = run(database, &["hold", "--customer", &customer.to_string(), "--reason", reason]).await.done();
     let id = said.trim().rsplit_once(' ').unwrap().1.to_owned();
@@ -22,13 +22,13 @@ async fn hold(database: &TestDatabase, customer: Uuid, reason: &str) -> String {
     id
 }
 
-/// A customer under hold, with two deleted rows of a resource, and the operation that deleted the first.
+/// A customer under legal hold, with two deleted rows of a resource, and the operation that deleted the first.
 struct Held {
     resource: Resource,
     customer: Uuid,
     rows: Vec<Uuid>,
     operation: Uuid,
-    /// A deleted row of another customer, which is under no hold.
+    /// A deleted row of another customer, which is not under legal hold.
     other: Uuid,
 }
 
@@ -55,7 +55,7 @@ async fn every_purge_leaves_the_rows_of_a_customer_under_hold_and_names_it() {
         all.push(Held::new(&service, resource).await);
     }
 
-    // Those of others go.
+    // Rows of other customers are erased.
     let purge = ["purge", "--older-than", "90d", "--operations-older-than", "120d"];
     let dry = run(database, &[&purge[..], &["--dry-run"]].concat()).await.done();
     let said = run(database, &purge).await.done();
@@ -152,7 +152,7 @@ async fn the_calls_and_restores_of_a_customer_under_hold_stay_on_record() {
     assert_eq!((told(&said, "operation"), told(&said, "restoration")), (2, 1), "{said}");
 }
 
-/// One row of everything that a customer has.
+/// One row in each table of a customer.
 async fn furnish(world: &World, customer: Uuid, other: Uuid) -> Vec<(&'static str, Uuid)> {
     let mut rows = vec![("customer", customer)];
     for (resource, reference) in every_reference() {
@@ -202,7 +202,7 @@ async fn a_customer_can_have_several_holds_and_each_is_released_by_itself() {
     run(database, &["release", "--customer", &customer, "--hold", &unknown]).await.refused(&["is not under the hold"]);
     assert_eq!(released(&database.pool).await, 0);
     let said = run(database, &["release", "--customer", &customer, "--hold", &first]).await.done();
-    assert!(said.contains(&format!("customer {customer} is under legal hold {second} since ")), "{said}");
+    assert!(said.contains(&format!("customer {customer} has been under legal hold {second} since ")), "{said}");
 
     let listed = run(database, &["holds", "--json"]).await.done();
     let listed: Value = serde_json::from_str(&listed).unwrap();
@@ -245,7 +245,7 @@ async fn a_mistyped_hold_is_status_2(#[case] arguments: &[&str]) {
     assert_eq!(run(&TestDatabase::migrated().await, arguments).await.status, Some(2));
 }
 
-/// The database says who placed and released it, and when.
+/// The database sets who placed and released it, and when.
 #[tokio::test]
 async fn a_hold_is_released_once_and_not_changed_otherwise() {
     let service = TestService::start().await;

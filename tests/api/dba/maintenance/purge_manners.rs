@@ -1,4 +1,4 @@
-//! How `purge` behaves beside others: one at a time, waiting for nobody, stopped and begun again.
+//! How `purge` behaves beside others: it runs alone, skips locked rows, can be stopped, and can be continued.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ async fn expired_contacts(database: &TestDatabase, count: usize) -> Vec<Uuid> {
     contacts
 }
 
-/// Killed when it is dropped: a test that fails leaves nothing that rests on.
+/// Killed when it is dropped, so that a failed test leaves no sleeping process.
 struct Resting(Child);
 
 impl Drop for Resting {
@@ -31,7 +31,7 @@ impl Drop for Resting {
     }
 }
 
-/// A purge that has found rows to erase, and rests for an hour before it does.
+/// A purge that has found rows to erase, and sleeps for an hour before it erases them.
 async fn resting_purge(database: &TestDatabase) -> Resting {
     let arguments = ["purge", "--older-than", "90d", "--pause", "3600000"];
     let mut command = maintenance(database, &arguments);
@@ -138,7 +138,7 @@ async fn a_product_whose_allocation_somebody_holds_is_left_too() {
     assert_eq!((told(&said, "product"), told(&said, "allocation")), (1, 1));
 }
 
-/// Halving the batch would take 19 timeouts, each of half a second and with a rest of two.
+/// Halving the batch would take 19 timeouts, each of half a second and followed by a pause of two.
 #[tokio::test]
 async fn a_lock_that_every_part_of_a_batch_needs_is_waited_for_once() {
     let database = TestDatabase::migrated().await;
@@ -170,7 +170,7 @@ async fn away_from_a_terminal_the_progress_is_plain_lines_beside_the_result(
 
     let said = run(&database, &[&["purge", "--older-than", "90d"], option].concat()).await;
 
-    assert!(said.err.contains(&format!("contact: 100 % gone through, 3 {verb} in all\n")), "{said:?}");
+    assert!(said.err.contains(&format!("contact: 100 % done, 3 {verb} in all\n")), "{said:?}");
     assert!(!said.err.contains(['\r', '\x1b']), "{said:?}");
     assert!(said.out.starts_with(&format!("{headline}\n  contact ")), "{said:?}");
     assert!(!said.out.contains('%'), "{said:?}");
