@@ -7,7 +7,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{self, Bytes, BytesMut};
 use actix_web::{FromRequest, HttpRequest, dev};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
 
 use super::id_list::parse_body;
@@ -134,6 +134,36 @@ pub async fn beside_body<T>(mut incoming: Incoming, work: impl Future<Output = R
         done = work => done,
         () = malformed => Err(unreadable()),
     }
+}
+
+/// Waits for `work`, and keeps the part of the body that arrives meanwhile. A malformed body ends the
+/// work, as in [`beside_body`].
+pub async fn keeping_body<T>(
+    body: &mut dev::Payload,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut arrived = Vec::new();
+    let malformed = async {
+        // A longer body waits in the connection.
+        while arrived.iter().map(Bytes::len).sum::<usize>() < CHARGE_UNIT {
+            match body.next().await {
+                Some(Ok(chunk)) => arrived.push(chunk),
+                Some(Err(_)) => return,
+                None => break,
+            }
+        }
+        std::future::pending().await
+    };
+    let done = tokio::select! {
+        biased;
+        done = work => done,
+        () = malformed => Err(unreadable()),
+    };
+    if !arrived.is_empty() {
+        let arrived = stream::iter(arrived.into_iter().map(Ok));
+        *body = dev::Payload::Stream { payload: Box::pin(arrived.chain(body.take())) };
+    }
+    done
 }
 
 fn unreadable() -> Error {

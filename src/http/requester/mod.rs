@@ -26,6 +26,7 @@ use self::jwt::Verifier;
 use self::token_scope::MissingTokenScopes;
 use super::call::{Notes, Requester};
 use super::connections::Connection;
+use super::request::body::keeping_body;
 use super::{Service, response};
 use crate::config::{HeaderSource, RequesterSource, SettingsError};
 use crate::error::Error;
@@ -93,10 +94,15 @@ impl Identification {
 /// 503.
 pub async fn identify(
     service: web::Data<Service>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, actix_web::Error> {
-    let identified = service.identification.requester(&request).await.map(|(requester, actor, missing)| {
+    // Identification may wait for a key. Without a reader, a malformed body would end the connection
+    // without an answer.
+    let mut body = request.take_payload();
+    let identified = keeping_body(&mut body, service.identification.requester(&request)).await;
+    request.set_payload(body);
+    let identified = identified.map(|(requester, actor, missing)| {
         Notes::of(request.request(), |notes| notes.requester_id.set(Some(requester.0)));
         if let Some(connection) = request.conn_data::<Arc<Connection>>() {
             connection.identified();

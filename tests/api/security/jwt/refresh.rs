@@ -1,4 +1,4 @@
-//! Keys change, and issuers go away and come back.
+//! Keys are rotated, and issuers go away and return.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,6 +7,8 @@ use aws_lc_rs::hmac::HMAC_SHA256;
 use futures_util::{StreamExt, stream};
 use rstest::rstest;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::issuer::{Issuer, Manner};
@@ -18,7 +20,7 @@ use super::{
 use crate::support::service::send;
 use crate::support::{StallWatch, TestService};
 
-/// How often one refresh may be asked for by tokens with unknown keys.
+/// The shortest time between two refreshes because of tokens with unknown keys.
 const PAUSE_SECONDS: u64 = 5;
 
 async fn start(issuer: &Issuer, refresh_seconds: u64) -> TestService {
@@ -34,7 +36,7 @@ async fn start_with_keys(issuer: &Issuer, refresh_seconds: u64) -> TestService {
     ready(start(issuer, refresh_seconds).await).await
 }
 
-/// Two more fetches: the first may have begun before now, and what it brought is in use before the second begins.
+/// Waits for two more fetches. The first may have begun before now, and its result is in use before the second begins.
 async fn until_fetched_again(issuer: &Issuer) {
     let fetches = issuer.fetches();
     until(|| async { issuer.fetches() >= fetches + 2 }).await;
@@ -44,7 +46,7 @@ async fn ask_with(service: &TestService, key: &SigningKey) -> u16 {
     ask(service, &key.token(&claims(Uuid::now_v7()))).await.status
 }
 
-/// A token that names a key that nobody has.
+/// A token that names an unknown key.
 fn unknown_key() -> String {
     let mut header = STRANGER.header();
     header["kid"] = json!(Uuid::now_v7());
@@ -82,7 +84,7 @@ async fn a_rotated_key_is_known_at_its_first_token() {
     assert_eq!(ask_with(&service, &RSA).await, 401, "a key that the issuer took back");
 }
 
-/// The fetch that is under way brings the old keys; the one that the token asks for begins after it.
+/// The fetch in progress returns the old keys. The one that the token causes begins after it.
 #[tokio::test]
 async fn a_key_that_is_rotated_during_a_fetch_is_known_at_its_first_token() {
     let issuer = Issuer::with(&[&RSA]).await;
@@ -135,7 +137,7 @@ async fn a_key_that_is_rotated_without_a_new_name_is_known_at_its_first_token(
     for _ in 0..10 {
         assert_unauthorized(&ask(&service, &token(&RSA)).await, INVALID_TOKEN);
     }
-    // The rate of fetches holds for wrong signatures too; a machine that stalls for longer than it is allowed one more.
+    // The rate of fetches also limits wrong signatures. A machine that stalls for longer than the pause is allowed one more.
     assert!((1..=2).contains(&(issuer.fetches() - fetches)), "{}", issuer.fetches() - fetches);
 }
 
@@ -295,7 +297,7 @@ async fn a_service_whose_issuer_hangs_ends_at_once() {
     until(|| async { issuer.fetches() > 0 }).await;
     let watch = StallWatch::start();
     drop(service);
-    // Less than the drain of 5 seconds, with which a test's service ends at the latest.
+    // Less than the drain of 5 seconds, after which the service of a test ends at the latest.
     assert!(watch.took() < Duration::from_secs(4), "{:?}", watch.took());
 }
 
@@ -349,4 +351,45 @@ async fn a_secret_that_changes_is_read_again() {
 
     until(|| async { ask(&service, &token(&[2; 32])).await.status == 404 }).await;
     assert_unauthorized(&ask(&service, &token(&[1; 32])).await, INVALID_TOKEN);
+}
+
+/// The status and body of the answer to a call whose bytes arrive while its key is fetched.
+async fn answer_of_bytes(service: &TestService, head: &str, body: &str) -> String {
+    let mut connection = TcpStream::connect(service.address).await.unwrap();
+    let token = ED25519.token(&claims(Uuid::now_v7()));
+    let path = contact_path(Uuid::now_v7(), Uuid::now_v7());
+    let list = path.rsplit_once('/').unwrap().0;
+    let head = format!("DELETE {list} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {token}\r\n{head}\r\n\r\n");
+    connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    connection.shutdown().await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[rstest]
+#[case::malformed_chunks("Transfer-Encoding: chunked", "xyz\r\nabc", "HTTP/1.1 400", "malformed")]
+#[case::malformed_later("Transfer-Encoding: chunked", "1\r\n{\r\nxyz\r\n", "HTTP/1.1 400", "malformed")]
+#[case::a_truncated_body("Content-Length: 100", "{", "HTTP/1.1 400", "malformed")]
+#[case::valid_chunks(
+    "Transfer-Encoding: chunked",
+    "1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+    "HTTP/1.1 400",
+    "neither the path nor the body"
+)]
+#[case::a_valid_body("Content-Length: 2", "{}", "HTTP/1.1 400", "neither the path nor the body")]
+#[tokio::test]
+async fn a_body_that_arrives_while_its_key_is_fetched_is_kept_and_answered(
+    #[case] head: &str,
+    #[case] body: &str,
+    #[case] status: &str,
+    #[case] text: &str,
+) {
+    let issuer = Issuer::with(&[&RSA]).await;
+    let service = start_with_keys(&issuer, 3600).await;
+    issuer.set(Manner::Late(jwks(&[&RSA, &ED25519])));
+
+    let answer = answer_of_bytes(&service, head, body).await;
+
+    assert!(answer.starts_with(status) && answer.contains(text), "{answer}");
 }
