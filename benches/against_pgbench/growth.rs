@@ -112,7 +112,7 @@ fn round_of_kinds(bench: &mut Bench, options: &Options, connections: usize) -> R
     Ok(kinds)
 }
 
-/// Sends calls that are refused. Their wrong parts are those of the next call.
+/// Sends calls that are refused. The invalid part of each call is taken from the next call.
 fn refusal(
     bench: &mut Bench,
     (ids, calls): (u64, u64),

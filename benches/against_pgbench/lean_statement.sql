@@ -19,5 +19,5 @@ req as (
   select $1, 'contact', 'SUCCESSFUL' from n where n = cardinality($3)
   returning id
 )
--- A list that is not whole fails the cast, and with it the statement.
+-- If a contact of the list was not updated, the cast fails, and so does the statement.
 select case when n = cardinality($3) then (select id from req) else ('not all: ' || n::text)::uuid end from n

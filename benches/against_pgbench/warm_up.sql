@@ -1,8 +1,8 @@
--- Makes new sessions as old ones are: each page of the shared memory that a process has not touched before costs it a fault,
--- and a session that is a few thousand calls old has touched few of the pages of a large table.
+-- Makes a new session as warm as an old one. A process pays a page fault for each page of shared memory that it touches for the
+-- first time, and an old session has paid for them.
 
--- Touches some pages of the tables and indexes, counted over all of them. It reads them as they are: a scan would tidy them up.
--- Returns how many there were.
+-- Touches some pages of the tables and indexes, counted over all of them. It reads them as they are: a scan would prune them.
+-- Returns the number of touched pages.
 create function bench.touch(first_page bigint, pages bigint) returns bigint
 language sql
 as $$
@@ -22,14 +22,14 @@ as $$
   ) as page
 $$;
 
--- How far the sessions are that have deleted something.
+-- The number of pages that each session has touched, once it has deleted something.
 create unlogged table bench.session (
   process integer primary key,
   touched bigint not null default 0,
   is_warm boolean not null default false
 );
 
--- A deletion touches as many pages as it has time for, and the next of the same session goes on.
+-- A deletion touches the next 20,000 pages, and the next deletion of the same session continues.
 create function bench.touch_more() returns trigger
 language plpgsql
 as $$

@@ -1,4 +1,4 @@
-//! The user for whom the requester calls. No log line has one: `support/log.rs` looks at every line of every test.
+//! The user for whom the requester calls. No log line has one: `support/log.rs` checks every line of every test.
 
 use customer_deletion::config::Settings;
 use customer_deletion::resource::Resource;
@@ -120,9 +120,9 @@ async fn the_longest_actor_has_255_characters() {
     assert_eq!(shown(&service, family.requester, operation).await, longest);
 }
 
-/// It is not truncated, and the call is not made without it: the record would be wrong, and nobody would notice.
+/// It is not truncated, and the call is not executed without it: the record would be wrong, and nobody would notice.
 #[tokio::test]
-async fn a_deletion_for_an_invalid_actor_is_refused_and_a_read_is_not() {
+async fn a_deletion_for_an_invalid_actor_is_rejected_and_a_read_is_not() {
     let service = service().await;
     let family = service.world.family().await;
     let zone = service.world.zone(family.requester).await;

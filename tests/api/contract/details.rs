@@ -1,4 +1,4 @@
-//! What became of a call: the number of deleted rows, the attempts of the queue, a restore, and the ids if they are asked for.
+//! The details of a call: the number of deleted rows, the attempts of the queue, a restore, and the ids on request.
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
@@ -28,7 +28,7 @@ async fn full(service: &TestService, requester: Uuid, operation: Uuid) -> Value 
 }
 
 #[tokio::test]
-async fn the_rows_of_a_success_are_counted_and_its_ids_are_told_on_request() {
+async fn the_rows_of_a_success_are_counted_and_its_ids_are_shown_on_request() {
     for resource in every_list() {
         let service = TestService::shared().await;
         let family = service.world.family().await;
@@ -66,7 +66,7 @@ async fn a_refusal_and_an_open_call_have_deleted_no_rows() {
     }
 }
 
-/// Rows that refer to a deleted one stay as they are.
+/// Rows that refer to a deleted one stay live.
 #[tokio::test]
 async fn rows_of_other_tables_do_not_go_with_a_deleted_one() {
     let service = TestService::shared().await;
@@ -114,7 +114,7 @@ async fn the_attempts_of_the_queue_are_counted_while_a_call_waits_and_after_its_
 }
 
 #[tokio::test]
-async fn a_restore_is_told_and_stays_told_after_another_deletion() {
+async fn a_restore_is_shown_and_stays_shown_after_another_deletion() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let (requester, customer) = (family.requester, family.sub_customer);
@@ -139,7 +139,7 @@ async fn a_restore_is_told_and_stays_told_after_another_deletion() {
     assert_eq!(full(&service, requester, second).await["restoredAt"], Value::Null);
 }
 
-/// A purge erases rows, and in the end the operation. Until then, its status tells what it did.
+/// A purge erases rows, and later the operation. Until then, the status shows what the operation did.
 #[tokio::test]
 async fn a_purge_of_rows_changes_nothing_of_what_the_call_did() {
     let service = TestService::start().await;
@@ -203,7 +203,7 @@ async fn nobody_else_reads_the_ids_of_a_call() {
 #[ignore = "takes memory and time; cargo test --test api -- --ignored long_list"]
 #[case::the_most(100_000)]
 #[tokio::test]
-async fn the_ids_of_a_long_list_are_told_whole(#[case] many: i32) {
+async fn the_ids_of_a_long_list_are_shown_whole(#[case] many: i32) {
     let service = at_work().await;
     let family = service.world.family().await;
     let mut contacts = many_contacts(&service.database.pool, family.sub_customer, many).await;
@@ -217,7 +217,7 @@ async fn the_ids_of_a_long_list_are_told_whole(#[case] many: i32) {
     assert!(told["targetIds"] == json!(contacts), "{} ids", told["targetIds"].as_array().unwrap().len());
 }
 
-/// A list of ids takes its memory before it is read.
+/// The memory for a list of ids is reserved before it is read.
 #[tokio::test]
 async fn ids_that_do_not_fit_into_memory_are_not_read() {
     let service = TestService::start_with(|settings| settings.queue.max_ids = 1_000_000).await;

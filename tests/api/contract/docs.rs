@@ -1,4 +1,4 @@
-//! The page that shows the API. A browser tries it out in `.ci/docs_page.py`.
+//! The page that shows the API. A browser sends calls from it in `.ci/docs_page.py`.
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
@@ -6,7 +6,7 @@ use reqwest::Method;
 use crate::support::service::{Answer, send};
 use crate::support::{TestService, client};
 
-/// The rows of the demo.
+/// The rows of the sample data.
 const DEMO: &str = include_str!("../../../src/demo/world.sql");
 
 async fn get(service: &TestService, path: &str) -> Answer {
@@ -14,7 +14,7 @@ async fn get(service: &TestService, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn the_page_is_open_and_made_of_what_the_service_has() {
+async fn the_docs_page_needs_no_identity_and_every_file_it_names_is_served() {
     let service = TestService::shared().await;
 
     let page = get(&service, "/docs").await;
@@ -77,7 +77,7 @@ async fn a_file_that_the_reader_has_is_not_sent_again() {
     assert_eq!(tags.len(), 7, "two files have one tag");
 }
 
-/// The document says what the limits are, so another setting makes another document.
+/// The document contains the limits, so other settings make another document.
 #[tokio::test]
 async fn a_document_with_another_content_has_another_tag() {
     let services = [

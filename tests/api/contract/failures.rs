@@ -1,4 +1,4 @@
-//! Why each id of a refused call could not be deleted: in the v3 status, in a problem, and in a validation.
+//! The reason why each id of a refused call could not be deleted: in the v3 status, in a problem, and in a validation.
 
 use customer_deletion::resource::Resource;
 use reqwest::RequestBuilder;
@@ -27,7 +27,7 @@ async fn failures_of_status(service: &TestService, requester: Uuid, id: Uuid) ->
 }
 
 #[tokio::test]
-async fn unknown_foreign_and_good_ids_are_told_apart_in_one_call() {
+async fn unknown_foreign_and_good_ids_are_distinguished_in_one_call() {
     for resource in every_list() {
         let service = TestService::shared().await;
         let family = service.world.family().await;
@@ -48,7 +48,7 @@ async fn unknown_foreign_and_good_ids_are_told_apart_in_one_call() {
         assert_eq!(refused.json()["errorCode"], unknown.0, "the code of the call is that of the first rule");
         assert_eq!(failures_of_status(&service, requester, refused.request_id()).await, expected);
 
-        // The envelope has no room for them. The status has.
+        // The envelope cannot contain them. The status does.
         let refused = send(call()).await;
         let id = refused.assert_failed(404, unknown.0, unknown.1);
         let details = service.details(requester, id).await.json();
@@ -59,7 +59,7 @@ async fn unknown_foreign_and_good_ids_are_told_apart_in_one_call() {
 }
 
 #[tokio::test]
-async fn a_replay_tells_the_recorded_failures() {
+async fn a_replay_shows_the_recorded_failures() {
     let service = TestService::shared().await;
     let family = service.world.family().await;
     let foreign = service.world.contact(family.second_sub_customer).await;
@@ -105,9 +105,9 @@ async fn an_allocated_product_has_the_customers_that_have_it() {
     assert!(world.deleted(Resource::Product, &[product]).await.is_empty());
 }
 
-/// They are the business of its creator.
+/// Only the owner of the product may learn them.
 #[tokio::test]
-async fn the_customers_of_a_foreign_product_are_not_told() {
+async fn the_customers_of_a_foreign_product_are_not_shown() {
     let service = TestService::shared().await;
     let family = service.world.family().await;
     let foreign = service.world.product(family.sibling).await;
@@ -121,7 +121,7 @@ async fn the_customers_of_a_foreign_product_are_not_told() {
 }
 
 #[tokio::test]
-async fn a_hundred_customers_of_a_product_are_told_and_a_thousand_ids() {
+async fn a_hundred_customers_of_a_product_are_shown_and_a_thousand_ids() {
     let service = TestService::shared().await;
     let world = &service.world;
     let family = world.family().await;

@@ -1,5 +1,5 @@
-//! The headers that caches and browsers act on. `support::service::send` asserts for every call of
-//! every test that the answer may not be stored.
+//! The headers for caches and browsers. `support::service::send` asserts for every call of every test that the answer may not
+//! be stored.
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;

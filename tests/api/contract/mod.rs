@@ -1,4 +1,4 @@
-//! What a caller sends and is answered: the documented calls, refusals, records and pages.
+//! The calls of the contract and their answers: successes, refusals, records and pages.
 
 mod actor;
 mod details;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::support::TestService;
 
-/// Plants an open operation of the requester about its zone, under the key `k`.
+/// Inserts an open operation of the requester about its zone, under the key `k`.
 async fn open_under_key_k(service: &TestService, requester: Uuid, zone: Uuid) {
     sqlx::query(
         "insert into operation (id, requester_id, customer_id, resource, target_ids, status, idempotency_key)
@@ -33,7 +33,7 @@ async fn open_under_key_k(service: &TestService, requester: Uuid, zone: Uuid) {
     .unwrap();
 }
 
-/// From now on, a deletion of contacts fails in a way that is a defect.
+/// From now on, a deletion of contacts fails with a defect.
 async fn let_contacts_fail(service: &TestService) {
     sqlx::raw_sql(
         "create function fail() returns trigger language plpgsql as $$ begin raise 'a defect'; end $$;

@@ -1,4 +1,4 @@
-//! What is recorded of a call, and who may ask for it.
+//! The record of a call, and who may read it.
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
@@ -44,7 +44,7 @@ async fn a_success_can_be_asked_for_in_both_versions() {
 }
 
 #[tokio::test]
-async fn a_refusal_tells_in_version_3_which_ids_caused_it() {
+async fn a_refusal_shows_in_version_3_which_ids_caused_it() {
     let service = TestService::shared().await;
     let family = service.world.family().await;
     let own = service.world.contact(family.sub_customer).await;
@@ -96,7 +96,7 @@ async fn a_malformed_request_id_is_a_bad_request() {
 #[case::open("OPEN", None)]
 #[case::internal_error("INTERNAL_ERROR", Some("GLOBAL_1001"))]
 #[tokio::test]
-async fn the_other_statuses_are_told_as_well(#[case] status: &str, #[case] code: Option<&str>) {
+async fn the_other_statuses_are_shown_as_well(#[case] status: &str, #[case] code: Option<&str>) {
     let service = TestService::shared().await;
     let (requester, id) = (Uuid::now_v7(), Uuid::now_v7());
     sqlx::query(
@@ -131,7 +131,7 @@ async fn a_defect_is_a_500_that_changes_nothing_and_is_recorded() {
     assert_eq!(service.status(family.requester, id).await.json()["content"][0]["status"], "INTERNAL_ERROR");
     assert!(service.world.deleted(Resource::Contact, &[contact]).await.is_empty());
 
-    // The same key works once the defect is mended.
+    // The same key works once the defect is corrected.
     sqlx::raw_sql("drop function fail() cascade").execute(&service.database.pool).await.unwrap();
     let again = service
         .list_call(family.requester, family.sub_customer, Resource::Contact, &[contact])

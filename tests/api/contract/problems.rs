@@ -18,7 +18,7 @@ async fn as_problem(call: RequestBuilder) -> Answer {
     send(call.header("Accept", PROBLEM)).await
 }
 
-/// Asserts a problem to the letter, and returns its id.
+/// Asserts the exact problem, and returns its id.
 #[track_caller]
 fn assert_problem(answer: &Answer, status: u16, code: &str, title: &str, detail: &str) -> Uuid {
     let id = answer.request_id();
@@ -77,7 +77,7 @@ async fn every_failure_is_a_problem_with_the_headers_of_the_envelope() {
 }
 
 #[tokio::test]
-async fn an_outage_is_a_problem_that_tells_when_to_try_again() {
+async fn an_outage_is_a_problem_with_a_retry_after() {
     let service = TestService::start_on(TestDatabase::empty().await, |_| {}).await;
     let path = format!("/api/v3/global/call/{}", Uuid::now_v7());
     let answer = as_problem(service.call(Method::GET, &path, Uuid::now_v7())).await;
@@ -87,7 +87,7 @@ async fn an_outage_is_a_problem_that_tells_when_to_try_again() {
 }
 
 #[tokio::test]
-async fn a_defect_is_a_problem_without_a_time_to_try_again() {
+async fn a_defect_is_a_problem_without_a_retry_after() {
     let injector = Injector::start().await;
     injector.inject(&Fault::new("find_operation: reads operation", "XX000")).await;
     let id = injector.delete_later(Resource::Contact, &[Uuid::now_v7()], "k").await.request_id();
@@ -99,7 +99,7 @@ async fn a_defect_is_a_problem_without_a_time_to_try_again() {
 }
 
 #[tokio::test]
-async fn a_call_over_the_rate_is_a_problem_that_tells_when_to_come_again() {
+async fn a_call_over_the_rate_is_a_problem_with_a_retry_after() {
     let service = TestService::start_with(|settings| {
         settings.requester.rate_per_second = NonZeroU32::new(1);
         settings.requester.rate_burst = NonZeroU32::new(1);
@@ -114,9 +114,9 @@ async fn a_call_over_the_rate_is_a_problem_that_tells_when_to_come_again() {
     assert!(answer.header("Retry-After").is_some());
 }
 
-/// Requests that could be read as two, and the last of a connection, pass through other code.
+/// Requests that could be read as two, and the last request of a connection, pass through other code.
 #[tokio::test]
-async fn a_refused_request_and_a_chunked_one_are_answered_as_problems() {
+async fn a_rejected_request_and_a_chunked_one_are_answered_as_problems() {
     let service = TestService::shared().await;
     let family = service.world.family().await;
     let path = collection(family.sub_customer, Resource::Contact);

@@ -25,7 +25,7 @@ async fn failed_ids(service: &TestService, requester: Uuid, answer: &Answer) -> 
 }
 
 #[tokio::test]
-async fn a_customer_without_depth_does_not_exist() {
+async fn a_customer_outside_the_requesters_tree_is_customer_1002() {
     for resource in every_resource() {
         let service = TestService::shared().await;
         let family = service.world.family().await;
@@ -42,7 +42,7 @@ async fn a_customer_without_depth_does_not_exist() {
         ];
         let mut texts = Vec::new();
         for (name, customer) in strangers {
-            // A row that would be eligible, if only the customer were.
+            // A row that would be eligible under an eligible customer.
             let row = if name == "unknown" { Uuid::now_v7() } else { service.world.row(resource, customer).await };
             let answer = refused(&service, family.requester, customer, resource, &[row]).await;
             answer.assert_failed(404, "CUSTOMER_1002", "Customer does not exist");
@@ -131,7 +131,7 @@ async fn a_row_of_another_customer_is_not_yours() {
 }
 
 #[tokio::test]
-async fn one_bad_id_at_any_place_fails_the_whole_list() {
+async fn one_bad_id_at_any_index_fails_the_whole_list() {
     for resource in every_list() {
         let unknown_code = contract(resource).unknown.0;
         let foreign_code = contract(resource).not_yours.0;
@@ -142,14 +142,14 @@ async fn one_bad_id_at_any_place_fails_the_whole_list() {
         let own = service.world.rows(resource, customer, 4).await;
         let last_foreign = service.world.row(resource, family.grandchild).await;
 
-        for place in [0, own.len() / 2, own.len()] {
+        for index in [0, own.len() / 2, own.len()] {
             for (bad, code) in
                 [(Uuid::now_v7(), unknown_code), (first_foreign, foreign_code), (last_foreign, foreign_code)]
             {
                 let mut ids = own.clone();
-                ids.insert(place, bad);
+                ids.insert(index, bad);
                 let answer = refused(&service, family.requester, customer, resource, &ids).await;
-                assert_eq!(answer.json()["errorCode"], code, "place {place}");
+                assert_eq!(answer.json()["errorCode"], code, "index {index}");
                 assert_eq!(failed_ids(&service, family.requester, &answer).await, [bad]);
             }
         }

@@ -1,4 +1,4 @@
-//! The table of shapes, row by row: what is sent, and what is answered.
+//! The table of the forms of a call, row by row: each form and its answer.
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
@@ -9,7 +9,7 @@ use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
 use crate::support::{TestService, body};
 
-/// Sends a call that must change nothing and be no operation.
+/// Sends a call that must change nothing and be recorded as no operation.
 async fn malformed(service: &TestService, call: reqwest::RequestBuilder) -> Answer {
     let before = (service.world.fingerprint().await, service.world.operations().await);
     let answer = send(call).await;
@@ -135,7 +135,7 @@ async fn a_malformed_id_in_the_path_is_named() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_too_large() {
-    // One that takes a list, and one that takes none.
+    // One resource that takes a list, and one that does not.
     for resource in [Resource::Contact, Resource::Product] {
         let (service, family, row) = service_with_a_row(resource).await;
         let path = collection(family.in_scope(resource), resource);

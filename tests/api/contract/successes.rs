@@ -1,4 +1,4 @@
-//! What a deletion does when nothing stands in its way.
+//! Deletions that succeed.
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;

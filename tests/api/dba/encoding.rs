@@ -1,5 +1,5 @@
-//! Databases in another encoding than UTF-8. PostgreSQL converts whole statements, comments
-//! included, and refuses a character that the database's encoding does not have.
+//! Databases in another encoding than UTF-8. PostgreSQL converts whole statements, including comments, and rejects a character
+//! that the database's encoding does not have.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::support::process::{command, output};
 use crate::support::resources::contract;
 use crate::support::{TestDatabase, TestService};
 
-/// The folders of the repository that have SQL in them.
+/// The folders of the repository that contain SQL.
 const FOLDERS: [&str; 6] = ["migrations", "src", "deploy", "tests", "benches", ".ci"];
 
 fn files_below(folder: &Path, extension: &str) -> Vec<PathBuf> {

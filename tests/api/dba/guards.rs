@@ -41,7 +41,7 @@ fn writer(rights: &[&str]) -> String {
     format!("create role {role}; {grants} set local role {role};")
 }
 
-/// Runs it in a transaction that is rolled back. Gives the constraint or else the SQLSTATE that refuses it.
+/// Runs it in a transaction that is rolled back. Returns the constraint, or else the SQLSTATE, with which it fails.
 async fn refusal(database: &TestDatabase, sql: &str) -> Option<String> {
     let mut tx = database.pool.begin().await.unwrap();
     let error = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.err()?;
@@ -49,7 +49,7 @@ async fn refusal(database: &TestDatabase, sql: &str) -> Option<String> {
     Some(error.constraint().map_or_else(|| error.code().unwrap().into_owned(), str::to_owned))
 }
 
-/// A schema that is searched before every other, with objects that would open the guards if they believed in them.
+/// A schema that precedes every other in the search path. Its objects would disable the guards if the guards used them.
 const HOSTILE: &str = "
     create schema hostile;
     create function hostile.format(text, variadic text[]) returns text
@@ -77,8 +77,8 @@ async fn a_hostile_search_path_opens_no_guard() {
         "select, update (parent_id) on public.customer",
     ]);
 
-    let take_back = "update public.contact set deleted_at = null, deleted_by = null where deleted_at is not null";
-    assert_eq!(refusal(&database, &format!("{HOSTILE} {role} {take_back}")).await.as_deref(), Some(FINAL));
+    let undelete = "update public.contact set deleted_at = null, deleted_by = null where deleted_at is not null";
+    assert_eq!(refusal(&database, &format!("{HOSTILE} {role} {undelete}")).await.as_deref(), Some(FINAL));
     let close_a_cycle = format!(
         "update public.customer set parent_id = '{}' where id operator(pg_catalog.=) '{}'",
         family.grandchild, family.sub_customer
@@ -87,7 +87,7 @@ async fn a_hostile_search_path_opens_no_guard() {
     assert_eq!(refused.as_deref(), Some("customer_has_no_cycle"));
 }
 
-/// Writers have no right to the tables in which the guards look, and get the answers of those who have.
+/// Writers have no right to the tables that the guards read, and still get the full answer.
 #[rstest]
 #[case::a_deletion_is_final(
     &["select, update (deleted_at, deleted_by) on contact"],
@@ -164,7 +164,7 @@ async fn the_schema_keeps_its_rules_in_a_schema_of_any_name() {
           md5('d')::uuid, md5('a')::uuid, md5('b')::uuid, 'contact', array[md5('c')::uuid], 'SUCCESS', 1, now()
         );";
     sqlx::raw_sql(rows).execute(&mut writer).await.unwrap();
-    let take_back = "update \"Deletions\".contact set deleted_at = null, deleted_by = null;";
+    let undelete = "update \"Deletions\".contact set deleted_at = null, deleted_by = null;";
     let record = "
         insert into \"Deletions\".restoration (
           id, operation_id, requester_id, customer_id, resource, restored_ids
@@ -173,10 +173,10 @@ async fn the_schema_keeps_its_rules_in_a_schema_of_any_name() {
     let cycle = "update \"Deletions\".customer set parent_id = md5('b')::uuid where id = md5('a')::uuid";
 
     for (sql, expected) in [
-        (take_back.to_owned(), Some(FINAL)),
+        (undelete.to_owned(), Some(FINAL)),
         (cycle.to_owned(), Some("23514")),
         (record.to_owned(), None),
-        (format!("{take_back} select 1 / (select count(*) from \"Deletions\".contact where deleted_at is null)"), None),
+        (format!("{undelete} select 1 / (select count(*) from \"Deletions\".contact where deleted_at is null)"), None),
     ] {
         let result = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(&mut writer).await;
         let state = result.err().map(|error| error.as_database_error().unwrap().code().unwrap().into_owned());

@@ -1,4 +1,4 @@
-//! What support and other readers see of deletions, and what it costs PostgreSQL.
+//! The history of deletions for support and other readers, and its cost in PostgreSQL.
 
 use customer_deletion::resource::Resource;
 use sqlx::{AssertSqlSafe, Executor, Row};
@@ -10,7 +10,7 @@ use crate::support::{TestDatabase, TestPool, TestService, World};
 
 const DBA_PAGE: &str = include_str!("../../../docs/dba.md");
 
-/// The statement of the page for DBAs that asks about this contact of the demo's world, about another row.
+/// The statement in docs/dba.md that asks about a contact of the sample data, with this row instead.
 fn documented_question(row: Uuid) -> String {
     let begin = DBA_PAGE.find("select *\nfrom deletion_history").expect("the page for DBAs has the question");
     let question = DBA_PAGE[begin..].split(';').next().unwrap();
@@ -81,11 +81,11 @@ async fn a_row_whose_operation_is_purged_or_never_was_still_has_its_time() {
     }
 }
 
-/// Tables in which reading from end to end is never the cheapest way to a row.
+/// Fills the tables so that a sequential scan is never the cheapest way to a row.
 async fn fill(pool: &TestPool) {
     let customer = World::new(pool.clone()).customer(None).await;
     let mut session = pool.acquire().await.unwrap();
-    // No trigger runs, because it would run for each row.
+    // Triggers are off, because they would run for each row.
     session.execute("set session_replication_role = replica").await.unwrap();
     for resource in every_resource() {
         let ids: Vec<Uuid> = (0..20_000).map(|_| Uuid::now_v7()).collect();
@@ -123,7 +123,7 @@ async fn every_question_to_the_history_goes_through_indexes() {
     let all_of_a_call = plan(pool, &all_of_a_call).await;
 
     for plan in [&by_id, &with_resource, &all_of_a_call] {
-        // A customer's name comes from a table that has one row here.
+        // The name of a customer comes from a table that has one row here.
         let reads = plan.iter().any(|line| line.contains("Seq Scan") && !line.contains("on customer"));
         assert!(!reads, "{plan:#?}");
     }
@@ -190,7 +190,7 @@ async fn a_live_view_has_every_column_of_its_table_but_those_about_being_live() 
            join pg_class on pg_class.oid = pg_attribute.attrelid
            where pg_class.relnamespace = 'public'::regnamespace and attnum > 0 and not attisdropped
          ),
-         -- Every table that knows of deletion.
+         -- Every table with soft deletion.
          expected as (
            select 'live_' || columns.name as name, columns.column_name
            from columns
@@ -222,14 +222,14 @@ async fn a_reader_of_a_live_view_needs_no_table_and_its_functions_see_no_deleted
     .await
     .unwrap();
 
-    // Any role will do that has no right to the table.
+    // Any role without a right to the table is sufficient.
     let mut reader = database.pool.begin().await.unwrap();
     reader.execute("set local role customer_deletion_support").await.unwrap();
     let question = "select id from live_contact where looks_at(email)";
     let seen: Vec<Uuid> = sqlx::query_scalar(question).fetch_all(&mut *reader).await.unwrap();
     assert_eq!(seen, contacts[1..]);
     assert!(reader.execute("select email from contact").await.is_err());
-    // The view filters first, and then the reader does, in whatever order a planner finds cheaper.
+    // The view filters first, and then the reader, even if a planner finds another order cheaper.
     let plan = plan(&database.pool, question).await;
     assert!(plan.iter().any(|line| line.contains("Subquery Scan on live_contact")), "{plan:#?}");
 }

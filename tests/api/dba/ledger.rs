@@ -1,4 +1,4 @@
-//! The ledger of purges: what was erased stays erased after a restore from backup.
+//! The ledger of purges: erased rows stay erased after a recovery from a backup.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -40,7 +40,7 @@ impl File {
         self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The ids of all batches, with the tables that they are in.
+    /// The ids of all batches, with the names of their tables.
     fn ids(&self) -> BTreeSet<(String, String)> {
         let mut ids = BTreeSet::new();
         for line in self.lines().iter().filter(|line| line["ids"].is_array()) {
@@ -63,7 +63,7 @@ impl Drop for File {
     }
 }
 
-/// A database whose service is gone, and its backup.
+/// A database whose service has ended, and its backup.
 async fn backed_up(service: TestService) -> (TestDatabase, TestDatabase) {
     let database = Arc::clone(&service.database);
     drop(service);
@@ -73,7 +73,7 @@ async fn backed_up(service: TestService) -> (TestDatabase, TestDatabase) {
     (database.with_a_new_pool(), backup)
 }
 
-/// Those of the rows that a database has.
+/// Returns the ids whose rows the database has.
 async fn back(pool: &TestPool, ids: &BTreeSet<(String, String)>) -> Vec<(String, String)> {
     let mut back = Vec::new();
     for (table, id) in ids {
@@ -86,7 +86,7 @@ async fn back(pool: &TestPool, ids: &BTreeSet<(String, String)>) -> Vec<(String,
     back
 }
 
-/// Rows of each resource, deleted and live, and a sub-customer with everything that one can have.
+/// Deleted and live rows of each resource, and a sub-customer with a row in every table.
 async fn furnish(service: &TestService) -> (Family, Uuid) {
     let (world, family) = (&service.world, service.world.family().await);
     let customer = world.customer(Some(family.requester)).await;
@@ -113,7 +113,7 @@ async fn furnish(service: &TestService) -> (Family, Uuid) {
 }
 
 #[tokio::test]
-async fn after_a_restore_from_backup_a_replay_erases_everything_again() {
+async fn after_a_recovery_from_a_backup_a_replay_erases_everything_again() {
     let service = TestService::start().await;
     let (family, customer) = furnish(&service).await;
     let zone = service.world.zone(family.requester).await;
@@ -196,7 +196,7 @@ async fn the_ledger_holds_ids_and_nothing_else() {
     assert_eq!(lines[0]["purge"], purge.to_string());
 }
 
-/// Deleted contacts of one customer, long enough ago, and their ledger and backup.
+/// Contacts of one customer that were deleted long ago and purged, with the ledger and the backup.
 async fn purged(count: usize) -> (Uuid, Vec<Uuid>, File, TestDatabase) {
     let service = TestService::start().await;
     let customer = service.world.customer(None).await;
@@ -224,7 +224,8 @@ async fn a_replay_respects_legal_holds_and_names_them() {
     assert_eq!(rows(&backup.pool, "contact").await, 0);
 }
 
-/// The last batch may have been committed or not. Its row was deleted anyway, or else somebody has to look.
+/// The last batch may or may not have been committed. Rows that are deleted in the backup are erased. The others need a
+/// decision.
 #[tokio::test]
 async fn of_a_batch_without_an_end_only_deleted_rows_are_erased() {
     let (_, contacts, ledger, backup) = purged(3).await;
@@ -293,7 +294,7 @@ async fn a_damaged_ledger_erases_nothing() {
     run(&backup, &["purge", "--replay", ledger.path()]).await.refused(&["cannot be used: No such file"]);
 }
 
-/// Lets each commit that deletes contacts end in this statement.
+/// Makes each commit that deletes contacts run this statement at its end.
 async fn at_commit(pool: &TestPool, statement: &str) {
     let sql = format!(
         "create function at_commit() returns trigger language plpgsql as $$ begin {statement}; return null; end $$;

@@ -1,11 +1,11 @@
-//! The database as DBAs meet it: schema, roles, statements, migrations, restore, purge, legal holds, verify, history and events.
+//! The database for DBAs: schema, roles, statements, migrations, restore, purge, legal holds, verify, history and events.
 
 mod encoding;
 mod guards;
 mod history;
 mod holds;
+pub mod in_use;
 mod ledger;
-pub mod live;
 pub mod maintenance;
 mod newer_build;
 mod old_server;

@@ -1,5 +1,5 @@
 //! During a rollout, a newer build stores words that this build does not know. This build shows them as they are stored, and
-//! leaves alone what it does not understand.
+//! does not act on what it does not know.
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
@@ -57,7 +57,7 @@ impl Stage {
         Stage { service, family, contact }
     }
 
-    /// About the contact, under a key that is the name of the status or code.
+    /// Records an operation about the contact, under a key that is the name of the status or code.
     async fn record(&self, recorded: Recorded) -> Uuid {
         let sql = "
             insert into operation (
@@ -91,7 +91,7 @@ impl Stage {
         answer.json()["content"].as_array().unwrap().clone()
     }
 
-    /// The deletion of the contact, again under the key of an operation.
+    /// The same deletion of the contact again, under the key of an operation.
     fn again(&self, recorded: Recorded) -> reqwest::RequestBuilder {
         let path = format!("{}/{}", collection(self.family.sub_customer, Resource::Contact), self.contact);
         let call = self.service.call(Method::DELETE, &path, self.family.requester);
@@ -201,7 +201,7 @@ async fn the_key_of_an_unknown_resource_is_used() {
     stage.assert_contact_is_live().await;
 }
 
-/// The rows of the newer resource are in a table that this build does not read. Its operation explains them.
+/// The rows of the newer resource are in a table that this build does not read. Its operation is still needed for them.
 #[tokio::test]
 async fn a_purge_keeps_operations_with_unknown_words_and_says_so() {
     let stage = Stage::new().await;

@@ -1,5 +1,4 @@
-//! A PostgreSQL that is too old: every command names its version and the oldest one that will do,
-//! and asks it nothing.
+//! A PostgreSQL that is too old: every command names its version and the oldest supported one, and runs no statement on it.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,8 +12,7 @@ use crate::dba::roles::power::end_of_service;
 use crate::support::TestService;
 use crate::support::process::{command, output};
 
-/// The messages by which a server accepts a session without a password, tells its version, and is
-/// ready for a query.
+/// The messages by which a server accepts a session without a password, reports its version, and is ready for a query.
 const GREETING: &[u8] =
     b"R\0\0\0\x08\0\0\0\0S\0\0\0\x18server_version\x0014.9\0K\0\0\0\x0c\0\0\0\x01\0\0\0\x01Z\0\0\0\x05I";
 
@@ -23,9 +21,9 @@ const UNKNOWN: &[u8] = b"SFATAL\0VFATAL\0C42704\0Munrecognized configuration par
 
 #[derive(Clone, Copy, Debug)]
 enum Age {
-    /// It tells that it is PostgreSQL 14.9.
+    /// It reports that it is PostgreSQL 14.9.
     Fourteen,
-    /// It does not know the parameters of PostgreSQL 14, and so never tells its version.
+    /// It does not know the parameters of PostgreSQL 14, and so never reports its version.
     Older,
 }
 
@@ -39,7 +37,7 @@ impl Age {
     }
 }
 
-/// An old server. It notes which kinds of messages it is sent in a session.
+/// An old server. It records the types of the messages in a session.
 struct OldServer {
     url: String,
     asked: Arc<Mutex<Vec<char>>>,
@@ -66,7 +64,7 @@ impl OldServer {
     }
 }
 
-/// Hangs up at the first question. Each message has its length, which counts itself, before its text.
+/// Hangs up at the first query. Each message has its length, which counts itself, before its text.
 fn greet(mut stream: TcpStream, age: Age, asked: &Mutex<Vec<char>>) -> Option<()> {
     let parameters = String::from_utf8_lossy(&read_text(&mut stream)?).into_owned();
     if matches!(age, Age::Older) && parameters.contains("idle_session_timeout") {
@@ -77,7 +75,7 @@ fn greet(mut stream: TcpStream, age: Age, asked: &Mutex<Vec<char>>) -> Option<()
     stream.write_all(GREETING).ok()?;
     let mut kind = [0];
     stream.read_exact(&mut kind).ok()?;
-    // The end of the session is no question.
+    // The end of the session is not a query.
     if kind[0] != b'X' {
         asked.lock().unwrap().push(kind[0].into());
     }
@@ -127,7 +125,7 @@ fn the_service_does_not_start(#[case] allow_owner: &str, #[values(Age::Fourteen,
     server.assert_asked_nothing();
 }
 
-/// Like one whose database was away when it started.
+/// As after a start while the database was away.
 #[rstest]
 #[tokio::test]
 async fn a_running_service_is_not_ready_and_says_why(#[values(Age::Fourteen, Age::Older)] age: Age) {

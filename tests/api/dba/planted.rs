@@ -1,4 +1,4 @@
-//! Disagreements, planted by whoever owns the database and switches its guards off.
+//! Disagreements that the owner of the database plants after disabling its guards.
 
 use customer_deletion::maintenance::verify::verify;
 use customer_deletion::resource::Resource;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::dba::maintenance::run;
 use crate::support::{TestPool, TestService};
 
-/// A database in which everything agrees, with a name for each thing that is then changed.
+/// A database in which everything agrees. It has a name for each thing that is then changed.
 struct Planted {
     service: TestService,
     /// Two contacts that one operation deleted.
@@ -60,7 +60,7 @@ impl Planted {
     }
 }
 
-/// What is planted, by which statements, and what `verify` prints of it.
+/// The planted disagreement, the statements for it, and the line that `verify` prints.
 const DISAGREEMENTS: [(&str, &str, &str); 27] = [
     (
         "unknown operation",

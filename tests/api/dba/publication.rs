@@ -1,4 +1,4 @@
-//! What other systems are told of deletions and restores: a real subscription of PostgreSQL in a database of its own.
+//! Events about deletions and restores for other systems: a real subscription of PostgreSQL in a database of its own.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::support::process::{command, output};
 use crate::support::service::send;
 use crate::support::{TestDatabase, TestPool, TestService, postgres};
 
-/// Whether the server can tell anybody anything.
+/// Whether the server supports logical replication.
 async fn has_logical_replication(pool: &TestPool) -> bool {
     let level: String = sqlx::query_scalar("show wal_level").fetch_one(pool).await.unwrap();
     if level != "logical" {
@@ -53,14 +53,14 @@ const RESTORATION: &str = "
       arrived bigint default nextval('arrival')
     )";
 
-/// A database that hears of the deletions in another. It notes down in which order they came.
+/// A database that subscribes to the deletions in another. It records the order in which they arrive.
 struct Subscriber {
     database: TestDatabase,
     name: String,
 }
 
 impl Subscriber {
-    /// With what docs/dba.md says that a subscriber needs: a role of its own, and tables of its own.
+    /// Set up as docs/dba.md says for a subscriber: with a role of its own, and with tables of its own.
     async fn of(publisher: &TestDatabase, publications: &str) -> Subscriber {
         let name = format!("test_events_{}", Uuid::now_v7().simple());
         let sql = format!(
@@ -83,8 +83,8 @@ impl Subscriber {
         subscriber
     }
 
-    /// In one server, the slot must be made beforehand: making it waits for every transaction, also for the one that makes the
-    /// subscription.
+    /// On one server, the slot must be created beforehand. Its creation waits for every transaction, and so for the one that
+    /// creates the subscription.
     async fn subscribe(&self, publisher: &TestDatabase, publications: &str) {
         let row = "select current_setting('port') as port, current_database() as name";
         let row = publisher.pool.fetch_one(row).await.unwrap();
@@ -98,7 +98,7 @@ impl Subscriber {
         self.execute(&sql).await;
     }
 
-    /// Waits until the rows that were there already are copied: from then on every event comes by itself.
+    /// Waits until the existing rows are copied. From then on every event arrives by itself.
     async fn until_in_step(&self) {
         let began = Instant::now();
         let in_step = "select bool_and(srsubstate = 'r') from pg_subscription_rel
@@ -113,12 +113,12 @@ impl Subscriber {
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&self.database.pool).await.expect(sql);
     }
 
-    /// The ids of the events so far, as they came.
+    /// The ids of the events so far, in the order of their arrival.
     async fn events(&self) -> Vec<Uuid> {
         sqlx::query_scalar("select id from operation order by arrived").fetch_all(&self.database.pool).await.unwrap()
     }
 
-    /// Waits until the event has come, and gives all that came before it.
+    /// Waits until the event has arrived, and returns all events before it.
     async fn events_up_to(&self, last: Uuid) -> Vec<Uuid> {
         let began = Instant::now();
         loop {
@@ -148,10 +148,10 @@ impl Subscriber {
     }
 }
 
-/// One subscription at a time: an ordinary server has four workers for them, and one that begins takes three.
+/// One subscription at a time: an ordinary server has four workers for them, and a new one takes three.
 static SUBSCRIBING: Mutex<()> = Mutex::const_new(());
 
-/// With a service and a subscriber to its deletions. A slot that is left behind would keep the WAL of the server for ever.
+/// Runs a test with a service and a subscriber to its deletions. A slot that stays would keep the WAL of the server for ever.
 async fn with_subscriber(test: impl AsyncFnOnce(&TestService, &Subscriber)) {
     with_subscriber_to(DELETIONS, test).await;
 }
@@ -170,7 +170,7 @@ async fn with_subscriber_to(publications: &str, test: impl AsyncFnOnce(&TestServ
     }
 }
 
-/// An operation that somebody else works on, with as many ids.
+/// An operation that another service is executing, with this many ids.
 async fn open(pool: &TestPool, ids: i32) -> Uuid {
     let sql = "insert into operation (id, requester_id, customer_id, resource, target_ids, status)
         select $1, $1, $1, 'contact', array_agg(gen_random_uuid()), 'OPEN' from generate_series(1, $2)";
@@ -183,7 +183,7 @@ const SUCCEED: &str = "update operation
     set status = 'SUCCESS', deleted_rows = cardinality(target_ids), completed_at = now() where id = $1";
 
 #[tokio::test]
-async fn a_success_is_told_and_a_refusal_and_a_purge_are_not() {
+async fn a_success_is_published_and_a_refusal_and_a_purge_are_not() {
     with_subscriber(async |service, subscriber| {
         let family = service.world.family().await;
         let mut zones = service.world.rows(Resource::Zone, family.requester, 3).await;
@@ -210,10 +210,10 @@ async fn a_success_is_told_and_a_refusal_and_a_purge_are_not() {
 }
 
 #[tokio::test]
-async fn an_open_operation_is_told_whole_once_it_succeeds() {
+async fn an_open_operation_is_published_whole_once_it_succeeds() {
     with_subscriber(async |service, subscriber| {
         let pool = &service.database.pool;
-        // As many ids as are stored outside their row.
+        // As many ids as PostgreSQL stores outside their row.
         let [few, many, failing] = [open(pool, 2).await, open(pool, 1000).await, open(pool, 2).await];
         let fail =
             "update operation set status = 'FAILURE', error_code = 'AUTH_1010', completed_at = now() where id = $1";
@@ -270,7 +270,7 @@ async fn a_new_subscriber_gets_the_successes_that_are_still_there_first() {
 }
 
 #[tokio::test]
-async fn the_actor_is_told_and_its_erasure_is_told_as_an_update() {
+async fn the_actor_is_published_and_its_erasure_is_published_as_an_update() {
     with_subscriber(async |service, subscriber| {
         let (publisher, family) = (&service.database.pool, service.world.family().await);
         let many = service.world.rows(Resource::Zone, family.requester, 1000).await;
@@ -315,7 +315,7 @@ async fn a_restore_comes_after_its_deletion_and_before_the_next_one() {
 
         let first = delete().await.assert_deleted();
         restore(service, first);
-        // The purge of a record is not sent.
+        // The deletion of a record is not published.
         service.database.pool.execute("delete from operation").await.unwrap();
         service.database.pool.execute("delete from restoration").await.unwrap();
         let second = delete().await.assert_deleted();

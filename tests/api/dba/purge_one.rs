@@ -68,7 +68,7 @@ async fn a_live_and_an_unknown_row_refuse_all_of_them() {
     run(database, &arguments).await.refused(&[&reasons[0], &reasons[1]]);
 
     assert_eq!((rows(&database.pool, "contact").await, rows(&database.pool, "purge").await), (2, 0));
-    // The id of a contact is the id of no zone.
+    // The id of a contact is not the id of a zone.
     run(database, &["purge", "--zone", &deleted]).await.refused(&["is unknown"]);
     assert_eq!(rows(&database.pool, "contact").await, 2);
 }
@@ -94,7 +94,7 @@ async fn the_rows_of_an_operation_are_erased_and_the_operation_stays() {
     run(database, &["purge", "--operation", &unknown]).await.refused(&["no operation has the id"]);
 }
 
-/// What the operation deleted was put back, and deleted by another one.
+/// The rows of the operation were restored, and deleted by another one.
 #[tokio::test]
 async fn a_restored_operation_leads_to_no_row() {
     let service = TestService::start().await;
@@ -148,7 +148,7 @@ async fn a_restore_that_is_faster_than_the_purge_is_reported(
     assert_eq!((told(&said.out, "zone"), rows(&database.pool, "zone").await), (0, 1));
 }
 
-/// A row that was restored and deleted again since the purge looked for it belongs to another operation.
+/// A row that was restored and deleted again since the purge found it belongs to another operation.
 #[tokio::test]
 async fn the_statement_that_erases_compares_the_operation_once_more() {
     let service = TestService::start().await;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::support::world::Family;
 use crate::support::{TestPool, TestService};
 
-/// Counts updates of contacts, and keeps those that are rolled back. Called before there are any.
+/// Counts updates of contacts, including those that are rolled back. Must be called before the first.
 async fn count_updates(pool: &TestPool) {
     let sql = "
         create sequence updates;
@@ -25,7 +25,7 @@ async fn updates(pool: &TestPool) -> i64 {
     sqlx::query_scalar("select last_value - 1 from updates").fetch_one(pool).await.unwrap()
 }
 
-/// So many contacts of the family's sub-customer, and one id that nobody has.
+/// This many contacts of the family's sub-customer, and one unknown id.
 async fn partly_unknown(service: &TestService, family: Family, known: i32) -> Vec<Uuid> {
     let insert = "insert into contact (id, customer_id, email, mobile)
          select gen_random_uuid(), $1, 'a@example.com', '+49' from generate_series(1, $2) returning id";

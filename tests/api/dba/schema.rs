@@ -9,7 +9,7 @@ use crate::support::resources::{contract, every_resource, table};
 use crate::support::service::until_somebody_waits;
 use crate::support::{TestDatabase, TestService, World};
 
-/// The name of the constraint, or else the SQLSTATE, that refuses the statement.
+/// The name of the constraint, or else the SQLSTATE, with which the statement fails.
 async fn refusal(database: &TestDatabase, sql: &str, ids: &[Uuid]) -> String {
     let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql.to_owned())), |query, id| query.bind(*id));
     rule(&query.execute(&database.pool).await.expect_err(sql))
@@ -46,7 +46,7 @@ async fn two_re_parentings_at_once_cannot_close_a_cycle() {
     let below_other = world.customer(Some(other)).await;
     let move_below = "update customer set parent_id = $2 where id = $1";
 
-    // They have no row in common, so that no lock of a row keeps them apart.
+    // They have no row in common, so no row lock separates them.
     let mut first = database.pool.begin().await.unwrap();
     sqlx::query(move_below).bind(one).bind(below_other).execute(&mut *first).await.unwrap();
     let pool = database.pool.clone();
@@ -261,11 +261,11 @@ async fn an_allocation_dies_with_its_customer_and_cannot_pretend_otherwise() {
 #[case::an_empty_key(OPERATION, "idempotency_key = ''")]
 #[case::a_key_too_long(OPERATION, "idempotency_key = repeat('k', 256)")]
 #[tokio::test]
-async fn an_operation_cannot_tell_what_cannot_be(#[case] constraint: &str, #[case] change: &str) {
+async fn an_operation_with_a_contradictory_outcome_violates_its_check(#[case] constraint: &str, #[case] change: &str) {
     let service = TestService::shared().await;
     let id = Uuid::now_v7();
     let mut transaction = service.database.pool.begin().await.unwrap();
-    // Otherwise a trigger would refuse every change.
+    // Otherwise a trigger would reject every change.
     sqlx::raw_sql("set local session_replication_role = replica").execute(&mut *transaction).await.unwrap();
     let success = "insert into operation (
           id, requester_id, customer_id, resource, target_ids, status, deleted_rows, completed_at
@@ -338,7 +338,7 @@ async fn an_operation_ends_once() {
     "insert into product (id, customer_id, name, renewal_interval) values ($1, $2, 'a', 'HOURLY')"
 )]
 #[tokio::test]
-async fn a_wrong_row_is_refused(#[case] constraint: &str, #[case] sql: &str) {
+async fn a_row_that_breaks_a_rule_violates_the_named_constraint(#[case] constraint: &str, #[case] sql: &str) {
     let service = TestService::shared().await;
     let customer = service.world.customer(None).await;
     assert_eq!(refusal(&service.database, sql, &[Uuid::now_v7(), customer]).await, constraint);

@@ -1,4 +1,4 @@
-//! What the statements cost PostgreSQL: how many they are, what they read, and what they leave of the indexes.
+//! The cost of the statements in PostgreSQL: their number, the rows that they read, and the indexes that they write.
 
 use customer_deletion::resource::Resource;
 use serde_json::Value;
@@ -11,12 +11,12 @@ use crate::support::resources::{contract, every_list, every_resource, sql, state
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestPool, TestService, World, postgres};
 
-/// The statements that the service ran, with how often. None where the server is not one that counts them.
+/// The statements that the service ran, with their numbers. `None` if the server does not count them.
 async fn counted_statements(pool: &TestPool) -> Option<Vec<(String, i64)>> {
     let counted = sqlx::query(
         "select query, calls from pg_stat_statements
          where dbid = (select oid from pg_database where datname = current_database()) and query like '-- %'
-           -- The service looks at the schema, its role and the queue, and proves a commit, by itself, again and again.
+           -- The service checks the schema, its role and the queue, and proves a commit, by itself and again and again.
            and query not like all (array['-- check_%', '-- measure_queue:%', '-- prove_commit:%'])",
     )
     .fetch_all(pool)
@@ -45,7 +45,7 @@ async fn assert_one_statement(service: &TestService, resource: Resource) {
     let pool = &service.database.pool;
     let family = service.world.family().await;
     let customer = family.in_scope(resource);
-    // The first call also looks at the schema.
+    // The first call also verifies the schema.
     service.delete_one(family.requester, customer, resource, Uuid::now_v7()).await;
     let reset =
         "select pg_stat_statements_reset(0, (select oid from pg_database where datname = current_database()), 0)";
@@ -64,7 +64,7 @@ async fn assert_one_statement(service: &TestService, resource: Resource) {
     assert_eq!(*calls, 7);
 }
 
-/// The plan of a deletion as the service runs it, with what it really read.
+/// The plan of a deletion as the service runs it, with the number of rows that it read.
 async fn explain_deletion(pool: &TestPool, sql: &str, family: Family, resource: Resource, ids: &[Uuid]) -> Value {
     let (operation, requester, customer) = (Uuid::now_v7(), family.requester, family.in_scope(resource));
     let values = format!("'{operation}', '{requester}', '{customer}', '{}', null, false, null", list(ids));
@@ -102,10 +102,10 @@ async fn a_refusal_does_not_read_everything_that_a_customer_has() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    // Set on nothing of the requester's own, so that every kind of entity is looked for.
+    // Set on no entity of the requester, so that every kind of entity is searched.
     let foreign = service.world.subscriber(family.sub_customer).await;
     let params = [service.world.external_params(family.requester, "subscriber_id", foreign).await];
-    // Most customers have one of each, and this one has thousands: to the planner, everything of a customer is a row or two.
+    // Most customers have one of each, and this one has thousands. So the planner expects a row or two for a customer.
     let others = "insert into customer (id, name) select gen_random_uuid(), 'a' from generate_series(1, 5000)";
     sqlx::query(others).execute(pool).await.unwrap();
     for table in ["subscriber", "sell_plan"] {
@@ -134,7 +134,7 @@ async fn a_customer_at_the_end_of_a_long_chain_is_judged_in_time() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
-    // Each is below the one before. The guard against cycles would walk up for each of them.
+    // Each customer is below the one before. The guard against cycles would walk up for each of them.
     sqlx::raw_sql(
         "alter table customer disable trigger customer_has_no_cycle_on_insert;
          insert into customer (id, parent_id, name)
@@ -180,10 +180,10 @@ pub const OPERATION_TYPES: [(&str, &str); 3] = [
     (include_str!("../../../src/repository/sql/replay_operation.sql"), "uuid, uuid, uuid, text, uuid[], text"),
 ];
 
-/// Of every list of operations.
+/// The types of the parameters of every list of operations.
 pub const LIST_TYPES: &str = "uuid, text, text, bigint, bigint, bigint, timestamptz, timestamptz, uuid";
 
-/// The statements that delete, one for each resource, with their types.
+/// The statements that delete, one for each resource, with the types of their parameters.
 pub fn deletions() -> Vec<(String, &'static str)> {
     every_resource()
         .map(|resource| (sql("delete", resource), "uuid, uuid, uuid, uuid[], text, boolean, text"))

@@ -1,8 +1,8 @@
-//! Statements that are alike for each resource are copies. They differ in the names of the resource, and in the lines
-//! of `twins.diff`. So do variants of a statement, in its lines only. A line that is changed in one copy and not in the
-//! others fails here.
+//! Statements that are alike for each resource are copies. They differ in the names of the resource, and in the lines of
+//! `twins.diff`. Variants of a statement differ only in those lines. A line that is changed in one copy and not in the others
+//! fails here.
 //!
-//! `TWINS=write cargo test --test api -- twins` writes `twins.diff` anew. Its change then shows in review.
+//! `TWINS=write cargo test --test api -- twins` writes `twins.diff` again. Its change then shows in review.
 
 use std::fs;
 use std::iter::successors;
@@ -21,7 +21,7 @@ const HEAD: &str = "\
 #[derive(Clone, Copy)]
 struct Kind {
     folder: &'static str,
-    /// What stands before and after the name of the table in the name of the file.
+    /// The parts of the file name before and after the name of the table.
     name: (&'static str, &'static str),
     is_for: fn(Resource) -> bool,
 }
@@ -46,7 +46,7 @@ impl Kind {
         format!("{}{}{}", self.name.0, contract(resource).plural, self.name.1)
     }
 
-    /// The lines of the statement, with `{rows}`, `{row}`, `{word}` and `{reference}` in place of the names of the resource and
+    /// The lines of the statement, with `{rows}`, `{row}`, `{word}` and `{reference}` instead of the names of the resource and
     /// of the table that refers to it.
     fn lines(self, resource: Resource) -> Vec<String> {
         let text = statement(self.folder, &self.file(resource));
@@ -131,7 +131,7 @@ fn branches_for_the_resources_differ_in_names_only() {
     }
 }
 
-/// The rows that a customer has besides its resources: in the name of a file, in a sentence, and as a table.
+/// The rows of a customer besides its resources: in the name of a file, in a sentence, and as a table.
 const BELONGINGS: [[&str; 3]; 3] = [
     ["allocations", "allocations", "product_allocation"],
     ["sell_plans", "sell plans", "sell_plan"],

@@ -1,4 +1,4 @@
-//! `verify` finds nothing where everything agrees, and says what it looked at.
+//! `verify` finds nothing if everything agrees, and reports what it has checked.
 
 use customer_deletion::maintenance::verify::SCHEMA;
 use customer_deletion::resource::Resource;
@@ -33,7 +33,7 @@ async fn nothing_is_found_after_deletions_restores_and_purges() {
     let (database, family) = (&service.database, service.world.family().await);
     for (number, resource) in every_resource().enumerate() {
         let customer = family.in_scope(resource);
-        // Of each resource, another number of rows is left in the end.
+        // A different number of rows of each resource is left in the end.
         let rows = service.world.rows(resource, customer, 6 + number).await;
         let mut operations = Vec::new();
         for row in &rows[..4] {
@@ -71,7 +71,7 @@ pub async fn restored_late() -> TestService {
     let zone = service.world.zone(family.requester).await;
     let operation = service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
     run(database, &["restore", "--operation", &operation.to_string()]).await.done();
-    // The id of an operation has its time.
+    // The id of an operation contains its time.
     let old =
         "update operation set id = '00000000-0000-7000-8000-000000000001', created_at = now() - interval '91 days'";
     let sql = format!(
@@ -96,7 +96,7 @@ async fn a_restored_operation_may_be_purged_before_the_record_of_its_restore() {
 }
 
 #[tokio::test]
-async fn since_a_time_it_reads_the_operations_of_that_time_and_their_rows() {
+async fn verify_since_a_time_reads_the_operations_of_that_time_and_their_rows() {
     let service = TestService::start().await;
     let (database, family) = (&service.database, service.world.family().await);
     let contacts = service.world.rows(Resource::Contact, family.sub_customer, 2).await;
@@ -127,7 +127,7 @@ async fn since_a_time_it_reads_the_operations_of_that_time_and_their_rows() {
 
 /// Pages follow one another without a gap, whatever their size.
 #[tokio::test]
-async fn it_reads_every_row_of_a_large_table_once() {
+async fn verify_reads_every_row_of_a_large_table_once() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     crate::concurrency::queued::many_contacts(&service.database.pool, family.sub_customer, 20_000).await;

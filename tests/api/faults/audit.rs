@@ -1,4 +1,4 @@
-//! Whether rows, operations and answers agree, once the load is over.
+//! Checks after the load has ended that rows, operations and answers agree.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,15 +8,15 @@ use uuid::Uuid;
 use super::load::{Attempt, Call, Outcome};
 use crate::support::TestPool;
 
-/// What the tables have in the end.
+/// The contents of the tables at the end.
 struct Books {
     /// Status and code of each operation.
     operations: HashMap<Uuid, (String, Option<String>)>,
-    /// Which operation deleted each row that is deleted.
+    /// The operation that deleted each deleted row.
     deleted_by: HashMap<Uuid, Uuid>,
 }
 
-/// A backend does not notice that its client is gone, and brings its statement to an end.
+/// A backend does not notice that its client is gone, and finishes its statement.
 pub async fn until_quiet(pool: &TestPool) {
     for _ in 0..500 {
         let busy: i64 = sqlx::query_scalar(
@@ -34,7 +34,7 @@ pub async fn until_quiet(pool: &TestPool) {
     panic!("a statement does not end");
 }
 
-/// Also what nobody knows to be waiting ends: its answer was lost.
+/// Also waits for operations whose acceptance was not answered, so that no client asks for them.
 async fn until_nothing_waits(pool: &TestPool) {
     let began = Instant::now();
     loop {
@@ -47,8 +47,8 @@ async fn until_nothing_waits(pool: &TestPool) {
     }
 }
 
-/// Asserts that every answer is true, that what had no answer happened whole or not at all, and that nothing happened that
-/// nobody asked for.
+/// Asserts that every answer is true, that every call without an answer took effect completely or not at all, and that nothing
+/// else changed.
 pub async fn assert_agreement(pool: &TestPool, calls: &[Call]) {
     until_nothing_waits(pool).await;
     until_quiet(pool).await;
@@ -115,7 +115,7 @@ impl Books {
         if none_gone { Ok(()) } else { Err("a refusal that deleted rows") }
     }
 
-    /// It has ended as the same call would have been answered, and its status told so.
+    /// The operation has ended with the outcome that the same call would have had, and its status shows this.
     fn check_accepted(&self, call: &Call, id: Uuid) -> Result<(), &'static str> {
         let end = call.end.as_ref().ok_or("a call was accepted, and nobody knows its end")?;
         let expected = call.work.refusal().map_or(("SUCCESS", ""), |code| ("FAILURE", code));
@@ -128,7 +128,7 @@ impl Books {
         }
     }
 
-    /// All or nothing; and where there is a Request-Id, its operation tells which.
+    /// All or nothing. If there is a Request-Id, its operation shows which.
     fn check_undecided(&self, call: &Call, request_id: Option<Uuid>) -> Result<(), &'static str> {
         let gone: Vec<_> = call.work.ids.iter().filter_map(|row| self.deleted_by.get(row)).collect();
         let whole = gone.is_empty() || (gone.len() == call.work.ids.len() && gone.iter().all(|id| *id == gone[0]));
@@ -145,7 +145,7 @@ impl Books {
         }
     }
 
-    /// However often a call was sent, there is one operation, and the last answer names it.
+    /// However often a call was sent, it has one operation, and the last answer names it.
     fn check_earlier(&self, call: &Call, attempt: &Attempt) -> Result<(), &'static str> {
         let Outcome::Unavailable(id) = attempt.outcome else { return Ok(()) };
         let decided = match call.last().outcome {

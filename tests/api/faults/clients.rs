@@ -16,22 +16,23 @@ use crate::support::service::collection;
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestPool, World, body};
 
-/// How many clients of each kind there are at once.
+/// The number of clients of each kind.
 const OF_EACH_KIND: usize = 10;
 
-/// How long the clients take with the settings of this test: 7.5 seconds, and more on a machine that has much to do.
+/// The longest time of the clients with the settings of this test. They take 7.5 seconds, and more on a busy machine.
 const WHILE: Duration = Duration::from_secs(12);
 
-/// Far more than any wait for a client, and less than it takes those that send one byte a second to come to the end.
+/// Far more than any timeout for a client, and less than the clients that send one byte a second need to finish.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(30);
 
-/// How many calls are reset.
+/// The number of calls that are reset.
 const RESETS: usize = 200;
 
-/// Half as many as there would be if every reset cost one. A machine that has much to do makes the service give up some.
+/// Half as many sessions as if every reset cost one. On a busy machine the service closes some sessions.
 const MOST_SESSIONS: i64 = RESETS as i64 / 2;
 
-/// A row of these clients takes longer than it takes them to reset, so that most resets come in the middle of a statement.
+/// A row of these clients takes longer than the clients wait before the reset, so that most resets come in the middle of a
+/// statement.
 const SLOWLY: &str = "
     create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.03); return new; end $$;
     create trigger slowly before update on contact for each row when (old.remarks = 'slow') execute function slowly();";
@@ -62,15 +63,15 @@ async fn clients_that_misbehave_hold_up_nobody_else() {
     }
     let seen = trial.end(&database.pool).await;
     seen.assert_not_noticed(&process);
-    // Every client is answered or gone; what the last of those that reset had begun may still be on its way to its end.
+    // Every client is answered or gone. The statements of the last clients that reset may still be running.
     let ended = Instant::now();
     while process.in_flight().await > 0.0 {
-        assert!(ended.elapsed() < Duration::from_secs(20), "{} places are held", process.in_flight().await);
+        assert!(ended.elapsed() < Duration::from_secs(20), "{} permits are held", process.in_flight().await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// Three for each reset.
+/// Three contacts for each reset.
 async fn slow_contacts(pool: &TestPool, customer: Uuid) -> Vec<Uuid> {
     let sql = "insert into contact (id, customer_id, email, mobile, remarks)
         select gen_random_uuid(), $1, 'a@example.com', '+491510000', 'slow' from generate_series(1, $2) returning id";
@@ -107,14 +108,14 @@ impl BadClients {
         }
     }
 
-    /// Says that nothing more will come, after a whole call and in the middle of one.
+    /// Closes its sending half, after a whole call and in the middle of one.
     async fn half_close(&self) {
         let whole = self.call(&body(&[Uuid::now_v7()]));
         join_all((0..OF_EACH_KIND).flat_map(|_| [whole.len(), whole.len() - 5]).map(|length| {
             let sent = &whole[..length];
             async move {
                 let mut connection = self.send(sent).await;
-                // The service may have closed it already.
+                // The service may have closed the connection already.
                 let _ = connection.shutdown().await;
                 until_closed("half-closed", connection).await;
             }
@@ -122,7 +123,7 @@ impl BadClients {
         .await;
     }
 
-    /// Sends nothing more, from the middle of the head, of the body, and of the head after a first call.
+    /// Stops sending in the middle of the head, in the middle of the body, and in the middle of the head after a first call.
     async fn stall(&self) {
         let whole = self.call(&body(&[Uuid::now_v7()]));
         let starts = [&whole[..20], &whole[..whole.len() - 5], whole.as_str()];
@@ -130,7 +131,7 @@ impl BadClients {
             let mut connection = self.send(sent).await;
             if sent == whole {
                 connection.readable().await.expect("the first call is answered");
-                // The service may have closed it already.
+                // The service may have closed the connection already.
                 let _ = connection.write_all(b"DELETE /api").await;
             }
             until_closed("stalled", connection).await;
@@ -138,7 +139,7 @@ impl BadClients {
         .await;
     }
 
-    /// From the middle of the head, and of the body.
+    /// Sends one byte a second, from the middle of the head, and of the body.
     async fn trickle(&self) {
         let whole = self.call(&body(&[Uuid::now_v7()]));
         join_all((0..OF_EACH_KIND).flat_map(|_| [20, whole.len() - 40]).map(|length| {
@@ -163,14 +164,14 @@ impl BadClients {
     }
 }
 
-/// The service must be the one to end it, in time; a reset is an end as well.
+/// The service must close the connection in time. A reset counts as closed.
 async fn until_closed(kind: &str, mut connection: impl tokio::io::AsyncRead + Unpin) {
     let mut rest = Vec::new();
     let reading = tokio::time::timeout(LONGEST_CONNECTION, connection.read_to_end(&mut rest)).await;
     assert!(reading.is_ok(), "a {kind} connection stays open after {:?}", String::from_utf8_lossy(&rest));
 }
 
-/// How many sessions this database has had.
+/// The number of sessions that this database has had.
 async fn sessions_ever(pool: &TestPool) -> i64 {
     let sql = "select sessions from pg_stat_database where datname = current_database()";
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()

@@ -1,4 +1,4 @@
-//! Two servers of PostgreSQL in a container of their own, to be broken.
+//! Two PostgreSQL servers in a container, which tests may break.
 
 use std::process::Child;
 
@@ -12,7 +12,7 @@ use crate::support::database::grant;
 use crate::support::postgres::remove_with_this_process;
 use crate::support::{TestPool, until};
 
-/// Every server of the container. Nothing outlives it, so nothing waits for the disk.
+/// The settings of both servers. No server outlives the container, so none waits for the disk.
 const SETTINGS: &str = "listen_addresses = '*'
 unix_socket_directories = '/tmp'
 fsync = off
@@ -29,7 +29,7 @@ wal_receiver_status_interval = 1s
 wal_retrieve_retry_interval = 100ms
 ";
 
-/// One of the two servers, which has a folder and a port of its own.
+/// One of the two servers, each with its own folder and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Member {
     First = 5432,
@@ -49,7 +49,7 @@ impl Member {
     }
 }
 
-/// Dropped, it is gone.
+/// Removes the container when it is dropped.
 pub struct Cluster {
     container: ContainerAsync<GenericImage>,
     urls: [String; 2],
@@ -57,7 +57,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The first server runs, with the schema in its database.
+    /// Starts the first server, with the schema in its database.
     pub async fn start() -> Cluster {
         let image = GenericImage::new("postgres", "17")
             .with_entrypoint("bash")
@@ -65,7 +65,7 @@ impl Cluster {
             .with_exposed_port(5433.tcp())
             .with_user("postgres")
             .with_mount(Mount::tmpfs_mount("/wal").with_size("96m").with_mode(0o1777))
-            // A shell takes in the processes whose parents are gone, as the first process of a machine has to.
+            // A shell reaps orphaned processes, as the first process of a machine must.
             .with_cmd(["-c", "while :; do sleep 1; done"]);
         let container = image.start().await.expect("the container starts: these tests need Docker");
         let watchdog = remove_with_this_process(container.id());
@@ -101,7 +101,7 @@ impl Cluster {
         }
     }
 
-    /// For what the test itself does there.
+    /// A pool for the statements of the test itself.
     pub fn pool(&self, member: Member) -> TestPool {
         let options = PgPoolOptions::new().max_connections(4);
         options.connect_lazy(self.url(member)).expect("the URL is one").into()
@@ -116,13 +116,13 @@ impl Cluster {
         .await;
     }
 
-    /// `fast` or `immediate`.
+    /// `mode` is `fast` or `immediate`.
     pub async fn stop(&self, member: Member, mode: &str) {
         let folder = member.folder();
         self.shell(&format!("pg_ctl stop --wait --silent --pgdata={folder} --mode={mode}")).await;
     }
 
-    /// SIGKILL, for every process of a server.
+    /// Sends SIGKILL to every process of a server.
     pub async fn kill(&self, member: Member) {
         let folder = member.folder();
         self.shell(&format!(
@@ -138,13 +138,13 @@ impl Cluster {
         .await;
     }
 
-    /// Makes the server anew, as a synchronous replica of the other one.
+    /// Creates the server again, as a synchronous standby of the other one.
     pub async fn replicate_to(&self, member: Member) {
         let (folder, primary) = (member.folder(), member.other() as u16);
         self.shell(&format!(
             "rm -rf {folder}
              pg_basebackup --no-sync --checkpoint=fast --write-recovery-conf --pgdata={folder} \
-               --dbname='host=/tmp port={primary} user=postgres application_name=replica'"
+               --dbname='host=/tmp port={primary} user=postgres application_name=standby'"
         ))
         .await;
         self.launch(member).await;
@@ -156,7 +156,7 @@ impl Cluster {
         pool.close().await;
     }
 
-    /// Makes a replica the primary, which waits for no other.
+    /// Promotes a standby to a primary, which waits for no standby.
     pub async fn promote(&self, member: Member) {
         let folder = member.folder();
         self.shell(&format!(
@@ -167,12 +167,12 @@ impl Cluster {
         .await;
     }
 
-    /// Fills the disk that the first server keeps its WAL on.
+    /// Fills the disk with the WAL of the first server.
     pub async fn fill_wal_disk(&self) {
         self.shell("cat /dev/zero >/wal/ballast 2>/dev/null || true").await;
     }
 
-    /// Makes room again, and starts the first server if it has ended.
+    /// Frees the space, and starts the first server if it has ended.
     pub async fn empty_wal_disk(&self) {
         self.shell("rm /wal/ballast").await;
         let folder = Member::First.folder();
@@ -183,7 +183,7 @@ impl Cluster {
         .await;
     }
 
-    /// What the first server wrote to its log.
+    /// The log of the first server.
     pub async fn log(&self) -> String {
         self.shell(&format!("cat {}.log", Member::First.folder())).await
     }

@@ -1,4 +1,4 @@
-//! The service killed in the middle of calls.
+//! The service is killed in the middle of calls.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
     let family = world.family().await;
-    // Each row takes a millisecond, so that the kill lands inside the statement as often as beside it.
+    // Each row takes a millisecond, so that the kill comes in the middle of the statement as often as outside it.
     sqlx::raw_sql(
         "create function slowly() returns trigger language plpgsql as $$ begin perform pg_sleep(0.001); return new; end $$;
          create trigger slowly before update on contact for each row execute function slowly();",
@@ -34,7 +34,7 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
     for number in 0..CALLS {
         let contacts = world.rows(Resource::Contact, family.sub_customer, IDS).await;
         let process = Process::serve_patiently(&database.url);
-        // The first call connects to the database, which takes longer than all the rest.
+        // The first call opens the session, which takes longer than everything else.
         let status = format!("http://{}/api/v2/global/call/{}", process.address, Uuid::now_v7());
         let warm_up = client().get(status).header("X-Requester-Id", family.requester.to_string());
         assert_eq!(warm_up.send().await.unwrap().status().as_u16(), 404);
@@ -45,7 +45,7 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
         let began = Instant::now();
         let call = tokio::spawn(call.send());
         if number == 0 {
-            // A machine that has much to do takes longer for it.
+            // A busy machine takes longer for it.
             assert_eq!(call.await.unwrap().unwrap().status().as_u16(), 200);
             longest_pause = longest_pause.max(2 * began.elapsed());
             continue;

@@ -23,7 +23,7 @@ async fn after_a_failover_no_write_fails() {
     cluster.replicate_to(primary.other()).await;
     let proxy = Proxy::in_front_of(cluster.url(primary)).await;
     let process = Process::serve(&proxy.url(cluster.url(primary)));
-    let mut trial = Trial::begin("failover to a streaming replica", &cluster.pool(primary), family, &process).await;
+    let mut trial = Trial::begin("failover to a streaming standby", &cluster.pool(primary), family, &process).await;
     for round in 0..rounds(2) {
         if round > 0 {
             cluster.replicate_to(primary.other()).await;
@@ -38,7 +38,7 @@ async fn after_a_failover_no_write_fails() {
         };
         trial.disturb_for(&cluster.pool(primary), Duration::from_secs(15), fault).await;
         primary = primary.other();
-        // Long enough to see whether a write fails later than the time to recover.
+        // Long enough to see whether a write fails after the time to recover.
         tokio::time::sleep(LONGEST_RECOVERY + Duration::from_secs(2)).await;
     }
     trial.end(&cluster.pool(primary)).await;
@@ -55,7 +55,7 @@ async fn status(process: &Process, family: Family) -> u16 {
     send(call.header("X-Requester-Id", family.requester.to_string())).await.status
 }
 
-/// The address leads to the replica for a while, and back. Sessions that were made in between stay open, and take no writes.
+/// The address leads to the standby for a while, and back. Sessions that were opened in between stay open, and refuse writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "two servers of its own: takes half a minute; cargo test --test api -- --ignored faults"]
 async fn sessions_left_on_a_server_that_takes_no_writes_fail_no_call() {
@@ -72,7 +72,7 @@ async fn sessions_left_on_a_server_that_takes_no_writes_fail_no_call() {
 
         proxy.lead_to(cluster.url(Member::Second));
         proxy.reset_connections();
-        // What only reads works there, and leaves sessions in the pool that lead there.
+        // Calls that only read succeed there, and leave sessions to the standby in the pool.
         let statuses = join_all((0..8).map(|_| status(&process, family))).await;
         assert_eq!(statuses, [404; 8]);
         let misled = delete(&process, family, contacts[1]).await;
@@ -90,14 +90,14 @@ async fn sessions_left_on_a_server_that_takes_no_writes_fail_no_call() {
 /// The same under load: every client is served again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "two servers of its own: takes half a minute; cargo test --test api -- --ignored faults"]
-async fn an_address_that_led_to_a_replica_for_a_while_loses_nothing() {
+async fn an_address_that_led_to_a_standby_for_a_while_loses_nothing() {
     let cluster = Cluster::start().await;
     let pool = cluster.pool(Member::First);
     let family = World::new(pool.clone()).family().await;
     cluster.replicate_to(Member::Second).await;
     let proxy = Proxy::in_front_of(cluster.url(Member::First)).await;
     let process = Process::serve(&proxy.url(cluster.url(Member::First)));
-    let mut trial = Trial::begin("address led to a replica for 2 s", &pool, family, &process).await;
+    let mut trial = Trial::begin("address led to a standby for 2 s", &pool, family, &process).await;
     for _ in 0..rounds(3) {
         let (cluster, proxy) = (&cluster, &proxy);
         let fault = async || {

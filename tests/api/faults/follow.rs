@@ -1,4 +1,4 @@
-//! Asks what has become of the calls whose clients did not wait.
+//! Asks for the status of the calls whose clients did not wait.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,13 +10,13 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-/// How long is waited before it is asked again.
+/// The pause before the status is asked for again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How soon an operation must have ended after everything is mended and nothing more is sent.
+/// The longest time from the last fault and the last call until an operation has ended.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How an operation ended, and when that was seen.
+/// The outcome of an operation, and the time when it was seen.
 #[derive(Clone, Debug)]
 pub struct End {
     pub status: String,
@@ -25,7 +25,7 @@ pub struct End {
     pub seen: Instant,
 }
 
-/// The other half of a client: asks for the status of one operation after the other, in the order in which they were accepted.
+/// The second task of a client. It asks for the status of one operation after the other, in the order of their acceptance.
 pub struct Follower {
     accepted: UnboundedSender<(Uuid, Instant)>,
     following: JoinHandle<Vec<(Uuid, End)>>,
@@ -42,7 +42,7 @@ impl Follower {
         self.accepted.send((operation, Instant::now())).expect("the follower works to its end");
     }
 
-    /// Until each of them has ended.
+    /// Waits until each operation has ended.
     pub async fn end(self) -> Vec<(Uuid, End)> {
         drop(self.accepted);
         self.following.await.expect("every operation ends")
@@ -65,7 +65,7 @@ impl Asking {
         ends
     }
 
-    /// While a fault lasts nobody knows how long it takes; afterwards there is a limit.
+    /// During a fault there is no limit. Afterwards there is one.
     async fn until_ended(&self, operation: Uuid, others: &UnboundedReceiver<(Uuid, Instant)>) -> (String, String) {
         let mut mended = None;
         loop {
@@ -81,7 +81,7 @@ impl Asking {
         }
     }
 
-    /// Status and code; none where the service cannot tell at the moment. What was accepted is never unknown.
+    /// Status and code. `None` if the service cannot answer at the moment. An accepted operation is never unknown.
     async fn ask(&self, operation: Uuid) -> Result<Option<(String, String)>, reqwest::Error> {
         let address = *self.address.lock().unwrap();
         let call = self.http.get(format!("http://{address}/api/v3/global/call/{operation}"));

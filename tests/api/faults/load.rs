@@ -1,5 +1,5 @@
-//! Clients that delete as careful integrators do: under a key, again after a 503 or no answer, until it is decided; or accepted,
-//! where they do not wait, and then they ask until it has ended.
+//! Clients that behave like careful integrators. They send a call under a key, and again after a 503 or no answer, until it has
+//! an outcome. For an accepted call they ask for its status until it has ended.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -18,29 +18,28 @@ use crate::support::resources::contract;
 use crate::support::service::collection;
 use crate::support::{StallWatch, body};
 
-/// How long a client waits between two calls, and before it sends one again. An integrator waits longer; a short pause tells
-/// more exactly when the service is back.
+/// The pause of a client between two calls, and before it sends a call again. Real integrators wait longer. A short pause
+/// measures more exactly when the service is back.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How long a call is sent again and again before it counts as lost.
+/// The time for which a call is sent again before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How one request ended.
+/// The outcome of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Deleted(Uuid),
     Refused(Uuid, String),
-    /// 202: the operation is done later.
+    /// 202: the operation is executed later.
     Accepted(Uuid),
     /// 503, with its Request-Id.
     Unavailable(Uuid),
-    /// Why there was no answer.
+    /// The reason why there was no answer.
     Unanswered(String),
-    /// What was answered that no fault explains.
+    /// An answer that no fault explains.
     Unexplained(String),
 }
 
-/// One request.
 #[derive(Clone, Debug)]
 pub struct Attempt {
     pub began: Instant,
@@ -56,13 +55,13 @@ impl Attempt {
     }
 }
 
-/// One thing that was wanted, and every request for it.
+/// One intended call, and every request for it.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub client: usize,
     pub work: Work,
     pub attempts: Vec<Attempt>,
-    /// What became of it, where it was accepted.
+    /// The end of its operation, if it was accepted.
     pub end: Option<End>,
 }
 
@@ -72,13 +71,13 @@ impl Call {
     }
 }
 
-/// Where a client sends its next call.
+/// The connection on which a client sends its next call.
 #[derive(Clone, Copy, Debug)]
 pub enum Connections {
-    /// Into a connection that an earlier call left, as gateways do.
+    /// A connection that an earlier call left open, as gateways use it.
     Kept,
-    /// Into a new one. A service that closes what was idle for a moment may do so while a call is on its way, and who cannot be
-    /// sure to be the first to close, as the documents tell gateways to be, must not keep connections.
+    /// A new connection. A service that closes idle connections may close one while a call is on its way. Clients that cannot
+    /// make sure that they close first, as the documents tell gateways to, must not keep connections.
     New,
 }
 
@@ -94,12 +93,12 @@ impl Connections {
     }
 }
 
-/// A number of clients at work.
+/// Clients at work.
 pub struct Load {
     pub stock: Arc<Stock>,
     address: Arc<Mutex<SocketAddr>>,
     stop: Arc<AtomicBool>,
-    /// When each client had its last good answer.
+    /// The time of each client's last good answer.
     pulses: Arc<Vec<Mutex<Instant>>>,
     clients: Vec<JoinHandle<Vec<Call>>>,
 }
@@ -122,12 +121,12 @@ impl Load {
         Load { stock, address, stop, pulses, clients }
     }
 
-    /// What tells the clients where calls go.
+    /// The address to which the clients send their calls.
     pub fn aim(&self) -> Aim {
         Aim(Arc::clone(&self.address))
     }
 
-    /// Waits until every client has had a good answer to something that it wanted since then.
+    /// Waits until every client has had a good answer to a call that it began after `since`.
     pub async fn until_all_are_served(&self, since: Instant, longest: Duration) {
         let watch = StallWatch::start();
         while self.pulses.iter().any(|pulse| *pulse.lock().unwrap() <= since) {
@@ -138,7 +137,7 @@ impl Load {
         }
     }
 
-    /// Lets every client bring its call to its end.
+    /// Lets every client finish its call.
     pub async fn end(self) -> Vec<Call> {
         self.stop.store(true, Ordering::Relaxed);
         let mut calls = Vec::new();
@@ -149,11 +148,11 @@ impl Load {
     }
 }
 
-/// Where calls go.
+/// The address for calls.
 pub struct Aim(Arc<Mutex<SocketAddr>>);
 
 impl Aim {
-    /// From now on.
+    /// Sends calls to this address from now on.
     pub fn at(&self, address: SocketAddr) {
         *self.0.lock().unwrap() = address;
     }
@@ -187,7 +186,7 @@ impl LoadClient {
         calls
     }
 
-    /// Without a key, nobody may send a call again.
+    /// A call without a key must not be sent again.
     async fn see_through(&self, work: Work) -> Call {
         let began = Instant::now();
         let mut call = Call { client: self.number, work, attempts: Vec::new(), end: None };
@@ -208,7 +207,7 @@ impl LoadClient {
     }
 }
 
-/// The call as it is sent: by the URL where the resource takes no list.
+/// Builds the call. The id is in the URL if the resource takes no list.
 pub fn request(http: &Client, address: SocketAddr, work: &Work) -> RequestBuilder {
     let collection = collection(work.customer, work.resource);
     let listed = work.listed();
@@ -224,14 +223,14 @@ pub fn request(http: &Client, address: SocketAddr, work: &Work) -> RequestBuilde
     }
 }
 
-/// Sends a deletion, and tells how it ended.
+/// Sends a deletion, and returns its outcome.
 pub async fn attempt(request: RequestBuilder) -> Attempt {
     let began = Instant::now();
     let (outcome, replayed) = answer(request).await.unwrap_or_else(|error| (Outcome::Unanswered(why(&error)), false));
     Attempt { began, ended: Instant::now(), outcome, replayed }
 }
 
-/// What lies under the error, without the address that it is about.
+/// The causes of the error. Its own text is left out, because it contains the address.
 fn why(error: &reqwest::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| (*error).source());
     let sources: Vec<String> = sources.map(ToString::to_string).collect();

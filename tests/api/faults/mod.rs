@@ -1,6 +1,6 @@
-//! What breaks around the service while it is under load. Nothing is lost by it, and it serves again within 5 seconds.
+//! Faults around the service while it is under load. Nothing is lost, and it serves again within 5 seconds.
 //!
-//! `FAULT_ROUNDS` repeats each fault as often as it says.
+//! `FAULT_ROUNDS` sets how often each fault is repeated.
 
 pub mod audit;
 pub mod follow;

@@ -14,7 +14,7 @@ use crate::support::service::collection;
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestPool, World, client};
 
-/// How long a fault lasts: longer than a call may take.
+/// The duration of a fault. It is longer than a call may take.
 const WHILE: Duration = Duration::from_secs(3);
 
 struct Scene {
@@ -96,7 +96,7 @@ async fn a_network_that_freezes_loses_nothing() {
     assert!(seen.unavailable > 0, "nobody noticed: {seen:?}");
 }
 
-/// A database that comes back while a call may still wait is waited for.
+/// A call waits for a database that comes back before its deadline.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_database_that_is_away_for_a_moment_is_waited_for() {
@@ -117,7 +117,7 @@ async fn a_database_that_is_away_for_a_moment_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
-async fn connections_that_are_reset_are_not_noticed() {
+async fn connections_that_are_reset_fail_no_call() {
     let mut scene = Scene::begin("every connection to the database reset").await;
     let pool = scene.pool();
     for _ in 0..rounds(10) {
@@ -132,10 +132,10 @@ async fn connections_that_are_reset_are_not_noticed() {
     seen.assert_not_noticed(&scene.process);
 }
 
-/// Each of them costs no more than the call that waits on it.
+/// Each silent connection costs only the call that waits on it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
-async fn connections_that_go_silent_for_ever_cost_no_place_in_the_pool() {
+async fn connections_that_go_silent_for_ever_cost_no_session_of_the_pool() {
     let mut scene = Scene::begin_with(CLIENTS, "every connection to the database silent for ever", &[DEADLINE]).await;
     let pool = scene.pool();
     for _ in 0..rounds(2) {
@@ -152,12 +152,12 @@ async fn connections_that_go_silent_for_ever_cost_no_place_in_the_pool() {
     assert_eight_can_wait_at_once(&database, &process, family).await;
 }
 
-/// A statement waits for a lock for 3 seconds. Before 5 seconds are over, no session can lose its place in the pool and go on waiting
-/// in PostgreSQL.
+/// A statement waits for a lock for 3 seconds. Before 5 seconds are over, no session can leave the pool and still wait in
+/// PostgreSQL.
 const DEADLINE: (&str, &str) = ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "5000");
 const BEFORE_THE_DEADLINE: Duration = Duration::from_millis(4500);
 
-/// As many calls as the pool has places reach PostgreSQL, and wait there for one row.
+/// As many calls as the pool has sessions reach PostgreSQL, and wait there for one row.
 async fn assert_eight_can_wait_at_once(database: &TestDatabase, process: &Process, family: Family) {
     let contact = World::new(database.pool.clone()).contact(family.sub_customer).await;
     let mut holding = database.pool.begin().await.unwrap();
@@ -170,7 +170,7 @@ async fn assert_eight_can_wait_at_once(database: &TestDatabase, process: &Proces
     let began = Instant::now();
     let mut most: i64 = 0;
     while most < 8 {
-        assert!(began.elapsed() < BEFORE_THE_DEADLINE, "places of the pool are lost, but for {most}");
+        assert!(began.elapsed() < BEFORE_THE_DEADLINE, "sessions of the pool are lost, but for {most}");
         most = most.max(sqlx::query_scalar(waiting).fetch_one(&database.pool).await.unwrap());
     }
     assert_eq!(most, 8);
@@ -187,7 +187,7 @@ async fn ask_again_and_again(url: String, requester: Uuid) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
-async fn a_network_that_is_slow_is_borne() {
+async fn a_network_that_is_slow_fails_no_call() {
     let mut scene = Scene::begin("network slower by 0.1 s each way").await;
     for _ in 0..rounds(1) {
         scene.slowness(Duration::from_millis(100)).await;
@@ -196,7 +196,7 @@ async fn a_network_that_is_slow_is_borne() {
     seen.assert_not_noticed(&scene.process);
 }
 
-/// Answers come after nobody waits for them any more, and must not be taken for those of later calls.
+/// Answers arrive after their callers have given up, and must not be taken for those of later calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_network_that_is_too_slow_loses_nothing() {
@@ -210,12 +210,12 @@ async fn a_network_that_is_too_slow_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
-async fn backends_that_are_terminated_one_by_one_are_not_noticed() {
+async fn backends_that_are_terminated_one_by_one_fail_no_call() {
     let mut scene = Scene::begin("backends terminated one by one").await;
     let pool = scene.pool();
     for _ in 0..rounds(2) {
-        // A call is tried three times, so one that met three of these would rightly be a 503. A slow machine is given more time,
-        // but hardly more than half of what a call has in all: none lasts from one of these to the next but one.
+        // A call is tried three times, so a call that met three terminations would correctly be a 503. A slow machine is given
+        // more time, but hardly more than half of the deadline of a call. So no call meets three of them.
         let pause = scene.trial.allowance().await.clamp(Duration::from_millis(400), Duration::from_millis(1300));
         let fault = async || {
             for _ in 0..5 {
@@ -230,7 +230,7 @@ async fn backends_that_are_terminated_one_by_one_are_not_noticed() {
     seen.assert_not_noticed(&scene.process);
 }
 
-/// One that is at work where there is one.
+/// Terminates a busy backend if there is one.
 async fn terminate_a_backend(pool: &TestPool) {
     sqlx::query(
         "select pg_terminate_backend(pid)

@@ -1,4 +1,4 @@
-//! Transactions of others that hold what the calls want, and each limit of a wait by itself.
+//! Transactions of others that lock the rows of calls, and each timeout by itself.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestDatabase, TestPool, World, body, client};
 
-/// How long somebody holds rows.
+/// The time for which another transaction locks rows.
 fn holding_time() -> Duration {
     let seconds = std::env::var("FAULT_LOCK_SECONDS").map_or(10, |seconds| seconds.parse().expect("a number"));
     Duration::from_secs(seconds)
@@ -35,7 +35,7 @@ impl Scene {
         Scene { database, world, family, process }
     }
 
-    /// Contacts that somebody holds until the transaction ends.
+    /// Contacts that another transaction locks until it ends.
     async fn held_contacts(&self, count: usize) -> (Vec<Uuid>, Transaction<'static, Postgres>) {
         let contacts = self.world.rows(Resource::Contact, self.family.sub_customer, count).await;
         let mut holding = self.database.pool.begin().await.unwrap();
@@ -47,7 +47,7 @@ impl Scene {
         (contacts, holding)
     }
 
-    /// The answer, and how long it took, but for stalls of the machine.
+    /// The answer, and how long it took without stalls of the machine.
     async fn delete(&self, contact: Uuid) -> (Answer, Duration) {
         let watch = StallWatch::start();
         let path = collection(self.family.sub_customer, Resource::Contact);
@@ -59,7 +59,8 @@ impl Scene {
         (answer, watch.took())
     }
 
-    /// Asks for held rows again and again, and asserts that each answer comes in time and is a 503. Gives the ids of the calls.
+    /// Sends calls for locked rows again and again, and asserts that each answer is a 503 and in time. Returns the ids of the
+    /// calls.
     async fn ask_in_vain(&self, contacts: &[Uuid], lasts: Duration) -> Vec<Uuid> {
         let until = Instant::now() + lasts;
         let calls = join_all(contacts.iter().map(|contact| async move {
@@ -74,8 +75,8 @@ impl Scene {
         calls.await.concat()
     }
 
-    /// Asserts that a call deletes the contact now, or that one of the earlier calls has. One that had to wait for its turn goes on
-    /// waiting for the row when its time is over, and may get it once nobody holds it.
+    /// Asserts that a call deletes the contact now, or that one of the earlier calls has. A call that had to wait for a session
+    /// keeps waiting for the row after its deadline, and may get it once nobody locks it.
     async fn assert_deletes_or_has_deleted(&self, contact: Uuid, earlier_calls: &[Uuid]) {
         let (answer, _) = self.delete(contact).await;
         let deleted_by: Uuid =
@@ -94,7 +95,7 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
-async fn rows_that_somebody_holds_for_long_hold_up_nobody_else() {
+async fn rows_that_are_locked_for_long_hold_up_nobody_else() {
     let scene = Scene::begin(&[]).await;
     let pool: &TestPool = &scene.database.pool;
     let mut trial = Trial::begin("a transaction holds wanted rows", pool, scene.family, &scene.process).await;
@@ -131,7 +132,8 @@ async fn a_pool_that_is_exhausted_is_served_again_when_it_is_not() {
         trial.disturb(pool, fault).await;
     }
     trial.end(pool).await;
-    // Of the first eight calls for held rows two have both connections, and when they give up two more: four get none in time.
+    // Two of the first eight calls for locked rows have both connections, and when they give up two more. Four get none in
+    // time.
     let reasons = reasons(&scene.process);
     let exhausted = reasons.iter().filter(|(reason, _)| reason.contains("no connection came free"));
     let exhausted: usize = exhausted.map(|(_, count)| count).sum();
@@ -159,7 +161,7 @@ async fn the_wait_for_a_lock_has_a_limit_of_its_own() {
     scene.delete(contacts[0]).await.0.assert_deleted();
 }
 
-/// Also one that waits for no lock.
+/// The limit also holds for a statement that waits for no lock.
 #[tokio::test]
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
 async fn a_statement_has_a_limit_of_its_own() {

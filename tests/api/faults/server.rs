@@ -1,4 +1,4 @@
-//! PostgreSQL itself: killed, shut down, out of disk.
+//! PostgreSQL itself is killed, is shut down, or has a full disk.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use crate::support::{TestPool, World};
 
 const FIRST: Member = Member::First;
 
-/// How long the server stays away.
+/// The time for which the server is away.
 const AWAY: Duration = Duration::from_secs(2);
 
-/// A service under load on a server of its own, which a fault happens to a few times.
+/// A service under load on its own server, to which a fault happens a few times.
 async fn with_a_server_of_its_own(name: &'static str, few: usize, fault: impl AsyncFn(&Cluster)) -> (Seen, Cluster) {
     let cluster = Cluster::start().await;
     let pool: TestPool = cluster.pool(FIRST);
@@ -66,7 +66,7 @@ async fn a_server_whose_disk_is_full_loses_nothing() {
     let (seen, cluster) = with_a_server_of_its_own("no room for WAL", 2, async |cluster| {
         cluster.fill_wal_disk().await;
         let pool = cluster.pool(FIRST);
-        // Each of these takes up a new file, until there is no room for one.
+        // Each of these uses a new file, until the disk is full.
         while sqlx::query("select pg_switch_wal()").execute(&pool).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -31,10 +31,10 @@ async fn a_service_that_is_killed_again_and_again_loses_nothing() {
     assert!(seen.unanswered > 0, "the kills missed the calls: {seen:?}");
 }
 
-/// As a rollout does it: the next one is there before this one ends. Whatever it had begun is answered.
+/// As in a rollout, the next process serves before this one ends. Every call that has begun is answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a fault under load: takes a quarter of a minute; cargo test --test api -- --ignored faults"]
-async fn a_service_that_is_told_to_end_again_and_again_answers_what_it_has_begun() {
+async fn a_service_that_is_stopped_again_and_again_answers_what_it_has_begun() {
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;
     let mut process = Process::serve(&database.url);

@@ -1,4 +1,4 @@
-//! One fault, again and again, with the service under load, and the reckoning afterwards.
+//! One fault, several times, while the service is under load, and the checks afterwards.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,17 +13,17 @@ use crate::support::process::Process;
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestPool};
 
-/// How soon after the end of a fault every client must be served again.
+/// The longest time from the end of a fault until every client is served again.
 pub const LONGEST_RECOVERY: Duration = Duration::from_secs(5);
 
-/// How soon after the end of a fault everything has ended that was accepted before.
+/// The longest time from the end of a fault until every operation that was accepted before has ended.
 const LONGEST_OPEN: Duration = Duration::from_secs(60);
 
-/// A 503 comes within 3 s of its call.
+/// A 503 comes within 3 s of its call. This leaves time for the machine.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 
-/// A machine that has much else to do gets more time: so many times what it takes to serve every client once, undisturbed, and
-/// what it stood still.
+/// A busy machine gets more time: this many times the time that it takes to serve every client once without a fault, and the
+/// time for which it stalled.
 const ALLOWANCE: u32 = 20;
 
 /// The clients of a trial in the long suites.
@@ -32,19 +32,19 @@ pub const CLIENTS: usize = 8;
 /// The clients of a short trial, which also runs in `cargo test`.
 pub const FEW_CLIENTS: usize = 3;
 
-/// How many calls a client makes at most in a second, because it makes a pause after each.
+/// The most calls that a client makes in a second, because it pauses after each.
 const CALLS_A_SECOND: usize = 50;
 
-/// How long clients work undisturbed before a fault.
+/// The time for which clients work before a fault.
 const CALM: Duration = Duration::from_millis(500);
 
-/// How often a fault is repeated: a few times, or as often as `FAULT_ROUNDS` says.
+/// The number of repetitions of a fault: `few`, or the value of `FAULT_ROUNDS`.
 pub fn rounds(few: usize) -> usize {
     std::env::var("FAULT_ROUNDS").map_or(few, |rounds| rounds.parse().expect("FAULT_ROUNDS is a number"))
 }
 
-/// The trials that run at the same time; the others wait before they begin. Each has enough clients to keep a core busy, so more of
-/// them would show the limits of the machine, and not the effect of a fault.
+/// The trials that run at the same time. The others wait before they begin. Each has enough clients to keep a core busy, so
+/// more of them would show the limits of the machine, and not the effect of a fault.
 static TURNS: Semaphore = Semaphore::const_new(2);
 
 /// Clients at work, and when they were disturbed.
@@ -63,15 +63,15 @@ struct Fault {
     allowance: Duration,
 }
 
-/// What a load has seen, for what a test has to say beyond the common.
+/// The results of a load, for assertions of single tests.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub calls: usize,
     pub unavailable: usize,
     pub unanswered: usize,
-    /// Calls whose effect was there and whose answer was not: they had none, and when they were sent again they had one of before.
+    /// Calls that took effect without an answer. When they were sent again, they were answered by a replay.
     pub replayed_unanswered: usize,
-    /// Why calls had no answer, and how often.
+    /// The reasons why calls had no answer, and how often.
     pub why: BTreeMap<String, usize>,
     /// Calls whose clients did not wait.
     pub accepted: usize,
@@ -99,12 +99,12 @@ impl Trial {
         trial
     }
 
-    /// Lets a fault of a few seconds happen, which tells when it was mended, and waits until every client is served again.
+    /// Runs a fault of a few seconds, which returns when it was repaired, and waits until every client is served again.
     pub async fn disturb(&mut self, pool: &TestPool, fault: impl AsyncFnOnce() -> Instant) {
         self.disturb_for(pool, Duration::from_secs(5), fault).await;
     }
 
-    /// The same with a fault that lasts so long.
+    /// The same with a fault that lasts this long.
     pub async fn disturb_for(&mut self, pool: &TestPool, lasts: Duration, fault: impl AsyncFnOnce() -> Instant) {
         let seconds = (lasts + 2 * LONGEST_RECOVERY).as_secs() as usize;
         self.load.stock.top_up(pool, seconds * self.clients * CALLS_A_SECOND).await;
@@ -116,7 +116,7 @@ impl Trial {
         self.faults.push(Fault { injected, healed, allowance: allowance + self.watch.allowance() });
     }
 
-    /// So many times what it takes to serve every client once, while nothing disturbs them.
+    /// [`ALLOWANCE`] times the time that it takes to serve every client once without a fault.
     pub async fn allowance(&self) -> Duration {
         let calm = Instant::now();
         self.until_all_are_served(Duration::from_secs(30)).await;
@@ -127,7 +127,7 @@ impl Trial {
         self.load.until_all_are_served(Instant::now(), longest).await;
     }
 
-    /// Ends the load, asserts that nothing is lost, and tells how it went.
+    /// Ends the load, asserts that nothing is lost, and prints the results.
     pub async fn end(self, pool: &TestPool) -> Seen {
         let (name, clients, faults, watch) = (self.name, self.clients, self.faults, self.watch);
         let calls = self.load.end().await;
@@ -144,7 +144,7 @@ impl Trial {
         assert_answered_in_time(&calls, LONGEST_ANSWER + allowance + watch.allowance());
         let seen = Seen::by(&calls);
         assert!(seen.accepted > 0, "every client has waited");
-        // Written past the test harness, which would keep it to itself.
+        // Written directly, because the test harness would capture it.
         let _ = writeln!(
             std::io::stderr(),
             "fault: {name}  repetitions {}  calls {}  503s {}  unanswered {}  lost 0  first good answer {:.2} s  \
@@ -177,12 +177,12 @@ impl Seen {
     }
 }
 
-/// A 503 was an answer, also where it is found out later that the call went through.
+/// A 503 was an answer, even if the call turns out to have succeeded.
 fn is_replayed_unanswered(call: &Call) -> bool {
     call.last().replayed && call.attempts.iter().any(|attempt| matches!(attempt.outcome, Outcome::Unanswered(_)))
 }
 
-/// Why calls had no answer, and how often.
+/// The reasons why calls had no answer, and how often.
 fn whys(calls: &[Call]) -> BTreeMap<String, usize> {
     let mut whys = BTreeMap::new();
     for attempt in attempts(calls) {
@@ -194,15 +194,15 @@ fn whys(calls: &[Call]) -> BTreeMap<String, usize> {
 }
 
 impl Seen {
-    /// Asserts that the fault was no matter for those who call. Where a machine has more to do than it can, a call in a hundred
-    /// may take too long without any fault.
+    /// Asserts that the fault failed no call. On an overloaded machine, one call in a hundred may take too long without any
+    /// fault.
     pub fn assert_not_noticed(&self, process: &Process) {
         let rare = self.unavailable * 100 <= self.calls && self.unanswered == 0;
         assert!(rare, "others noticed: {self:?}, and 503 because of {:?}", reasons(process));
     }
 }
 
-/// Why calls were answered 503, as the log has it, and how often.
+/// The logged reasons of the 503s, and how often.
 pub fn reasons(process: &Process) -> BTreeMap<String, usize> {
     let mut reasons = BTreeMap::new();
     for line in process.log() {
@@ -217,7 +217,7 @@ fn attempts(calls: &[Call]) -> impl Iterator<Item = &Attempt> {
     calls.iter().flat_map(|call| &call.attempts)
 }
 
-/// How long after the end of a fault the first client had a good answer, and the last one its first.
+/// The times from the end of a fault to the first good answer of any client, and to the time when every client has had one.
 fn recovery(calls: &[Call], clients: usize, healed: Instant) -> (Duration, Duration) {
     let firsts: Vec<Duration> = (0..clients)
         .filter_map(|client| {
@@ -229,14 +229,14 @@ fn recovery(calls: &[Call], clients: usize, healed: Instant) -> (Duration, Durat
     (*firsts.iter().min().unwrap(), *firsts.iter().max().unwrap())
 }
 
-/// Asserts that every request that began then is served.
+/// Asserts that every request that began in this time is served.
 fn assert_served_since(calls: &[Call], since: Instant, until: Option<Instant>) {
     let late = attempts(calls)
         .find(|attempt| attempt.began > since && until.is_none_or(|until| attempt.ended < until) && !attempt.is_good());
     assert!(late.is_none(), "a request fails long after the fault: {late:?}");
 }
 
-/// Asserts that what was accepted before a fault was mended ends soon afterwards.
+/// Asserts that the operations that were accepted before a fault was repaired end soon afterwards.
 fn assert_ended_by(calls: &[Call], healed: Instant, longest: Duration) {
     let late = calls
         .iter()

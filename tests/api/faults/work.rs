@@ -1,4 +1,4 @@
-//! What the clients of a load ask for, and the rows for it.
+//! The calls of the clients of a load, and the rows for them.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -10,18 +10,18 @@ use crate::support::TestPool;
 use crate::support::resources::{contract, most};
 use crate::support::world::Family;
 
-/// How many calls of one resource are prepared at once.
+/// The number of calls of one resource that are prepared at once.
 const BATCH: usize = 200;
 
-/// One thing that a client wants done.
+/// One intended call of a client.
 #[derive(Clone, Debug)]
 pub struct Work {
     pub requester: Uuid,
     pub resource: Resource,
     pub customer: Uuid,
-    /// Live rows of the customer, that no other call is about.
+    /// Live rows of the customer. No other call is about them.
     pub ids: Vec<Uuid>,
-    /// An id that was never there, listed after the others: all of them are refused.
+    /// An unknown id, listed after the others. It makes the call refused.
     pub unknown: Option<Uuid>,
     pub key: Option<String>,
     /// Whether its caller does not wait for the outcome.
@@ -40,7 +40,7 @@ impl Work {
     }
 }
 
-/// Work that waits for a client.
+/// Prepared work that waits for a client.
 pub struct Stock {
     pub family: Family,
     waiting: Mutex<VecDeque<Work>>,
@@ -51,7 +51,7 @@ impl Stock {
         Stock { family, waiting: Mutex::default() }
     }
 
-    /// Makes rows until there is work for so many calls.
+    /// Makes rows until there is work for this many calls.
     pub async fn top_up(&self, pool: &TestPool, calls: usize) {
         while self.waiting.lock().unwrap().len() < calls {
             for resource in Resource::ALL {
@@ -73,7 +73,7 @@ impl Stock {
         let prepared = ids.chunks(longest).enumerate().map(|(number, ids)| work(self.family, resource, ids, number));
         let prepared: Vec<Work> = prepared.collect();
         let mut waiting = self.waiting.lock().unwrap();
-        // Shuffled in, so that neighbouring calls are about different resources.
+        // Inserted at intervals, so that neighbouring calls are about different resources.
         for (number, work) in prepared.into_iter().enumerate() {
             let place = (number * 5).min(waiting.len());
             waiting.insert(place, work);
@@ -81,8 +81,8 @@ impl Stock {
     }
 }
 
-/// Every fourth call has no key, every fifth one's caller does not wait, every seventh one is to be refused, and the lists have
-/// different lengths.
+/// Every fourth call has no key, every fifth caller does not wait, every seventh call is refused, and the lists have different
+/// lengths.
 fn work(family: Family, resource: Resource, ids: &[Uuid], number: usize) -> Work {
     let mut ids = ids[..1 + number % ids.len()].to_vec();
     let unknown = number.is_multiple_of(7).then(Uuid::now_v7);

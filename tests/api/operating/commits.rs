@@ -22,7 +22,7 @@ use crate::support::{TestPool, World, body, client, until};
 
 const CONNECTIONS: i64 = 8;
 
-/// A server of its own, because the setting is that of all databases.
+/// A server of its own, because the setting holds for all databases.
 struct Server {
     postgres: Option<PrivatePostgres>,
     folder: PathBuf,
@@ -38,7 +38,7 @@ impl Server {
         let options = postgres.url("postgres").parse().unwrap();
         schema::migrate(&options).await.unwrap();
         grant(&options).await;
-        // What the test itself writes waits for no standby.
+        // The writes of the test itself wait for no standby.
         let options = options.options([("synchronous_commit", "local")]);
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with(options).into();
         Server { postgres: Some(postgres), folder, pool }
@@ -68,7 +68,7 @@ impl Server {
         session.close().await.unwrap();
     }
 
-    /// Whether a commit of this session ends. One that waits is cancelled.
+    /// Whether a commit of this session ends. A commit that waits is cancelled.
     async fn commit_ends(&self, session: &mut PgConnection, pid: i32) -> bool {
         let mut commit = sqlx::raw_sql("select pg_logical_emit_message(true, 'test', '')").execute(session).boxed();
         let ends = tokio::select! {
@@ -89,14 +89,14 @@ impl Server {
         }
     }
 
-    /// How many commits of the service wait, without those of its readiness.
+    /// The number of commits of the service that wait, without those of its readiness checks.
     async fn waiting_deletions(&self) -> i64 {
         let sql = "select count(*) from pg_stat_activity
             where usename = $1 and wait_event = 'SyncRep' and query not like '-- prove_commit:%'";
         sqlx::query_scalar(sql).bind(SERVICE).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// PostgreSQL notices some time later that the service before is gone.
+    /// PostgreSQL notices some time later that the previous service has ended.
     async fn until_no_service_is_connected(&self) {
         until(|| async { self.backends().await == 0 }).await;
     }
@@ -132,14 +132,14 @@ async fn readiness(process: &Process) -> Answer {
     send(client().get(format!("http://{}/health/ready", process.management_address))).await
 }
 
-/// As the metrics tell.
+/// The number in the metrics.
 async fn waiting_commits(process: &Process) -> f64 {
     let page = send(client().get(format!("http://{}/metrics", process.management_address))).await.text;
     let value = page.lines().find_map(|line| line.strip_prefix("customer_deletion_commits_waiting "));
     value.expect("the page has it").parse().unwrap()
 }
 
-/// Asks until the service is ready, or is not.
+/// Requests readiness until it has this status.
 async fn until_ready_is(process: &Process, status: u16) -> Answer {
     let began = Instant::now();
     loop {
@@ -152,7 +152,7 @@ async fn until_ready_is(process: &Process, status: u16) -> Answer {
     }
 }
 
-/// The server is one for all, because it takes seconds to make.
+/// One server for all cases, because its creation takes seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_whose_commit_waits_are_bounded_and_make_a_service_not_ready() {
     let server = Server::start().await;
@@ -181,11 +181,11 @@ async fn assert_commits_of_calls_are_part_of_the_pool(server: &Server) {
         for answer in answers {
             answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
         }
-        // One may be asking whether there is room.
+        // One backend may be checking whether there is room.
         let backends = server.backends().await;
         assert!(backends <= CONNECTIONS + 1, "{backends}");
     }
-    // On a slow machine there are other reasons for a moment, and a call may be given up before its commit.
+    // On a slow machine there are other reasons for a moment, and a call may give up before its commit.
     let reason = format!("{CONNECTIONS} commits wait for a synchronous standby that does not answer");
     let began = Instant::now();
     while !until_ready_is(&process, 503).await.text.contains(&reason) {
@@ -222,7 +222,7 @@ async fn assert_commits_of_workers_are_as_many_as_the_workers(server: &Server) {
     ];
     let process = Process::serve_as(&server.url(), &settings);
     until_ready_is(&process, 200).await;
-    // Other services' locks keep the workers from these, until commits wait.
+    // Locks of other services block these operations until commits wait.
     let mut holding = server.pool.begin().await.unwrap();
     let hold = "select from contact where id = any($1) for update";
     sqlx::query(hold).bind(&contacts[..32]).execute(&mut *holding).await.unwrap();
@@ -252,7 +252,7 @@ async fn assert_commits_of_workers_are_as_many_as_the_workers(server: &Server) {
     assert_agreement(&server.pool).await;
 }
 
-/// Without a call, too.
+/// This holds without a call, too.
 async fn assert_readiness_proves_a_commit_of_its_own(server: &Server) {
     server.until_no_service_is_connected().await;
     let settings = [("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "1000"), ("CUSTOMER_DELETION__QUEUE__WORKERS", "0")];

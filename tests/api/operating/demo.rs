@@ -1,4 +1,4 @@
-//! `demo`, as somebody starts it in a shell that is set up for other work.
+//! `demo`, started in a shell whose variables are set for other work.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -12,13 +12,13 @@ use crate::support::client;
 use crate::support::process::command;
 use crate::support::service::send;
 
-/// Ids of the small world.
+/// Ids of the sample data.
 const NORDLICHT_TELEKOM: &str = "5b0c2a94-7d36-4e58-9a1f-c3e86d4f0b27";
 const HAFENLOGISTIK_NORD: &str = "a91d4e60-38fb-4c72-b5d9-1e07f2c6a843";
 const CONTACT: &str = "3c8e71f5-90a2-4b6d-8e34-7f15d2a6c098";
 const OPERATION: &str = "01946983-4c40-7e85-a42b-13860913b370";
 
-/// Variables of libpq that no connection and no server of the demo would survive.
+/// Variables of libpq with which no connection and no server of the demo would work.
 const OF_LIBPQ: [(&str, &str); 5] = [
     ("PGOPTIONS", "-c default_transaction_read_only=on"),
     ("PGSSLMODE", "verify-full"),
@@ -27,7 +27,7 @@ const OF_LIBPQ: [(&str, &str); 5] = [
     ("PGDATA", "/nowhere/data"),
 ];
 
-/// A running demo. Ended, with its data, when it is dropped.
+/// A running demo. It is ended, and its data removed, when it is dropped.
 struct Demo {
     process: Child,
     address: String,
@@ -35,7 +35,7 @@ struct Demo {
 }
 
 impl Demo {
-    /// Waits until it has printed where the service is.
+    /// Waits until it has printed the address of the service.
     fn start(environment: &[(&str, &str)]) -> Demo {
         let folder = std::env::temp_dir().join(format!("customer-deletion-demo-{}", Uuid::now_v7()));
         let mut process = command(&["demo", "--data-dir"])
@@ -46,7 +46,7 @@ impl Demo {
             .expect("the binary runs");
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
         let address = lines.find_map(|line| line.strip_prefix("Service       http://").map(str::to_owned));
-        // Reads on to the end, so that the process never waits for a full pipe.
+        // Reads to the end, so that the process never waits for a full pipe.
         std::thread::spawn(move || lines.count());
         let mut demo = Demo { process, address: String::new(), folder };
         demo.address = address.expect("the demo serves");
@@ -90,7 +90,7 @@ async fn the_demo_is_its_own_whatever_the_shell_is_set_up_for() {
     assert_eq!(demo.address, format!("127.0.0.1:{port}"));
     assert_eq!(send(client().get(format!("http://127.0.0.1:{management}/health/live"))).await.status, 200);
 
-    // The operation of the world is found by its id, and is the oldest in the list.
+    // The operation of the sample data is found by its id, and is the oldest in the list.
     let status = send(demo.call(Method::GET, &format!("/api/v2/global/call/{}", OPERATION))).await;
     assert_eq!(status.json()["content"][0]["status"], "SUCCESS");
     let path = format!("/api/v2/customer/{}/contact/{}", HAFENLOGISTIK_NORD, CONTACT);
@@ -105,7 +105,7 @@ async fn the_demo_is_its_own_whatever_the_shell_is_set_up_for() {
 }
 
 #[test]
-fn a_port_that_is_none_is_named() {
+fn an_invalid_port_stops_the_demo_and_is_named() {
     let mut demo = command(&["demo", "--data-dir", "/nowhere/demo"]);
     let output = demo.env("CUSTOMER_DELETION__HTTP__PORT", "http").output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();

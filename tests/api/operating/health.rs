@@ -41,7 +41,7 @@ async fn a_call_that_comes_while_the_schema_is_verified_waits_for_that_and_verif
     let call = client().get(format!("http://{}/api/v3/global/call", process.address));
     let call = tokio::spawn(send(call.header("X-Requester-Id", uuid::Uuid::now_v7().to_string())));
     until(async || process.in_flight().await > 0.0).await;
-    // Long enough for a verification of its own to wait for the table too.
+    // Long enough for a second verification to wait for the table too.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
 
     assert_eq!((waiting_for_locks(&pool).await, call.is_finished()), (1, false));

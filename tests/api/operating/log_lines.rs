@@ -1,5 +1,5 @@
-//! One line a call: what, for whom, outcome. That no line has a token, a body or a personal field is looked at in every test
-//! (`support/log.rs`).
+//! Each call has one line with the action, the customer and the outcome. Every test checks that no line has a token, a body or
+//! personal data (`support/log.rs`).
 
 use std::time::{Duration, Instant};
 
@@ -159,7 +159,7 @@ async fn the_line_of_a_call_that_is_only_validated_says_so() {
     }
 }
 
-/// Only a deletion has an operation that can tell.
+/// Only a deletion has an operation that shows the outcome.
 #[rstest]
 #[case::of_a_validation("?validateOnly=true", "the client hung up", "")]
 // The service does not read the next request until this one is answered.
@@ -178,7 +178,7 @@ async fn the_line_of_a_call_whose_client_hangs_up_promises_an_operation_if_there
     let world = World::new(database.pool.clone());
     let family = world.family().await;
     let process = Process::serve_patiently(&database.url);
-    // Nobody can read, so that the call is at work when its client goes.
+    // All reads wait, so that the call is running when its client hangs up.
     let mut holding = database.pool.begin().await.unwrap();
     sqlx::raw_sql("lock table zone in access exclusive mode").execute(&mut *holding).await.unwrap();
     let mut client = TcpStream::connect(process.address).await.unwrap();

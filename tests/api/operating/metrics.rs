@@ -1,4 +1,4 @@
-//! What Prometheus reads on the management port.
+//! The metrics on the management port.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ struct Measured {
 }
 
 impl Measured {
-    /// In a process of its own, because a process counts everything that happens in it.
+    /// A service in its own process, because the metrics count everything in a process.
     async fn start() -> Measured {
         Measured::start_with(&PATIENT).await
     }
@@ -63,7 +63,7 @@ async fn a_deletion_a_replay_and_a_refusal_are_counted() {
 
     assert_eq!(measured.call("DELETE", &path, body(&contacts)).await, 200);
     assert_eq!(measured.call("DELETE", &path, body(&contacts)).await, 200);
-    // The route is the same with a slash, so that a caller makes no series by it.
+    // The route label is the same with a slash, so a caller makes no series by it.
     assert_eq!(measured.call("DELETE", &format!("{path}/"), body(&contacts[..1])).await, 422);
     assert_eq!(measured.call("GET", &path, String::new()).await, 405);
     assert_eq!(measured.call("GET", &format!("{path}/"), String::new()).await, 405);
@@ -123,7 +123,7 @@ async fn a_cancel_and_a_call_over_the_limit_of_rows_are_counted() {
     }
 }
 
-/// The alert on slow calls is about the service, and a caller may wait for long.
+/// The alert on slow calls is about the service, and a caller may ask for a long wait.
 #[tokio::test]
 async fn the_duration_of_a_call_leaves_out_its_wait() {
     let measured = Measured::start_with(&[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]).await;
@@ -190,7 +190,7 @@ async fn a_call_that_is_only_validated_is_a_request_and_no_operation() {
     assert_eq!(measured.call("DELETE", &validated, body(&contacts)).await, 200);
     assert_eq!(measured.call("DELETE", &validated, body(&[Uuid::now_v7()])).await, 404);
     assert_eq!(measured.call("DELETE", &path, body(&contacts)).await, 200);
-    // As the call before, and as another one under its key.
+    // The same as the call before, and as another one under its key.
     assert_eq!(measured.call("DELETE", &validated, body(&contacts)).await, 200);
     assert_eq!(measured.call("DELETE", &validated, body(&contacts[..1])).await, 422);
 
@@ -252,7 +252,7 @@ async fn the_first_defect_is_counted_from_zero() {
     assert_eq!(measured.value("customer_deletion_defects_total").await, Some(1.0));
 }
 
-/// What callers send must not become labels: each value would be a series for as long as the process lives.
+/// Values that callers send must not become labels. Each would be a series for as long as the process lives.
 #[tokio::test]
 async fn callers_cannot_make_series() {
     let measured = Measured::start().await;
@@ -264,7 +264,7 @@ async fn callers_cannot_make_series() {
             measured.call("GET", &format!("/api/v3/global/call?status={round}{word}"), String::new()).await;
             measured.call("DELETE", &collection(Uuid::now_v7(), Resource::Zone), format!("{{\"{word}\": 1}}")).await;
         }
-        // The names of statements are constants. A statement of the service itself may run for the first time at any moment.
+        // The names of statements are constants. The service itself may run a statement for the first time at any moment.
         measured.page().await.lines().filter(|line| !line.contains("statement=")).count()
     };
     // The other series that the service makes by itself exist after the second round.

@@ -1,4 +1,4 @@
-//! The service as operators run it: start, health, logs, metrics, traces, outages, replicas and poolers.
+//! The service in operation: start, health, logs, metrics, traces, outages, replicas and poolers.
 
 mod commits;
 mod connection;

@@ -1,4 +1,5 @@
-//! A database that is away, slow, or out of connections: 503 within 3 seconds, and service again within 2 of its return.
+//! A database that is away, slow, or out of connections: 503 within 3 seconds, and service again within 2 seconds of its
+//! return.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ pub async fn service_behind_a_proxy(change: impl FnOnce(&mut Settings)) -> (Test
     (service, proxy)
 }
 
-/// A call about a contact, and how long its answer took, but for stalls of the machine.
+/// Sends a call about a contact. Returns its answer, and how long it took without stalls of the machine.
 pub async fn delete(service: &TestService, family: Family, contact: Uuid) -> (Answer, Duration) {
     let watch = StallWatch::start();
     let answer = service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await;
@@ -48,7 +49,7 @@ pub fn assert_unavailable((answer, took): &(Answer, Duration)) {
     assert!(*took < LONGEST_ANSWER, "{took:?}");
 }
 
-/// Asks until a deletion goes through, and asserts that this is soon.
+/// Repeats a deletion until one succeeds, and asserts that this is soon.
 pub async fn assert_recovers(service: &TestService, family: Family) {
     let contact = service.world.contact(family.sub_customer).await;
     let watch = StallWatch::start();
@@ -69,7 +70,7 @@ async fn a_database_that_goes_away_is_503_until_it_returns(#[case] weather: Weat
     let (service, proxy) = service_behind_a_proxy(impatient).await;
     let family = service.world.family().await;
     let contacts = service.world.rows(Resource::Contact, family.sub_customer, 30).await;
-    // Every connection of the pool is in use, so that every one of them breaks.
+    // Every connection of the pool is in use, so all of them break.
     join_all(contacts[..20].iter().map(|contact| delete(&service, family, *contact))).await;
 
     proxy.set(weather);
@@ -87,7 +88,7 @@ async fn a_database_that_goes_away_is_503_until_it_returns(#[case] weather: Weat
     assert_rows_and_operations_agree(&service).await;
 }
 
-/// A contact in the table has a deletion that goes on in PostgreSQL, whatever ends statements.
+/// The deletion of a contact in this table continues in PostgreSQL, whatever ends statements.
 const ENDLESS: &str = "
     create table endless (contact_id uuid primary key);
     create function never_end() returns trigger language plpgsql security definer as $$
@@ -105,15 +106,16 @@ const ENDLESS: &str = "
     end $$;
     create trigger never_end before update on contact for each row execute function never_end();";
 
-/// The deletions in PostgreSQL that have begun.
+/// The number of deletions that run in PostgreSQL.
 async fn running_deletions(service: &TestService) -> i64 {
     let sql = "select count(*) from pg_stat_activity
         where datname = current_database() and state = 'active' and query like '-- delete_contacts:%'";
     sqlx::query_scalar(sql).fetch_one(&service.database.pool).await.unwrap()
 }
 
-/// The deadline of a call ends it in the middle of a statement on the only connection. The next call gets another connection, and
-/// does not wait for the end of that statement. The deadline is shorter than the time after which an idle session is pinged.
+/// The deadline of a call ends it in the middle of a statement on the only connection. The next call gets another connection,
+/// and does not wait for the end of that statement. The deadline is shorter than the time after which an idle session is
+/// pinged.
 #[tokio::test]
 async fn a_session_in_the_middle_of_a_statement_is_not_lent_again() {
     let service = TestService::start_with(|settings| {
@@ -167,7 +169,7 @@ async fn a_service_whose_database_was_never_there_answers_503() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_holds_for_long_is_503_and_changes_nothing() {
+async fn a_row_that_is_locked_for_long_is_503_and_changes_nothing() {
     let service = TestService::start_with(impatient).await;
     let family = service.world.family().await;
     let contacts = service.world.rows(Resource::Contact, family.sub_customer, 2).await;
@@ -258,7 +260,7 @@ async fn a_server_that_takes_no_more_connections_is_503() {
 }
 
 #[tokio::test]
-async fn connections_that_were_terminated_while_idle_are_not_noticed() {
+async fn connections_that_were_terminated_while_idle_fail_no_call() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let contacts = service.world.rows(Resource::Contact, family.sub_customer, 40).await;
@@ -290,17 +292,17 @@ async fn a_session_left_on_a_server_that_takes_no_writes_is_replaced() {
     let terminate = "select pg_terminate_backend(pid) from pg_stat_activity
         where datname = current_database() and application_name = 'customer-deletion'";
 
-    // The service knows by now that the schema fits, and does not look at the server before a call any more.
+    // The service has verified the schema, and does not check the server before a call any more.
     delete(&service, family, contacts[3]).await.0.assert_deleted();
-    // Every new session of the service is one on a server that takes no writes.
+    // Every new session of the service is read-only.
     sqlx::raw_sql(set("on")).execute(pool).await.unwrap();
     sqlx::raw_sql(terminate).execute(pool).await.unwrap();
     assert_unavailable(&delete(&service, family, contacts[0]).await);
-    // The address leads to a server that takes writes again, but a session in the pool does not. A call replaces it.
+    // The address leads to a server that accepts writes again, but a session in the pool does not. A call replaces it.
     sqlx::raw_sql(set("off")).execute(pool).await.unwrap();
     delete(&service, family, contacts[1]).await.0.assert_deleted();
 
-    // The same once more, without a call: the health check replaces it too.
+    // The same without a call: the health check replaces it too.
     sqlx::raw_sql(set("on")).execute(pool).await.unwrap();
     sqlx::raw_sql(terminate).execute(pool).await.unwrap();
     let ready = service.management("/health/ready").await;
@@ -328,11 +330,11 @@ async fn a_call_whose_client_hangs_up_is_brought_to_its_end() {
     let holding = hold("select from contact where id = $1 for update", contacts[0]).await;
     hang_up_while_waiting(service.address, family, contacts[0], &service.database.pool).await;
     holding.rollback().await.unwrap();
-    // The only connection comes back to the pool whole.
+    // The only connection returns to the pool intact.
     delete(&service, family, contacts[1]).await.0.assert_deleted();
     assert_eq!(service.world.deleted(Resource::Contact, &contacts).await, contacts[..2]);
 
-    // A refusal takes three statements, and is recorded all the same.
+    // A refusal takes three statements, and is still recorded.
     let moving = hold("update contact set customer_id = (select parent_id from customer where customer.id = contact.customer_id) where id = $1", contacts[2]).await;
     hang_up_while_waiting(service.address, family, contacts[2], &service.database.pool).await;
     moving.commit().await.unwrap();

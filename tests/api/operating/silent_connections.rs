@@ -12,7 +12,7 @@ use crate::support::service::{Answer, impatient, until_so_many_wait};
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestService};
 
-/// With so few connections that one which is lost is missed.
+/// So few connections that a lost one is noticed.
 async fn service_with_connections(count: u32) -> (TestService, Proxy, Family) {
     let (service, proxy) = service_behind_a_proxy(|settings| {
         impatient(settings);
@@ -23,15 +23,16 @@ async fn service_with_connections(count: u32) -> (TestService, Proxy, Family) {
     (service, proxy, family)
 }
 
-/// So long after its last use, a connection is lent without a ping. The limit is a second, and this is a little less to be sure.
+/// A connection is lent without a ping for this long after its last use. The limit is a second, and this is a little less to be
+/// safe.
 const LONGEST_REST: Duration = Duration::from_millis(700);
 
-/// Has every connection used a moment ago, and back in the pool. A machine that takes its time for that does it again. Returns a watch
-/// that was started before.
+/// Uses every connection, and returns all of them to the pool. If the machine takes too long for that, it is repeated. Returns
+/// a watch that was started before.
 async fn use_every_connection(service: &TestService, family: Family, count: i64) -> StallWatch {
     let first = Instant::now();
     while first.elapsed() < PATIENCE {
-        // Who waits for this row has a connection, and those who wait for a connection are more than there are.
+        // Each call that waits for this row has a connection. More calls than connections wait, so all connections are in use.
         let contact = service.world.contact(family.sub_customer).await;
         let mut holding = service.database.pool.begin().await.unwrap();
         sqlx::query("select from contact where id = $1 for update").bind(contact).execute(&mut *holding).await.unwrap();
@@ -50,11 +51,11 @@ async fn use_every_connection(service: &TestService, family: Family, count: i64)
     panic!("this machine is too slow to use a connection twice in a second");
 }
 
-/// For how long the tests look for a second in which the machine does not stand still.
+/// The longest wait of the tests for a second in which the machine does not stall.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sends so many calls at once to a service whose connections go silent a moment after their use. A call that succeeds although the
-/// machine did not stand still fails the test: it waited for no silent connection.
+/// Sends this many calls at the same time to a service whose connections go silent a moment after their use. A call that
+/// succeeds although the machine did not stall fails the test, because it waited for no silent connection.
 async fn assert_unavailable_after_silence(
     service: &TestService,
     proxy: &Proxy,
@@ -85,7 +86,7 @@ async fn connections_that_go_silent_for_ever_are_replaced() {
     assert_recovers(&service, family).await;
 }
 
-/// One call waits for an answer that does not come. The connections that went silent with its own do not cost a call each.
+/// One call waits for an answer that does not arrive. The connections that went silent with its own do not cost one call each.
 #[tokio::test]
 async fn connections_beside_one_that_went_silent_are_asked_before_they_are_lent() {
     let (service, proxy, family) = service_with_connections(8).await;

@@ -1,4 +1,4 @@
-//! Constant load for a long time: whatever is used stays as much as it was.
+//! Constant load for a long time: the use of memory, files and sessions must not grow.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,7 +22,7 @@ const CLIENTS: usize = 16;
 const CALIBRATION: Duration = Duration::from_secs(8);
 const WINDOWS: usize = 30;
 
-/// What the process and its sessions use, at its most in one window.
+/// The highest resource use of the process and its sessions in one window.
 #[derive(Clone, Copy, Debug, Default)]
 struct Use {
     resident_bytes: f64,
@@ -30,12 +30,12 @@ struct Use {
     sessions: i64,
 }
 
-/// What the clients and the watch note down.
+/// The records of the clients and of the watch.
 #[derive(Default)]
 struct Notes {
     calls: AtomicUsize,
     unavailable: AtomicUsize,
-    /// How long answers took, by window.
+    /// The durations of calls, by window.
     took: Mutex<BTreeMap<usize, Vec<Duration>>>,
     stop: AtomicBool,
 }
@@ -74,7 +74,7 @@ async fn under_constant_load_nothing_grows() {
     assert_flat(&soak, thirds, longest_idle);
 }
 
-/// Calls a second that a few clients get through without a pause.
+/// The calls per second that a few clients complete without a pause.
 async fn calibrate(pool: &TestPool, stock: Stock, address: SocketAddr) -> f64 {
     stock.top_up(pool, 20_000).await;
     let soak = Arc::new(Soak::new(address, stock, Duration::from_secs(3600)));
@@ -121,7 +121,7 @@ impl Soak {
         }
     }
 
-    /// A call that has no outcome is sent until it has one.
+    /// A call without an outcome is sent again until it has one.
     async fn delete(&self, work: &Work, again: bool) -> Outcome {
         loop {
             let attempt = attempt(request(&self.http, self.address, work)).await;
@@ -177,7 +177,7 @@ impl Soak {
         windows.collect()
     }
 
-    /// Prints how it went, and gives the second and the last third.
+    /// Prints the results, and returns the second and the last third.
     fn report(&self, minutes: u64, rate: f64, uses: &[Use], longest_idle: f64) -> [Third; 2] {
         let latencies = self.latencies();
         let thirds = [1, 2].map(|third| {
@@ -197,7 +197,7 @@ impl Soak {
     }
 }
 
-/// A third of the time: the medians of its windows, and the most that was used in any.
+/// A third of the time: the medians of its windows, and the highest use in any of them.
 #[derive(Clone, Copy, Debug)]
 #[allow(dead_code, reason = "the median is printed")]
 struct Third {
@@ -245,8 +245,8 @@ impl Use {
     }
 }
 
-/// Looks ten times a second until the last window has ended. Gives what was used by window, and for how many seconds the longest
-/// transaction was idle.
+/// Measures ten times a second until the last window has ended. Returns the use by window, and the longest time in seconds that
+/// a transaction was idle.
 async fn watch(soak: &Soak, pool: &TestPool, process: &Process, rate: f64) -> (Vec<Use>, f64) {
     let mut uses = vec![Use::default(); WINDOWS];
     let mut longest_idle: f64 = 0.0;
@@ -264,7 +264,7 @@ async fn watch(soak: &Soak, pool: &TestPool, process: &Process, rate: f64) -> (V
     (uses, longest_idle)
 }
 
-/// For how many seconds a session of the service has been in a transaction without doing anything.
+/// The longest time in seconds that a session of the service has been idle in a transaction.
 async fn idle_in_transaction(pool: &TestPool) -> f64 {
     let sql = "select coalesce(extract(epoch from max(clock_timestamp() - state_change)), 0)::float8
         from pg_stat_activity
@@ -274,7 +274,7 @@ async fn idle_in_transaction(pool: &TestPool) -> f64 {
     sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
 }
 
-/// Bounds are generous, because the machine may have more to do at one time than at another.
+/// Bounds are generous, because the machine may have more other work at one time than at another.
 fn assert_flat(soak: &Soak, [second, last]: [Third; 2], longest_idle: f64) {
     let (calls, unavailable) =
         (soak.notes.calls.load(Ordering::Relaxed), soak.notes.unavailable.load(Ordering::Relaxed));
@@ -283,7 +283,7 @@ fn assert_flat(soak: &Soak, [second, last]: [Third; 2], longest_idle: f64) {
     let (before, after) = (second.most, last.most);
     assert!(after.resident_bytes <= before.resident_bytes * 1.1 + 8e6, "memory grows");
     assert!(after.open_files <= before.open_files + 8.0, "open files grow");
-    // Those of the pool, and the worker's.
+    // The sessions of the pool, and that of the worker.
     assert!(after.sessions <= 9, "more sessions than are set");
     let least = Duration::from_millis(30);
     assert!(last.p99 <= second.p99.max(least) * 3, "answers become slower");

@@ -1,4 +1,4 @@
-//! The binary as operators meet it: its settings, its commands, its end.
+//! The binary for operators: its settings, its commands, and its end.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ async fn a_trust_in_every_peer_is_warned_of() {
     let database = TestDatabase::migrated().await;
     for (peers, warnings) in [("10.0.0.0/8, ::/0", 1), ("0.0.0.0/0", 1), ("127.0.0.0/8", 0)] {
         let environment = [("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", peers)];
-        // What is logged at the start comes before the line that it listens.
+        // Warnings of the start come before the line about listening.
         let log = Process::serve_with(&database.url, &environment).log();
         let is_warning = |line: &&serde_json::Value| line["level"] == "WARN" && line.to_string().contains("every peer");
         assert_eq!(log.iter().filter(is_warning).count(), warnings, "{peers}: {log:?}");
@@ -175,7 +175,7 @@ async fn healthcheck_tells_by_its_exit_status() {
     assert_eq!(healthcheck().status.code(), Some(0));
 }
 
-/// The peer of a call over IPv4 is a mapped address there. The test needs IPv6.
+/// On an IPv6 socket, the peer address of a call over IPv4 is a mapped one. The test needs IPv6.
 #[tokio::test]
 async fn a_service_on_every_address_is_called_over_ipv4_and_answers_its_healthcheck() {
     if std::net::TcpListener::bind("[::1]:0").is_err() {
@@ -212,7 +212,7 @@ async fn an_environment_that_is_not_utf_8_is_not_in_the_way() {
 }
 
 #[tokio::test]
-async fn migrate_applies_again_what_was_taken_back_by_hand() {
+async fn migrate_applies_again_what_was_reverted_by_hand() {
     let database = TestDatabase::migrated().await;
     let newest = schema::expected_version();
     let down = schema::MIGRATOR
@@ -302,14 +302,14 @@ async fn sigterm_lets_fifty_calls_in_flight_end_and_takes_no_new_ones() {
     assert_eq!(world.deleted(Resource::Contact, &contacts).await.len(), 50);
 }
 
-/// Calls wait for a row for far longer than it takes to send them, and to tell a service to end.
+/// Calls wait for a row for far longer than it takes to send them and to stop a service.
 const LONG_WAITS: [(&str, &str); 3] = [
     ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
     ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "19"),
     ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "18000"),
 ];
 
-/// However long a busy machine takes to connect so often. They go on waiting for far longer.
+/// Waits however long a busy machine takes for so many connections. The calls wait for far longer.
 async fn until_fifty_are_in_flight(process: &Process) {
     let began = Instant::now();
     while process.in_flight().await < 50.0 {
@@ -318,7 +318,7 @@ async fn until_fifty_are_in_flight(process: &Process) {
     }
 }
 
-/// None where nobody answers any more.
+/// Returns `None` if the service does not answer any more.
 async fn readiness(process: &Process) -> Option<u16> {
     let ready = format!("http://{}/health/ready", process.management_address);
     client().get(&ready).send().await.ok().map(|answer| answer.status().as_u16())

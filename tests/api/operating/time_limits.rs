@@ -1,5 +1,5 @@
-//! Time limits of a role or a database, by which PostgreSQL itself ends statements, transactions
-//! and sessions. They are meant for people: the service and the commands have limits of their own.
+//! Time limits of a role or a database, by which PostgreSQL itself ends statements, transactions and sessions. They are meant
+//! for people. The service and the commands have their own limits.
 
 use std::time::Duration;
 
@@ -15,8 +15,7 @@ use crate::dba::roles::{create_role, drop_role};
 use crate::support::database::{MAINTENANCE, SERVICE};
 use crate::support::{TestDatabase, TestService};
 
-/// Sets every limit that the server knows for the sessions of a role in the database, to less than
-/// any work here takes.
+/// Sets every limit that the server supports for the sessions of a role in the database, to less time than any work here takes.
 async fn limit(database: &TestDatabase, role: &str) -> Vec<String> {
     let limits = "
         select format('alter role %I in database %I set %I = 300', $1::text, current_database(), name)
@@ -38,7 +37,7 @@ async fn limit(database: &TestDatabase, role: &str) -> Vec<String> {
     statements
 }
 
-/// Makes every deletion of a contact, soft or for good, take longer than the limits.
+/// Makes every deletion of a contact, soft or not, take longer than the limits.
 async fn slow_down(database: &TestDatabase) {
     sqlx::raw_sql(
         "create function slowly() returns trigger language plpgsql as

@@ -22,7 +22,7 @@ fn preflight(service: &TestService, path: &str, origin: &str, method: &str) -> R
     call.header("Access-Control-Request-Method", method)
 }
 
-/// The names in a header, in lower case and in order.
+/// The names in a header, in lower case and sorted.
 fn names(answer: &Answer, header: &str) -> Vec<String> {
     let names = answer.header(header).unwrap_or_else(|| panic!("no {header}: {answer:?}")).split(", ");
     let mut names: Vec<String> = names.map(str::to_lowercase).collect();
@@ -94,7 +94,7 @@ async fn a_preflight_of_an_allowed_origin_is_answered_without_identity() {
 #[case::another_method("https://app.example.com", "PUT", "prefer", "method is not allowed")]
 #[case::another_header("https://app.example.com", "DELETE", "prefer, x-other", "headers are not allowed")]
 #[tokio::test]
-async fn another_preflight_is_refused_in_the_envelope(
+async fn another_preflight_is_rejected_in_the_envelope(
     #[case] origin: &str,
     #[case] method: &str,
     #[case] headers: &str,
@@ -124,7 +124,7 @@ async fn every_answer_can_be_read_by_an_allowed_origin() {
         (202, delete(body(&contacts[1..])).header("Prefer", "respond-async")),
         (400, delete("{".to_owned())),
         (401, of(service.anonymous(Method::DELETE, &path))),
-        // Not a preflight: it names no method.
+        // Not a preflight, because it names no method.
         (401, of(service.anonymous(Method::OPTIONS, &path))),
         (404, delete(body(&contacts[..1]))),
         (404, of(service.call(Method::GET, "/api/v9", family.requester))),

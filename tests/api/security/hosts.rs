@@ -1,4 +1,4 @@
-//! A service that trusts its own machine, and web pages whose host leads there.
+//! A service that trusts its own machine, and web pages whose host name leads to it.
 
 use customer_deletion::config::AllowedHosts;
 use customer_deletion::resource::Resource;
@@ -19,7 +19,7 @@ async fn only_for_this_machine() -> TestService {
 }
 
 #[tokio::test]
-async fn a_call_for_another_host_is_refused_and_changes_nothing() {
+async fn a_call_for_another_host_is_rejected_and_changes_nothing() {
     let service = only_for_this_machine().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
@@ -43,7 +43,7 @@ async fn a_call_for_another_host_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_call_without_a_host_is_refused_unless_its_url_has_one() {
+async fn a_call_without_a_host_is_rejected_unless_its_url_has_one() {
     let service = only_for_this_machine().await;
     for (start, status) in [
         ("GET /docs HTTP/1.0", "400"),
@@ -68,7 +68,7 @@ async fn without_a_list_every_host_is_served_and_a_trust_in_this_machine_is_warn
         (vec![trusted("127.0.0.0/8"), (SETTING, "localhost")], 0),
         (vec![trusted("10.0.0.0/8")], 0),
     ] {
-        // What is logged at the start comes before the line that it listens.
+        // Warnings of the start come before the line about listening.
         let process = Process::serve_with(&database.url, &environment);
         let log = process.log();
         let is_warning = |line: &&serde_json::Value| line["level"] == "WARN" && line.to_string().contains(SETTING);

@@ -1,4 +1,4 @@
-//! Who is calling comes first, and which route second.
+//! The identity of the requester is checked first, and the route second.
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
@@ -33,7 +33,7 @@ async fn everything_under_api_asks_for_identity_first() {
 }
 
 #[tokio::test]
-async fn a_requester_header_that_is_doubled_or_malformed_is_refused() {
+async fn a_requester_header_that_is_doubled_or_malformed_is_rejected() {
     let service = TestService::shared().await;
     let path = format!("/api/v2/global/call/{}", Uuid::now_v7());
     let id = Uuid::now_v7().to_string();

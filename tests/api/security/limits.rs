@@ -1,4 +1,4 @@
-//! Calls that are turned away, so that those that are let in end well.
+//! Calls over a limit are rejected, so that the accepted ones succeed.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -19,7 +19,7 @@ use crate::support::world::Family;
 use crate::support::{StallWatch, TestService, body};
 
 #[tokio::test]
-async fn a_requester_over_its_rate_is_told_when_to_come_again_and_others_are_not_held_up() {
+async fn a_requester_over_its_rate_gets_a_retry_after_and_others_are_not_held_up() {
     let service = TestService::start_with(|settings| {
         settings.requester.rate_per_second = NonZeroU32::new(1);
         settings.requester.rate_burst = NonZeroU32::new(3);
@@ -37,16 +37,16 @@ async fn a_requester_over_its_rate_is_told_when_to_come_again_and_others_are_not
     answer.assert_deleted();
 }
 
-/// The call of a requester after those that may come at once.
+/// A call of a requester that has used up its burst.
 struct OneTooMany {
     family: Family,
     contact: Uuid,
-    /// The rows, and how many operations there are.
+    /// The rows and the number of operations before.
     before: (String, i64),
     answer: Answer,
 }
 
-/// On a machine on which these four calls take a second, the fourth is not one too many: then it is another requester's turn.
+/// On a machine on which these four calls take a second, the fourth is not over the limit. Then another requester is tried.
 async fn one_call_too_many(service: &TestService) -> OneTooMany {
     for _ in 0..10 {
         let family = service.world.family().await;
@@ -68,7 +68,7 @@ async fn one_call_too_many(service: &TestService) -> OneTooMany {
     panic!("four calls take more than a second, ten times");
 }
 
-/// A deletion of contacts whose body is still to come.
+/// A deletion of contacts whose body has not arrived.
 fn head_of_a_deletion(family: Family, length: usize) -> String {
     format!(
         "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nContent-Length: {length}\r\n\r\n",
@@ -93,9 +93,9 @@ async fn a_call_with_a_large_head_is_the_last_of_its_connection() {
     assert!(String::from_utf8_lossy(&answer).to_lowercase().contains("\r\nconnection: close\r\n"));
 }
 
-/// The service would answer 400 after the time that a body may take.
+/// The service would answer 400 after the time limit of a body.
 #[tokio::test]
-async fn a_body_that_is_announced_as_too_large_is_refused_before_it_comes() {
+async fn a_body_that_is_announced_as_too_large_is_rejected_before_it_comes() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let contacts = collection(family.sub_customer, Resource::Contact);
@@ -131,7 +131,7 @@ async fn a_monitor_keeps_its_connection() {
 }
 
 #[tokio::test]
-async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
+async fn a_call_without_a_permit_is_rejected_at_once() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
@@ -154,7 +154,7 @@ async fn a_call_more_than_can_be_worked_on_is_turned_away_at_once() {
     let mut answer = [0; 12];
     slow.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
-    until_there_is_a_place(&service, family).await;
+    until_there_is_a_permit(&service, family).await;
 }
 
 async fn hold(service: &TestService, contact: Uuid) -> sqlx::Transaction<'_, sqlx::Postgres> {
@@ -163,16 +163,16 @@ async fn hold(service: &TestService, contact: Uuid) -> sqlx::Transaction<'_, sql
     holding
 }
 
-async fn until_there_is_a_place(service: &TestService, family: Family) {
+async fn until_there_is_a_permit(service: &TestService, family: Family) {
     let began = Instant::now();
     while service.status(family.parent, Uuid::now_v7()).await.status == 503 {
-        assert!(began.elapsed() < Duration::from_secs(5), "the place is lost");
+        assert!(began.elapsed() < Duration::from_secs(5), "the permit is lost");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 #[tokio::test]
-async fn one_requester_has_at_most_two_thirds_of_the_places() {
+async fn one_requester_has_at_most_two_thirds_of_the_permits() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 3).await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
@@ -205,7 +205,7 @@ async fn a_body_that_comes_after_the_answer_is_no_request() {
 }
 
 #[tokio::test]
-async fn a_call_whose_body_has_not_come_has_no_place() {
+async fn a_call_whose_body_has_not_come_takes_no_permit() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
     let family = service.world.family().await;
     let mut slow = send_head(service.address, &head_of_a_deletion(family, 9)).await;
@@ -217,9 +217,9 @@ async fn a_call_whose_body_has_not_come_has_no_place() {
     assert_eq!(&answer, b"HTTP/1.1 400");
 }
 
-/// Resets after the call has begun would otherwise make the queue that the limit is there to forbid.
+/// Otherwise resets after the call has begun would make the queue that the limit forbids.
 #[tokio::test]
-async fn work_for_a_client_that_hung_up_holds_its_place() {
+async fn work_for_a_client_that_hung_up_keeps_its_permit() {
     let service = TestService::start_with(|settings| settings.http.max_in_flight = 1).await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
@@ -228,10 +228,10 @@ async fn work_for_a_client_that_hung_up_holds_its_place() {
 
     assert_eq!(service.status(family.parent, Uuid::now_v7()).await.status, 503);
     holding.rollback().await.unwrap();
-    until_there_is_a_place(&service, family).await;
+    until_there_is_a_permit(&service, family).await;
 }
 
-/// They wait for no row, but for a table that somebody has locked.
+/// They wait for no row, but for a table that another transaction has locked.
 #[tokio::test]
 async fn two_long_lists_are_validated_at_once_and_one_of_a_requester() {
     let service = TestService::start().await;
@@ -263,7 +263,7 @@ async fn service_with_short_idle_time() -> TestService {
     TestService::start_with(|settings| settings.http.keep_alive = Duration::from_millis(500)).await
 }
 
-/// How long the service keeps the connection open.
+/// The time for which the service keeps the connection open.
 async fn until_closed(mut connection: TcpStream) -> Duration {
     let began = Instant::now();
     let mut rest = Vec::new();
@@ -294,7 +294,7 @@ async fn a_client_that_does_not_take_its_answer_is_not_waited_for_for_ever() {
     let asks = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n\r\n".repeat(200);
     slow.write_all(&asks).await.unwrap();
     tokio::time::sleep(Duration::from_secs(9)).await;
-    // What was on its way is still there to read, and then the end, or a reset.
+    // Bytes that are on the way can still be read. Then the connection ends or is reset.
     let mut taken = 0;
     let mut buffer = vec![0; 1 << 20];
     while let Ok(length @ 1..) = slow.read(&mut buffer).await {

@@ -1,4 +1,4 @@
-//! More clients than a small pool has sessions for.
+//! More clients than a small pool has sessions.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use crate::support::{StallWatch, TestDatabase, World, body, client, pause};
 
 const CLIENTS: usize = 200;
 
-/// Of each client in a round.
+/// The calls of each client in a round.
 const CALLS: usize = 5;
 
-/// A service on a pool of five, whose clients call in rounds.
+/// A service with a pool of five, whose clients call in rounds.
 struct Crowded {
     database: TestDatabase,
     world: World,
@@ -39,8 +39,8 @@ impl Crowded {
         Crowded { database, world, process, requester: family.requester, sub_customer: family.sub_customer }
     }
 
-    /// Lets every client make its calls, and asserts that each is answered or turned away, and in time.
-    async fn assert_answered_or_turned_away(&self) {
+    /// Lets every client send its calls, and asserts that each is answered or rejected in time.
+    async fn assert_answered_or_rejected(&self) {
         let contacts: Vec<Uuid> = sqlx::query_scalar(
             "insert into contact (id, customer_id, email, mobile)
              select gen_random_uuid(), $1, 'a@example.com', '+491510000' from generate_series(1, $2) returning id",
@@ -68,14 +68,15 @@ impl Crowded {
         assert!(answers.keys().all(|status| [200, 429, 503].contains(status)), "{answers:?}");
         let deleted = self.world.deleted(Resource::Contact, &contacts).await.len();
         assert_eq!(Some(&deleted), answers.get(&200), "{answers:?}");
-        // The database's own deadline is 2.5 s.
+        // The deadline of database calls is 2.5 s.
         let longest = Duration::from_secs(6) + watch.allowance();
         let slowest = self.slowest_call().await;
         assert!(slowest < longest.as_secs_f64() * 1e3, "{slowest} ms");
         assert!(longest_wait < Duration::from_secs(15) + watch.allowance(), "a client waited for {longest_wait:?}");
     }
 
-    /// In milliseconds, as the service logs it from when it has read the head: the clients also wait for the processor.
+    /// The duration in milliseconds that the service logs, from the time when it has read the head. The clients also wait for
+    /// the processor.
     async fn slowest_call(&self) -> f64 {
         let began = Instant::now();
         loop {
@@ -98,7 +99,7 @@ impl Crowded {
     }
 }
 
-/// The calls of one client: their statuses, and how long each took.
+/// The calls of one client: their statuses and durations.
 async fn call_in_turn(url: String, requester: Uuid, contacts: Vec<Uuid>) -> Vec<(u16, Duration)> {
     let mut statuses = Vec::new();
     for contact in contacts {
@@ -115,8 +116,8 @@ async fn call_in_turn(url: String, requester: Uuid, contacts: Vec<Uuid>) -> Vec<
 
 /// The clients have threads of their own, so that the service does not wait for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_turned_away() {
-    Crowded::start().await.assert_answered_or_turned_away().await;
+async fn two_hundred_clients_on_a_pool_of_five_are_answered_or_rejected() {
+    Crowded::start().await.assert_answered_or_rejected().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,7 +126,7 @@ async fn three_rounds_of_two_hundred_clients_take_no_more_memory_than_one() {
     let crowded = Crowded::start().await;
     let mut memory = Vec::new();
     for _ in 0..3 {
-        crowded.assert_answered_or_turned_away().await;
+        crowded.assert_answered_or_rejected().await;
         memory.push(crowded.resident_bytes().await);
     }
     assert!(memory[2] < memory[0] * 1.25, "memory grows: {memory:?}");

@@ -72,12 +72,12 @@ async fn of_calls_that_race_in_two_replicas_as_many_rows_are_deleted_as_the_limi
         }
         assert_eq!(service.world.deleted(Resource::Zone, &zones).await.len(), LIMIT / count * count);
     }
-    // A refused call is not recorded: it may be sent again.
+    // A call over the limit is not recorded. It may be sent again.
     assert_eq!(service.world.operations().await, 5 + 2);
 }
 
 #[tokio::test]
-async fn a_call_over_the_limit_is_told_when_enough_rows_are_an_hour_old() {
+async fn a_call_over_the_limit_may_be_retried_when_enough_rows_are_an_hour_old() {
     let service = limited().await;
     let family = service.world.family().await;
     let zones = zones(&service, family, 9).await;
@@ -92,7 +92,7 @@ async fn a_call_over_the_limit_is_told_when_enough_rows_are_an_hour_old() {
         assert!((minutes * 60 - 50..=minutes * 60 + 1).contains(&wait), "{wait} s for {} rows", ids.len());
     }
     assert_eq!((service.world.fingerprint().await, service.world.operations().await), before);
-    // A smaller list fits now, and so does a call of somebody else.
+    // A smaller list fits now, and so does a call of another requester.
     delete(&service, family, &zones[4..5]).await.assert_deleted();
     let other = service.world.family().await;
     let of_other = service.world.zone(other.requester).await;
@@ -118,7 +118,7 @@ async fn validations_refused_lists_and_repeats_are_free() {
     }
     delete(&service, family, &zones[2..5]).await.assert_deleted();
 
-    // They are answered alike when nothing more may be deleted.
+    // These calls have the same answers when no more rows may be deleted.
     assert_over_limit(&delete(&service, family, &zones[5..]).await);
     assert_eq!(send(keyed(&zones[..2])).await.assert_deleted(), first);
     assert_eq!(send(validating(call(&service, family, &zones[5..]))).await.status, 200);
@@ -177,7 +177,7 @@ async fn an_accepted_call_counts_until_it_fails_or_is_cancelled() {
     assert_over_limit(&delete(&service, family, &zones[6..]).await);
 }
 
-/// Calls that may not run side by side wait without a session.
+/// Calls that may not run at the same time wait without a session.
 #[tokio::test]
 async fn the_calls_of_one_requester_leave_the_sessions_to_others() {
     let service = TestService::start_with(|settings| {

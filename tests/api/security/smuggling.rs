@@ -1,5 +1,5 @@
-//! Bytes that two readers could cut into calls in two ways: they are refused, their connection is closed, and a deletion that
-//! is hidden behind them is not executed.
+//! Bytes that two readers could split into calls in two ways. They are rejected, their connection is closed, and a deletion
+//! that is hidden behind them is not executed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::service::collection;
 use crate::support::world::Family;
 use crate::support::{TestService, body};
 
-/// Longer than everything that the service waits for.
+/// Longer than every timeout of the service.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A service, and a contact that a hidden deletion would delete.
@@ -40,7 +40,7 @@ impl Target {
         format!("X-Requester-Id: {}\r\n", self.family.requester)
     }
 
-    /// A whole call, and a good one.
+    /// A whole, valid call.
     fn deletion(&self, contact: Uuid) -> String {
         let body = body(&[contact]);
         let length = body.len();
@@ -51,12 +51,12 @@ impl Target {
         )
     }
 
-    /// The head of a call that is authenticated, with more header lines, each with its end.
+    /// The head of a call that is authenticated, with more header lines, each with its line end.
     fn head(&self, lines: &str) -> String {
         format!("POST {}:batchDelete HTTP/1.1\r\nHost: test\r\n{}{lines}\r\n", self.path(), self.requester())
     }
 
-    /// Sends all at once, with a deletion at the end, and reads until the service closes.
+    /// Sends everything at the same time, with a deletion at the end, and reads until the service closes.
     async fn send(&self, bytes: &str) -> String {
         let mut connection = TcpStream::connect(self.service.address).await.unwrap();
         let hidden = self.deletion(self.contact);
@@ -64,7 +64,7 @@ impl Target {
         let mut answers = Vec::new();
         let closed = timeout(PATIENCE, connection.read_to_end(&mut answers)).await;
         let answers = String::from_utf8_lossy(&answers).into_owned();
-        // A reset is an end as well, and what came before it has been read.
+        // A reset counts as closed, and everything before it has been read.
         assert!(closed.is_ok(), "the connection stays open: {answers}");
         answers
     }
@@ -79,7 +79,7 @@ impl Target {
         let statuses = statuses(&answers);
         assert!(!statuses.is_empty() && statuses.iter().all(|status| *status == "400"), "{answers}");
         assert!(answers.contains("connection: close"), "{answers}");
-        // That would be about what was read, and not about how.
+        // That message would be about the contents of the body, and not about its framing.
         assert!(!answers.contains("there is no id"), "{answers}");
         assert_not_stored(&answers);
         self.assert_nothing_happened(&answers).await;
@@ -132,7 +132,7 @@ async fn two_good_calls_at_once_are_both_executed() {
 #[case::an_empty_length("Content-Length:\r\n", "")]
 #[case::a_length_that_overflows("Content-Length: 18446744073709551618\r\n", "{}")]
 #[tokio::test]
-async fn a_length_that_can_be_read_in_two_ways_is_refused(#[case] lines: &str, #[case] body: &str) {
+async fn a_length_that_can_be_read_in_two_ways_is_rejected(#[case] lines: &str, #[case] body: &str) {
     let target = Target::new().await;
     target.assert_refused(&format!("{}{body}", target.head(lines))).await;
 }
@@ -156,7 +156,7 @@ async fn a_length_that_can_be_read_in_two_ways_is_refused(#[case] lines: &str, #
 #[case::after_a_bare_lf_and_with_a_length("X-A: b\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n")]
 #[case::after_a_bare_cr("X-A: b\rTransfer-Encoding: chunked\r\n")]
 #[tokio::test]
-async fn a_transfer_coding_that_can_be_read_in_two_ways_is_refused(#[case] lines: &str) {
+async fn a_transfer_coding_that_can_be_read_in_two_ways_is_rejected(#[case] lines: &str) {
     let target = Target::new().await;
     target.assert_refused(&format!("{}0\r\n\r\n", target.head(lines))).await;
 }
@@ -179,7 +179,7 @@ async fn a_transfer_coding_that_can_be_read_in_two_ways_is_refused(#[case] lines
 #[case::nul_in_an_extension("2;a\0b\r\n{}\r\n0\r\n\r\n")]
 #[case::cr_in_a_trailer("2\r\n{}\r\n0\r\nA: b\rC\r\n\r\n")]
 #[tokio::test]
-async fn chunks_that_can_be_read_in_two_ways_are_refused(#[case] chunks: &str) {
+async fn chunks_that_can_be_read_in_two_ways_are_rejected(#[case] chunks: &str) {
     let target = Target::new().await;
     target.assert_refused(&format!("{}{chunks}", target.head("Transfer-Encoding: chunked\r\n"))).await;
 }
@@ -191,18 +191,18 @@ async fn chunks_that_can_be_read_in_two_ways_are_refused(#[case] chunks: &str) {
 #[case::a_nul("X-A: b\0\r\n")]
 #[case::a_second_host("Host: test\r\n")]
 #[tokio::test]
-async fn a_head_that_can_be_read_in_two_ways_is_refused(#[case] lines: &str) {
+async fn a_head_that_can_be_read_in_two_ways_is_rejected(#[case] lines: &str) {
     let target = Target::new().await;
     target.assert_refused(&target.head(lines)).await;
 }
 
-/// To the library, everything after such a head is its body.
+/// For the library, everything after such a head is its body.
 #[rstest]
 #[case::in_full("Connection: upgrade\r\nUpgrade: websocket\r\n")]
 #[case::with_a_length("Connection: upgrade\r\nUpgrade: WebSocket\r\nContent-Length: 0\r\n")]
 #[case::that_nobody_asked_to_forward("Upgrade: websocket\r\n")]
 #[tokio::test]
-async fn a_websocket_is_refused_before_its_body_is_read(#[case] lines: &str) {
+async fn a_websocket_is_rejected_before_its_body_is_read(#[case] lines: &str) {
     let target = Target::new().await;
 
     let answers = target.send(&target.head(lines)).await;
@@ -229,7 +229,7 @@ async fn a_websocket_is_refused_before_its_body_is_read(#[case] lines: &str) {
 )]
 #[case::no_length_in_http_1_0("POST {path} HTTP/1.0\r\nConnection: keep-alive\r\n{requester}\r\n")]
 #[tokio::test]
-async fn a_request_line_that_can_be_read_in_two_ways_is_refused(#[case] request: &str) {
+async fn a_request_line_that_can_be_read_in_two_ways_is_rejected(#[case] request: &str) {
     let target = Target::new().await;
     let path = format!("{}:batchDelete", target.path());
     let request = request.replace("{path}", &path).replace("{requester}", &target.requester());
@@ -237,7 +237,7 @@ async fn a_request_line_that_can_be_read_in_two_ways_is_refused(#[case] request:
 }
 
 #[tokio::test]
-async fn a_refused_head_ends_its_connection_however_long_its_body_is() {
+async fn a_rejected_head_ends_its_connection_however_long_its_body_is() {
     let target = Target::new().await;
     let head = format!("POST {} HTTP/1.1\r\nHost: a b\r\n{}", target.path(), target.requester());
     let body = "x".repeat(20_000);
@@ -274,7 +274,7 @@ async fn chunks_are_the_last_call_of_their_connection() {
     assert_eq!(target.service.world.operations().await, 1);
 }
 
-/// The library takes whatever comes before the next empty line for a trailer, and the call for a good one.
+/// The library takes everything before the next empty line for a trailer, and the call for a valid one.
 #[rstest]
 #[case::at_the_end("\n")]
 #[case::in_a_trailer("A: b\n\n")]
@@ -332,14 +332,14 @@ async fn the_body_of_a_get_is_not_a_call() {
     target.assert_nothing_happened(&answers).await;
 }
 
-/// Also where the answer needs no wait, as that of an unknown route.
+/// Also if the answer needs no waiting, as for an unknown route.
 #[rstest]
 #[case::unknown("/api/v2/unknown")]
 #[case::status("/api/v2/global/call/01a204a8-66b2-716a-b4e6-6df977a9d5ec")]
 #[case::details("/api/v3/global/call/01a204a8-66b2-716a-b4e6-6df977a9d5ec")]
 #[case::list("/api/v3/global/call")]
 #[tokio::test]
-async fn a_get_with_malformed_chunks_is_refused(
+async fn a_get_with_malformed_chunks_is_rejected(
     #[case] path: &str,
     #[values("\0", "zz\r\n", "1\r\n{}\r\n")] chunks: &str,
 ) {
@@ -352,7 +352,7 @@ async fn a_get_with_malformed_chunks_is_refused(
     target.assert_nothing_happened(&answers).await;
 }
 
-/// The rest of such a body may never come, or never end.
+/// The rest of such a body may never arrive, or never end.
 #[tokio::test]
 async fn chunks_that_nobody_reads_do_not_keep_their_connection() {
     let target = Target::new().await;

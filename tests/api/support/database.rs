@@ -164,7 +164,7 @@ async fn template() -> &'static str {
 }
 
 /// Reverts migrations, the newest first, down to this version, as a DBA does with psql. The migration of this version stays.
-pub async fn take_back(connection: &mut PgConnection, version: i64) {
+pub async fn revert_to(connection: &mut PgConnection, version: i64) {
     let later = schema::MIGRATOR.iter().rev().filter(|migration| migration.version > version);
     for migration in later.filter(|migration| migration.migration_type.is_down_migration()) {
         sqlx::raw_sql(migration.sql.clone()).execute(&mut *connection).await.expect("a migration can be taken back");
@@ -196,12 +196,12 @@ pub const SERVICE: &str = "customer_deletion_test_service";
 /// A member of customer_deletion_maintenance, and its password.
 pub const MAINTENANCE: &str = "customer_deletion_test_maintenance";
 
-/// The URL with the service's role in the place of the administrator; any other role stays.
+/// The URL with the service's role instead of the administrator. Any other role stays.
 pub fn as_service(url: &str) -> String {
     instead_of_administrator(url, SERVICE)
 }
 
-/// The URL with the role of the DBA's commands in the place of the administrator.
+/// The URL with the role of the DBA's commands instead of the administrator.
 pub fn as_maintenance(url: &str) -> String {
     instead_of_administrator(url, MAINTENANCE)
 }

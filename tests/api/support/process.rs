@@ -15,8 +15,8 @@ use super::service::send;
 /// The longest drain of a process whose end is awaited, 19 seconds, and 20 seconds more.
 const LONGEST_END: Duration = Duration::from_secs(39);
 
-/// Waits that are long enough for a busy machine, like those of a service in this process. For tests whose calls must succeed, and
-/// that test no wait.
+/// Waits that are long enough for a busy machine, like those of a service in this process. For tests whose calls must succeed,
+/// and that test no wait.
 pub const PATIENT: [(&str, &str); 2] =
     [("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "4000"), ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "11000")];
 
@@ -68,7 +68,7 @@ impl Process {
         Process::serve_as(&as_service(database_url), environment)
     }
 
-    /// With at most so many bytes of memory, and so many descriptors.
+    /// With at most this many bytes of memory, and this many descriptors.
     pub fn serve_within(
         database_url: &str,
         memory: usize,
@@ -185,7 +185,7 @@ impl Process {
         self.exit_code().await
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(mut self) {
         self.end();
     }

@@ -26,8 +26,8 @@ pub enum Weather {
     Away = 3,
 }
 
-/// Forwards to the database. Ends with the runtime of its test, which needs two threads if a process connects when it starts: the
-/// start of a process is waited for on one of them.
+/// Forwards to the database. Ends with the runtime of its test, which needs two threads if a process connects when it starts:
+/// the start of a process is waited for on one of them.
 pub struct Proxy {
     pub address: SocketAddr,
     state: Arc<State>,
@@ -47,7 +47,7 @@ struct State {
     abandoned: AtomicU64,
     /// Connections up to this one are reset.
     reset: AtomicU64,
-    /// Told of each change.
+    /// Notified of each change.
     changes: watch::Sender<()>,
 }
 
@@ -93,7 +93,7 @@ impl Proxy {
         self.state.change(|state| state.reset.store(state.connections.load(Ordering::SeqCst), Ordering::SeqCst));
     }
 
-    /// Delays everything by so much, each way.
+    /// Delays everything by this much, each way.
     pub fn slow_down(&self, delay: Duration) {
         self.state.change(|state| state.delay_ms.store(delay.as_millis() as u64, Ordering::SeqCst));
     }
@@ -115,8 +115,8 @@ impl Proxy {
         });
     }
 
-    /// Like [`Weather::Away`], but connections are closed only after the proxy has stopped listening. So a client that connects again
-    /// at once is refused, and not accepted and then closed.
+    /// Like [`Weather::Away`], but connections are closed only after the proxy has stopped listening. So a client that connects
+    /// again at once is refused, and not accepted and then closed.
     pub async fn go_away(&self) {
         self.state.change(|state| state.shut.store(true, Ordering::SeqCst));
         self.state.until(|state| state.nobody_listens.load(Ordering::SeqCst)).await;

@@ -238,7 +238,7 @@ pub async fn until_somebody_waits(pool: &TestPool) {
     until_so_many_wait(pool, 1).await;
 }
 
-/// Waits until so many backends of the database wait for a lock.
+/// Waits until this many backends of the database wait for a lock.
 pub async fn until_so_many_wait(pool: &TestPool, count: i64) {
     let began = Instant::now();
     loop {

@@ -42,8 +42,8 @@ impl StallWatch {
         self.started.elapsed().saturating_sub(self.allowance())
     }
 
-    /// The time since the start, less all stalls. For upper limits only, and only where a defect takes far longer than the limit:
-    /// the sum of many stalls hides a few seconds.
+    /// The time since the start, less all stalls. For upper limits only, and only where a defect takes far longer than the
+    /// limit: the sum of many stalls hides a few seconds.
     pub fn took_between_stalls(&self) -> Duration {
         let stalls = locked(&self.naps).all_stalls(Instant::now());
         self.started.elapsed().saturating_sub(self.allowance().max(stalls))
@@ -90,7 +90,7 @@ impl Naps {
         if overshoot < SHORTEST_STALL { self.stalls } else { self.stalls + overshoot }
     }
 
-    /// Of the present sleep.
+    /// The overshoot of the present sleep.
     fn overshoot(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.fell_asleep).saturating_sub(NAP)
     }

@@ -47,7 +47,7 @@ impl World {
         World { pool, customers: None, hash_of_everything: Arc::default() }
     }
 
-    /// In a database that other tests use at the same time.
+    /// The world of a test in a database that other tests use at the same time.
     pub fn among_others(pool: TestPool) -> World {
         World { pool, customers: Some(Arc::default()), hash_of_everything: Arc::default() }
     }
@@ -79,7 +79,7 @@ impl World {
         id
     }
 
-    /// Each with its parent, which comes before it.
+    /// Inserts customers, each with its parent, which comes before it.
     async fn insert_customers(&self, customers: &[(Uuid, Option<Uuid>)]) {
         let (ids, parents): (Vec<Uuid>, Vec<Option<Uuid>>) = customers.iter().copied().unzip();
         if let Some(own) = &self.customers {
@@ -102,7 +102,7 @@ impl World {
         ids
     }
 
-    /// In the order of the list.
+    /// Inserts rows in the order of the list.
     pub async fn insert_rows(&self, resource: Resource, customer: Uuid, ids: &[Uuid]) {
         let insert = contract(resource).insert;
         sqlx::query(insert).bind(ids).bind(customer).execute(&self.pool).await.unwrap();
@@ -126,7 +126,7 @@ impl World {
         self.insert(sql, Uuid::now_v7(), Some(customer)).await
     }
 
-    /// Kept on a customer, and set on the entity that the column refers to.
+    /// External params of a customer, set on the entity that the column refers to.
     pub async fn external_params(&self, customer: Uuid, column: &'static str, entity: Uuid) -> Uuid {
         let id = Uuid::now_v7();
         let sql = format!(
@@ -166,12 +166,12 @@ impl World {
         sqlx::query(sql).bind(id).execute(&self.pool).await.unwrap();
     }
 
-    /// Soft deletion by another service.
+    /// Soft-deletes a customer, as another service does.
     pub async fn kill_customer(&self, id: Uuid) {
         self.execute("update customer set deleted_at = now() where id = $1", id).await;
     }
 
-    /// Returns those of the ids whose rows are deleted.
+    /// Returns the ids whose rows are deleted.
     pub async fn deleted(&self, resource: Resource, ids: &[Uuid]) -> Vec<Uuid> {
         let table = table(resource);
         let sql = format!("select id from {table} where id = any($1) and deleted_at is not null order by id");

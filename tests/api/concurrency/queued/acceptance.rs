@@ -71,7 +71,7 @@ async fn another_preference_is_as_none() {
 }
 
 #[tokio::test]
-async fn a_malformed_call_is_refused_at_once_and_not_recorded() {
+async fn a_malformed_call_is_rejected_at_once_and_not_recorded() {
     let service = TestService::shared().await;
     let family = service.world.family().await;
     let id = Uuid::now_v7();
@@ -116,7 +116,7 @@ async fn a_list_may_be_longer_than_that_of_a_call_that_waits_and_has_its_own_lim
 }
 
 #[tokio::test]
-async fn a_requester_with_too_many_operations_waiting_is_told_to_come_later_and_others_are_not() {
+async fn a_requester_with_too_many_queued_operations_is_rejected_and_others_are_not() {
     let service = TestService::start_with(|settings| settings.queue.max_operations = 3).await;
     let family = service.world.family().await;
     let call = |requester: Uuid| call(&service, requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]);

@@ -1,4 +1,4 @@
-//! What others feel of a long operation.
+//! The effect of a long operation on other calls.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -22,8 +22,7 @@ const IDS_OF_AN_OPERATION: i32 = 100_000;
 const CONTACTS_OF_A_LOAD: i32 = 40_000;
 const ROUNDS: usize = 5;
 
-/// With a debug build on a machine that has much else to do. What is wanted is 1.5, and seen with a release build
-/// (`TEST_BINARY`).
+/// For a debug build on a busy machine. The goal is 1.5, which a release build (`TEST_BINARY`) reaches.
 const MOST: f64 = 4.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -75,11 +74,11 @@ async fn calls_beside_a_deletion_of_a_hundred_thousand_keep_their_latency() {
     assert!(ratio < MOST, "p99 is {ratio:.2} times what it is without");
 }
 
-/// Callers that wait for the end of an operation that does not end. One requester may not have so many.
+/// Callers that wait for the end of an operation that does not end. They are more than one requester may have.
 const WAITING_CALLERS: usize = 200;
 
-/// How many times longer the p99 may be beside them: with a release build (`TEST_BINARY`), and with a debug build on a machine
-/// that has much else to do.
+/// How many times longer the p99 may be beside them: with a release build (`TEST_BINARY`), and with a debug build on a busy
+/// machine.
 const MOST_BESIDE_WAITING: (f64, f64) = (1.2, 3.0);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,7 +133,7 @@ async fn deletions_beside_waiting_callers_keep_their_latency() {
     assert!(ratio < most, "p99 is {ratio:.2} times what it is without");
 }
 
-/// The callers begin one after the other: a requester has only a part of what may be in flight.
+/// The callers begin one after the other, because a requester may use only a part of the permits.
 async fn wait_again_and_again(call: reqwest::RequestBuilder, number: usize, running: Arc<AtomicBool>) {
     tokio::time::sleep(Duration::from_millis(5) * number as u32).await;
     while running.load(Ordering::Relaxed) {
@@ -162,7 +161,7 @@ async fn until_ended(pool: &TestPool, operation: Uuid) {
     }
 }
 
-/// What each call took, in seconds, of clients that make a pause after each.
+/// The durations in seconds of the calls of clients that pause after each.
 async fn calls(
     address: std::net::SocketAddr,
     contacts: Vec<Uuid>,

@@ -1,4 +1,4 @@
-//! Operations that their requester takes back: exactly one of cancelling and executing wins.
+//! Operations that their requester cancels. Either the cancel or the execution takes effect, and never both.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::support::{TestDatabase, TestPool, TestService, World, client};
 const NOT_CANCELLABLE: &str = "The call is being executed or has ended, and cannot be cancelled.";
 const CANCELLED: &str = "The call was cancelled before it was executed.";
 
-/// A service that accepts and does nothing, and an operation that waits.
+/// A service that accepts calls and executes none, and a queued operation.
 struct Waiting {
     service: TestService,
     family: Family,
@@ -40,7 +40,7 @@ impl Waiting {
         Waiting { service, family, contact, operation }
     }
 
-    /// Lets a replica execute what waits, and asserts that the contact stays.
+    /// Lets a replica execute the queue, and asserts that the contact stays live.
     async fn assert_has_no_effect(&self) {
         let pool = &self.service.database.pool;
         let worker = TestService::beside(&self.service, |settings| settings.queue.workers = 1).await;
@@ -130,7 +130,8 @@ async fn an_operation_that_is_being_executed_is_not_cancelled() {
     assert_agreement(pool).await;
 }
 
-/// Its replica was killed before it began, and its lease lasts. Or an attempt failed, and the operation pauses.
+/// Its replica was killed before it began, and its lease has not expired. Or an attempt failed, and the operation waits for the
+/// next.
 #[tokio::test]
 async fn an_operation_between_two_attempts_is_cancelled() {
     let leased = Waiting::new().await;
@@ -196,7 +197,7 @@ async fn the_same_call_under_its_key_is_answered_as_cancelled() {
     assert!(service.world.deleted(Resource::Contact, &[contact]).await.is_empty());
 }
 
-/// Operations with rows of their own.
+/// Accepted operations, each with rows of its own.
 async fn accept_many(service: &TestService, family: Family, count: usize) -> Vec<(Uuid, [Uuid; 2])> {
     let rows = service.world.rows(Resource::Contact, family.sub_customer, count * 2).await;
     let mut accepted = Vec::new();
@@ -232,7 +233,7 @@ async fn of_cancelling_and_executing_one_wins() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a thousand cancels, with kills: takes a minute; cargo test --test api -- --ignored a_thousand_cancels"]
-async fn a_thousand_cancels_against_three_replicas_that_are_killed_leave_nothing_cancelled_and_done() {
+async fn a_thousand_cancels_against_three_replicas_that_are_killed_leave_nothing_cancelled_and_executed() {
     const CANCELS: usize = 1000;
     const KILLS: usize = 20;
     let database = TestDatabase::migrated().await;
@@ -255,7 +256,7 @@ async fn a_thousand_cancels_against_three_replicas_that_are_killed_leave_nothing
                     status: "",
                 };
                 let operation = until_accepted(&replicas, &wanted).await;
-                // From before its claim to after its end.
+                // The delay ranges from before the claim of the operation to after its end.
                 tokio::time::sleep(random(Duration::from_millis(40))).await;
                 ends.push((operation, wanted.ids, until_answered(&replicas, family, operation).await));
             }
@@ -280,7 +281,7 @@ async fn a_thousand_cancels_against_three_replicas_that_are_killed_leave_nothing
     assert_each_was_cancelled_or_done(&database.pool, &world, &ends).await;
 }
 
-/// Whether the first cancel that was answered was told that it cancelled the operation. `None` if an earlier one got no answer.
+/// Whether the first answered cancel said that it cancelled the operation. `None` if an earlier one got no answer.
 async fn until_answered(replicas: &Mutex<Vec<Process>>, family: Family, operation: Uuid) -> Option<bool> {
     for attempt in 0..600 {
         let address = {

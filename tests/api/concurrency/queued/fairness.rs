@@ -1,4 +1,4 @@
-//! Requesters take turns, however many operations each has waiting.
+//! Requesters take turns, however many operations each has in the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,7 +38,7 @@ async fn a_requester_with_many_operations_does_not_hold_up_anothers_first() {
     assert_eq!(places, [2, 4, 6], "the other's operations are done after those of the busy one");
 }
 
-/// One that comes later is not behind everything that came before it, and not before those with the lowest rank.
+/// A requester that comes later is neither behind all older operations nor before those with the lowest rank.
 #[tokio::test]
 async fn a_requester_that_comes_late_is_next_but_one() {
     let service = TestService::start().await;
@@ -49,7 +49,7 @@ async fn a_requester_that_comes_late_is_next_but_one() {
     for _ in 0..20 {
         last = accept(&service, busy, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
     }
-    // As after eight that are done.
+    // As after eight operations that have ended.
     sqlx::query("delete from operation_queue where rank < 8").execute(pool).await.unwrap();
     accept(&service, other, busy, Resource::Contact, &[Uuid::now_v7()]).await;
     let rank: i64 = sqlx::query_scalar("select rank from operation_queue where requester_id = $1")
@@ -69,7 +69,7 @@ async fn a_requester_that_comes_late_is_next_but_one() {
     assert_eq!(order.iter().position(|requester| *requester == other), Some(2));
 }
 
-/// Also when all that is in front was tried once: it waits, but nobody has to wait for it.
+/// The same if every operation before it has failed once. They wait for their next attempt, and nobody waits for them.
 #[tokio::test]
 async fn a_requester_that_comes_after_a_round_of_failures_is_next_but_one() {
     let service = TestService::start().await;
@@ -94,7 +94,8 @@ async fn a_requester_that_comes_after_a_round_of_failures_is_next_but_one() {
     assert_eq!(turn_of(third).await, 101);
 }
 
-/// Each of them has nothing waiting whenever it comes, and none of them may come before what has waited longer, again and again.
+/// Each of them has an empty queue when it sends a call. Even so, none may be served before an operation that has waited longer
+/// again and again.
 #[tokio::test]
 #[ignore = "hundreds of operations; cargo test --test api -- --ignored thirty_requesters"]
 async fn thirty_requesters_with_one_operation_at_a_time_do_not_hold_up_one_with_many() {

@@ -53,7 +53,7 @@ async fn a_call_that_waits_has_the_outcome_once_there_is_one() {
     let done = await_under(&service, "k", family, &ids).await;
     assert_eq!(done.assert_deleted(), id);
     assert_eq!(done.header("Idempotency-Replayed"), Some("true"));
-    // The caller that does not wait is still told where to ask.
+    // The caller that does not wait still gets the URL of the status.
     let again = send_under(&worker, "k", family, &ids).await;
     assert_eq!(assert_accepted(&again), id);
     assert_eq!(service.world.operations().await, 1);
@@ -89,7 +89,7 @@ async fn another_call_under_the_key_is_refused_and_does_not_wait() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_done_at_once_is_accepted_again_and_done_no_more() {
+async fn a_call_that_was_executed_at_once_is_accepted_again_and_not_executed_again() {
     let service = at_work().await;
     let family = service.world.family().await;
     let ids = service.world.rows(Resource::Contact, family.sub_customer, 2).await;

@@ -1,4 +1,4 @@
-//! Replicas that are killed at any point, while operations wait and are done.
+//! Replicas are killed at any point, while operations are queued and executed.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::support::{TestDatabase, TestPool, World, client};
 
 const REPLICAS: usize = 3;
 
-/// How soon after the last kill everything must have ended.
+/// The longest time from the last kill until every operation has ended.
 const LONGEST_RECOVERY: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -26,7 +26,7 @@ async fn fifty_kills_of_replicas_during_a_thousand_operations_leave_every_one_en
     kill_replicas(50, 1000).await;
 }
 
-/// One call, and how it must end.
+/// One call, and the outcome that it must have.
 pub struct Wanted {
     pub key: String,
     pub requester: Uuid,
@@ -74,7 +74,7 @@ async fn kill_replicas(kills: usize, operations: usize) {
     assert_agreement(&database.pool).await;
 }
 
-/// Most are to succeed; each tenth has an id that nobody has.
+/// Most calls should succeed. Each tenth has an unknown id.
 async fn want(world: &World, family: &Family, number: usize) -> Wanted {
     let mut ids = world.rows(Resource::Contact, family.sub_customer, 3).await;
     let fails = number % 10 == 9;
@@ -135,7 +135,7 @@ pub async fn until_accepted(replicas: &Mutex<Vec<Process>>, call: &Wanted) -> Uu
     }
 }
 
-/// Writes down each end of an operation, and makes the work slow enough for kills to come in the middle.
+/// Records each end of an operation, and slows the work down, so that kills come in the middle.
 pub async fn record_ends(pool: &TestPool) {
     sqlx::raw_sql(
         "create table ends (operation_id uuid, status text);

@@ -66,16 +66,16 @@ async fn one_foreign_id_in_the_middle_fails_a_long_list(#[case] many: i32) {
     assert_eq!(gone, 0);
 }
 
-/// However many come at once, only a few large bodies are in memory.
+/// However many arrive at once, only a few large bodies are in memory.
 #[tokio::test]
-async fn large_bodies_have_few_places_and_small_ones_need_none() {
-    const PLACES: usize = 4;
+async fn large_bodies_have_few_permits_and_small_ones_need_none() {
+    const PERMITS: usize = 4;
     let service = TestService::start_with(|settings| settings.http.body_timeout = Duration::from_secs(30)).await;
     let family = service.world.family().await;
     let mut slow = Vec::new();
-    // One requester has at most half of the places.
+    // One requester may use at most half of the permits.
     let requesters = [family.requester, family.parent];
-    for index in 0..PLACES {
+    for index in 0..PERMITS {
         let mut connection = TcpStream::connect(service.address).await.unwrap();
         let head = format!(
             "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nPrefer: respond-async\r\nContent-Length: 8000000\r\n\r\n{{",
@@ -85,7 +85,7 @@ async fn large_bodies_have_few_places_and_small_ones_need_none() {
         connection.write_all(head.as_bytes()).await.unwrap();
         slow.push(connection);
     }
-    // A body of unknown length is not large before it is.
+    // A body of unknown length counts as large only once it is large.
     let chunked = call(&service, family.requester, family.sub_customer, Resource::Contact, &[]).body(
         reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(list(&[Uuid::now_v7()]))])),
     );
@@ -95,7 +95,7 @@ async fn large_bodies_have_few_places_and_small_ones_need_none() {
     let began = Instant::now();
     let refused = loop {
         let answer = send(large()).await;
-        // The slow ones may not have been seen yet.
+        // The service may not have counted the slow bodies yet.
         if answer.status != 202 || began.elapsed() > Duration::from_secs(5) {
             break answer;
         }
@@ -110,7 +110,7 @@ async fn large_bodies_have_few_places_and_small_ones_need_none() {
     drop(slow);
     let began = Instant::now();
     while send(large()).await.status != 202 {
-        assert!(began.elapsed() < Duration::from_secs(20), "the places are not given back");
+        assert!(began.elapsed() < Duration::from_secs(20), "the permits are not released");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(waiting(&service.database.pool).await >= 2);

@@ -1,4 +1,5 @@
-//! Who has an operation, and for how long: before its transaction, in it, and after whoever had it is gone.
+//! Leases: which replica has an operation, and for how long. They are tested before its transaction, in it, and after the
+//! replica has ended.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::{accept, assert_agreement, details, ended, waiting};
 use crate::support::process::Process;
 use crate::support::{TestPool, TestService};
 
-/// What a replica does that leases the next operation for so long and is not heard of again: the operation, and its attempts.
+/// Leases the next operation for this long, as a replica does that is then killed. Returns the operation and its attempts.
 pub async fn lease(pool: &TestPool, seconds: f64) -> Option<(Uuid, i32)> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/queue/sql/claim_operation.sql");
     let sql = std::fs::read_to_string(file).unwrap();
@@ -19,7 +20,7 @@ pub async fn lease(pool: &TestPool, seconds: f64) -> Option<(Uuid, i32)> {
     leased.map(|row| (row.get("id"), row.get("attempts!")))
 }
 
-/// Contacts whose updates take as long as the gate is closed. No wait for a lock, which would have a limit.
+/// Contacts whose updates take until the gate is opened. They do not wait for a lock, because that would have a timeout.
 pub async fn close_gate(pool: &TestPool) {
     sqlx::raw_sql(
         "create table gate (contact_id uuid primary key);
@@ -43,7 +44,7 @@ pub async fn open_gate(pool: &TestPool) {
     sqlx::query("delete from gate").execute(pool).await.unwrap();
 }
 
-/// How many deletions are on their way in PostgreSQL.
+/// The number of deletions that run in PostgreSQL.
 async fn at_the_gate(pool: &TestPool) -> i64 {
     let sql = "select count(*) from pg_stat_activity
         where datname = current_database() and state = 'active' and query like '-- delete_contacts:%'";
@@ -73,7 +74,7 @@ async fn a_lease_keeps_others_away_until_it_is_over_and_counts_as_an_attempt() {
 }
 
 #[tokio::test]
-async fn what_is_held_is_passed_over_also_when_its_lease_is_over() {
+async fn a_locked_operation_is_skipped_even_after_its_lease() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let pool = &service.database.pool;
@@ -103,10 +104,10 @@ async fn what_is_held_is_passed_over_also_when_its_lease_is_over() {
     assert_agreement(pool).await;
 }
 
-/// The statement of a killed replica ends long before the time that it may take.
+/// The statement of a killed replica ends long before its time limit.
 #[tokio::test]
 #[ignore = "a kill and a long wait: takes half a minute; cargo test --test api -- --ignored killed_replica"]
-async fn what_a_killed_replica_left_in_the_middle_of_a_statement_is_let_go_of_at_once() {
+async fn the_statement_of_a_killed_replica_ends_at_once() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let pool = &service.database.pool;
@@ -125,7 +126,7 @@ async fn what_a_killed_replica_left_in_the_middle_of_a_statement_is_let_go_of_at
     assert_agreement(pool).await;
 }
 
-/// An operation that costs each replica its life is not tried for ever.
+/// An operation that kills each replica is not tried for ever.
 #[tokio::test]
 async fn attempts_that_nobody_came_back_from_count() {
     let service = TestService::start().await;
@@ -142,15 +143,15 @@ async fn attempts_that_nobody_came_back_from_count() {
     .await;
     let ended = ended(&service, family.requester, operation).await;
     assert_eq!(ended["status"], "INTERNAL_ERROR");
-    // The lease that gives it up is no attempt.
+    // The lease that gives the operation up is no attempt.
     assert_eq!(ended["attempts"], 3);
     assert!(service.world.deleted(Resource::Contact, &[contact]).await.is_empty());
     assert_agreement(&service.database.pool).await;
 }
 
-/// A DBA, say, and forgot that it waits.
+/// For example, a DBA ended it without removing it from the queue.
 #[tokio::test]
-async fn what_somebody_else_has_ended_stays_as_it_is_and_waits_no_more() {
+async fn an_operation_that_a_dba_has_ended_stays_and_leaves_the_queue() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let pool = &service.database.pool;

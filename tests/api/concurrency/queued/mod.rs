@@ -1,4 +1,4 @@
-//! `Prefer: respond-async`: the call is recorded and answered at once, and done afterwards.
+//! `Prefer: respond-async`: the call is recorded and answered immediately, and executed later.
 
 mod acceptance;
 mod beside;
@@ -24,15 +24,15 @@ use uuid::Uuid;
 use crate::support::service::{Answer, send};
 use crate::support::{TestService, body, pause};
 
-/// How long an operation is waited for, on a machine that has much else to do. Tests of how soon one ends have their own times.
+/// The longest wait of tests for an operation, on a busy machine. Tests of its duration have their own limits.
 const SOON: Duration = Duration::from_secs(120);
 
-/// A service that does what it accepts.
+/// A service that executes the operations that it accepts.
 pub async fn at_work() -> TestService {
     TestService::start_with(|settings| settings.queue.workers = 1).await
 }
 
-/// The call, by the URL where the resource takes no list.
+/// The call. The id is in the URL if the resource takes no list.
 pub fn call(
     service: &TestService,
     requester: Uuid,
@@ -48,7 +48,7 @@ pub async fn accept(service: &TestService, requester: Uuid, customer: Uuid, reso
     assert_accepted(&send(call(service, requester, customer, resource, ids)).await)
 }
 
-/// Asserts the documented answer, to the letter, and gives its requestId.
+/// Asserts the exact documented answer, and returns its requestId.
 #[track_caller]
 pub fn assert_accepted(answer: &Answer) -> Uuid {
     assert_eq!(answer.status, 202, "{}", answer.text);
@@ -57,7 +57,7 @@ pub fn assert_accepted(answer: &Answer) -> Uuid {
         r#"{{"errorCode":"","errorMessage":"","content":[{{"requestId":"{id}"}}],"pageable":{{"page":0,"size":10,"totalPages":1,"totalElements":1}}}}"#
     );
     assert_eq!(answer.text, expected);
-    // A `wait` that was applied follows.
+    // If a `wait` was applied, it follows.
     let applied = answer.header("Preference-Applied").unwrap_or_default();
     assert_eq!(applied.split(", ").next(), Some("respond-async"), "{applied}");
     assert_eq!(answer.header("Location"), Some(format!("/api/v3/global/call/{id}").as_str()));
@@ -81,7 +81,7 @@ pub async fn ended(service: &TestService, requester: Uuid, operation: Uuid) -> V
     }
 }
 
-/// Rows and operations agree, and the queue has what is open and nothing else.
+/// Asserts that rows and operations agree, and that the queue has exactly the open operations.
 pub async fn assert_agreement(pool: &crate::support::TestPool) {
     crate::support::audit::assert_agreement(pool).await;
 }
@@ -90,7 +90,7 @@ pub async fn waiting(pool: &crate::support::TestPool) -> i64 {
     sqlx::query_scalar("select count(*) from operation_queue").fetch_one(pool).await.unwrap()
 }
 
-/// Contacts of a customer, made by the server itself.
+/// Contacts of a customer, created by the server itself.
 pub async fn many_contacts(pool: &crate::support::TestPool, customer: Uuid, count: i32) -> Vec<Uuid> {
     sqlx::query_scalar(
         "insert into contact (id, customer_id, email, mobile)
@@ -104,7 +104,6 @@ pub async fn many_contacts(pool: &crate::support::TestPool, customer: Uuid, coun
     .unwrap()
 }
 
-/// A list in the body of a call.
 fn list(ids: &[Uuid]) -> String {
     body(ids)
 }

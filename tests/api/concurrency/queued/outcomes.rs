@@ -1,4 +1,4 @@
-//! How an operation ends: judged when it is done, by the same rules and with the same codes as a call that waits.
+//! The outcomes of operations. Rules and codes are those of a call that waits, and are checked at execution.
 
 use customer_deletion::resource::Resource;
 use serde_json::json;
@@ -82,7 +82,7 @@ async fn an_allocated_product_stays() {
     assert!(service.world.deleted(Resource::Product, &[product]).await.is_empty());
 }
 
-/// The allocation is committed between the look at it and the update, which PostgreSQL itself then refuses.
+/// The allocation is committed between the check and the update. PostgreSQL itself then rejects the update.
 #[tokio::test]
 async fn a_product_that_is_allocated_meanwhile_stays() {
     let service = TestService::start().await;
@@ -107,9 +107,9 @@ async fn a_product_that_is_allocated_meanwhile_stays() {
     assert_agreement(&service.database.pool).await;
 }
 
-/// What was eligible when the call was accepted is judged again when it is done.
+/// A row that was eligible at acceptance is checked again at execution.
 #[tokio::test]
-async fn eligibility_is_that_of_the_moment_in_which_it_is_done() {
+async fn eligibility_is_checked_when_the_operation_is_executed() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let gone = service.world.contact(family.sub_customer).await;

@@ -1,4 +1,4 @@
-//! How the statements of the queue find their rows, however full it is and whenever their plans were made.
+//! The plans of the statements of the queue, for a full queue and for plans of any age.
 
 use crate::support::TestDatabase;
 use crate::support::plan::generic_plan;
@@ -7,7 +7,7 @@ const FULL: &str = "
     insert into operation_queue (operation_id, requester_id, customer_id, rank)
     select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), number from generate_series(1, 20000) as number";
 
-/// Each with the types of its parameters and its index.
+/// Each statement with the types of its parameters and its index.
 const STATEMENTS: [(&str, &str, &str); 7] = [
     (include_str!("../../../../src/queue/sql/claim_operation.sql"), "uuid, float8, text[]", "operation_queue_rank"),
     (
@@ -27,7 +27,7 @@ const STATEMENTS: [(&str, &str, &str); 7] = [
 ];
 
 #[tokio::test]
-async fn they_go_through_their_index_and_sort_nothing() {
+async fn queue_statements_use_their_index_and_sort_nothing() {
     let database = TestDatabase::migrated().await;
     let mut connection = database.pool.acquire().await.unwrap();
     for before in ["select 1", "analyze operation_queue", FULL, "analyze operation_queue", "vacuum operation_queue"] {

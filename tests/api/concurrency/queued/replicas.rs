@@ -1,4 +1,4 @@
-//! Several replicas at one queue: each operation is done once.
+//! Several replicas share one queue: each operation is executed once.
 
 use customer_deletion::resource::Resource;
 use futures_util::future::join_all;
@@ -8,7 +8,7 @@ use super::{accept, assert_agreement, ended, waiting};
 use crate::support::TestService;
 
 #[tokio::test]
-async fn replicas_share_the_work_and_do_nothing_twice() {
+async fn replicas_share_the_work_and_execute_nothing_twice() {
     const OPERATIONS: usize = 60;
     let service = TestService::start().await;
     let family = service.world.family().await;
@@ -28,9 +28,9 @@ async fn replicas_share_the_work_and_do_nothing_twice() {
     assert_eq!(service.world.deleted(Resource::Contact, &rows).await.len(), rows.len());
 }
 
-/// A worker that has nothing to do is woken by what its own replica accepts, and looks for what others do.
+/// An idle worker is woken by what its own replica accepts, and polls for what other replicas accept.
 #[tokio::test]
-async fn what_one_replica_accepts_another_does() {
+async fn an_operation_that_one_replica_accepts_is_executed_by_another() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let _worker = TestService::beside(&service, |settings| settings.queue.workers = 1).await;
@@ -42,7 +42,7 @@ async fn what_one_replica_accepts_another_does() {
 
 /// While a newer build is rolled out beside this one.
 #[tokio::test]
-async fn an_operation_about_what_only_a_newer_build_knows_is_left_to_that() {
+async fn an_operation_with_a_word_of_a_newer_build_is_left_to_that_build() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;

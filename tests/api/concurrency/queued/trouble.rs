@@ -1,4 +1,4 @@
-//! Attempts that fail, stop, or never come back.
+//! Attempts that fail, stop, or never return.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::support::proxy::Proxy;
 use crate::support::service::{send, until_somebody_waits};
 use crate::support::{StallWatch, TestDatabase, TestService, until};
 
-/// Somebody who holds a row.
+/// Another transaction that locks a row.
 async fn hold<'p>(pool: &'p crate::support::TestPool, contact: Uuid) -> sqlx::Transaction<'p, sqlx::Postgres> {
     let mut transaction = pool.begin().await.unwrap();
     let sql = "select id from contact where id = $1 for update";
@@ -77,7 +77,7 @@ async fn after_so_many_attempts_it_is_an_internal_error_that_keeps_no_key_and_ch
     assert_agreement(&service.database.pool).await;
 }
 
-/// One operation that cannot be done does not hold up those behind it.
+/// One operation that keeps failing does not delay those behind it.
 #[tokio::test]
 async fn an_operation_that_waits_before_its_next_attempt_lets_others_go_first() {
     let service = TestService::start_with(|settings| {
@@ -97,9 +97,9 @@ async fn an_operation_that_waits_before_its_next_attempt_lets_others_go_first() 
     assert_eq!(ended(&service, family.requester, first).await["status"], "SUCCESS");
 }
 
-/// An operation moves back after each attempt, so one that fails is not in front of others' operations again and again.
+/// An operation gets a later rank after each attempt, so one that fails is not always before the operations of others.
 #[tokio::test]
-async fn operations_that_cannot_be_done_do_not_hold_up_those_of_others() {
+async fn operations_that_keep_failing_do_not_hold_up_those_of_others() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let held = service.world.contact(family.sub_customer).await;
@@ -127,9 +127,9 @@ async fn operations_that_cannot_be_done_do_not_hold_up_those_of_others() {
     holder.rollback().await.unwrap();
 }
 
-/// The lease is long over, and still nobody else takes what is being done.
+/// The lease expired long ago, and still no other replica takes an operation that is being executed.
 #[tokio::test]
-async fn an_operation_that_is_being_done_is_not_taken_by_another() {
+async fn an_operation_that_is_being_executed_is_not_taken_by_another_replica() {
     let service = at_work().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
@@ -142,20 +142,20 @@ async fn an_operation_that_is_being_done_is_not_taken_by_another() {
     assert_eq!(ended(&service, family.requester, operation).await["status"], "SUCCESS");
 }
 
-/// Who has lost the lease does nothing, even if it comes back.
+/// An attempt that has lost its lease changes nothing, even if it continues later.
 #[tokio::test]
-async fn an_attempt_whose_lease_is_anothers_does_nothing() {
+async fn an_attempt_that_has_lost_its_lease_changes_nothing() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
-    // The attempt is leased, and stops before it holds the operation, because somebody else does.
+    // The attempt is leased, and stops before it locks the operation, because another transaction has locked it.
     let pool = &service.database.pool;
     sqlx::raw_sql(
         "create function later() returns trigger language plpgsql as $$
          begin
            if new.lease_id is distinct from old.lease_id and new.attempts = 1 then
-             -- As if another attempt had come in between: the first finds this lease in the place of its own.
+             -- As if another attempt had come in between: the first finds this lease instead of its own.
              new.lease_id := gen_random_uuid();
            end if;
            return new;
@@ -181,7 +181,7 @@ async fn an_attempt_whose_lease_is_anothers_does_nothing() {
 
 #[tokio::test]
 #[ignore = "a kill and a long wait: takes half a minute; cargo test --test api -- --ignored killed_replica"]
-async fn what_a_killed_replica_had_begun_is_done_by_another_within_a_minute() {
+async fn an_operation_of_a_killed_replica_is_executed_by_another_within_a_minute() {
     let database = TestDatabase::migrated().await;
     let service = TestService::start_on(database, |_| {}).await;
     let family = service.world.family().await;
@@ -203,7 +203,7 @@ async fn what_a_killed_replica_had_begun_is_done_by_another_within_a_minute() {
     assert_agreement(&service.database.pool).await;
 }
 
-/// Nobody tells the attempt that its session is gone, and PostgreSQL has long let go of the operation.
+/// The attempt does not learn that its session is gone, and PostgreSQL released the operation long ago.
 #[tokio::test]
 async fn an_attempt_whose_session_went_silent_is_given_up_within_a_minute() {
     let (database, proxy, url) = Proxy::with_database().await;
@@ -249,7 +249,7 @@ async fn sigterm_lets_an_operation_end() {
     holder.rollback().await.unwrap();
     assert_eq!(process.exit_code().await, Some(0));
     assert_eq!(details(&service, family.requester, operation).await["status"], "SUCCESS");
-    // Nothing more was begun.
+    // No further operation was begun.
     assert_eq!(details(&service, family.requester, waiting_one).await["status"], "OPEN");
     assert_agreement(&service.database.pool).await;
 }
@@ -273,7 +273,7 @@ async fn sigterm_hands_back_what_takes_longer() {
         &[
             ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "300"),
             ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "3"),
-            // The lock timeout is shorter than PostgreSQL takes to notice that the attempt's client is gone.
+            // The lock timeout is shorter than the time that PostgreSQL needs to notice that the client of the attempt is gone.
             ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "1000"),
         ],
     );
@@ -296,7 +296,7 @@ async fn sigterm_hands_back_what_takes_longer() {
 }
 
 #[tokio::test]
-async fn an_operation_has_one_line_in_the_log_and_its_place_in_the_metrics() {
+async fn an_operation_has_one_line_in_the_log_and_is_counted_in_the_metrics() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
@@ -335,7 +335,7 @@ async fn an_operation_has_one_line_in_the_log_and_its_place_in_the_metrics() {
     }
 }
 
-/// Waits until the process has logged such a line. An operation has ended a moment before its line is there.
+/// Waits until the process has logged such a line. The line follows a moment after the end of the operation.
 async fn until_logged(process: &Process, is_it: impl Fn(&Value) -> bool) {
     let began = Instant::now();
     while !process.log().iter().any(&is_it) {

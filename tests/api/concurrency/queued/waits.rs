@@ -1,4 +1,4 @@
-//! `Prefer: wait=N`: the caller is answered as soon as the operation has ended, and holds nothing that others need.
+//! `Prefer: wait=N`: the caller is answered as soon as the operation has ended, and meanwhile uses no session and no permit.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,10 +17,11 @@ use crate::support::service::{Answer, send};
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestDatabase, TestService, until};
 
-/// Longer than an end takes to be told, and shorter than a wait that nobody ends: 9 seconds are the most beside the deadline of tests.
+/// Longer than it takes to report an end, and shorter than a wait without one: 9 seconds is the maximum with the deadline of
+/// the tests.
 const SOON: Duration = Duration::from_secs(7);
 
-/// A service in a process of its own, whose metrics count its own callers alone.
+/// A service in its own process, whose metrics count only the callers of this test.
 async fn in_a_process(settings: &[(&str, &str)]) -> (TestService, Process) {
     replica(Arc::new(TestDatabase::migrated().await), settings)
 }
@@ -39,7 +40,7 @@ const NARROW: [(&str, &str); 3] = [
     ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "1"),
 ];
 
-/// Waits until so many calls wait for the end of an operation.
+/// Waits until this many calls wait for the end of an operation.
 async fn until_waiting(service: &TestService, calls: usize) {
     let line = format!("\ncustomer_deletion_requests_waiting {calls}\n");
     until(|| async { service.management("/metrics").await.text.contains(&line) }).await;
@@ -60,7 +61,7 @@ async fn timed(call: RequestBuilder) -> (Answer, Duration) {
 #[tokio::test]
 async fn a_status_call_is_answered_as_soon_as_the_operation_has_ended(#[case] version: &str) {
     let (service, _working) = in_a_process(&[("CUSTOMER_DELETION__QUEUE__WORKERS", "1")]).await;
-    // Another replica, which executes nothing, learns of it as well.
+    // Another replica, which executes nothing, reports the end as well.
     let (beside, _beside) = replica(Arc::clone(&service.database), &[NO_WORKERS]);
     let (pool, family) = (&service.database.pool, service.world.family().await);
     close_gate(pool).await;
@@ -77,7 +78,7 @@ async fn a_status_call_is_answered_as_soon_as_the_operation_has_ended(#[case] ve
     open_gate(pool).await;
     let opened = StallWatch::start();
     let calls = calls.await.unwrap();
-    // Each replica asks ten times a second, and the call itself takes a moment.
+    // Each replica polls ten times a second, and the call itself takes a moment.
     assert!(opened.took() < Duration::from_secs(3), "an answer came {:?} after the end", opened.took());
 
     for (answer, took) in calls {
@@ -250,7 +251,7 @@ async fn waiting_callers_take_no_session_and_no_permit_and_are_bounded() {
         until_waiting(&service, calls).await;
     }
 
-    // One more cannot wait, and is answered at once. Others are served.
+    // A further call cannot wait, and is answered immediately. Others are served.
     let watch = StallWatch::start();
     let answer = send(call()).await;
     assert_eq!((answer.status, answer.header("Preference-Applied")), (200, None), "{}", answer.text);

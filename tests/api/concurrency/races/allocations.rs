@@ -1,4 +1,4 @@
-//! A product that is deleted while it is allocated, both ways round.
+//! A product that is deleted while it is allocated, in both orders.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn an_allocation_that_is_committed_after_the_deletion_looked_is_still_seen
     let family = service.world.family().await;
     let product = service.world.product(family.requester).await;
 
-    // The deletion takes its snapshot, and waits for its customer before it comes to the product.
+    // The deletion takes its snapshot, and waits for its customer before it reaches the product.
     let holding = begin(pool, "select from customer where id = $1 for update", &[family.requester]).await;
     let call = in_background(&service, family, Resource::Product, &[product]);
     until_so_many_wait(pool, 1).await;

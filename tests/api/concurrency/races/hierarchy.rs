@@ -1,4 +1,4 @@
-//! Customers and entities that move or die while a deletion waits, and a deletion that holds them where they are.
+//! Customers and entities that are moved or deleted while a deletion waits, and the locks by which a deletion prevents this.
 
 use customer_deletion::resource::Resource;
 use uuid::Uuid;
@@ -18,7 +18,7 @@ const MOVE_ONE_LEVEL_DOWN: &str = "
     )
     where id = $1 and id <> $2";
 
-/// Asserts that another service that runs this now has to wait.
+/// Asserts that another service that runs this statement now has to wait.
 async fn assert_waits(pool: &TestPool, sql: &str, ids: &[Uuid]) {
     let mut tx = begin(pool, "set local lock_timeout = '50ms'", &[]).await;
     let result = run(&mut tx, sql, ids).await;
@@ -150,7 +150,7 @@ async fn a_row_that_moves_to_another_customer_while_a_deletion_waits_for_it_stay
     }
 }
 
-/// The columns of external params that refer to what they are set on, and a statement that moves it.
+/// The columns of external params that refer to their entity, and a statement that moves the entity.
 const MOVES: [(&str, &str); 3] = [
     ("sub_customer_id", RE_PARENT),
     ("subscriber_id", "update subscriber set customer_id = $2 where id = $1"),
@@ -197,7 +197,7 @@ async fn an_entity_cannot_move_while_a_deletion_waits_for_its_external_params() 
     }
 }
 
-/// What the column refers to, as something of the requester's.
+/// The entity that the column refers to, owned by the requester.
 async fn entity(service: &TestService, family: Family, column: &str) -> Uuid {
     match column {
         "sub_customer_id" => family.sub_customer,

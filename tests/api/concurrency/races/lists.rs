@@ -53,7 +53,7 @@ async fn overlapping_lists_have_one_winner_for_each_id_and_are_never_torn() {
                 .await
                 .unwrap();
             World::new(pool.clone()).insert_rows(resource, customer, &ids).await;
-            // Ten of the forty for each of sixteen clients, half of them the neighbour's too.
+            // Each of sixteen clients has ten of the forty ids, and shares half of them with its neighbour.
             let lists: Vec<Vec<Uuid>> =
                 (0..16).map(|client| ids.iter().copied().cycle().skip(client * 5).take(10).collect()).collect();
             let calls = lists.iter().map(|list| service.delete_list(family.requester, customer, resource, list));
@@ -74,7 +74,7 @@ async fn overlapping_lists_have_one_winner_for_each_id_and_are_never_torn() {
 #[tokio::test]
 async fn rows_are_locked_in_the_order_of_their_ids_and_not_as_the_table_stores_them() {
     let database = TestDatabase::migrated().await;
-    // The service's own settings take the place of these, with which a planner reads tables as they are stored.
+    // These settings replace those of the service. With them, a planner reads tables in the order in which they are stored.
     let url = database.url.split('?').next().unwrap().to_owned();
     let by_heap = format!("{url}?options=-c%20enable_indexscan%3Doff%20-c%20enable_bitmapscan%3Don");
     let service = TestService::start_on(database, |settings| settings.database.url = Some(by_heap.into())).await;

@@ -1,6 +1,7 @@
 //! Calls that meet each other, or another service, at the same rows.
 //!
-//! Most tests here hold a lock, let the call run into it, change the world, and let go. So they show the same every time.
+//! Most tests here take a lock, let the call wait for it, change the tables, and release the lock. So they show the same every
+//! time.
 
 mod allocations;
 mod hierarchy;
@@ -16,13 +17,13 @@ use crate::support::service::{Answer, send};
 use crate::support::world::Family;
 use crate::support::{TestPool, TestService};
 
-/// Sends a deletion in the background, so that the test can go on while it waits.
+/// Sends a deletion in the background, so that the test can continue while it waits.
 fn in_background(service: &TestService, family: Family, resource: Resource, ids: &[Uuid]) -> JoinHandle<Answer> {
     let customer = family.in_scope(resource);
     tokio::spawn(send(service.deletion(family.requester, customer, resource, ids)))
 }
 
-/// A transaction of another service, with one statement done.
+/// A transaction of another service that has executed one statement.
 async fn begin(pool: &TestPool, sql: &str, ids: &[Uuid]) -> Transaction<'static, Postgres> {
     let mut tx = pool.begin().await.unwrap();
     run(&mut tx, sql, ids).await.unwrap();

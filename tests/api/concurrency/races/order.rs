@@ -1,7 +1,7 @@
-//! The order in which a deletion holds customers and entities, and a restore its rows.
+//! The order in which a deletion locks customers and entities, and a restore its rows.
 //!
-//! A deletion locks the sub-customer first and the requester second, and entities from the lowest id up. Whoever takes several of
-//! them in the same order never deadlocks with it.
+//! A deletion locks the sub-customer first and the requester second, and entities in ascending order of their ids. A
+//! transaction that locks several of them in the same order never deadlocks with it.
 
 use customer_deletion::resource::Resource;
 use sqlx::AssertSqlSafe;
@@ -17,7 +17,7 @@ use crate::support::{TestDatabase, TestPool, TestService, World};
 const LOW: Uuid = Uuid::from_u128(1);
 const HIGH: Uuid = Uuid::from_u128(2);
 
-/// Asserts that nobody holds the row.
+/// Asserts that no transaction has locked the row.
 async fn assert_free(pool: &TestPool, table: &str, id: Uuid) {
     let sql = format!("select from {table} where id = $1 for update nowait");
     begin(pool, &sql, &[id]).await.rollback().await.unwrap();
@@ -55,14 +55,15 @@ async fn customers_are_locked_from_the_sub_customer_up() {
     }
 }
 
-/// What external params are set on: its table, their column, and a statement that makes one.
+/// The entities of external params: the table, the column that refers to it, and a statement that creates one.
 const INSERT: [(&str, &str, &str); 3] = [
     ("customer", "sub_customer_id", "insert into customer (id, parent_id, name) values ($1, $2, 'A')"),
     ("subscriber", "subscriber_id", "insert into subscriber (id, customer_id, name) values ($1, $2, 'A')"),
     ("sell_plan", "sell_plan_id", "insert into sell_plan (id, customer_id, name) values ($1, $2, 'A')"),
 ];
 
-/// Told to read tables as they are stored. The service's own settings make it read the index, which gives the order.
+/// A service whose plans read tables in the order in which they are stored. The usual settings make it read the index, which
+/// gives the order of ids.
 async fn service_that_reads_tables() -> TestService {
     let database = TestDatabase::migrated().await;
     let url = database.url.split('?').next().unwrap().to_owned();
@@ -95,8 +96,8 @@ async fn what_external_params_are_set_on_is_locked_in_the_order_of_its_ids() {
     }
 }
 
-/// Runs a statement in a session that reads tables as they are stored, and asserts that it waits for the row with the low id before it
-/// locks the other.
+/// Runs a statement in a session that reads tables as they are stored, and asserts that it waits for the row with the low id
+/// before it locks the other.
 async fn assert_locks_the_lower_first(pool: &TestPool, table: &str, sql: String) {
     let stored = format!("select id from {table} where id in ($1, $2) order by ctid");
     let stored: Vec<Uuid> =

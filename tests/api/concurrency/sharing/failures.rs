@@ -1,4 +1,4 @@
-//! What breaks under a shared statement costs no call its outcome.
+//! A failure of a shared statement costs no call its outcome.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn a_backend_that_is_ended_in_the_middle_costs_no_call_anything() {
     stage.assert_rows_and_operations_agree().await;
 }
 
-/// Neither the service nor its callers can know by themselves that the statement was committed.
+/// Neither the service nor its callers can know whether the statement was committed.
 #[rstest]
 #[case::cut(true)]
 #[case::silent_for_ever(false)]
@@ -97,7 +97,7 @@ async fn a_row_that_cannot_be_written_is_an_error_of_its_own_call() {
 }
 
 #[tokio::test]
-async fn a_call_whose_client_is_gone_is_done_with_the_others() {
+async fn a_call_whose_client_is_gone_is_executed_with_the_others() {
     let stage = Stage::new().await;
     let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
 

@@ -1,6 +1,7 @@
-//! Calls that wait for a connection, and share a statement when one comes free.
+//! Calls that wait for a connection, and share a statement when one becomes free.
 //!
-//! Most tests here give the service one connection and let a call on it wait for a row, queue other calls behind it, and let go.
+//! Most tests here give the service one connection, let a call on it wait for a row, queue other calls behind it, and release
+//! the row.
 
 mod failures;
 mod outcomes;
@@ -22,7 +23,7 @@ use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
 
-/// One connection, and time enough for a test to prepare what happens while it is busy, however busy the machine is.
+/// One connection, and time for a test to prepare the calls behind it, even on a busy machine.
 const SETTINGS: [(&str, &str); 5] = [
     ("CUSTOMER_DELETION__LOG__LEVEL", "info,customer_deletion::repository::sharing=trace"),
     ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
@@ -31,7 +32,7 @@ const SETTINGS: [(&str, &str); 5] = [
     ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "20"),
 ];
 
-/// A service in a process of its own, whose metrics nobody else moves.
+/// A service in its own process, whose metrics only this test changes.
 struct Stage {
     process: Process,
     world: World,
@@ -45,7 +46,7 @@ impl Stage {
         Stage::with(&[]).await
     }
 
-    /// With settings beside, or in the place of, those of the suite.
+    /// `settings` add to, or replace, those of the suite.
     async fn with(settings: &[(&str, &str)]) -> Stage {
         let database = TestDatabase::migrated().await;
         let url = database.url.clone();
@@ -69,7 +70,7 @@ impl Stage {
         client().request(Method::DELETE, url).header("X-Requester-Id", requester.to_string()).body(body)
     }
 
-    /// A call for the family's own.
+    /// A call about rows of the test's own family.
     fn own_call(&self, resource: Resource, ids: &[Uuid]) -> RequestBuilder {
         self.call(self.family.requester, self.family.in_scope(resource), resource, ids)
     }
@@ -88,14 +89,14 @@ impl Stage {
         Occupied { holding, call }
     }
 
-    /// A transaction of another service, with one statement done.
+    /// A transaction of another service that has executed one statement.
     async fn hold(&self, sql: &'static str, id: Uuid) -> Transaction<'static, Postgres> {
         let mut tx = self.database.pool.begin().await.unwrap();
         sqlx::query(sql).bind(id).execute(&mut *tx).await.unwrap();
         tx
     }
 
-    /// Sends the calls one after the other, each once the one before has begun to wait.
+    /// Sends the calls one after the other, each once the previous one waits.
     async fn queue(&self, calls: impl IntoIterator<Item = RequestBuilder>) -> Vec<JoinHandle<Answer>> {
         let mut sent = Vec::new();
         for call in calls {
@@ -106,12 +107,12 @@ impl Stage {
         sent
     }
 
-    /// How many calls have begun to wait for a turn so far, as the log tells.
+    /// The number of calls that have begun to wait for a session so far, from the log.
     fn queued(&self) -> usize {
         self.process.count_in_log("\"a call waits for a connection\"")
     }
 
-    /// Waits until more than so many calls have begun to wait.
+    /// Waits until more than this many calls have begun to wait.
     async fn until_more_than(&self, queued: usize) {
         let began = Instant::now();
         while self.queued() <= queued {
@@ -120,15 +121,15 @@ impl Stage {
         }
     }
 
-    /// Sends calls that do not queue, but wait for a session each by itself. Nothing tells when they do.
+    /// Sends calls that do not queue, because each waits for a session by itself. No event shows when they wait.
     async fn let_wait(&self, calls: impl IntoIterator<Item = RequestBuilder>) -> Vec<JoinHandle<Answer>> {
         let sent = calls.into_iter().map(|call| tokio::spawn(send(call))).collect();
         tokio::time::sleep(Duration::from_millis(300)).await;
         sent
     }
 
-    /// Waits until a statement of the service whose text begins so waits for what PostgreSQL calls this, and gives the backend's
-    /// number.
+    /// Waits until a statement of the service whose text begins with the comment waits for this type of event, and returns the
+    /// process id of its backend.
     async fn until_waiting(&self, comment: &str, wait_event_type: &str) -> i32 {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(30) {
@@ -156,7 +157,7 @@ impl Stage {
         value.unwrap_or_else(|| panic!("{series} is not on the page"))
     }
 
-    /// Statements that calls shared, calls that were done in them, and calls that went on alone.
+    /// The numbers of shared statements, of calls that were executed in them, and of calls that were executed alone.
     async fn shared(&self, resource: &str) -> [f64; 3] {
         let calls = |outcome: &str| {
             format!(r#"customer_deletion_shared_calls_total{{resource="{resource}",outcome="{outcome}"}}"#)
@@ -165,13 +166,13 @@ impl Stage {
         [self.metric(&statements).await, self.metric(&calls("done")).await, self.metric(&calls("alone")).await]
     }
 
-    /// How many transactions recorded these operations.
+    /// The number of transactions that recorded these operations.
     async fn transactions(&self, operations: &[Uuid]) -> i64 {
         let sql = "select count(distinct xmin::text) from operation where id = any($1) and status = 'SUCCESS'";
         sqlx::query_scalar(sql).bind(operations).fetch_one(&self.database.pool).await.unwrap()
     }
 
-    /// Ends the service, and leaves the database.
+    /// Ends the service, and keeps the database.
     fn end(self) -> TestDatabase {
         drop(self.process);
         self.database
@@ -186,7 +187,7 @@ impl Stage {
     }
 }
 
-/// The only connection is busy until this is let go of.
+/// The only connection is busy until this is released.
 struct Occupied {
     holding: Transaction<'static, Postgres>,
     call: JoinHandle<Answer>,

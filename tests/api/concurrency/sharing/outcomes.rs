@@ -50,7 +50,7 @@ async fn a_refusal_is_that_of_its_own_call() {
         assert_eq!(stage.transactions(&done).await, 1, "what failed did not keep the others apart");
         let everything = [&rows[..], &[foreign, deeper, of_the_dead]].concat();
         assert_eq!(world.deleted(resource, &everything).await, [rows[0], rows[2], rows[3]]);
-        // One that was done while the connection was busy, and one for each call.
+        // One for the call that kept the connection busy, and one for each other call.
         assert_eq!(world.operations().await, recorded + 8);
         stage.assert_rows_and_operations_agree().await;
     }
@@ -130,7 +130,7 @@ async fn a_repeated_call_under_a_key_is_replayed_beside_calls_that_share() {
 
 const ROW: &str = "select from contact where id = $1 for update";
 const MOVING: &str = "update customer set parent_id = null where id = (select customer_id from contact where id = $1)";
-/// The version of the row that the shared statement sees can be had, and the one after it cannot.
+/// The shared statement can lock the version of the row in its snapshot, but not the next one.
 const RENAMING_AND_MOVING: &str = "
     with renamed as (
       update customer set name = 'Renamed' where id = (select customer_id from contact where id = $1) returning id
@@ -144,7 +144,7 @@ const THEN_MOVING: &str =
 #[case::its_customer(&[MOVING])]
 #[case::its_customer_of_whom_an_older_state_is_free(&[RENAMING_AND_MOVING, THEN_MOVING])]
 #[tokio::test]
-async fn what_somebody_holds_holds_up_its_own_call_alone(#[case] statements: &[&'static str]) {
+async fn a_lock_holds_up_its_own_call_alone(#[case] statements: &[&'static str]) {
     let stage = Stage::new().await;
     let held = stage.world.contact(stage.family.second_sub_customer).await;
     let free = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
@@ -168,7 +168,7 @@ async fn what_somebody_holds_holds_up_its_own_call_alone(#[case] statements: &[&
         assert_eq!(stage.transactions(&done).await, 1);
         assert_eq!(stage.shared("contact").await, [1.0, 3.0, 1.0]);
     } else {
-        // What cannot be passed over ends the statement, and soon.
+        // A row that cannot be skipped ends the statement soon.
         assert_eq!(stage.shared("contact").await, [1.0, 0.0, 4.0]);
     }
     let took = r#"customer_deletion_statement_duration_seconds_sum{statement="share_contacts"}"#;

@@ -1,4 +1,4 @@
-//! What a shared statement reads.
+//! The rows that a shared statement reads.
 
 use customer_deletion::resource::Resource;
 use serde_json::Value;
@@ -15,7 +15,7 @@ const IDS: usize = 10;
 
 const TYPES: &str = "uuid[], uuid[], uuid[], uuid[], integer[], integer[], text[]";
 
-/// The plan with what it really read.
+/// The plan with the number of rows that it read.
 async fn explain(connection: &mut PgConnection, family: Family, resource: Resource, rows: &[Uuid]) -> Value {
     let array = |items: Vec<String>| format!("'{{{}}}'", items.join(","));
     let list = |ids: &[Uuid]| array(ids.iter().map(Uuid::to_string).collect());

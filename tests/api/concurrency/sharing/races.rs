@@ -1,4 +1,4 @@
-//! Shared statements against others who write the same rows at the same time.
+//! Shared statements and other transactions that write the same rows at the same time.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::support::{TestDatabase, pause};
 /// The number of the advisory lock at which statements stop.
 const GATE: i64 = 4711;
 
-/// A role for whom every look at a customer stops while somebody holds the gate.
+/// A role whose reads of customers stop while the gate is locked.
 struct Stopped {
     role: String,
     url: String,
@@ -73,10 +73,11 @@ const GIVE_ENTITY_AWAY: &str = "
     update subscriber set customer_id = (select min(id::text)::uuid from customer where parent_id is null)
     where id = (select subscriber_id from $table where id = $1)";
 
-/// A change by another service, by its name, and the code with which it refuses the call about the row.
+/// A change by another service: its name, the resource, the statement, and the code with which the call about the row is then
+/// refused.
 type Change = (&'static str, Resource, &'static str, &'static str);
 
-/// Each change of a contact, one that only external params have, and one at depth 0, where the customer is the requester.
+/// Each change of a contact, a change that only external params have, and one at depth 0, where the customer is the requester.
 const CHANGES: [Change; 7] = [
     ("contact customer re-parented", Resource::Contact, RE_PARENT, "CUSTOMER_1002"),
     ("contact customer deleted", Resource::Contact, KILL, "CUSTOMER_1002"),
@@ -101,17 +102,17 @@ const MORE_CHANGES: [Change; 9] = [
 ];
 
 #[tokio::test]
-async fn a_shared_statement_acts_on_what_is_there_and_not_on_what_was() {
+async fn a_shared_statement_acts_on_current_rows_and_not_on_its_snapshot() {
     each_change_refuses_one_of_three(&CHANGES).await;
 }
 
 #[tokio::test]
-#[ignore = "the changes of the other resources: takes some seconds; cargo test --test api -- --ignored acts_on_what"]
-async fn a_shared_statement_acts_on_what_is_there_after_the_other_changes_too() {
+#[ignore = "the changes of the other resources: takes some seconds; cargo test --test api -- --ignored acts_on_current"]
+async fn a_shared_statement_acts_on_current_rows_after_the_other_changes_too() {
     each_change_refuses_one_of_three(&MORE_CHANGES).await;
 }
 
-/// The statement has its picture of the world, and stops. What the others commit meanwhile is not in the picture.
+/// The statement takes its snapshot and stops. Commits of others in this time are not in the snapshot.
 async fn each_change_refuses_one_of_three(changes: &[Change]) {
     let database = TestDatabase::migrated().await;
     let stopped = Stopped::at_customers_of(&database).await;
@@ -155,7 +156,8 @@ async fn a_shared_statement_deletes_no_params_on_an_entity_that_was_given_away()
     stopped.drop_from(&database).await;
 }
 
-/// Three calls share a statement. The change is made after it has taken its snapshot, and refuses the call about the changed row.
+/// Three calls share a statement. The change is made after the statement has taken its snapshot, and the call about the changed
+/// row is refused.
 async fn refuses_one_of_three(
     stage: &Stage,
     resource: Resource,
@@ -186,7 +188,7 @@ async fn refuses_one_of_three(
     assert_eq!(by_us, 0);
 }
 
-/// A row that is changed in that time, and stays eligible, is not where the statement looks for it.
+/// A row that is updated in this time, and stays eligible, has a newer version than the one in the snapshot.
 #[tokio::test]
 async fn a_row_that_is_edited_before_its_lock_is_deleted_all_the_same_as_are_those_of_the_others() {
     let database = TestDatabase::migrated().await;
@@ -209,7 +211,8 @@ async fn a_row_that_is_edited_before_its_lock_is_deleted_all_the_same_as_are_tho
     stopped.drop_from(&database).await;
 }
 
-/// Lists that overlap, writers that lock the same rows, and customers that move, all at once, over two connections.
+/// Overlapping lists, writers that lock the same rows, and customers that are moved, all at the same time, over two
+/// connections.
 #[rstest]
 #[case::contact(Resource::Contact)]
 #[case::zone(Resource::Zone)]

@@ -1,4 +1,4 @@
-//! What shares a statement, and what does not.
+//! Calls that share a statement, and calls that do not.
 
 use customer_deletion::resource::Resource;
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::support::proxy::{Proxy, Weather};
 use crate::support::resources::{every_list, word};
 
 #[tokio::test]
-async fn calls_that_wait_are_done_in_one_statement() {
+async fn calls_that_wait_are_executed_in_one_statement() {
     let stage = Stage::with(&[("CUSTOMER_DELETION__REQUESTER__HEADER__ACTOR_NAME", "X-Actor-Id")]).await;
     for resource in every_list() {
         let other_family = stage.world.family().await;
@@ -133,7 +133,8 @@ async fn a_statement_has_64_ids_at_most_and_16_calls() {
     assert_eq!(stage.transactions(&operations).await, 2);
 }
 
-/// A resource of which nobody else asks comes to its turn, and those behind it are not done before it for ever.
+/// Resources are served in the order of their longest waiting calls. So calls that share a statement do not overtake a single
+/// call for ever.
 #[tokio::test]
 async fn the_call_that_has_waited_longest_comes_first() {
     let stage = Stage::new().await;
@@ -163,7 +164,7 @@ async fn the_call_that_has_waited_longest_comes_first() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_told_not_to_share_does_not() {
+async fn a_service_whose_settings_forbid_sharing_does_not_share() {
     let stage = Stage::with(&[("CUSTOMER_DELETION__DATABASE__SHARE_STATEMENTS", "false")]).await;
     let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
 
@@ -176,14 +177,14 @@ async fn a_service_that_is_told_not_to_share_does_not() {
     assert_eq!(stage.shared("contact").await, [0.0, 0.0, 0.0]);
 }
 
-/// One whose only connection goes silent. A call that has it waits for its whole deadline, and those behind it give up before.
+/// A stage whose only connection goes silent. The call on it waits for its whole deadline, and those behind it give up before.
 async fn silent_stage(deadline_ms: &str) -> (Stage, Proxy) {
     let (database, proxy, url) = Proxy::with_database().await;
     (Stage::on(database, &url, &[("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", deadline_ms)]).await, proxy)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_waits_too_long_leaves_the_queue_and_is_not_done() {
+async fn a_call_that_waits_too_long_leaves_the_queue_and_is_not_executed() {
     let (stage, proxy) = silent_stage("10000").await;
     let contacts = stage.world.rows(Resource::Contact, stage.family.sub_customer, 3).await;
 
@@ -203,9 +204,10 @@ async fn a_call_that_waits_too_long_leaves_the_queue_and_is_not_done() {
     assert_eq!(stage.world.operations().await, 1);
 }
 
-/// Neither the readiness checks nor the upkeep of the service: both use the connections of the calls.
+/// Neither the readiness checks nor the background work of the service are counted, although both use the connections of the
+/// calls.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_waits_of_calls_are_counted() {
+async fn a_readiness_check_is_not_counted_as_a_wait_for_a_connection() {
     let (stage, proxy) = silent_stage("5000").await;
     let occupied = stage.occupy().await;
     proxy.set(Weather::Frozen);

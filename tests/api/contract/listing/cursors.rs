@@ -1,4 +1,4 @@
-//! Pages that follow a token: however long the list is, and whatever is called meanwhile.
+//! Pages that follow a token, for lists of any length, and while new calls are recorded.
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
@@ -13,7 +13,7 @@ fn next(pageable: &Value) -> Option<String> {
     pageable.get("nextPageToken").map(|token| token.as_str().unwrap().to_owned())
 }
 
-/// Every page from this one on, with what is done between two of them.
+/// Every page from the first one of the query on. `between` runs between two of them.
 async fn walk(service: &TestService, requester: Uuid, query: &str, mut between: impl AsyncFnMut()) -> Vec<Vec<Uuid>> {
     let mut pages = Vec::new();
     let mut token = None;
@@ -81,7 +81,7 @@ async fn a_page_with_a_token_tells_where_it_is_and_the_last_one_has_none() {
     let (content, second) = listed(&service, requester, &format!("?size=3&pageToken={token}")).await;
     assert_eq!(second, json!({ "page": 1, "size": 3, "totalPages": 2, "totalElements": 5 }));
     assert_eq!(content.len(), 3);
-    // A numbered page leads on as well.
+    // A numbered page has a token as well.
     let (content, numbered) = listed(&service, requester, "?size=2&page=1").await;
     let (rest, _) = listed(&service, requester, &format!("?size=2&pageToken={}", next(&numbered).unwrap())).await;
     let (same, last) = listed(&service, requester, "?size=2&page=2").await;

@@ -1,4 +1,4 @@
-//! Narrowing the list by status and resource.
+//! Filters by status and resource.
 
 use customer_deletion::resource::Resource;
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use crate::support::resources::word;
 /// A status, a resource, and the operations that have both; the newest come first.
 type Recorded = (&'static str, Resource, Vec<Uuid>);
 
-/// Of every status and resource some, interleaved.
+/// Records some operations of every status and resource, interleaved.
 async fn record_some_of_each(service: &TestService, requester: Uuid) -> Vec<Recorded> {
     let mut recorded: Vec<Recorded> = Vec::new();
     for _round in 0..2 {
@@ -38,7 +38,7 @@ async fn status_and_resource_narrow_the_list_alone_and_together() {
     let service = TestService::shared().await;
     let requester = Uuid::now_v7();
     let recorded = record_some_of_each(&service, requester).await;
-    // Somebody else's, of every kind, which are newer.
+    // Operations of another requester, of every kind, which are newer.
     record_some_of_each(&service, Uuid::now_v7()).await;
 
     let statuses = [None].into_iter().chain(STATUSES.map(Some));

@@ -1,4 +1,4 @@
-//! Narrowing the list by time, customer and target, alone and together.
+//! Filters by time, customer and target, alone and combined.
 
 use customer_deletion::resource::Resource;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::support::resources::{every_resource, word};
 
 const BEGIN: OffsetDateTime = datetime!(2026-03-01 0:00 UTC);
 
-/// What is recorded of a call, as far as it can be filtered.
+/// The parts of a recorded call by which it can be filtered.
 #[derive(Clone, Copy)]
 struct Recorded {
     id: Uuid,
@@ -62,7 +62,7 @@ async fn every_combination_of_filters_lists_what_has_all_of_them() {
     let requester = Uuid::now_v7();
     let customers = [requester, Uuid::now_v7(), Uuid::now_v7()];
     let recorded = record_many(&service, requester, &customers).await;
-    // Those of somebody else about the same customers.
+    // Calls of another requester about the same customers.
     record_many(&service, Uuid::now_v7(), &customers).await;
 
     let (from, before) = (BEGIN + time::Duration::minutes(30), BEGIN + time::Duration::minutes(90));
@@ -122,7 +122,7 @@ async fn times_are_compared_to_the_microsecond() {
         assert_eq!(count(&format!("?createdBefore={at}")).await, before, "{at}");
         assert_eq!(count(&format!("?createdAfter={at}&createdBefore={at}")).await, 0, "{at}");
     }
-    // What the list tells can be sent back.
+    // A time in the list can be sent as a filter.
     let (content, _) = listed(&service, requester, "?size=1").await;
     let told = content[0]["createdAt"].as_str().unwrap();
     let (content, _) = listed(&service, requester, &format!("?createdAfter={told}")).await;
@@ -158,7 +158,7 @@ async fn the_call_that_deleted_a_row_is_found_by_the_row() {
             let (content, _) = listed(&service, family.requester, &format!("?targetId={row}&{more}")).await;
             assert_eq!(content.len(), found, "{more}");
         }
-        // Neither who was refused nor the customer of the row has made that call.
+        // Neither the refused requester nor the customer of the row has made that call.
         for stranger in [family.grandchild, family.parent, family.sub_customer, family.sibling, Uuid::now_v7()] {
             let (content, _) = listed(&service, stranger, &format!("?targetId={row}")).await;
             assert_eq!(content, Vec::<Value>::new(), "{refused}");

@@ -1,4 +1,4 @@
-//! A list that is asked for in a way that means nothing is refused, with a message that names the parameter.
+//! A list with an invalid query is rejected, with a message that names the parameter.
 
 use reqwest::Method;
 use rstest::rstest;
@@ -72,7 +72,7 @@ async fn a_malformed_query_is_a_bad_request(#[case] query: &str, #[case] part_of
 }
 
 #[tokio::test]
-async fn who_asks_comes_before_how_and_what() {
+async fn identity_method_and_route_are_checked_before_parameters() {
     let service = TestService::shared().await;
 
     let nobody = send(service.anonymous(Method::GET, &format!("{LIST}?size=0"))).await;

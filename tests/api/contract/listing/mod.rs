@@ -1,4 +1,4 @@
-//! The list of what a requester has called, newest first.
+//! The list of the calls of a requester, newest first.
 
 mod cursors;
 mod filters;
@@ -38,7 +38,7 @@ fn ids(content: &[Value]) -> Vec<Uuid> {
     content.iter().map(|call| call["requestId"].as_str().unwrap().parse().unwrap()).collect()
 }
 
-/// So many operations with this status, one after the other; the newest comes first.
+/// Records this many operations with this status, one after the other. The newest comes first.
 async fn record(pool: &TestPool, requester: Uuid, status: &str, resource: Resource, count: usize) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
     sqlx::query(
@@ -75,7 +75,7 @@ async fn a_requester_that_never_called_has_an_empty_list() {
 }
 
 #[tokio::test]
-async fn what_was_called_is_listed_newest_first_as_it_is_told_for_each_call() {
+async fn calls_are_listed_newest_first_as_their_statuses_show_them() {
     let service = TestService::shared().await;
     let family = service.world.family().await;
     let mut calls = Vec::new();
@@ -83,7 +83,7 @@ async fn what_was_called_is_listed_newest_first_as_it_is_told_for_each_call() {
         let customer = family.in_scope(resource);
         let row = service.world.row(resource, customer).await;
         calls.push(service.delete_one(family.requester, customer, resource, row).await.assert_deleted());
-        // Refused, because it is gone.
+        // Refused, because the row is deleted.
         calls.push(service.delete_one(family.requester, customer, resource, row).await.request_id());
     }
     calls.reverse();
@@ -94,7 +94,7 @@ async fn what_was_called_is_listed_newest_first_as_it_is_told_for_each_call() {
     assert_eq!(pageable, json!({ "page": 0, "size": 100, "totalPages": 1, "totalElements": calls.len() }));
     for (call, listed) in calls.into_iter().zip(content) {
         let mut told = service.details(family.requester, call).await.json()["content"][0].clone();
-        // They may be many, or take more look-ups, and are told for one call at a time.
+        // They may be long, or take more queries. So they are shown for one call at a time.
         for long in ["failedIds", "failures", "deletedRows", "attempts", "restoredAt"] {
             told.as_object_mut().unwrap().shift_remove(long).unwrap();
         }

@@ -1,4 +1,4 @@
-//! The pages of a list, and how far it goes.
+//! The pages of a list, and its largest length.
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
@@ -24,7 +24,7 @@ async fn the_pages_together_are_the_list(
     let service = TestService::shared().await;
     let requester = Uuid::now_v7();
     let mut recorded = Vec::new();
-    // Of several kinds, so that a page has some of each.
+    // Several kinds, so that a page has some of each.
     for number in 0..count {
         let resource = Resource::ALL[number % 5];
         let status = if number % 3 == 0 { "FAILURE" } else { "SUCCESS" };
@@ -70,12 +70,12 @@ async fn only_the_newest_ten_thousand_are_counted_and_listed() {
     let (content, _) = listed(&service, requester, "?page=39&size=100").await;
     assert_eq!(ids(&content), newest[3_900..4_000]);
 
-    // The last one begins before the end and is cut off there, so that every page of `totalPages` can be had.
+    // The last page begins before the end and is cut off there, so that every page of `totalPages` exists.
     let (content, pageable) = listed(&service, requester, "?page=3333&size=3").await;
     assert_eq!(numbers(pageable), json!({ "page": 3333, "size": 3, "totalPages": 3334, "totalElements": 10_000 }));
     assert_eq!(ids(&content), newest[9_999..]);
 
-    // What is older can be found by narrowing.
+    // Older calls can be found by filters.
     for (query, total) in [("?status=SUCCESS", 4_042), ("?resource=zone", 6_000), ("?resource=product", 2)] {
         assert_eq!(listed(&service, requester, query).await.1["totalElements"], total, "{query}");
     }

@@ -1,4 +1,4 @@
-//! What a list costs PostgreSQL, however many operations there are, and what its index must not do to other statements.
+//! The cost of a list in PostgreSQL for any number of operations, and the effect of its index on other statements.
 
 use customer_deletion::resource::Resource;
 use serde_json::Value;
@@ -25,7 +25,7 @@ const MANY: &str = "
       case when i % 10 = 0 then gen_random_uuid() else $1 end,
       -- One customer has few.
       case when i % 10000 = 2 then $2 else $1 end,
-      -- Contacts and addresses are many, zones are few, and products are none.
+      -- Contacts and addresses are many, zones are few, and there are no products.
       (case when i % 20000 = 1 then 'zone' when i % 3 = 0 then 'contact' else 'address' end)::resource,
       array[$1],
       case when i % 7 = 0 then 'FAILURE' else 'SUCCESS' end,
@@ -36,7 +36,7 @@ const MANY: &str = "
       now()
     from generate_series(1, 200000) as i";
 
-/// The customer that few of them are about.
+/// The customer of only a few operations.
 const RARE: Uuid = Uuid::from_u128(0xc);
 
 /// A part of the list.
@@ -66,7 +66,7 @@ const NEWEST: Part = Part {
     most_rows: 10_000 + 5 * 11 + 11,
 };
 
-/// With all 180,000 operations, in about equal parts of each status and resource, from their middle on.
+/// The middle of all 180,000 operations, of which each status and resource has about equal parts.
 const CURSOR: &str = "'2026-01-01 14:00:00Z', '00000000-0000-0000-0000-000000018a88'";
 
 const PARTS: [Part; 11] = [
@@ -82,7 +82,7 @@ const PARTS: [Part; 11] = [
         most_rows: 10_000 + 9_011 + 11,
         ..NEWEST
     },
-    // Each of the five runs that there are may have all of it, and each is read in its order.
+    // Each of the five existing runs may contain all of it, and each is read in its order.
     Part { what: "the last page", size: 101, offset: 9_900, most_rows: 10_000 + 50_005 + 101, ..NEWEST },
     Part { what: "after a cursor", before: CURSOR, counted: 0, most_rows: 5 * 11 + 11, ..NEWEST },
     Part {
@@ -122,7 +122,7 @@ impl Part {
     }
 }
 
-/// How many rows of operations the plan reads, and how many pages of anything.
+/// The number of rows of operations, and of all pages, that the plan reads.
 fn cost(plan: &Value) -> (f64, f64) {
     let rows = rows_read(plan, "operation");
     assert!(rows.len() >= 3, "it counts, finds and looks up: {plan}");
@@ -136,7 +136,7 @@ async fn fill(requester: Uuid) -> TestDatabase {
     database
 }
 
-/// One database for all, because it takes seconds to fill.
+/// One database for all cases, because filling it takes seconds.
 #[tokio::test]
 async fn a_list_of_a_requester_with_200_000_operations_reads_little_and_is_right() {
     let requester = Uuid::now_v7();
@@ -147,7 +147,7 @@ async fn a_list_of_a_requester_with_200_000_operations_reads_little_and_is_right
     assert_right(&service, requester).await;
 }
 
-/// Nobody has counted the rows yet; and somebody has, but each page has to be looked at.
+/// First without statistics, and then with statistics but without a vacuum, so that each page must be read.
 #[tokio::test]
 #[ignore = "explains 70 statements: takes seconds; cargo test --test api -- --ignored before_a_vacuum"]
 async fn a_list_of_a_requester_with_200_000_operations_reads_little_before_a_vacuum_too() {
@@ -165,7 +165,7 @@ async fn assert_cheap_after(statement: &'static str, pool: &TestPool, requester:
     assert_found_with_a_few_look_ups(pool, requester, contact).await;
 }
 
-/// By one of the operations of [`MANY`].
+/// Uses one of the operations of [`MANY`].
 async fn delete_contact(pool: &TestPool) -> Uuid {
     let world = World::new(pool.clone());
     let contact = world.contact(world.family().await.sub_customer).await;
@@ -232,7 +232,7 @@ fn the_list_of_a_customer_is_the_list_with_a_customer() {
     assert_eq!(without_customer, statement(SQL));
 }
 
-/// Where operations are few, or where each requester had one when the plan was made, everything of a requester looks like a
+/// If there are few operations, or if each requester had one when the plan was made, all operations of a requester look like a
 /// short way to a key or an id. It would get longer with every call.
 #[tokio::test]
 async fn no_other_statement_goes_through_everything_of_a_requester() {
@@ -254,14 +254,14 @@ async fn no_other_statement_goes_through_everything_of_a_requester() {
     }
 }
 
-/// How often a session has read the part of the table where long values are.
+/// The number of times that a session has read the TOAST table, which has the long values.
 async fn reads_of_long_values(connection: &mut PgConnection) -> i64 {
     let reads = "select coalesce(seq_scan, 0) + coalesce(idx_scan, 0) from pg_stat_xact_all_tables
         where relid = (select reltoastrelid from pg_class where oid = 'operation'::regclass)";
     sqlx::query_scalar(reads).fetch_one(connection).await.unwrap()
 }
 
-/// How often a statement that finds something does.
+/// The number of such reads by a statement that finds a row.
 async fn reads_of_long_values_by(pool: &TestPool, statement: &'static str, bind: impl Fn(Query) -> Query) -> i64 {
     let mut tx = pool.begin().await.unwrap();
     let before = reads_of_long_values(&mut tx).await;

@@ -1,4 +1,4 @@
-//! Every call of the document, and every example of its answers, held against what the service answers.
+//! Sends every documented call, and compares every example of its answers with the answer of the service.
 
 use std::time::Duration;
 
@@ -16,20 +16,20 @@ use crate::support::service::{Answer, send, with_query};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService, body};
 
-/// A documented call, and everything to make it well or badly.
+/// A documented call, and everything to send it with a success or a failure.
 struct Documented<'a> {
     service: &'a TestService,
     without_database: &'a TestService,
     family: Family,
     method: Method,
     path: &'a str,
-    /// None for the calls about calls.
+    /// `None` for the calls about calls.
     resource: Option<Resource>,
     /// The `Accept` header.
     accepted: &'static str,
 }
 
-/// What is sent: the parts of the path, and a list of ids where the path has none.
+/// The variable parts of a call: those of the path, and a list of ids if the path has none.
 #[derive(Clone)]
 struct Parts {
     customer: String,
@@ -84,18 +84,18 @@ async fn assert_answered_as_documented(accepted: &'static str, least_examples: u
     assert!(compared > least_examples, "only {compared} examples were seen");
 }
 
-/// Whether no call brings the example about: then there is the envelope only.
+/// Whether no call can cause the example. Then only the envelope is compared.
 fn is_rendered(name: &str, status: &str) -> bool {
     name == "TOO_MANY_REQUESTS" || status == "500"
 }
 
-/// To the byte, but for what is different in every success.
+/// Compares the whole answer, except for the values that differ in every success.
 fn assert_same(answer: &Answer, example: &Value, place: &str) {
     let mut expected = example.clone();
     if answer.status >= 300 {
         if let Some(instance) = expected.get_mut("instance") {
             *instance = format!("urn:uuid:{}", answer.request_id()).into();
-            // Which ids were refused differs from call to call.
+            // The refused ids differ from call to call.
             let mut told = answer.json();
             told.as_object_mut().unwrap().shift_remove("failures");
             assert_eq!(told.to_string(), expected.to_string(), "{place}");
@@ -177,7 +177,7 @@ impl Documented<'_> {
         send(call.header("Accept", self.accepted)).await
     }
 
-    /// A call that a code of its resource refuses.
+    /// A call that is refused with a code of its resource.
     async fn refused_by_its_resource(&self, code: &str, good: &Parts) -> RequestBuilder {
         let resource = self.resource.unwrap_or_else(|| panic!("nothing is known to be answered like {code}"));
         let (contract, world) = (contract(resource), &self.service.world);
@@ -195,7 +195,7 @@ impl Documented<'_> {
         self.call(&good.clone().about(row))
     }
 
-    /// What is answered with 200.
+    /// The parts of a call that is answered with 200.
     async fn good(&self) -> Parts {
         let requester = self.family.requester;
         let Some(resource) = self.resource else {
@@ -216,7 +216,7 @@ impl Documented<'_> {
         path.replace("{id}", &parts.id).replace("{requestId}", &parts.id)
     }
 
-    /// Without a body.
+    /// The request, without a body.
     fn request(&self, parts: &Parts) -> RequestBuilder {
         self.service.call(self.method.clone(), &self.filled(parts), self.family.requester)
     }
@@ -257,7 +257,7 @@ impl Parts {
     }
 }
 
-/// The answer to what a test cannot bring about with every call.
+/// The answer to an error that a test cannot cause with every call.
 async fn rendered(error: &Error) -> Answer {
     let response = error.error_response();
     let mut headers = reqwest::header::HeaderMap::new();
@@ -265,7 +265,7 @@ async fn rendered(error: &Error) -> Answer {
         let name = reqwest::header::HeaderName::from_bytes(name.as_str().as_bytes()).unwrap();
         headers.insert(name, reqwest::header::HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
-    // Every answer gets one on its way out.
+    // The service adds one to every answer.
     headers.insert("Request-Id", Uuid::now_v7().to_string().parse().unwrap());
     let status = response.status().as_u16();
     let bytes = to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("a body in memory"));

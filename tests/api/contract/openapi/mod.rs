@@ -1,4 +1,4 @@
-//! The OpenAPI document says what the service does.
+//! The OpenAPI document describes the service.
 
 mod examples;
 
@@ -23,7 +23,7 @@ async fn served(service: &TestService) -> Value {
     answer.json()
 }
 
-/// What a reference in the document stands for.
+/// The value that a reference in the document stands for.
 fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(reference) => document.pointer(reference.strip_prefix('#').unwrap()).expect(reference),

@@ -1,11 +1,11 @@
-//! Everything that is in a database, and every trace that a transaction leaves on a row.
+//! All rows of a database, and every trace that a transaction leaves on a row.
 
 use sqlx::AssertSqlSafe;
 
 use crate::support::{TestPool, TestService};
 
-/// The rows of every table, each with where it lies (`ctid`), who made it (`xmin`), and who locked or changed it last (`xmax`),
-/// also in a transaction that was rolled back.
+/// The rows of every table, each with its location (`ctid`), the transaction that inserted it (`xmin`), and the last one that
+/// locked or changed it (`xmax`), even if that was rolled back.
 pub async fn everything(pool: &TestPool) -> Vec<String> {
     let tables: Vec<String> =
         sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'public' order by tablename")
@@ -21,7 +21,7 @@ pub async fn everything(pool: &TestPool) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_lock_and_a_change_that_is_taken_back_are_seen() {
+async fn the_snapshot_of_everything_shows_locks_and_rolled_back_updates() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     service.world.contact(family.sub_customer).await;

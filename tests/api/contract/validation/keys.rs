@@ -1,4 +1,4 @@
-//! Under an `Idempotency-Key`: what is recorded comes first, and nothing is.
+//! Validations under an `Idempotency-Key`: a recorded answer comes first, and a validation records nothing.
 
 use customer_deletion::resource::Resource;
 use reqwest::RequestBuilder;
@@ -22,7 +22,7 @@ async fn a_key_stays_free_until_the_call_itself_and_then_the_recorded_answer_com
         let family = service.world.family().await;
         let rows = service.world.rows(resource, family.in_scope(resource), 2).await;
 
-        // Another call under the key was validated, and does not have it.
+        // Another call under the key was validated, but did not use it.
         send(validating(under_key(&service, family, resource, &rows[1..]))).await.assert_deleted();
         let first = alike(&service, under_key(&service, family, resource, &rows[..1])).await;
         let id = first.assert_deleted();

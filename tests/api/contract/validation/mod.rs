@@ -1,4 +1,4 @@
-//! `validateOnly=true`: the answer is the one that the call would have had, and nothing has changed.
+//! `validateOnly=true`: the answer is that of the same call without it, and nothing changes.
 
 mod everything;
 mod keys;
@@ -14,8 +14,8 @@ use self::everything::everything;
 use crate::support::TestService;
 use crate::support::service::{Answer, send, validating};
 
-/// Sends the call first to be validated and then as it is, and gives the second answer. Asserts that both are alike, and that the
-/// first has left no trace.
+/// Sends the call first with validation only and then as it is, and returns the second answer. Asserts that both are equal, and
+/// that the first has left no trace.
 async fn alike(service: &TestService, call: RequestBuilder) -> Answer {
     let validation = validating(call.try_clone().expect("a body in memory"));
     let before = everything(&service.database.pool).await;
@@ -29,7 +29,7 @@ async fn alike(service: &TestService, call: RequestBuilder) -> Answer {
     answer
 }
 
-/// The ids by a list, or the only id by the URL where the resource takes no list.
+/// A deletion by a list, or by the URL if the resource takes no list.
 fn deletion(
     service: &TestService,
     requester: Uuid,

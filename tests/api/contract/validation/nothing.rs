@@ -1,4 +1,4 @@
-//! What a validation does not do: write, lock, wait for rows, share a statement, or believe a replica.
+//! A validation does not write, lock, wait for rows, share a statement, or use a standby.
 
 use customer_deletion::config::{DatabaseSettings, QueueSettings};
 use customer_deletion::operation::{Deletion, IdempotencyKey, TargetIds};
@@ -43,7 +43,7 @@ impl Rows<'_> {
         call.header("Idempotency-Key", id.to_string())
     }
 
-    /// Of each resource one call that would succeed, and one that would be refused.
+    /// For each resource, one call that would succeed, and one that would be refused.
     async fn assert_validated(&self) {
         for (resource, id) in &self.rows {
             self.validate(*resource, *id).await.assert_deleted();
@@ -62,7 +62,7 @@ impl Rows<'_> {
 
 /// Deletions wait for these locks until they give up.
 #[tokio::test]
-async fn it_waits_for_no_row_and_no_writer() {
+async fn a_validation_waits_for_no_lock() {
     let service = TestService::start().await;
     let rows = Rows::of(&service).await;
     rows.assert_validated().await;
@@ -82,10 +82,10 @@ async fn it_waits_for_no_row_and_no_writer() {
     others.rollback().await.unwrap();
 }
 
-/// Also a lock of a row is a right to update. The repository is asked by itself: a service looks every few seconds whether its
-/// role may do everything, and where it may not, it reads nothing either.
+/// A lock of a row needs the right to update it, too. The repository is called directly, because a service checks the rights of
+/// its role every few seconds, and reads nothing if one is missing.
 #[tokio::test]
-async fn it_needs_no_right_but_to_read() {
+async fn a_validation_needs_no_right_but_to_read() {
     let service = TestService::start().await;
     let rows = Rows::of(&service).await;
     let settings = DatabaseSettings { url: Some(as_service(&service.database.url).into()), ..patient() };
@@ -117,7 +117,7 @@ async fn it_needs_no_right_but_to_read() {
 }
 
 #[tokio::test]
-async fn it_reads_with_three_statements_at_most_and_logs_nothing_to_the_wal() {
+async fn a_validation_reads_with_three_statements_at_most_and_logs_nothing_to_the_wal() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let rows = Rows::of(&service).await;
@@ -126,7 +126,7 @@ async fn it_reads_with_three_statements_at_most_and_logs_nothing_to_the_wal() {
         select split_part(substr(query, 4), ':', 1) as name, calls, wal_records
         from pg_stat_statements
         where dbid = (select oid from pg_database where datname = current_database()) and query like '-- %'
-          -- The service looks at these by itself, again and again.
+          -- The service reads these by itself, again and again.
           and query not like '-- check_schema:%' and query not like '-- check_role:%'
           and query not like '-- measure_queue:%'
         order by name";
@@ -171,7 +171,7 @@ async fn calls_that_wait_for_a_session_are_validated_one_by_one() {
     assert_eq!(everything(&service.database.pool).await, before);
 }
 
-/// What a replica shows may be old, and a deletion could not be done there.
+/// A standby may show old rows, and a deletion would fail there.
 #[tokio::test]
 async fn a_server_that_takes_no_writes_is_not_asked() {
     let service = TestService::start().await;
@@ -183,7 +183,7 @@ async fn a_server_that_takes_no_writes_is_not_asked() {
         AssertSqlSafe(format!("alter database {name} set default_transaction_read_only = {value}"))
     };
 
-    // Every new session of the service is one on a server that takes no writes.
+    // Every new session of the service is read-only.
     sqlx::raw_sql(set("on")).execute(pool).await.unwrap();
     sqlx::raw_sql(
         "select pg_terminate_backend(pid) from pg_stat_activity
@@ -197,7 +197,7 @@ async fn a_server_that_takes_no_writes_is_not_asked() {
     validated.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     assert_eq!(validated.header("Retry-After"), Some("1"));
 
-    // A session that was left on such a server is given up, and the call is served.
+    // A session that was left on such a server is replaced, and the call is served.
     sqlx::raw_sql(set("off")).execute(pool).await.unwrap();
     rows.validate(resource, id).await.assert_deleted();
 }

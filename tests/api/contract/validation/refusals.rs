@@ -1,4 +1,4 @@
-//! The tables of deletions and refusals, cell by cell, each call validated before it is sent.
+//! The tables of deletions and refusals, cell by cell. Each call is validated before it is sent.
 
 use customer_deletion::resource::Resource;
 use reqwest::Method;
@@ -88,10 +88,10 @@ async fn a_mixed_list_is_answered_alike() {
         let own = service.world.rows(resource, customer, 3).await;
         let foreign = service.world.row(resource, family.sibling).await;
 
-        for place in [0, 1, own.len()] {
+        for index in [0, 1, own.len()] {
             for (bad, code) in [(Uuid::now_v7(), unknown), (foreign, not_yours)] {
                 let mut ids = own.clone();
-                ids.insert(place, bad);
+                ids.insert(index, bad);
                 refused_alike(&service, service.list_call(requester, customer, resource, &ids), 404, code).await;
             }
         }

@@ -1,4 +1,4 @@
-//! What comes before the customer: identity, limits, routes and shapes, and the shape of `validateOnly` itself.
+//! The checks before the customer: identity, limits, routes and form, and the form of `validateOnly` itself.
 
 use std::num::NonZeroU32;
 
@@ -65,9 +65,9 @@ async fn a_limit_on_calls_holds_for_those_that_are_only_validated() {
 
     let answers = join_all(calls.map(|call| send(validating(call)))).await;
 
-    let turned_away: Vec<&Answer> = answers.iter().filter(|answer| answer.status != 200).collect();
-    assert!((1..=18).contains(&turned_away.len()), "{turned_away:?}");
-    for answer in turned_away {
+    let rejected: Vec<&Answer> = answers.iter().filter(|answer| answer.status != 200).collect();
+    assert!((1..=18).contains(&rejected.len()), "{rejected:?}");
+    for answer in rejected {
         answer.assert_malformed(429, "TOO_MANY_REQUESTS", "");
     }
 }
@@ -110,7 +110,7 @@ async fn another_word_than_true_or_false_is_a_bad_request_that_names_it() {
                 answer.assert_malformed(400, "BAD_REQUEST", "validateOnly");
                 service.status(family.requester, answer.request_id()).await.assert_malformed(404, "GLOBAL_1003", "");
             }
-            // In the order of the checks, who calls and where to comes first, and the customer after the shape.
+            // The order of the checks: identity and route come first, and the customer comes after the form.
             let identified = send(with_query(service.anonymous(Method::DELETE, &path), "validateOnly=1")).await;
             identified.assert_malformed(401, "UNAUTHORIZED", "");
             let stranger = Uuid::now_v7();

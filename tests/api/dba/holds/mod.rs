@@ -277,7 +277,7 @@ async fn a_hold_is_released_once_and_not_changed_otherwise() {
 }
 
 #[tokio::test]
-async fn the_migration_is_not_taken_back_while_a_hold_is_in_force() {
+async fn the_migration_is_not_reverted_while_a_hold_is_in_force() {
     let service = TestService::start().await;
     let (database, family) = (&service.database, service.world.family().await);
     hold(database, family.requester, "case 12/34").await;

@@ -1,4 +1,4 @@
-//! A hold that is placed while a purge erases: once it is committed, no row goes.
+//! A hold that is placed while a purge erases rows: once it is committed, no row is erased.
 
 use customer_deletion::resource::Resource;
 use uuid::Uuid;
@@ -16,8 +16,8 @@ async fn expired_contacts(database: &TestDatabase, count: usize) -> (Uuid, Vec<U
     (customer, contacts)
 }
 
-/// The sixth of ten contacts is deleted only after a hold is committed. The guard of the row has run before, because triggers run
-/// in the order of their names.
+/// The sixth of ten contacts is deleted only after a hold is committed. The guard of the row has run before, because triggers
+/// run in the order of their names.
 const IN_THE_MIDDLE: &str = "
     create function wait_for_a_hold() returns trigger language plpgsql security definer as $$
     begin

@@ -1,4 +1,4 @@
-//! The schema keeps the rows of a customer under hold, and the records, whoever writes.
+//! The schema keeps the rows of a customer under legal hold, and the records, against every writer.
 
 use customer_deletion::resource::Resource;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -11,7 +11,7 @@ use crate::support::{TestDatabase, TestService, World};
 
 const REFUSED: &str = "23001";
 
-/// The SQLSTATE and the message with which a statement is refused. The transaction is rolled back.
+/// The SQLSTATE and the message with which a statement fails. The transaction is rolled back.
 async fn refusal(database: &TestDatabase, sql: &str) -> (String, String) {
     let mut tx = database.pool.begin().await.unwrap();
     let error = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.expect_err(sql);
@@ -66,7 +66,7 @@ async fn no_writer_erases_or_moves_a_row_of_a_customer_under_hold() {
 
     let mut tx = database.pool.begin().await.unwrap();
     for (table, id) in &rows {
-        // A writer that names the column and leaves its value is not refused, and rows may come to the customer.
+        // A writer that sets the column to its old value is allowed, and the customer can get rows.
         let (column, value) = if *table == "customer" { ("id", id) } else { ("customer_id", &customer) };
         assert_eq!(done(&mut tx, &format!("update {table} set {column} = '{value}' where id = '{id}'")).await, 1);
     }
@@ -74,7 +74,7 @@ async fn no_writer_erases_or_moves_a_row_of_a_customer_under_hold() {
     assert_eq!(world.fingerprint().await, before);
 }
 
-/// Nothing refers to it, so no foreign key keeps its id.
+/// No row refers to it, so no foreign key keeps its id.
 #[tokio::test]
 async fn a_customer_under_hold_keeps_its_id() {
     let database = TestDatabase::migrated().await;
@@ -115,7 +115,7 @@ async fn the_operations_and_restorations_of_a_customer_under_hold_stay() {
     }
 }
 
-/// A record of a restore, of a purge, and of the erasure of a row; and a hold.
+/// Records of a restore, of a purge and of the erasure of a row, and a hold.
 async fn recorded() -> TestService {
     let service = TestService::start().await;
     let (database, family) = (&service.database, service.world.family().await);
@@ -129,11 +129,11 @@ async fn recorded() -> TestService {
     service
 }
 
-/// Whoever may write the table, its owner too.
+/// No writer of the tables can do this, not even their owner.
 #[tokio::test]
-async fn records_are_proof() {
+async fn records_of_restores_purges_and_holds_cannot_be_changed_or_removed() {
     let service = recorded().await;
-    // Otherwise a check constraint would refuse the lower count.
+    // Otherwise a check constraint would reject the lower count.
     let more = "update erasure set erased_rows = erased_rows + 1";
     sqlx::raw_sql(more).execute(&service.database.pool).await.unwrap();
     for (case, sql) in [
@@ -185,7 +185,7 @@ async fn a_purge_that_runs_only_counts_more_and_ends() {
     }
 }
 
-/// PostgreSQL's own foreign keys answer so, too.
+/// Foreign keys of PostgreSQL fail in the same way.
 #[tokio::test]
 async fn a_snapshot_older_than_a_hold_erases_nothing_more() {
     let database = TestDatabase::migrated().await;
@@ -200,7 +200,7 @@ async fn a_snapshot_older_than_a_hold_erases_nothing_more() {
         done(&mut erasing, &format!("set transaction isolation level {level}")).await;
         done(&mut erasing, &format!("delete from contact where id = '{}'", contacts[0])).await;
 
-        // It does not wait for whoever is erasing.
+        // It does not wait for a transaction that erases.
         let insert = "set lock_timeout = '5s';
             insert into legal_hold (id, customer_id, reason) select gen_random_uuid(), id, 'case 12/34' from customer
             where id = ";
@@ -221,7 +221,7 @@ async fn a_snapshot_older_than_a_hold_erases_nothing_more() {
     }
 }
 
-/// The rows of others go at every level.
+/// Rows of other customers are erased at every isolation level.
 #[tokio::test]
 async fn without_a_hold_rows_go_at_every_level() {
     let database = TestDatabase::migrated().await;
@@ -238,7 +238,7 @@ async fn without_a_hold_rows_go_at_every_level() {
     }
 }
 
-/// A row with another id is not the one that its operation names.
+/// A row with another id would not be the one that its operation names.
 #[tokio::test]
 async fn a_deleted_row_keeps_its_id() {
     let database = TestDatabase::migrated().await;

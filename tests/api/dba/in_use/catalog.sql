@@ -1,4 +1,4 @@
--- Every object of the schema as PostgreSQL itself writes it down, but for sqlx's own table.
+-- Every object of the schema as PostgreSQL describes it, without the table of sqlx.
 with own_table as (
   select pg_class.oid, pg_class.relname, pg_class.relkind, pg_class.reloptions, pg_class.relreplident
   from pg_class
@@ -63,7 +63,7 @@ select format(
 )
 from pg_publication
 union all
--- PostgreSQL gives the columns in the order of the table, and a column that comes again comes last.
+-- PostgreSQL lists the columns in the order of the table, and a column that was added again comes last.
 select format('%s publishes %s %s %s', pubname, tablename, array(select unnest(attnames) order by 1), rowfilter)
 from pg_publication_tables
 order by 1

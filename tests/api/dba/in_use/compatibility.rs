@@ -1,11 +1,11 @@
-//! A build on a schema that is newer than it, or older.
+//! A build on a schema that is newer or older than the build.
 
 use customer_deletion::resource::Resource;
 use customer_deletion::schema;
 use sqlx::Connection;
 
 use super::{PATIENCE, migrate, with_later_migrations};
-use crate::support::database::take_back;
+use crate::support::database::revert_to;
 use crate::support::process::{command, output};
 use crate::support::{TestDatabase, TestService};
 
@@ -39,7 +39,7 @@ async fn a_build_is_ready_on_a_newer_schema_that_works_with_it() {
 }
 
 #[tokio::test]
-async fn a_build_is_not_ready_on_a_newer_schema_that_breaks_it_until_that_is_taken_back() {
+async fn a_build_is_not_ready_on_a_newer_schema_that_breaks_it_until_that_is_reverted() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
@@ -69,7 +69,7 @@ async fn a_build_is_not_ready_on_a_newer_schema_that_breaks_it_until_that_is_tak
 async fn a_build_is_not_ready_on_an_older_schema_until_it_is_migrated_and_granted() {
     let service = TestService::start().await;
     let mut connection = sqlx::PgConnection::connect(&service.database.url).await.unwrap();
-    take_back(&mut connection, 10).await;
+    revert_to(&mut connection, 10).await;
 
     let (status, reason) = readiness(&service).await;
     let expected = schema::expected_version();

@@ -1,4 +1,4 @@
-//! The files: whoever runs them, each can be taken back, and says what it leaves.
+//! The migration files: anybody may run them, each can be reverted, and each says which builds work after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +9,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
 use super::{PATIENCE, migrate, with_later_migrations};
 use crate::support::TestDatabase;
 
-/// Everything that is in the schema, but for the order of columns: one that comes again comes last. And the numbers of the
-/// migrations that it has had.
+/// Every object in the schema, without the order of columns, because a column that was added again comes last. It includes the
+/// numbers of the applied migrations.
 pub async fn catalog(connection: &mut PgConnection) -> BTreeSet<String> {
     let objects: Vec<String> =
         sqlx::query_scalar(include_str!("catalog.sql")).fetch_all(&mut *connection).await.unwrap();
@@ -22,7 +22,7 @@ pub async fn catalog(connection: &mut PgConnection) -> BTreeSet<String> {
     objects.into_iter().chain(versions.iter().map(|version| format!("migration {version}"))).collect()
 }
 
-/// Without the words of enums: PostgreSQL cannot remove one.
+/// The catalog without the words of enums, because PostgreSQL cannot remove one.
 fn without_words(catalog: &BTreeSet<String>) -> BTreeSet<String> {
     let line = |object: &String| match (object.starts_with("type "), object.split_once('{'), object.split_once('}')) {
         (true, Some((before, _)), Some((_, after))) => before.to_owned() + after,
@@ -42,7 +42,7 @@ fn ups(migrator: &Migrator) -> Vec<&Migration> {
 }
 
 #[tokio::test]
-async fn each_migration_can_be_taken_back_and_applied_again() {
+async fn each_migration_can_be_reverted_and_applied_again() {
     let database = TestDatabase::empty().await;
     let mut connection = PgConnection::connect(&database.url).await.unwrap();
     let migrator = with_later_migrations().await;
@@ -110,7 +110,7 @@ async fn each_migration_says_which_older_builds_work_on_what_it_leaves() {
     let migrator = with_later_migrations().await;
     let ups = ups(&migrator);
     for (position, migration) in ups.iter().enumerate() {
-        // What is done outside a transaction is alone in its file, and recorded by the one after it.
+        // A statement that must run outside a transaction is alone in its file, and is recorded by the next file.
         let recorder = if migration.no_tx { ups[position + 1] } else { migration };
         assert!(!recorder.no_tx, "{} is recorded by nobody", migration.version);
         let last = recorder.sql.as_str().lines().last().unwrap();

@@ -1,4 +1,4 @@
-//! Clients that delete contacts, one call after the other with a pause between, while something else happens.
+//! Clients that delete contacts, one call after the other with a pause between, while the test does something else.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ pub struct Load {
     stop: Arc<AtomicBool>,
 }
 
-/// How it went.
+/// The results of a load.
 #[derive(Debug, Default)]
 pub struct Report {
     pub calls: usize,
-    /// The answers that were no success.
+    /// The answers that were not successes.
     pub failures: Vec<String>,
-    /// Of a call, but for stalls of the machine.
+    /// The longest call, without stalls of the machine.
     pub longest: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Load {
         Load { clients: (0..clients).map(work).collect(), answers, stop }
     }
 
-    /// Until so many more calls are answered, however busy the machine is.
+    /// Waits until this many more calls are answered, however busy the machine is.
     pub async fn until_answered(&self, more: usize) {
         let (began, enough) = (Instant::now(), self.answers.load(Ordering::Relaxed) + more);
         while self.answers.load(Ordering::Relaxed) < enough {
@@ -110,7 +110,7 @@ impl Client {
         report
     }
 
-    /// New ones, as another service creates them.
+    /// New contacts, as another service creates them.
     async fn contacts(&self) -> Vec<Uuid> {
         let sql = "insert into contact (id, customer_id, email, mobile)
             select gen_random_uuid(), $1, 'a@example.com', '+49' from generate_series(1, 5)

@@ -1,4 +1,4 @@
-//! Migrations of a system that is in use: a service that is running, calls that keep coming, others that hold locks.
+//! Migrations of a system in use: a service that is running, calls that keep coming, and other transactions that hold locks.
 
 mod compatibility;
 mod files;
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The migrations of the service, and those of the tests after them.
 async fn with_later_migrations() -> Migrator {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/dba/live/migrations"));
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/dba/in_use/migrations"));
     let later = Migrator::new(folder).await.unwrap();
     Migrator::with_migrations(MIGRATOR.iter().chain(later.iter()).cloned().collect())
 }
@@ -34,7 +34,7 @@ fn with_migration(version: i64, sql: &'static str) -> Migrator {
     Migrator::with_migrations(MIGRATOR.iter().cloned().chain([migration]).collect())
 }
 
-/// Runs as `customer-deletion migrate` does, and gives what it told.
+/// Runs as `customer-deletion migrate` does, and returns the reported lines.
 async fn migrate(
     database: &TestDatabase,
     migrator: &Migrator,
@@ -45,7 +45,7 @@ async fn migrate(
     (result, told.lines())
 }
 
-/// The same for who waits meanwhile for what it tells.
+/// The same for a caller that waits for a reported line meanwhile.
 async fn migrate_and_tell(
     database: &TestDatabase,
     migrator: &Migrator,
@@ -56,7 +56,7 @@ async fn migrate_and_tell(
     Runner { migrator, patience, tell: &tell }.run(&database.url.parse().unwrap()).await
 }
 
-/// What migrations have told so far. Cheap to clone.
+/// The lines that migrations have reported so far. Cheap to clone.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<Vec<String>>>);
 

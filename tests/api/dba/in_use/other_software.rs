@@ -1,4 +1,4 @@
-//! Other software in the same database: `migrate` and `roles.sql` leave alone what is not theirs.
+//! Other software in the same database: `migrate` and `roles.sql` do not change its objects.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,10 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::files::{assert_same, catalog};
 use super::{PATIENCE, migrate};
-use crate::support::database::take_back;
+use crate::support::database::revert_to;
 use crate::support::{TestDatabase, TestService};
 
-/// The table that every application has that uses sqlx as it is, with a migration that failed among
-/// others.
+/// The table of every application that uses sqlx without changes, with a failed migration among others.
 const OTHER_HISTORY: &str = "
     create table _sqlx_migrations (
       version bigint primary key,
@@ -45,7 +44,7 @@ async fn the_history_of_another_application_stays_as_it_is() {
 
     schema::migrate(&database.url.parse().unwrap()).await.unwrap();
     database.grant().await;
-    take_back(&mut database.pool.acquire().await.unwrap(), 10).await;
+    revert_to(&mut database.pool.acquire().await.unwrap(), 10).await;
     let versions = schema::migrate(&database.url.parse().unwrap()).await.unwrap();
     database.grant().await;
 
@@ -63,7 +62,7 @@ async fn another_application_that_migrates_is_not_waited_for() {
     assert_eq!((result.unwrap().0, told), (0, Vec::new()));
 }
 
-/// Everything that the migrations create in the end, but for what belongs to a table.
+/// Every object that all the migrations create, without those that belong to a table.
 async fn objects(database: &TestDatabase) -> BTreeSet<String> {
     let sql = "
         select case relkind when 'v' then 'view ' else 'table ' end || relname from pg_class
@@ -131,7 +130,7 @@ async fn a_schema_version_of_other_software_is_named_and_nothing_is_changed(#[ca
 #[tokio::test]
 async fn a_migration_that_comes_later_is_refused_before_it_begins() {
     let database = TestDatabase::migrated().await;
-    take_back(&mut database.pool.acquire().await.unwrap(), 10).await;
+    revert_to(&mut database.pool.acquire().await.unwrap(), 10).await;
     sqlx::raw_sql("create table product (theirs integer)").execute(&database.pool).await.unwrap();
 
     let error = schema::migrate(&database.url.parse().unwrap()).await.unwrap_err().to_string();
@@ -142,7 +141,7 @@ async fn a_migration_that_comes_later_is_refused_before_it_begins() {
     assert_eq!(newest, 10);
 }
 
-/// What a DBA does whose database has tables of these names already.
+/// A DBA does this if the database has tables of these names already.
 #[tokio::test]
 async fn a_schema_of_its_own_keeps_the_service_apart() {
     let database = TestDatabase::empty().await;
@@ -187,11 +186,11 @@ async fn two_schemas_of_one_database_have_an_installation_each() {
     ];
     let of_second = of_second.map(|(name, table)| format!("{name} customer_deletion_owner {table}"));
     assert_eq!(both, before.iter().cloned().chain(of_second).collect::<BTreeSet<_>>());
-    take_back(&mut PgConnection::connect_with(&second).await.unwrap(), 0).await;
+    revert_to(&mut PgConnection::connect_with(&second).await.unwrap(), 0).await;
     assert_eq!(publications(&database).await, before);
 }
 
-/// Their names, owners and tables.
+/// The names, owners and tables of the publications.
 async fn publications(database: &TestDatabase) -> BTreeSet<String> {
     let sql = "
         select concat_ws(' ', pubname, pubowner::regrole, prrelid::regclass)

@@ -1,4 +1,4 @@
-//! A migration that meets an obstacle.
+//! A migration that is blocked or fails.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use customer_deletion::schema::{self, SchemaError};
 use super::{PATIENCE, Told, migrate, migrate_and_tell, with_migration};
 use crate::support::{TestDatabase, World};
 
-/// For a few tries, each of which may find time to look who stands in its way.
+/// Enough for a few tries, each of which may have time to find the session that blocks it.
 const LITTLE_PATIENCE: Duration = Duration::from_secs(5);
 
 const COLUMN: &str = "

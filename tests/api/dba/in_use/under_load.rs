@@ -14,14 +14,14 @@ use super::load::Load;
 use super::{Told, migrate_and_tell, with_later_migrations};
 use crate::support::{TestPool, TestService};
 
-/// For how long another service holds what it changes: longer than any call may take beside migrations.
+/// The time for which another service locks a row. It is longer than any call may take during migrations.
 const HOLD: Duration = Duration::from_secs(5);
 
-/// What the first of the migrations tells when somebody stands in its way.
+/// The report of the first of the migrations when a session blocks it.
 const WAITED: &str = "migration 9001 (contact department) waits for session ";
 
-/// Another service that changes a contact, and takes its time until it commits: again and again. Once the migrations have begun,
-/// until one has told that it waits. Notifies when it holds the contact.
+/// Another service that changes a contact, and commits late, again and again. Once the migrations have begun, it stops when one
+/// has reported that it waits. Notifies when it has locked the contact.
 async fn change_slowly(pool: TestPool, contact: Uuid, held: Arc<Notify>, migrating: Arc<AtomicBool>, told: Told) {
     loop {
         let mut tx = pool.begin().await.unwrap();
@@ -63,7 +63,7 @@ async fn migrations_behind_long_transactions_fail_no_call_and_stall_none() {
     report.assert_no_stall();
     assert!(told.iter().any(|line| line.starts_with(WAITED)), "{told:?}");
     assert!(told.iter().any(|line| line.contains("9001") && line.contains("lets the others go first")), "{told:?}");
-    // The build that was running all the time knows nothing of these migrations.
+    // The build that was running all the time does not know these migrations.
     assert_eq!(service.management("/health/ready").await.status, 200);
     let contact = service.world.contact(family.sub_customer).await;
     service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await.assert_deleted();

@@ -40,7 +40,7 @@ async fn a_purge_of_a_customer_erases_the_actors_of_its_own_calls_and_keeps_the_
     let said = run(&service.database, &["purge", "--customer", &sub_customer]).await.done();
 
     assert_eq!((told(&dry, "actor"), told(&said, "actor")), (3, 3), "{dry} {said}");
-    // The call about it is of the customer above, and so is its actor.
+    // The call about it belongs to the customer above, and so does its actor.
     assert_eq!((named(pool, family.requester).await, named(pool, family.sub_customer).await), (3, 0));
     assert_eq!(service.world.operations().await, 6);
     let recorded = "select (erased ->> 'actor')::bigint from purge";
@@ -90,7 +90,7 @@ async fn a_retried_operation_keeps_the_actor_and_it_is_shown() {
     assert!(shown.contains("\n  actor        an-actor\n"), "{shown}");
 }
 
-/// Not even the role that erases actors.
+/// Not even the role that erases actors can.
 #[tokio::test]
 async fn nobody_changes_an_actor_of_a_call_that_has_ended_but_to_erase_it() {
     let service = TestService::start_with(record_actors).await;
@@ -111,7 +111,7 @@ async fn nobody_changes_an_actor_of_a_call_that_has_ended_but_to_erase_it() {
 }
 
 #[tokio::test]
-async fn after_a_restore_from_backup_a_replay_erases_the_actors_again() {
+async fn after_a_recovery_from_a_backup_a_replay_erases_the_actors_again() {
     let service = TestService::start_with(record_actors).await;
     let (pool, family) = (&service.database.pool, service.world.family().await);
     three_calls(&service, family.requester, family.sub_customer, Resource::Contact).await;
@@ -121,7 +121,7 @@ async fn after_a_restore_from_backup_a_replay_erases_the_actors_again() {
     assert!(maintenance(&service.database, &purge).status().unwrap().success());
     assert_eq!(named(pool, family.requester).await, 0);
 
-    // As a backup from before the purge has it.
+    // As in a backup from before the purge.
     sqlx::raw_sql(
         "alter table purge disable trigger purge_is_kept;
          delete from purge;

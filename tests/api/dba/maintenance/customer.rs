@@ -1,4 +1,4 @@
-//! `purge --customer` erases what one customer had, for data protection.
+//! `purge --customer` erases the data of one customer, for data protection.
 
 use customer_deletion::resource::Resource;
 use sqlx::{AssertSqlSafe, Row};
@@ -24,7 +24,7 @@ async fn counts(pool: &TestPool) -> Vec<(&'static str, i64)> {
     counts
 }
 
-/// Asserts that each table has lost one row, but for these.
+/// Asserts that each table has lost one row, except for the `others`.
 async fn assert_gone(pool: &TestPool, before: &[(&str, i64)], others: &[(&str, i64)]) {
     for ((table, before), (_, after)) in before.iter().zip(counts(pool).await) {
         let expected = others.iter().find(|(name, _)| name == table).map_or(1, |(_, count)| *count);
@@ -76,7 +76,7 @@ async fn of_a_live_customer_the_deleted_rows_go_whatever_their_age() {
     assert_eq!(counts(pool).await[6..], before[6..]);
 }
 
-/// What a customer set on another is its own, and it can have it back.
+/// External params that a customer set on another belong to the first, which may still need them.
 #[tokio::test]
 async fn of_a_live_customer_the_external_params_that_others_keep_on_it_stay() {
     let service = TestService::start().await;
@@ -118,7 +118,7 @@ async fn a_row_that_the_customer_above_deleted_goes_with_the_customer_whose_row_
     assert_eq!(present(pool, Resource::Contact, &contact).await, Vec::<Uuid>::new());
 }
 
-/// A customer with everything that one can have, and a neighbour with as much.
+/// A customer with a row in every table, and a neighbour with the same.
 async fn furnish(world: &World, family: Family) -> Uuid {
     let customer = world.customer(Some(family.requester)).await;
     for owner in [customer, family.sibling] {
@@ -151,18 +151,18 @@ async fn of_a_deleted_customer_everything_goes_and_nothing_of_others() {
     assert_eq!(counts(pool).await, before);
     let said = run(&service.database, &["purge", "--customer", &id]).await.done();
 
-    // Two contacts, one of them deleted; three external params, one of them kept by the customer above; all else once.
+    // Two contacts, one of them deleted; three external params, one of them kept by the customer above; one row of each other
+    // table.
     assert_gone(pool, &before, &[("contact", 2), ("external_params", 3)]).await;
     assert_eq!((told(&said, "contact"), told(&said, "external-params")), (2, 3), "{said}");
     assert_eq!((told(&said, "allocation"), told(&said, "customer")), (1, 1), "{said}");
     assert_eq!(figures(&dry), figures(&said));
-    // Operations go at their own age.
+    // Operations are erased at their own age.
     assert_eq!(service.world.operations().await, 1);
     let again = run(&service.database, &["purge", "--customer", &id]).await;
     again.refused(&[&format!("no customer has the id {id}")]);
 }
 
-/// Whatever the command makes of it, the statements look for themselves.
 async fn ids_of(pool: &TestPool, table: &str, customer: Uuid) -> Vec<Uuid> {
     let sql = format!("select id from {table} where customer_id = '{customer}'");
     let ids: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await.unwrap();
@@ -170,6 +170,7 @@ async fn ids_of(pool: &TestPool, table: &str, customer: Uuid) -> Vec<Uuid> {
     ids
 }
 
+/// The statements themselves check this, independently of the command.
 #[tokio::test]
 async fn no_statement_erases_anything_of_a_live_customer() {
     let database = TestDatabase::migrated().await;
@@ -192,7 +193,7 @@ async fn no_statement_erases_anything_of_a_live_customer() {
         ("subscriber", include_str!("../../../../src/maintenance/sql/erase_subscribers_of_customer.sql")),
         ("sell_plan", include_str!("../../../../src/maintenance/sql/erase_sell_plans_of_customer.sql")),
     ] {
-        // What refers to a subscriber or a sell plan would refuse this all the same.
+        // Otherwise references to a subscriber or a sell plan would prevent this anyway.
         world.execute("delete from external_params where customer_id = $1", customer).await;
         let ids = ids_of(&database.pool, table, customer).await;
         let erase = sqlx::query(sql).bind(customer).bind(ids).bind(false).execute(&database.pool).await.unwrap();
@@ -230,7 +231,7 @@ async fn a_deleted_customer_with_customers_below_it_stays_without_its_data() {
 }
 
 #[tokio::test]
-async fn a_product_that_a_live_customer_has_stays_and_is_told() {
+async fn a_product_that_a_live_customer_has_stays_and_is_named() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;
@@ -252,7 +253,7 @@ async fn a_product_that_a_live_customer_has_stays_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_the_run_erases_and_why_not_all() {
+async fn a_dry_run_shows_what_the_run_erases_and_why_not_all() {
     let service = TestService::start().await;
     let (pool, world) = (&service.database.pool, &service.world);
     let family = world.family().await;
@@ -296,7 +297,7 @@ async fn a_dry_run_tells_what_the_run_erases_and_why_not_all() {
 }
 
 #[tokio::test]
-async fn a_row_that_somebody_holds_makes_it_incomplete() {
+async fn a_row_that_is_locked_makes_the_purge_incomplete() {
     let service = TestService::start().await;
     let pool = &service.database.pool;
     let family = service.world.family().await;

@@ -1,4 +1,4 @@
-//! A purge of many rows beside a service that is at work.
+//! A purge of many rows while a service is working.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,16 +10,16 @@ use super::{maintenance, rows, told};
 use crate::support::process::Process;
 use crate::support::{TestDatabase, TestPool, World};
 
-/// Calls a second, which neither PostgreSQL nor the machine finds hard.
+/// Calls a second. This is an easy rate for PostgreSQL and for the machine.
 const RATE: u32 = 200;
 
-/// The purge works for so long, and sleeps for as long, in turn: so both halves see the same machine.
+/// The purge works for this long, and sleeps for as long, alternately. So both halves see the same machine.
 const WINDOW: Duration = Duration::from_secs(2);
 
-/// Customers whose contacts are deleted meanwhile.
+/// The number of customers whose contacts are deleted meanwhile.
 const CUSTOMERS: usize = 100;
 
-/// How many rows are purged: of a setting, else few enough for every run.
+/// The number of rows to purge: from the environment, or else few enough for every run.
 fn size() -> i64 {
     std::env::var("PURGE_ROWS").map_or(50_000, |rows| rows.parse().expect("PURGE_ROWS is a number"))
 }
@@ -62,7 +62,7 @@ async fn purge_of_a_million_leaves_the_p99_of_the_service_alone() {
         with[with.len() / 2],
         without[without.len() / 2],
     );
-    // Generous, for a machine that does other things too. The printed ratio is the figure.
+    // Generous, for a machine that has other work too. The printed ratio is the result.
     let most = p99_without.mul_f64(1.5) + Duration::from_millis(10);
     assert!(p99_with <= most, "p99 {p99_with:?} with the purge, {p99_without:?} without");
 }
@@ -77,7 +77,7 @@ fn p99(durations: &mut [Duration]) -> Duration {
     durations[durations.len() * 99 / 100]
 }
 
-/// As many live contacts as expired ones among them, half of those with operations.
+/// Creates as many live contacts as expired ones. Half of the expired ones have operations.
 async fn fill(database: &TestDatabase, size: i64) -> (Uuid, Vec<Uuid>) {
     let world = World::new(database.pool.clone());
     let requester = world.customer(None).await;
@@ -110,7 +110,7 @@ async fn fill(database: &TestDatabase, size: i64) -> (Uuid, Vec<Uuid>) {
     (requester, customers)
 }
 
-/// Sends deletions at a steady rate, whether or not the ones before are answered.
+/// Sends deletions at a constant rate, whether or not the previous ones are answered.
 struct Caller {
     client: Client,
     urls: tokio::sync::Mutex<Vec<String>>,
@@ -127,7 +127,7 @@ impl Caller {
         Caller { client, urls: tokio::sync::Mutex::new(live.into_iter().map(url).collect()), requester }
     }
 
-    /// How long each call took from when it was due.
+    /// The duration of each call from the time when it was due.
     async fn call_for(&self, duration: Duration, durations: &mut Vec<Duration>) {
         let began = tokio::time::Instant::now();
         let mut calls = Vec::new();

@@ -21,7 +21,7 @@ use crate::support::process::{command, output};
 use crate::support::resources::table;
 use crate::support::{TestDatabase, TestPool};
 
-/// What a command said, and how it ended.
+/// The output and the exit status of a command.
 #[derive(Debug)]
 pub struct Said {
     pub status: Option<i32>,
@@ -35,7 +35,7 @@ pub fn maintenance(database: &TestDatabase, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the command to its end, beside whatever else the test is doing.
+/// Runs the command to its end, while the test can do other things.
 pub async fn run(database: &TestDatabase, arguments: &[&str]) -> Said {
     let mut command = maintenance(database, arguments);
     let output = tokio::task::spawn_blocking(move || output(&mut command)).await.unwrap();
@@ -47,14 +47,14 @@ pub async fn run(database: &TestDatabase, arguments: &[&str]) -> Said {
 }
 
 impl Said {
-    /// Asserts that it did what it was asked to, and gives what it said.
+    /// Asserts that it succeeded, and returns its output.
     #[track_caller]
     pub fn done(self) -> String {
         assert_eq!(self.status, Some(0), "{self:?}");
         self.out
     }
 
-    /// Asserts that it refused, with these parts in its message, and gives all that it said.
+    /// Asserts that it was refused, with these parts in its message, and returns all its output.
     #[track_caller]
     pub fn refused(self, parts: &[&str]) -> Said {
         assert_eq!(self.status, Some(1), "{self:?}");
@@ -65,19 +65,19 @@ impl Said {
     }
 }
 
-/// How many the summary of a purge tells of a kind.
+/// The number that the summary of a purge shows for a kind of rows.
 #[track_caller]
 pub fn told(summary: &str, word: &str) -> u64 {
     let line = summary.lines().find_map(|line| line.trim_start().strip_prefix(word)?.trim().parse().ok());
     line.unwrap_or_else(|| panic!("{word}: {summary}"))
 }
 
-/// The lines of a summary that a purge and its dry run have in common.
+/// The lines that the summaries of a purge and of its dry run have in common.
 fn figures(summary: &str) -> Vec<&str> {
     summary.lines().skip(1).filter(|line| !line.starts_with("not known")).collect()
 }
 
-/// Makes rows look as if they had been deleted so many days ago, by a DBA who may switch off the guard.
+/// Makes rows look as if they had been deleted this many days ago, as a DBA who may disable the guard.
 pub async fn age_rows(pool: &TestPool, resource: Resource, ids: &[Uuid], days: i32) {
     let table = table(resource);
     let mut tx = pool.begin().await.unwrap();
@@ -95,7 +95,7 @@ pub async fn age_rows(pool: &TestPool, resource: Resource, ids: &[Uuid], days: i
     tx.commit().await.unwrap();
 }
 
-/// Makes rows and the operations that deleted them look so many days old.
+/// Makes rows and the operations that deleted them look this many days old.
 pub async fn age_deletions(pool: &TestPool, resource: Resource, ids: &[Uuid], days: i32) {
     age_rows(pool, resource, ids, days).await;
     let sql = format!("select deleted_by from {} where id = any($1) and deleted_by is not null", table(resource));
@@ -105,7 +105,7 @@ pub async fn age_deletions(pool: &TestPool, resource: Resource, ids: &[Uuid], da
     }
 }
 
-/// Makes an operation look so many days old.
+/// Makes an operation look this many days old.
 pub async fn age_operation(pool: &TestPool, id: Uuid, days: i32) {
     let mut tx = pool.begin().await.unwrap();
     for sql in [
@@ -122,7 +122,7 @@ pub async fn age_operation(pool: &TestPool, id: Uuid, days: i32) {
     tx.commit().await.unwrap();
 }
 
-/// Changes every record of a restore, by a DBA who may switch off its guard.
+/// Changes every record of a restore, as a DBA who may disable its guard.
 pub async fn change_restorations(pool: &TestPool, change: &str) {
     let sql = format!(
         "alter table restoration disable trigger restoration_is_kept;
@@ -136,13 +136,13 @@ fn list(ids: &[Uuid]) -> String {
     format!("{{{}}}", ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(","))
 }
 
-/// Those of the ids that are still there, deleted or not.
+/// Returns the ids whose rows exist, deleted or not.
 pub async fn present(pool: &TestPool, resource: Resource, ids: &[Uuid]) -> Vec<Uuid> {
     let sql = format!("select id from {} where id = any($1) order by id", table(resource));
     sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_all(pool).await.unwrap()
 }
 
-/// How many rows a table has.
+/// The number of rows in a table.
 pub async fn rows(pool: &TestPool, table: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {table}"))).fetch_one(pool).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! How long operations are kept.
+//! The age at which operations are erased.
 
 use customer_deletion::resource::Resource;
 use sqlx::AssertSqlSafe;
@@ -95,9 +95,9 @@ async fn an_operation_is_kept_for_its_age_or_that_of_the_rows_it_deleted_and_as_
     ] {
         assert_eq!(kept.contains(&operation), expected, "{operation}: {kept:?}");
     }
-    // The records of the restores are younger than their operations, and still there.
+    // The records of the restores are younger than their operations, and still exist.
     assert_eq!(rows(pool, "restoration").await, 2);
-    // What still has its operation can still come back.
+    // A row that still has its operation can still be restored.
     run(&service.database, &["restore", "--operation", &with_row.to_string()]).await.done();
     let purged = run(&service.database, &["restore", "--operation", &row_goes.to_string()]).await;
     purged.refused(&["no operation has the id"]);
@@ -167,7 +167,7 @@ async fn an_idempotency_key_lives_as_long_as_its_operation() {
     assert_ne!(call().await.request_id(), first.request_id());
 }
 
-/// A restore that is not known any more could be asked for again, while its operation is.
+/// Without its record, a restore could be repeated as long as its operation exists.
 #[tokio::test]
 async fn records_of_restores_are_kept_as_long_as_operations_that_deleted() {
     let service = TestService::start().await;

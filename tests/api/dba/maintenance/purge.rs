@@ -1,4 +1,4 @@
-//! `purge` erases what was deleted long ago, and nothing else.
+//! `purge` erases rows that were deleted long ago, and nothing else.
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
@@ -19,7 +19,7 @@ async fn old_deletions_are_erased_and_young_ones_and_live_rows_stay() {
     let mut all = Vec::new();
     for (number, resource) in every_resource().enumerate() {
         let customer = family.in_scope(resource);
-        // Other services deleted rows without operations, of each resource another number of rows.
+        // Other services deleted rows without operations, a different number of rows of each resource.
         let unrecorded = service.world.rows(resource, customer, 1 + number).await;
         age_rows(pool, resource, &unrecorded, 91).await;
         let ids = service.world.rows(resource, customer, 5).await;
@@ -58,7 +58,7 @@ async fn old_deletions_are_erased_and_young_ones_and_live_rows_stay() {
     }
 }
 
-/// Operations with long lists are looked at a few at a time, and none is left out.
+/// Operations with long lists are read a few at a time, and none is left out.
 #[tokio::test]
 async fn all_rows_of_operations_with_long_lists_are_erased() {
     let service = TestService::start_with(|settings| settings.queue.workers = 1).await;
@@ -73,7 +73,7 @@ async fn all_rows_of_operations_with_long_lists_are_erased() {
         age_operation(pool, operation, days).await;
         age_rows(pool, Resource::Contact, list, days).await;
     }
-    // With ids of that time.
+    // Their ids get that time, too.
     let old = "update operation set id = ('00000000-0000-7000-8000-' || right(id::text, 12))::uuid";
     let sql = format!("alter table operation disable trigger operation_ends_once; {old}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(pool).await.unwrap();
@@ -98,7 +98,7 @@ async fn rows_that_operations_deleted_are_found_without_reading_the_tables() {
 
     let said = run(&service.database, &["purge", "--older-than", "90d", "--recorded-only"]).await.done();
 
-    // The id of the operation is of today, and operations of today are beyond those that it looks at.
+    // The id of the operation is of today, so it is newer than the operations that the purge reads.
     assert_eq!(told(&said, "zone"), 0);
     let old = "update operation set id = '00000000-0000-7000-8000-000000000001'";
     let sql = format!("alter table operation disable trigger operation_ends_once; {old}");
@@ -207,7 +207,7 @@ async fn a_row_that_was_restored_and_deleted_again_counts_from_the_second_time()
     assert_eq!(present_operations(pool, first).await, 0);
 }
 
-/// Its row is found through the second operation alone: a dry run does not count it twice.
+/// Its row is found through the second operation alone, so a dry run does not count it twice.
 #[tokio::test]
 async fn an_operation_that_was_restored_leads_to_no_row() {
     let service = TestService::start().await;

@@ -1,4 +1,4 @@
-//! How `purge` behaves beside others: it runs alone, skips locked rows, can be stopped, and can be continued.
+//! `purge` beside other transactions: it runs alone, skips locked rows, can be stopped, and can be continued.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ async fn an_interrupted_purge_ends_between_batches_and_goes_on_when_it_is_run_ag
 }
 
 #[tokio::test]
-async fn rows_that_somebody_holds_are_left_for_the_next_purge() {
+async fn rows_that_are_locked_are_left_for_the_next_purge() {
     let database = TestDatabase::migrated().await;
     let contacts = expired_contacts(&database, 3).await;
     let mut holding = database.pool.begin().await.unwrap();
@@ -116,7 +116,7 @@ async fn rows_that_somebody_holds_are_left_for_the_next_purge() {
 }
 
 #[tokio::test]
-async fn a_product_whose_allocation_somebody_holds_is_left_too() {
+async fn a_product_whose_allocation_is_locked_is_left_too() {
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
     let family = world.family().await;

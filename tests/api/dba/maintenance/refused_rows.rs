@@ -1,4 +1,4 @@
-//! Rows that another service keeps, by a foreign key or a trigger of its own, are named. Their neighbours are erased.
+//! Rows that another service keeps, by its own foreign key or trigger, are named. Their neighbours are erased.
 
 use customer_deletion::resource::Resource;
 use rstest::rstest;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{age_deletions, age_rows, present, run, told};
 use crate::support::{TestDatabase, TestPool, TestService, World};
 
-/// What another service adds to the schema: a foreign key, and a trigger that raises an error for one row.
+/// Objects that another service adds to the schema: a foreign key, and a trigger that raises an error for one row.
 async fn keep(pool: &TestPool, table: &str, referred: Uuid, guarded: Uuid, state: &str) {
     let sql = format!(
         "create table audit (id uuid constraint audit_{table}_fkey references {table} (id));
@@ -44,7 +44,7 @@ async fn a_purge_by_age_erases_the_neighbours_of_a_row_that_another_service_keep
     let mut contacts = service.world.rows(Resource::Contact, family.sub_customer, 50).await;
     contacts.sort_unstable();
     let kept = [contacts[3], contacts[40]];
-    // One of them has an operation, and is found through it and in its table.
+    // One of them has an operation. It is found through the operation and in its table.
     service.delete_one(family.requester, family.sub_customer, Resource::Contact, kept[1]).await.assert_deleted();
     age_deletions(&service.database.pool, Resource::Contact, &contacts, 100).await;
     keep(&service.database.pool, "contact", kept[0], kept[1], state).await;

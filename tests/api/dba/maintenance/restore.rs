@@ -1,4 +1,4 @@
-//! `restore` gives back what an operation deleted.
+//! `restore` makes the rows live again that an operation deleted.
 
 use std::time::{Duration, Instant};
 
@@ -31,13 +31,13 @@ async fn a_thousand_rows_come_back_as_they_were_to_the_byte() {
         assert_eq!(service.world.fingerprint().await, before);
         let word = crate::support::resources::word(resource);
         assert!(said.starts_with(&format!("restored 1000 rows ({word}) of customer {customer}, ")), "{said}");
-        // They are as live as before.
+        // They can be deleted again.
         service.delete(family.requester, customer, resource, &ids).await.assert_deleted();
         assert_eq!(service.world.deleted(resource, &ids).await.len(), 1000);
     }
 }
 
-/// No limit of the database's ends a long restore.
+/// No timeout of the database ends a long restore.
 #[tokio::test]
 async fn a_long_list_comes_back_however_long_it_takes() {
     let service = TestService::start_with(|settings| settings.queue.workers = 1).await;
@@ -76,7 +76,7 @@ async fn a_restore_of_eight_times_the_rows_takes_about_eight_times_as_long() {
     assert!(best[1] < 20 * best[0], "{best:?}");
 }
 
-/// How long the statement takes that restores so many rows, in a session of the command.
+/// The duration of the statement that restores this many rows, in a session of the command.
 async fn restoration_time(pool: &TestPool, customer: Uuid, count: i32) -> Duration {
     let contacts = many_contacts(pool, customer, count).await;
     let mut session = pool.begin().await.unwrap();
@@ -120,7 +120,7 @@ async fn a_restore_is_recorded_and_the_deletion_stays_on_record() {
     assert_eq!(restoration.get::<&str, _>(4), "zone");
     assert_eq!(restoration.get::<Vec<Uuid>, _>(5), zones);
     assert_eq!(restoration.get::<&str, _>(6), MAINTENANCE);
-    // What the requester is told of its call does not change, and has its documented shape.
+    // The status that the requester sees does not change, and has its documented form.
     let status = service.status(family.requester, operation).await;
     assert_eq!(status.json()["content"], serde_json::json!([{"status": "SUCCESS"}]));
     let restore: Uuid = restoration.get::<&str, _>(0).parse().unwrap();
@@ -163,7 +163,7 @@ async fn only_what_the_named_operation_deleted_comes_back() {
     run(&service.database, &["restore", "--operation", &first.to_string()]).await.done();
 
     assert_eq!(service.world.deleted(Resource::Contact, &contacts).await, [contacts[1]]);
-    // Deleted again, it belongs to the new operation, and that one can be undone as well.
+    // A row that is deleted again belongs to the new operation, which can also be restored.
     let again = delete(contacts[0]).await.assert_deleted();
     let message = format!("operation {first} was restored already");
     run(&service.database, &["restore", "--operation", &first.to_string()]).await.refused(&[&message]);

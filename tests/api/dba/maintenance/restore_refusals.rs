@@ -1,4 +1,4 @@
-//! When `restore` says no. Each of these ends by asserting that nothing changed.
+//! Restores that are refused. Each test ends by asserting that nothing changed.
 
 use std::sync::Arc;
 
@@ -63,14 +63,14 @@ async fn a_name_that_was_taken_meanwhile_keeps_all_rows_deleted() {
     let line = format!("zone {}: its name is taken by the zone {taker}", deleted.ids[1]);
     deleted.assert_refused(&["1 of the rows cannot be restored:\n", &line]).await;
 
-    // Once the other has given it up, it is free.
+    // Once the other zone has another name, it is free.
     deleted.service.world.execute("update zone set name = 'another' where id = $1", taker).await;
     deleted.restore().await.done();
     assert_eq!(deleted.service.world.deleted(Resource::Zone, &deleted.ids).await, Vec::<Uuid>::new());
 }
 
 #[tokio::test]
-async fn a_name_that_is_being_taken_is_waited_for_and_then_told() {
+async fn a_name_that_is_being_taken_is_waited_for_and_then_named() {
     let deleted = Deleted::rows(Resource::Zone, 2).await;
     let mut taking = deleted.service.database.pool.begin().await.unwrap();
     let taker = Uuid::now_v7();
@@ -110,7 +110,7 @@ async fn rows_of_a_deleted_customer_stay_deleted() {
     }
 }
 
-/// The columns of external params that refer to what they are set on, with its word and its table.
+/// The columns of external params that refer to an entity, with its word and its table.
 const ENTITIES: [(&str, &str, &str); 3] = [
     ("sub_customer_id", "the sub-customer", "customer"),
     ("subscriber_id", "the subscriber", "subscriber"),
@@ -192,7 +192,7 @@ async fn what_the_rows_hang_on_cannot_be_deleted_beside_a_restore() {
 }
 
 #[tokio::test]
-async fn rows_that_somebody_holds_for_long_are_given_up_on() {
+async fn rows_that_are_locked_for_long_end_the_restore() {
     let deleted = Deleted::rows(Resource::Contact, 2).await;
     let mut holding = deleted.service.database.pool.begin().await.unwrap();
     let hold = "select from contact where id = $1 for update";
@@ -201,7 +201,7 @@ async fn rows_that_somebody_holds_for_long_are_given_up_on() {
 }
 
 #[tokio::test]
-async fn a_product_cannot_be_recovered() {
+async fn a_product_cannot_be_restored() {
     Deleted::rows(Resource::Product, 1).await.assert_refused(&["a deleted product cannot be restored"]).await;
 }
 
@@ -214,7 +214,7 @@ async fn rows_that_were_erased_are_named() {
 }
 
 #[tokio::test]
-async fn an_operation_that_was_never_or_deleted_nothing_is_told_apart() {
+async fn an_unknown_and_a_refused_operation_have_different_messages() {
     let service = TestService::start().await;
     let family = service.world.family().await;
     let never = Uuid::now_v7();
@@ -228,15 +228,15 @@ async fn an_operation_that_was_never_or_deleted_nothing_is_told_apart() {
     assert_eq!(service.world.fingerprint().await, before);
 }
 
-/// The schema keeps deletions final for every writer that may update the columns.
+/// Every writer that may update the columns must record a restore of the whole operation.
 #[tokio::test]
-async fn nobody_takes_a_deletion_back_without_recording_all_of_it() {
+async fn nobody_ends_a_deletion_without_recording_a_restore_of_all_its_rows() {
     let service = Arc::new(TestService::start().await);
     for resource in every_list() {
         let deleted = Deleted::rows_in(&service, resource, 2).await;
         let (pool, row) = (&deleted.service.database.pool, deleted.ids[0]);
         let table = table(resource);
-        let take_back = format!("update {table} set deleted_at = null, deleted_by = null where deleted_at is not null");
+        let undelete = format!("update {table} set deleted_at = null, deleted_by = null where deleted_at is not null");
         let record = |column, value: &str| record(deleted.operation, column, value);
         let whole = record("id", "id");
         let other = format!("'{}'::uuid", Uuid::now_v7());
@@ -250,13 +250,13 @@ async fn nobody_takes_a_deletion_back_without_recording_all_of_it() {
             format!("update {table} set deleted_at = now(), deleted_by = {other} where id = '{spare}'");
         let trigger = format!(
             "create table mine (id integer); grant insert on mine to public;
-             create function take_back() returns trigger language plpgsql as $$ begin {take_back}; return new; end $$;
-             create trigger take_back before insert on mine for each row execute function take_back()"
+             create function undelete() returns trigger language plpgsql as $$ begin {undelete}; return new; end $$;
+             create trigger undelete before insert on mine for each row execute function undelete()"
         );
 
         let attempts = [
-            ("no record", "23001", take_back.clone()),
-            ("no right to the record", "23001", format!("{service_role}; {take_back}")),
+            ("no record", "23001", undelete.clone()),
+            ("no right to the record", "23001", format!("{service_role}; {undelete}")),
             ("of another operation", "23514", record("operation_id", &other)),
             ("of another requester", "23514", record("requester_id", &other)),
             ("of another customer", "23514", record("customer_id", &other)),
@@ -264,7 +264,7 @@ async fn nobody_takes_a_deletion_back_without_recording_all_of_it() {
             ("of another row", "23514", record("restored_ids", &format!("array[{other}]"))),
             ("of one row more", "23514", record("restored_ids", &format!("target_ids || {other}"))),
             ("of one row less", "23514", record("restored_ids", "target_ids[2:]")),
-            ("beside a row of another operation", "23001", format!("{delete_another}; {whole}; {take_back}")),
+            ("beside a row of another operation", "23001", format!("{delete_another}; {whole}; {undelete}")),
             ("one row is erased", "23514", format!("delete from {table} where id = '{row}'; {whole}")),
             ("in a trigger of a writer", "23001", format!("{trigger}; {service_role}; insert into mine values (1)")),
         ];
@@ -285,7 +285,7 @@ async fn nobody_takes_a_deletion_back_without_recording_all_of_it() {
     }
 }
 
-/// Records the restoration of an operation, with another value for one column.
+/// Records the restore of an operation, with another value for one column.
 fn record(operation: Uuid, other: &str, value: &str) -> String {
     let of_operation = [
         ("operation_id", "id"),

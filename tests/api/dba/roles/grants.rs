@@ -7,9 +7,9 @@ use sqlx::{AssertSqlSafe, Connection};
 
 use super::{granted, refusal, session_as};
 use crate::support::TestDatabase;
-use crate::support::database::{ROLES, connect, take_back};
+use crate::support::database::{ROLES, connect, revert_to};
 
-/// Who may do what with everything in the database, and whose it is.
+/// The privileges on every object in the database, and their owners.
 pub async fn privileges(database: &TestDatabase) -> Vec<String> {
     sqlx::query_scalar(
         "select concat_ws(' ', pg_class.relname, pg_class.relowner::regrole, pg_class.relacl) from pg_class
@@ -30,7 +30,7 @@ pub async fn privileges(database: &TestDatabase) -> Vec<String> {
     .unwrap()
 }
 
-/// What is in the schema and is somebody else's.
+/// Objects in the schema that have another owner.
 pub async fn not_the_owners(database: &TestDatabase, owner: &str) -> Vec<String> {
     sqlx::query_scalar(
         "select relname::text from pg_class
@@ -57,7 +57,7 @@ async fn everything_in_the_schema_is_the_owners() {
 }
 
 #[tokio::test]
-async fn run_again_by_the_owner_it_changes_nothing_and_takes_back_what_was_added() {
+async fn roles_sql_run_again_by_the_owner_changes_nothing_and_revokes_added_rights() {
     let database = granted().await;
     let before = privileges(&database).await;
     sqlx::raw_sql(
@@ -81,7 +81,7 @@ async fn run_again_by_the_owner_it_changes_nothing_and_takes_back_what_was_added
 #[case::the_maintenance("customer_deletion_maintenance")]
 #[case::support("customer_deletion_support")]
 #[tokio::test]
-async fn run_again_it_takes_back_what_was_added_on_the_schema_and_the_database(#[case] role: &str) {
+async fn roles_sql_run_again_revokes_added_rights_on_the_schema_and_the_database(#[case] role: &str) {
     let database = granted().await;
     let before = privileges(&database).await;
     let added = format!(
@@ -99,7 +99,7 @@ async fn run_again_it_takes_back_what_was_added_on_the_schema_and_the_database(#
 #[case::in_an_empty_database("")]
 #[case::beside_tables_of_other_software("create table schema_version (version text); create table customer (id uuid)")]
 #[tokio::test]
-async fn without_a_schema_it_says_what_comes_first_and_changes_nothing(#[case] tables: &'static str) {
+async fn roles_sql_without_a_schema_fails_and_changes_nothing(#[case] tables: &'static str) {
     let database = TestDatabase::empty().await;
     sqlx::raw_sql(tables).execute(&database.pool).await.unwrap();
     let before = privileges(&database).await;
@@ -111,10 +111,10 @@ async fn without_a_schema_it_says_what_comes_first_and_changes_nothing(#[case] t
 }
 
 #[tokio::test]
-async fn it_takes_over_no_table_of_a_migration_that_is_still_to_come() {
+async fn roles_sql_refuses_a_schema_that_lacks_a_migration() {
     let database = granted().await;
     let mut session = connect(&database.url).await;
-    take_back(&mut session, 10).await;
+    revert_to(&mut session, 10).await;
     sqlx::raw_sql("create table product (theirs integer)").execute(&database.pool).await.unwrap();
     let before = privileges(&database).await;
     let error = sqlx::raw_sql(ROLES).execute(&mut session).await.unwrap_err().to_string();
@@ -124,13 +124,13 @@ async fn it_takes_over_no_table_of_a_migration_that_is_still_to_come() {
 }
 
 #[tokio::test]
-async fn the_owner_takes_migrations_back_and_migrates_without_being_a_superuser() {
+async fn the_owner_reverts_migrations_and_migrates_without_being_a_superuser() {
     let database = granted().await;
     let options: PgConnectOptions = database.url.parse().unwrap();
     let owner = options.options([("role", "customer_deletion_owner")]);
 
     let mut session = sqlx::PgConnection::connect_with(&owner).await.unwrap();
-    take_back(&mut session, 10).await;
+    revert_to(&mut session, 10).await;
     let versions = schema::migrate(&owner).await.unwrap();
 
     assert_eq!(versions, (10, schema::expected_version()));

@@ -1,4 +1,4 @@
-//! The file as somebody runs it who is no superuser, but owns the database and may create roles.
+//! roles.sql, run by a role that is no superuser, but owns the database and may create roles.
 
 use customer_deletion::schema;
 use rstest::rstest;
@@ -12,7 +12,7 @@ use crate::support::database::{ROLES, connect};
 
 const GROUPS: [&str; 4] = ["owner", "service", "maintenance", "support"];
 
-/// Roles belong to the server, where those of all other tests are already: these have other names.
+/// Roles belong to the server, where those of all other tests exist already. So these have other names.
 struct Groups(String);
 
 impl Groups {
@@ -36,7 +36,7 @@ impl Groups {
 #[case::that_the_file_makes(&[])]
 #[case::that_are_there_already(&GROUPS)]
 #[tokio::test]
-async fn who_owns_the_database_and_may_create_roles_runs_it_with_roles(#[case] there: &[&str]) {
+async fn an_owner_of_the_database_with_createrole_can_run_roles_sql(#[case] there: &[&str]) {
     let databases = [TestDatabase::empty().await, TestDatabase::empty().await];
     let (role, url) = create_role(&databases[0], "createrole").await;
     let credentials = url.split_once('@').unwrap().0;
@@ -44,7 +44,7 @@ async fn who_owns_the_database_and_may_create_roles_runs_it_with_roles(#[case] t
     let file = groups.in_place_of_those_in(ROLES);
     let [owner, ..] = groups.names();
 
-    // The second time the roles are there in any case.
+    // The second time the roles exist in any case.
     for database in &databases {
         let own =
             format!("do $$ begin execute format('alter database %I owner to {role}', current_database()); end $$");

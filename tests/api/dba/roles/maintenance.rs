@@ -1,4 +1,4 @@
-//! All that the maintenance role must not do. What it may do, the tests of `restore` and `purge` do.
+//! Everything that the maintenance role must not do. The tests of `restore` and `purge` show what it may do.
 
 use uuid::Uuid;
 
@@ -76,7 +76,7 @@ const UPDATE: Columns = &[
     ("operation_queue", &["attempts"]),
 ];
 
-/// The database says who restores and who purges, and when.
+/// The database sets who restores and who purges, and when.
 const INSERT: Columns = &[
     ("restoration", &["id", "operation_id", "requester_id", "customer_id", "resource", "restored_ids"]),
     ("purge", &["id", "kind", "rows_before", "operations_before", "subject_ids"]),
@@ -108,7 +108,7 @@ const DELETE: &[&str] = &[
 const RIGHTS: Rights = Rights { select: SELECT, update: UPDATE, insert: INSERT, delete: DELETE };
 
 #[tokio::test]
-async fn it_reads_and_writes_no_other_column_of_any_table() {
+async fn the_role_reads_and_writes_no_other_column_of_any_table() {
     let database = granted().await;
     let mut session = session_as(&database, ROLE).await;
     let statements = RIGHTS.beyond(&columns(&database).await);
@@ -117,7 +117,7 @@ async fn it_reads_and_writes_no_other_column_of_any_table() {
 }
 
 #[tokio::test]
-async fn it_alters_nothing_and_removes_no_record_of_the_schema() {
+async fn the_role_alters_nothing_and_removes_no_record_of_the_schema() {
     let database = granted().await;
     let mut session = session_as(&database, ROLE).await;
     let statements = RIGHTS.alterations(&columns(&database).await);
@@ -126,7 +126,7 @@ async fn it_alters_nothing_and_removes_no_record_of_the_schema() {
 }
 
 #[tokio::test]
-async fn it_makes_nothing_and_becomes_nobody_else() {
+async fn the_role_creates_no_object_and_can_set_no_other_role() {
     let database = granted().await;
     let (member, url) = super::create_role(&database, &format!("in role {ROLE}")).await;
     let mut session = crate::support::database::connect(&url).await;
@@ -152,7 +152,7 @@ async fn it_makes_nothing_and_becomes_nobody_else() {
 }
 
 #[tokio::test]
-async fn it_takes_back_nothing_without_a_record_and_no_product_at_all() {
+async fn the_role_restores_nothing_without_a_record_and_no_product_at_all() {
     let database = granted().await;
     let (contact, product) = deleted_rows(&database).await;
     let mut session = session_as(&database, ROLE).await;
@@ -160,7 +160,7 @@ async fn it_takes_back_nothing_without_a_record_and_no_product_at_all() {
          select gen_random_uuid(), id, requester_id, customer_id, resource, target_ids from operation";
 
     for (sql, refused) in [
-        // The right that lets it lock a row changes none, deleted or live.
+        // The right to lock a row does not allow changes of it, deleted or live.
         (format!("update contact set deleted_by = null where id = '{contact}'"), Some("23001")),
         (format!("update product set deleted_by = null where id = '{product}'"), Some("23001")),
         (format!("update product set deleted_by = '{contact}' where deleted_at is null"), Some("23514")),
@@ -171,7 +171,7 @@ async fn it_takes_back_nothing_without_a_record_and_no_product_at_all() {
     }
 }
 
-/// A contact and a product that one operation deleted; there is a live product as well.
+/// A contact and a product that one operation deleted, and a live product.
 async fn deleted_rows(database: &TestDatabase) -> (Uuid, Uuid) {
     let world = World::new(database.pool.clone());
     let customer = world.family().await.sub_customer;

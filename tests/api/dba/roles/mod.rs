@@ -1,4 +1,4 @@
-//! Who may do what in the database: the roles of `deploy/postgres/roles.sql`.
+//! The privileges in the database: the roles of `deploy/postgres/roles.sql`.
 
 mod grants;
 mod installation;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::support::TestDatabase;
 use crate::support::database::{as_service, connect};
 
-/// A database as a DBA leaves it. What the file grants on the database itself does not come with the template.
+/// A database as a DBA sets it up. The grants on the database itself are not part of the template.
 async fn granted() -> TestDatabase {
     let database = TestDatabase::migrated().await;
     database.grant().await;
@@ -33,7 +33,7 @@ async fn session_as(database: &TestDatabase, role: &str) -> PgConnection {
     session
 }
 
-/// The SQLSTATE that refuses the statement; none when it is done.
+/// The SQLSTATE with which the statement fails, if it does.
 async fn refusal(session: &mut PgConnection, sql: &str) -> Option<String> {
     match sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(session).await {
         Ok(_) => None,
@@ -41,7 +41,7 @@ async fn refusal(session: &mut PgConnection, sql: &str) -> Option<String> {
     }
 }
 
-/// Asserts that each of the statements is refused for want of a privilege.
+/// Asserts that each of the statements fails because of a missing privilege.
 #[track_caller]
 fn assert_not_permitted(done: &[(String, Option<String>)]) {
     let wrong: Vec<_> = done.iter().filter(|(_, refused)| refused.as_deref() != Some("42501")).collect();
@@ -61,7 +61,7 @@ async fn refusals(
     done
 }
 
-/// A role that can log in, with these attributes. Dropped by [`drop_role`], because roles outlive a test's database.
+/// A role that can log in, with these attributes. Dropped by [`drop_role`], because roles outlive the database of a test.
 pub async fn create_role(database: &TestDatabase, attributes: &str) -> (String, String) {
     let role = format!("test_role_{}", Uuid::now_v7().simple());
     let sql = format!("create role {role} login password '{role}' {attributes}");

@@ -1,4 +1,4 @@
-//! The service refuses a role that may do more than it needs, and says what is missing of one that may do less.
+//! The service rejects a role with more privileges than it needs, and names the missing privileges of one with fewer.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -22,14 +22,14 @@ async fn refused(database_url: &str) -> String {
 }
 
 #[tokio::test]
-async fn it_refuses_to_start_as_a_role_with_more_power_than_it_needs() {
+async fn the_service_refuses_to_start_as_a_role_with_more_power_than_it_needs() {
     let database = TestDatabase::migrated().await;
     let (superuser, _) = create_role(&database, "superuser").await;
     for (attributes, power) in [
         ("superuser", "superuser"),
         ("in role postgres_like", "superuser"),
         ("in role customer_deletion_owner", "owner of the tables"),
-        // One that may become the owner.
+        // A role that may become the owner.
         ("noinherit in role customer_deletion_owner", "owner of the tables"),
         ("in role pg_execute_server_program", "a member of pg_execute_server_program"),
         ("in role pg_write_all_data", "a member of pg_write_all_data"),
@@ -51,7 +51,7 @@ async fn it_refuses_to_start_as_a_role_with_more_power_than_it_needs() {
 }
 
 #[tokio::test]
-async fn it_refuses_to_start_as_a_member_of_the_service_with_one_more_power() {
+async fn the_service_refuses_to_start_as_a_member_of_its_role_with_one_more_power() {
     let database = TestDatabase::migrated().await;
     for (grant, power) in [
         ("alter schema public owner to ROLE", "the owner of the schema"),
@@ -61,7 +61,7 @@ async fn it_refuses_to_start_as_a_member_of_the_service_with_one_more_power() {
         ("grant delete on zone to ROLE", "a role with DELETE on zone"),
         ("grant delete on legal_hold to ROLE", "a role with DELETE on legal_hold"),
         ("grant truncate on operation_queue to ROLE", "a role with TRUNCATE on operation_queue"),
-        // The last, because it is granted to every role.
+        // The last case, because it is granted to every role.
         ("grant trigger on restoration to public", "a role with TRIGGER on restoration"),
     ] {
         let (role, url) = create_role(&database, "in role customer_deletion_service").await;
@@ -85,7 +85,7 @@ async fn a_role_that_is_refused_ends_the_command_with_one_line() {
     assert!(message.starts_with(&format!("customer-deletion: {SETTING}: ")), "{message}");
 }
 
-/// The exit status, and what it says on standard error. One that starts all the same is ended, and has no status.
+/// The exit status, and standard error. A service that starts is ended, and has no status.
 pub fn end_of_service(database_url: &str, environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut child = command(&["serve"])
         .env("DATABASE_URL", database_url)
@@ -112,7 +112,7 @@ pub fn end_of_service(database_url: &str, environment: &[(&str, &str)]) -> (Opti
 }
 
 #[tokio::test]
-async fn told_so_it_starts_as_a_superuser() {
+async fn with_allow_owner_the_service_starts_as_a_superuser() {
     let database = TestDatabase::migrated().await;
     let process = Process::serve_as(&database.url, &[(SETTING, "true")]);
     let ready = client().get(format!("http://{}/health/ready", process.management_address)).send().await.unwrap();
@@ -126,7 +126,7 @@ async fn a_database_that_is_away_does_not_stop_the_start() {
     assert_eq!(live.status().as_u16(), 200);
 }
 
-/// Like one whose database was away when it started.
+/// As after a start while the database was away.
 #[tokio::test]
 async fn a_running_service_does_nothing_as_the_owner() {
     let database = TestDatabase::migrated().await;
@@ -144,7 +144,7 @@ async fn a_running_service_does_nothing_as_the_owner() {
     answer.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     assert_eq!((service.world.fingerprint().await, service.world.operations().await), (before, 0));
 
-    // A role that is mended is found to be so, without a new start.
+    // A role that is corrected is accepted without a new start.
     let mend = format!("revoke customer_deletion_owner from {role}; grant customer_deletion_service to {role}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(mend)).execute(&service.database.pool).await.unwrap();
     assert_eq!(service.management("/health/ready").await.status, 200);

@@ -1,18 +1,18 @@
-//! What a role may do, and everything else that there is to try.
+//! The rights of a role, and statements that need any other right.
 
 use sqlx::Row;
 
 use crate::support::TestDatabase;
 
-/// By table, some of its columns; `*` is all of them.
+/// Tables with some of their columns. `*` means all of them.
 pub type Columns = &'static [(&'static str, &'static [&'static str])];
 
-/// What a role may do with the columns and the rows of the schema.
+/// The rights of a role to the columns and the rows of the schema.
 pub struct Rights {
     pub select: Columns,
     pub update: Columns,
     pub insert: Columns,
-    /// The tables.
+    /// The tables whose rows it may delete.
     pub delete: &'static [&'static str],
 }
 
@@ -25,14 +25,14 @@ fn is_view(relation: &str) -> bool {
 }
 
 impl Rights {
-    /// To read and write every column that it has no right to.
+    /// Statements that read and write every column to which it has no right.
     pub fn beyond(&self, columns: &[(String, String)]) -> Vec<String> {
         let mut statements = Vec::new();
         for (table, column) in columns {
             if !is_listed(self.select, table, column) {
                 statements.push(format!("select {column} from {table}"));
             }
-            // The history joins tables, and nobody at all can write it.
+            // The history joins tables, and no role can write it.
             if table == "deletion_history" {
                 continue;
             }
@@ -46,7 +46,7 @@ impl Rights {
         statements
     }
 
-    /// To remove and alter every table and view, but for the rows that it may delete.
+    /// Statements that remove and alter every table and view, without the rows that it may delete.
     pub fn alterations(&self, columns: &[(String, String)]) -> Vec<String> {
         let mut relations: Vec<&str> = columns.iter().map(|(relation, _)| relation.as_str()).collect();
         relations.dedup();
@@ -70,7 +70,7 @@ impl Rights {
     }
 }
 
-/// Every table and view of the schema with every column of it.
+/// Every table and view of the schema with all its columns.
 pub async fn columns(database: &TestDatabase) -> Vec<(String, String)> {
     let rows = sqlx::query(
         "select pg_class.relname, pg_attribute.attname

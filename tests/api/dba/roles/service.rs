@@ -1,4 +1,4 @@
-//! All that the service's role must not do. What it may do, the other tests do.
+//! Everything that the role of the service must not do. The other tests show what it may do.
 
 use uuid::Uuid;
 
@@ -6,7 +6,7 @@ use super::rights::{Columns, Rights, columns};
 use super::{assert_not_permitted, granted, refusal, refusals, service_session};
 use crate::support::World;
 
-/// What it reads, by table and column.
+/// The columns that it reads, by table.
 const SELECT: Columns = &[
     ("schema_version", &["*"]),
     ("customer", &["id", "parent_id", "deleted_at"]),
@@ -26,7 +26,7 @@ const SELECT: Columns = &[
     ("restoration", &["operation_id", "restored_at"]),
 ];
 
-/// What it writes: the deletion, and the columns in which nothing can be changed.
+/// The columns that it writes: those of a deletion, and those that only allow row locks.
 const UPDATE: Columns = &[
     ("contact", &["deleted_at", "deleted_by"]),
     ("address", &["deleted_at", "deleted_by"]),
@@ -52,7 +52,7 @@ const UPDATE: Columns = &[
     ("operation_queue", &["rank", "attempts", "lease_id", "free_at"]),
 ];
 
-/// What it records.
+/// The columns that it inserts.
 const INSERT: Columns = &[
     (
         "operation",
@@ -75,13 +75,13 @@ const INSERT: Columns = &[
     ("operation_queue", &["operation_id", "requester_id", "customer_id", "rank"]),
 ];
 
-/// What it takes away: what has ended leaves the queue.
+/// The tables whose rows it deletes: an operation that has ended leaves the queue.
 const DELETE: &[&str] = &["operation_queue"];
 
 const RIGHTS: Rights = Rights { select: SELECT, update: UPDATE, insert: INSERT, delete: DELETE };
 
 #[tokio::test]
-async fn it_reads_and_writes_no_other_column_of_any_table() {
+async fn the_role_reads_and_writes_no_other_column_of_any_table() {
     let database = granted().await;
     let mut session = service_session(&database).await;
     let statements = RIGHTS.beyond(&columns(&database).await);
@@ -89,7 +89,7 @@ async fn it_reads_and_writes_no_other_column_of_any_table() {
 }
 
 #[tokio::test]
-async fn it_removes_and_alters_nothing() {
+async fn the_role_removes_and_alters_nothing() {
     let database = granted().await;
     let mut session = service_session(&database).await;
     let statements = RIGHTS.alterations(&columns(&database).await);
@@ -97,7 +97,7 @@ async fn it_removes_and_alters_nothing() {
 }
 
 #[tokio::test]
-async fn it_makes_nothing_and_becomes_nobody_else() {
+async fn the_role_creates_no_object_and_can_set_no_other_role() {
     let database = granted().await;
     let mut session = service_session(&database).await;
     let statements = [
@@ -141,7 +141,7 @@ async fn it_makes_nothing_and_becomes_nobody_else() {
 }
 
 #[tokio::test]
-async fn what_it_holds_it_cannot_change() {
+async fn a_row_that_it_may_lock_it_cannot_change() {
     let database = granted().await;
     let world = World::new(database.pool.clone());
     let family = world.family().await;
@@ -189,7 +189,7 @@ async fn a_deletion_and_an_operation_stay_as_they_are_once_they_are_there() {
     assert_eq!(refusal(&mut session, &delete).await, None);
     let again = format!("update contact set deleted_at = now() where id = '{contact}'");
     assert_eq!(refusal(&mut session, &again).await.as_deref(), Some("23001"));
-    // The guard looks for the record of a restore, which the service itself may not read.
-    let take_back = format!("update contact set deleted_at = null where id = '{contact}'");
-    assert_eq!(refusal(&mut session, &take_back).await.as_deref(), Some("23001"));
+    // The guard reads the record of a restore, which the service itself may not read.
+    let undelete = format!("update contact set deleted_at = null where id = '{contact}'");
+    assert_eq!(refusal(&mut session, &undelete).await.as_deref(), Some("23001"));
 }

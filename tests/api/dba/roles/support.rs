@@ -1,4 +1,4 @@
-//! What the people of support may see.
+//! The data that support staff may see.
 
 use super::{assert_not_permitted, granted, refusal, refusals, session_as};
 

@@ -8,7 +8,7 @@ use super::{DEFECTS, PASSING, Pairs, UNAVAILABLE, UNAVAILABLE_TEXT};
 use crate::concurrency::queued::{assert_accepted, waiting};
 use crate::support::service::Answer;
 
-const PLACES: [&str; 6] = [
+const STEPS: [&str; 6] = [
     "accept_operation: before insert of operation",
     "accept_operation: after insert of operation",
     "accept_operation: before insert of operation_queue",
@@ -17,7 +17,7 @@ const PLACES: [&str; 6] = [
     "commit: after insert of operation_queue",
 ];
 
-/// What became of a call that fails so often: its answer, the tries, and the statuses of what is recorded.
+/// The answer to a call that fails this often, the number of tries, and the statuses of the recorded operations.
 async fn fail(injector: &Injector, key: &str, fault: &Fault) -> (Answer, i64, Vec<String>) {
     injector.inject(fault).await;
     let answer = injector.delete_later(Resource::Contact, &[Uuid::now_v7()], key).await;
@@ -32,7 +32,7 @@ async fn an_error_that_passes_is_tried_three_times_in_all_and_leaves_one_operati
 }
 
 #[tokio::test]
-#[ignore = "each code at each place: takes minutes; cargo test --test api -- --ignored injected"]
+#[ignore = "each code at each step: takes minutes; cargo test --test api -- --ignored injected"]
 async fn every_error_of_an_acceptance() {
     errors_that_pass(Pairs::All).await;
     other_errors(Pairs::All).await;
@@ -40,21 +40,21 @@ async fn every_error_of_an_acceptance() {
 
 async fn errors_that_pass(pairs: Pairs) {
     let injector = Injector::start().await;
-    for (number, place) in PLACES.into_iter().enumerate() {
+    for (number, step) in STEPS.into_iter().enumerate() {
         for sqlstate in pairs.codes(&PASSING, number) {
             let waiting_before = waiting(injector.pool()).await;
             let key = Uuid::now_v7().to_string();
-            let (answer, tries, statuses) = fail(&injector, &key, &Fault::new(place, sqlstate)).await;
-            assert_eq!((tries, statuses.len()), (3, 0), "{place} {sqlstate}");
+            let (answer, tries, statuses) = fail(&injector, &key, &Fault::new(step, sqlstate)).await;
+            assert_eq!((tries, statuses.len()), (3, 0), "{step} {sqlstate}");
             answer.assert_failed(503, "GLOBAL_1001", UNAVAILABLE_TEXT);
             assert_eq!(answer.header("Retry-After"), Some("1"));
-            assert_eq!(waiting(injector.pool()).await, waiting_before, "{place} {sqlstate}");
+            assert_eq!(waiting(injector.pool()).await, waiting_before, "{step} {sqlstate}");
 
-            let (answer, tries, statuses) = fail(&injector, &key, &Fault::new(place, sqlstate).times(2)).await;
+            let (answer, tries, statuses) = fail(&injector, &key, &Fault::new(step, sqlstate).times(2)).await;
             assert_accepted(&answer);
             assert_eq!(answer.header("Idempotency-Replayed"), None);
-            assert_eq!((tries, statuses), (3, vec!["OPEN".to_owned()]), "{place} {sqlstate}");
-            assert_eq!(waiting(injector.pool()).await, waiting_before + 1, "{place} {sqlstate}");
+            assert_eq!((tries, statuses), (3, vec!["OPEN".to_owned()]), "{step} {sqlstate}");
+            assert_eq!(waiting(injector.pool()).await, waiting_before + 1, "{step} {sqlstate}");
         }
     }
 }
@@ -66,22 +66,22 @@ async fn any_other_error_is_answered_after_one_try_and_leaves_nothing_that_waits
 
 async fn other_errors(pairs: Pairs) {
     let injector = Injector::start().await;
-    for (number, place) in PLACES.into_iter().enumerate() {
+    for (number, step) in STEPS.into_iter().enumerate() {
         for sqlstate in pairs.codes(&UNAVAILABLE, number) {
-            let (answer, tries, statuses) = fail(&injector, "k", &Fault::new(place, sqlstate)).await;
-            assert_eq!((tries, statuses.len()), (1, 0), "{place} {sqlstate}");
+            let (answer, tries, statuses) = fail(&injector, "k", &Fault::new(step, sqlstate)).await;
+            assert_eq!((tries, statuses.len()), (1, 0), "{step} {sqlstate}");
             answer.assert_failed(503, "GLOBAL_1001", UNAVAILABLE_TEXT);
         }
         for sqlstate in pairs.codes(&DEFECTS, number) {
             // The record of the defect is inserted and committed as well.
-            let recorded = place.starts_with("commit: after insert of operation") && !place.ends_with("queue");
+            let recorded = step.starts_with("commit: after insert of operation") && !step.ends_with("queue");
             let times = if recorded { 1 } else { ALWAYS };
-            let (answer, _, statuses) = fail(&injector, "k", &Fault::new(place, sqlstate).times(times)).await;
+            let (answer, _, statuses) = fail(&injector, "k", &Fault::new(step, sqlstate).times(times)).await;
             let id = answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
-            assert_eq!(answer.header("Retry-After"), None, "{place} {sqlstate}");
-            assert_eq!(statuses, ["INTERNAL_ERROR"], "{place} {sqlstate}");
+            assert_eq!(answer.header("Retry-After"), None, "{step} {sqlstate}");
+            assert_eq!(statuses, ["INTERNAL_ERROR"], "{step} {sqlstate}");
             let details = injector.service.details(injector.family.requester, id).await.json();
-            assert_eq!(details["content"][0]["errorCode"], "GLOBAL_1001", "{place} {sqlstate}");
+            assert_eq!(details["content"][0]["errorCode"], "GLOBAL_1001", "{step} {sqlstate}");
         }
     }
     assert_eq!(waiting(injector.pool()).await, 0);

@@ -7,7 +7,7 @@ use super::injector::{Fault, Injector};
 use super::{DEFECTS, PASSING, UNAVAILABLE, UNAVAILABLE_TEXT};
 use crate::concurrency::queued::{assert_accepted, details, waiting};
 
-const PLACES: [&str; 9] = [
+const STEPS: [&str; 9] = [
     "cancel_operation: reads operation_queue",
     "cancel_operation: reads operation",
     "cancel_operation: before update of operation",
@@ -31,9 +31,9 @@ async fn ends(injector: &Injector, operation: Uuid) -> Vec<String> {
 #[tokio::test]
 async fn an_error_that_passes_is_tried_again_and_the_operation_ends_once() {
     let injector = Injector::start().await;
-    for (turn, place) in PLACES.into_iter().enumerate() {
+    for (index, step) in STEPS.into_iter().enumerate() {
         let operation = accept(&injector).await;
-        let fault = Fault::new(place, PASSING[turn % PASSING.len()]).at_row(Some(operation)).times(2);
+        let fault = Fault::new(step, PASSING[index % PASSING.len()]).at_row(Some(operation)).times(2);
         injector.inject(&fault).await;
 
         let answer = injector.service.cancel(injector.family.requester, operation).await;
@@ -51,10 +51,10 @@ async fn an_error_that_passes_is_tried_again_and_the_operation_ends_once() {
 async fn any_other_error_is_answered_after_one_try_and_the_operation_waits_on() {
     let injector = Injector::start().await;
     let operation = accept(&injector).await;
-    // After the last place, the operation has ended already.
-    for (turn, place) in PLACES[..PLACES.len() - 1].iter().enumerate() {
+    // After the last step, the operation has ended already.
+    for (index, step) in STEPS[..STEPS.len() - 1].iter().enumerate() {
         for (status, codes) in [(503, &UNAVAILABLE[..]), (500, &DEFECTS[..])] {
-            let fault = Fault::new(*place, codes[turn % codes.len()]).at_row(Some(operation));
+            let fault = Fault::new(*step, codes[index % codes.len()]).at_row(Some(operation));
             injector.inject(&fault).await;
             let answer = injector.service.cancel(injector.family.requester, operation).await;
             answer.assert_failed(status, "GLOBAL_1001", UNAVAILABLE_TEXT);

@@ -1,4 +1,4 @@
-//! Rows that a statement does not see: those that constraints see and refuse it for, and those that it was to delete.
+//! Rows that a statement does not see: rows that violate a constraint, and rows that it should delete.
 
 use customer_deletion::resource::Resource;
 use sqlx::AssertSqlSafe;
@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::injector::{Fault, Injector};
 use crate::concurrency::queued::{assert_accepted, ended};
 
-/// The statement sees no row of the table but its own, as if all were committed after it had looked. Constraints see them.
+/// The statement sees only its own rows of the table, as if all others were committed after its snapshot. Constraints see them
+/// all.
 async fn blind(injector: &Injector, statement: &str, table: &str) {
     let sql = format!(
         "alter table {table} enable row level security;
@@ -26,7 +27,7 @@ async fn the_allocation_of_a_product_that_the_deletion_did_not_see_is_customer_1
     world.allocation(product, injector.family.sub_customer).await;
     blind(&injector, "delete_products", "product_allocation").await;
     let before = world.fingerprint().await;
-    // Counts, and fails never.
+    // Counts, and never fails.
     injector.inject(&Fault::new("delete_products: before update of product", "P0001").times(0)).await;
 
     let answer = injector.delete(Resource::Product, &[product], "k").await;
@@ -43,7 +44,7 @@ async fn the_allocation_of_a_product_that_the_deletion_did_not_see_is_customer_1
     assert_eq!(details["content"][0]["failedIds"], serde_json::json!([product]));
 }
 
-/// What the foreign key says is found out within the attempt.
+/// The violation of the foreign key is found within the attempt.
 #[tokio::test]
 async fn an_operation_that_did_not_see_the_allocation_of_its_product_is_customer_1046_at_the_first_attempt() {
     let injector = Injector::start_with(|settings| settings.queue.workers = 1).await;
@@ -63,7 +64,7 @@ async fn an_operation_that_did_not_see_the_allocation_of_its_product_is_customer
     assert!(world.deleted(Resource::Product, &[product]).await.is_empty());
 }
 
-/// The foreign key of the allocations is named; another one that is violated says nothing about them.
+/// Only the foreign key of the allocations means CUSTOMER_1046. A violation of another one does not.
 #[tokio::test]
 async fn another_foreign_key_of_a_product_is_a_defect() {
     let injector = Injector::start().await;
@@ -92,10 +93,10 @@ async fn an_operation_under_the_key_that_the_deletion_did_not_see_is_replayed() 
     let id = injector.delete(Resource::Contact, &contacts[..1], "k").await.assert_deleted();
     blind(&injector, "delete_contacts", "operation").await;
 
-    // Its row is there, so that it comes to the record, and finds the key taken.
+    // Its row is live, so the deletion reaches the record, and finds that the key is used.
     let other = injector.delete(Resource::Contact, &contacts[1..], "k").await;
     assert_eq!((other.status, other.json()["errorCode"].as_str()), (422, Some("IDEMPOTENCY_KEY_REUSED")));
-    // As for a twin, whose row was deleted meanwhile.
+    // The same for a twin whose row was deleted in the meantime.
     let same = injector.delete(Resource::Contact, &contacts[..1], "k").await;
     assert_eq!((same.assert_deleted(), same.header("Idempotency-Replayed")), (id, Some("true")));
 
@@ -103,12 +104,12 @@ async fn an_operation_under_the_key_that_the_deletion_did_not_see_is_replayed() 
     assert_eq!(injector.statuses(Uuid::nil(), "k").await, ["SUCCESS"]);
 }
 
-/// Each deletion before this try finds no row, and each look why finds nothing that refuses the call.
+/// Each deletion before the try `seen_at` finds no row, and each inspection finds no reason for a refusal.
 #[tokio::test]
 async fn a_deletion_that_finds_no_row_and_that_nothing_refuses_is_tried_three_times_in_all() {
     let injector = Injector::start().await;
     let (world, customer) = (&injector.service.world, injector.family.sub_customer);
-    // Counts, and fails never.
+    // Counts, and never fails.
     let each_try = Fault::new("delete_contacts: reads customer", "P0001").at_row(Some(customer)).times(0);
     for (seen_at, is_deleted) in [(2, true), (3, true), (4, false)] {
         let contact = world.contact(customer).await;

@@ -1,4 +1,4 @@
-//! A service whose database fails where and how a test wants it to.
+//! A service whose database fails at a step and with an error that a test chooses.
 
 use customer_deletion::config::Settings;
 use customer_deletion::resource::Resource;
@@ -13,25 +13,25 @@ use crate::support::{TestDatabase, TestPool, TestService};
 /// More often than anything is tried.
 pub const ALWAYS: i64 = 1000;
 
-/// One error at one place.
+/// One error at one step.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// As `injector.sql` names it.
-    pub place: String,
-    /// The row at which it is raised; whichever comes first where there is none.
+    /// The name of the step in `injector.sql`.
+    pub step: String,
+    /// The row at which the error is raised. `None` means the first row that reaches the step.
     pub row: Option<Uuid>,
     pub sqlstate: &'static str,
-    /// How often the place fails before it goes through.
+    /// The number of times that the step fails before it succeeds.
     pub times: i64,
-    /// How many seconds it takes to fail.
+    /// The delay before the error, in seconds.
     pub delay: f64,
-    /// The operation whose attempts are counted, instead of how often the place is reached.
+    /// The operation whose attempts are counted, instead of the times that the step is reached.
     pub operation: Option<Uuid>,
 }
 
 impl Fault {
-    pub fn new(place: impl Into<String>, sqlstate: &'static str) -> Fault {
-        Fault { place: place.into(), row: None, sqlstate, times: ALWAYS, delay: 0.0, operation: None }
+    pub fn new(step: impl Into<String>, sqlstate: &'static str) -> Fault {
+        Fault { step: step.into(), row: None, sqlstate, times: ALWAYS, delay: 0.0, operation: None }
     }
 
     pub fn at_row(self, row: Option<Uuid>) -> Fault {
@@ -42,7 +42,7 @@ impl Fault {
         Fault { times, ..self }
     }
 
-    /// In the first attempts at the operation.
+    /// The fault fails the first attempts at the operation.
     pub fn in_attempts_at(self, operation: Uuid, times: i64) -> Fault {
         Fault { operation: Some(operation), times, ..self }
     }
@@ -71,16 +71,16 @@ impl Injector {
         &self.service.database.pool
     }
 
-    /// From now on the place of the fault fails, and its tries are counted from one.
+    /// From now on the step of the fault fails. Its tries are counted from one.
     pub async fn inject(&self, fault: &Fault) {
         self.heal().await;
         self.inject_also(fault).await;
     }
 
-    /// Beside the faults that are there.
+    /// Adds a fault to those that are there.
     pub async fn inject_also(&self, fault: &Fault) {
         sqlx::query("insert into fault values ($1, $2, $3, $4, $5, $6)")
-            .bind(&fault.place)
+            .bind(&fault.step)
             .bind(fault.row)
             .bind(fault.sqlstate)
             .bind(fault.times)
@@ -95,7 +95,7 @@ impl Injector {
         sqlx::raw_sql("delete from fault; alter sequence reached restart").execute(self.pool()).await.unwrap();
     }
 
-    /// How often the place of the fault was reached.
+    /// The number of times that the step of the fault was reached.
     pub async fn tries(&self) -> i64 {
         sqlx::query_scalar("select case when is_called then last_value else 0 end from reached")
             .fetch_one(self.pool())
@@ -103,9 +103,9 @@ impl Injector {
             .unwrap()
     }
 
-    /// A call about rows of the customer that a deletion of the resource must name, under a key.
+    /// Sends a call about rows of the customer that a deletion of the resource must name, under a key.
     ///
-    /// A busy machine may give the call no session in time. Then the call did not come to the fault, and is sent again.
+    /// On a busy machine the call may get no session in time. Then it did not reach the fault, and is sent again.
     pub async fn delete(&self, resource: Resource, ids: &[Uuid], key: &str) -> Answer {
         let mut answer = send(self.call(resource, ids, key)).await;
         for _ in 0..3 {
@@ -117,7 +117,7 @@ impl Injector {
         answer
     }
 
-    /// The same by a caller that does not wait.
+    /// The same for a caller that does not wait.
     pub async fn delete_later(&self, resource: Resource, ids: &[Uuid], key: &str) -> Answer {
         send(self.call(resource, ids, key).header("Prefer", "respond-async")).await
     }
@@ -148,21 +148,21 @@ pub fn deletion(resource: Resource) -> String {
     statement("delete", resource)
 }
 
-/// The name of the statement that looks why a deletion of the resource did not go through.
+/// The name of the statement that finds out why a deletion of the resource deleted nothing.
 pub fn inspection(resource: Resource) -> String {
     statement("inspect", resource)
 }
 
-/// Every place of the one statement of a deletion, at every row where it has rows, from the first to the commit.
-pub fn places(resource: Resource, ids: &[Uuid]) -> Vec<(String, Option<Uuid>)> {
+/// Every step of the one statement of a deletion, from the first to the commit. A step with rows is listed for every row.
+pub fn steps(resource: Resource, ids: &[Uuid]) -> Vec<(String, Option<Uuid>)> {
     let (statement, table) = (deletion(resource), table(resource));
-    let mut places = vec![(format!("{statement}: reads customer"), None)];
-    for place in ["reads", "before update of", "after update of"] {
-        let positions = ids.iter().map(|id| (format!("{statement}: {place} {table}"), Some(*id)));
-        places.extend(positions);
+    let mut steps = vec![(format!("{statement}: reads customer"), None)];
+    for step in ["reads", "before update of", "after update of"] {
+        let positions = ids.iter().map(|id| (format!("{statement}: {step} {table}"), Some(*id)));
+        steps.extend(positions);
     }
-    places.push((format!("{statement}: before insert of operation"), None));
-    places.push((format!("{statement}: after insert of operation"), None));
-    places.push(("commit: after insert of operation".to_owned(), None));
-    places
+    steps.push((format!("{statement}: before insert of operation"), None));
+    steps.push((format!("{statement}: after insert of operation"), None));
+    steps.push(("commit: after insert of operation".to_owned(), None));
+    steps
 }

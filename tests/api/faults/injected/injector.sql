@@ -1,23 +1,24 @@
--- Raises an error where a test wants one, and counts how often that place was reached. A place is named by the statement, which
--- names itself in its first line, by what it does there, and by the table: `delete_contacts: before update of contact`.
+-- Raises an error at a step that a test chooses, and counts how often the step was reached. The name of a step consists of the
+-- statement, which names itself in its first line, of the action, and of the table: `delete_contacts: before update of
+-- contact`.
 
 create table fault (
-  place text not null,
-  -- Null for whichever row comes first.
+  step text not null,
+  -- Null means the first row that reaches the step.
   row_id uuid,
   sqlstate text not null,
-  -- How often the place fails before it goes through.
+  -- The number of times that the step fails before it succeeds.
   times bigint not null,
-  -- How many seconds it takes to fail.
+  -- The delay before the error, in seconds.
   delay double precision not null,
-  -- Where this is not null, the place fails in as many attempts at this operation, however often it is reached in one.
+  -- If not null, the step fails in that many attempts at this operation, however often an attempt reaches it.
   operation_id uuid
 );
 
--- What a sequence has counted, no rollback takes back.
+-- A sequence, because a rollback does not undo its count.
 create sequence reached;
 
--- How many attempts at an operation there have been; also once it has left the queue.
+-- The number of attempts at an operation, even after it has left the queue.
 create table attempted (
   operation_id uuid primary key,
   attempts integer not null
@@ -48,7 +49,7 @@ begin
   select fault.*
   into injected
   from fault
-  where fault.place = format('%s: %s %s', statement, doing, of_table)
+  where fault.step = format('%s: %s %s', statement, doing, of_table)
     and (fault.row_id is null or fault.row_id = of_row);
   if found then
     perform pg_sleep(injected.delay);
@@ -77,7 +78,8 @@ begin
 end
 $$;
 
--- Reading has no triggers, but the rows that a role may see can be asked for. Here the service itself is to find them.
+-- A select fires no trigger, so policies report each row that it reads. They run with the rights of the service, which must
+-- therefore be able to read the faults.
 grant select on fault to customer_deletion_service;
 grant usage on sequence reached to customer_deletion_service;
 
@@ -127,7 +129,7 @@ create trigger after_any after insert or update or delete on operation_queue
 create constraint trigger at_the_commit after insert or update or delete on operation_queue
   deferrable initially deferred for each row execute function reach_in_queue();
 
--- Each end of an operation, however it came about.
+-- The end of each operation, whoever ended it.
 create table ends (operation_id uuid, status text);
 
 create function note_end() returns trigger

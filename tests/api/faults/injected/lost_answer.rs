@@ -1,4 +1,4 @@
-//! A connection that breaks between a commit and its answer: what was done is found again, and not done twice.
+//! A connection breaks between a commit and its answer. The service finds the recorded operation, and executes nothing twice.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -17,25 +17,26 @@ use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestService};
 
-/// How PostgreSQL says that a deletion has ended, or the record of a refusal.
+/// The answer of PostgreSQL when a deletion has ended, or the record of a refusal.
 pub const DELETION: &[u8] = b"SELECT 1\0";
 pub const RECORD: &[u8] = b"INSERT 0 1\0";
-/// How it says so if the rows of a requester are counted, or in an attempt at an accepted operation.
+/// The answer if the rows of a requester are counted, or in an attempt at an accepted operation.
 const COMMIT: &[u8] = b"COMMIT\0";
 
-/// That the server is ready for another statement: this one is committed.
+/// The message that the server is ready for another statement. So the last one is committed.
 const READY: &[u8] = b"Z\0\0\0\x05I";
 
-/// Stands before the database, and loses the next answers of a kind together with their connections.
+/// A proxy in front of the database. It loses the next answers of a kind together with their connections.
 pub struct Thief {
     address: SocketAddr,
     pub to_lose: Arc<AtomicI64>,
-    /// Where there is an id, only answers to statements that name it are lost: the service asks for other things by itself.
+    /// If there is an id, only answers to statements that contain it are lost, because the service also sends statements by
+    /// itself.
     pub about: Arc<Mutex<Option<Uuid>>>,
 }
 
 impl Thief {
-    /// With the URL that leads to the database by way of it.
+    /// Returns the proxy, and the URL of the database through it.
     pub async fn before(url: &str, kind: &'static [u8]) -> (Thief, String) {
         let (before, rest) = url.split_once('@').unwrap();
         let (authority, rest) = rest.split_once('/').unwrap();
@@ -105,7 +106,7 @@ async fn service_with(kind: &'static [u8], change: impl FnOnce(&mut Settings)) -
     })
     .await;
     let family = service.world.family().await;
-    // It knows by now that the schema fits.
+    // Now the service has verified the schema.
     assert_eq!(service.status(family.requester, Uuid::now_v7()).await.status, 404);
     (service, thief, family)
 }
@@ -127,7 +128,7 @@ pub async fn assert_rows_and_operations_agree(service: &TestService) {
     crate::support::audit::assert_agreement(&service.database.pool).await;
 }
 
-/// A call without a key is found again by the id of its operation.
+/// A call without a key is found by the id of its operation.
 pub const KEYS: [Option<&str>; 2] = [None, Some("k")];
 
 #[tokio::test]
@@ -171,7 +172,7 @@ async fn a_refusal_whose_answer_is_lost_is_one_operation() {
     assert_rows_and_operations_agree(&service).await;
 }
 
-/// The caller is told to try again, and finds under its key what has happened.
+/// The caller gets a 503, and finds the outcome under its key.
 #[tokio::test]
 async fn a_deletion_whose_every_answer_is_lost_is_found_under_its_key() {
     let (service, thief, family) = service_behind_a_thief(DELETION).await;
@@ -191,7 +192,7 @@ async fn a_deletion_whose_every_answer_is_lost_is_found_under_its_key() {
 
 /// The second try finds that the first has used up the limit.
 #[tokio::test]
-async fn a_call_that_reaches_the_limit_of_rows_is_not_refused_because_of_itself() {
+async fn a_call_that_reaches_the_limit_of_rows_is_not_rejected_because_of_itself() {
     let limit = |settings: &mut Settings| settings.requester.deleted_rows_per_hour = NonZeroU32::new(1);
     let (service, thief, family) = service_with(COMMIT, limit).await;
     let zone = service.world.zone(family.requester).await;

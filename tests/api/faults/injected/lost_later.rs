@@ -1,5 +1,5 @@
-//! A connection that breaks between a commit and its answer, on the way of an operation that is done later: it waits once, and is
-//! done once.
+//! A connection breaks between a commit and its answer, while an operation is accepted and executed. The operation is queued
+//! once, and executed once.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::support::service::send;
 use crate::support::world::Family;
 use crate::support::{TestService, until};
 
-/// How PostgreSQL says that a transaction is committed.
+/// The answer of PostgreSQL when a transaction is committed.
 const COMMIT: &[u8] = b"COMMIT\0";
 
-/// A statement that records a call, or leases an operation, gives one row and is a transaction.
+/// A statement that records a call, or leases an operation, returns one row and is its own transaction.
 const ONE_ROW: &[u8] = DELETION;
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_cancel_whose_answer_is_lost_is_found_and_answered_as_one() {
     assert_eq!((again.status, again.json()["errorCode"].as_str()), (409, Some("NOT_CANCELLABLE")));
 }
 
-/// Beside a service whose own answers all come, one that does what is accepted, and loses answers.
+/// A service that accepts calls and whose answers all arrive, and one that executes them and loses answers.
 async fn worker_behind_a_thief(kind: &'static [u8]) -> (TestService, TestService, Thief, Family) {
     let service = TestService::start().await;
     sqlx::raw_sql(
@@ -105,7 +105,7 @@ async fn worker_behind_a_thief(kind: &'static [u8]) -> (TestService, TestService
     })
     .await;
     let family = service.world.family().await;
-    // What it asks about schema and roles is asked by now.
+    // Now the schema and the role are verified.
     let first = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
     assert_eq!(ended(&service, family.requester, first).await["status"], "FAILURE");
     (service, worker, thief, family)
@@ -116,7 +116,7 @@ async fn worker_behind_a_thief(kind: &'static [u8]) -> (TestService, TestService
 #[case::the_commit_of_a_refusal(COMMIT, false)]
 #[case::a_lease(ONE_ROW, true)]
 #[tokio::test]
-async fn an_operation_is_done_once_whatever_answer_is_lost(#[case] kind: &'static [u8], #[case] succeeds: bool) {
+async fn an_operation_is_executed_once_whatever_answer_is_lost(#[case] kind: &'static [u8], #[case] succeeds: bool) {
     let (service, worker, thief, family) = worker_behind_a_thief(kind).await;
     for _ in 0..3 {
         let contact = service.world.contact(family.sub_customer).await;
@@ -127,7 +127,7 @@ async fn an_operation_is_done_once_whatever_answer_is_lost(#[case] kind: &'stati
         let ended = ended(&service, family.requester, operation).await;
         assert_eq!(ended["status"], if succeeds { "SUCCESS" } else { "FAILURE" }, "{ended}");
         assert!(thief.to_lose.load(Ordering::SeqCst) < 1, "no answer was lost");
-        // Whoever would do it again had time for it: the pause after a failure is a second.
+        // Time enough for a second execution: the pause after a failure is a second.
         tokio::time::sleep(Duration::from_millis(1500)).await;
         let ends: i64 = sqlx::query_scalar("select count(*) from ends where operation_id = $1")
             .bind(operation)
@@ -142,7 +142,7 @@ async fn an_operation_is_done_once_whatever_answer_is_lost(#[case] kind: &'stati
     drop(worker);
 }
 
-/// The attempt sees an error, and finds out that it has ended the operation all the same.
+/// The attempt sees an error, and finds out that it has ended the operation nevertheless.
 #[tokio::test]
 async fn an_operation_whose_commit_is_not_answered_has_its_line_and_is_counted() {
     let service = TestService::start().await;

@@ -1,5 +1,5 @@
-//! An error at every statement, and at every row of it: nothing is left behind, what passes is tried again at most twice and
-//! everything else never, and the answer is the documented one.
+//! An error at every statement, and at every row of it. Nothing is left behind, a transient error is retried at most twice and
+//! no other error is, and the answer is the documented one.
 
 mod acceptance;
 mod cancel;
@@ -12,42 +12,42 @@ mod operation;
 mod refusal;
 mod validation;
 
-/// What passes by itself, and is tried again.
+/// Transient errors, which are retried.
 const PASSING: [&str; 10] = ["25006", "25P03", "25P04", "40001", "40P01", "57P01", "57P02", "57P03", "57P04", "57P05"];
 
-/// The database is away, full, too slow, or does not permit it; that does not pass in a moment.
+/// The database is away, full, too slow, or does not permit it. That lasts longer than a moment.
 const UNAVAILABLE: [&str; 11] =
     ["08006", "26000", "28000", "3D000", "42501", "53100", "53200", "53300", "55P03", "57014", "58030"];
 
-/// Nothing that the caller or time can mend.
+/// Errors that neither the caller nor time can correct.
 const DEFECTS: [&str; 15] = [
     "0A000", "21000", "22003", "22012", "22P02", "23001", "23502", "23503", "23505", "23514", "42P01", "55000",
     "P0001", "XX000", "XX001",
 ];
 
-/// Which codes of a class meet which places.
+/// The pairs of codes and steps to test.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pairs {
-    /// One code at one place. Unit tests have the class of every code.
+    /// One code at one step. Unit tests have the class of every code.
     One,
-    /// Each code at each place.
+    /// Each code at each step.
     All,
 }
 
 impl Pairs {
-    /// The codes that are tried. Another `turn` takes another one.
-    fn codes(self, class: &[&'static str], turn: usize) -> Vec<&'static str> {
+    /// The codes to test. Another `index` selects another one.
+    fn codes(self, class: &[&'static str], index: usize) -> Vec<&'static str> {
         match self {
-            Pairs::One => vec![class[turn % class.len()]],
+            Pairs::One => vec![class[index % class.len()]],
             Pairs::All => class.to_vec(),
         }
     }
 
-    /// The places that a code meets. Another `turn` takes another one.
-    fn places<Place: Clone>(self, places: &[Place], turn: usize) -> Vec<Place> {
+    /// The steps that a code meets. Another `index` selects another one.
+    fn steps<Step: Clone>(self, steps: &[Step], index: usize) -> Vec<Step> {
         match self {
-            Pairs::One => vec![places[turn % places.len()].clone()],
-            Pairs::All => places.to_vec(),
+            Pairs::One => vec![steps[index % steps.len()].clone()],
+            Pairs::All => steps.to_vec(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Errors on the way of an operation that was accepted: when it is leased, locked, done, ended, committed, and put back.
+//! Errors while an accepted operation is leased, locked, executed, ended, committed, and handed back.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,19 @@ use rstest::rstest;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::injector::{ALWAYS, Fault, Injector, inspection, places};
+use super::injector::{ALWAYS, Fault, Injector, inspection, steps};
 use super::{DEFECTS, PASSING, UNAVAILABLE};
 use crate::concurrency::queued::{assert_accepted, details, ended, waiting};
 use crate::support::TestService;
 use crate::support::resources::{contract, every_resource, most, table};
 
-/// Long enough for an attempt on a machine that has much else to do: a lease that ends adds an attempt.
+/// Long enough for an attempt on a busy machine. An expired lease would add an attempt.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// Short enough to wait for its end.
+/// Short enough to wait until it expires.
 const SHORT_LEASE: Duration = Duration::from_secs(3);
 
-/// Where every operation that is locked comes by, and its row is its own.
+/// Steps that every locked operation reaches, where the row is that of the operation itself.
 const OF_THE_OPERATION: [&str; 9] = [
     "lock_operation: reads operation_queue",
     "end_operation: reads operation",
@@ -32,16 +32,16 @@ const OF_THE_OPERATION: [&str; 9] = [
     "commit: after delete of operation_queue",
 ];
 
-/// One operation that fails somewhere.
+/// One operation that fails at some step.
 struct Failing {
     operation: Uuid,
     rows: Vec<Uuid>,
-    /// None for a success.
+    /// `None` for a success.
     refusal: Option<&'static str>,
     fault: Fault,
 }
 
-/// A worker for what was accepted by a service that has none.
+/// A worker for the operations that a service without workers accepts.
 async fn worker(injector: &Injector, lease: Duration, max_attempts: i32) -> TestService {
     TestService::beside(&injector.service, |settings| {
         settings.queue.workers = 2;
@@ -76,31 +76,31 @@ async fn outcome(injector: &Injector, operation: Uuid) -> (String, String) {
     (text("status"), text("errorCode"))
 }
 
-/// An operation that fails with the code at one of the places, which are taken in turn, in its first attempts.
+/// An operation whose first attempts fail with the code at one of the steps. The index selects the step.
 async fn failing(
     injector: &Injector,
     (resource, unknown_code): (Resource, &'static str),
-    turn: usize,
+    index: usize,
     sqlstate: &'static str,
 ) -> Failing {
     let mut rows = rows(injector, resource).await;
-    let of_rows = places(resource, &rows).into_iter().filter(|(_, row)| row.is_some()).collect::<Vec<_>>();
-    let places = OF_THE_OPERATION.len() + of_rows.len();
-    // Five is prime to the number of places, so that neighbours among the codes meet different ones. One of them only is to be
-    // refused: the look at one may come by the rows of another.
-    let place = (turn * 5 + 2) % (places + 1);
-    let refused = place == places && turn <= places;
+    let of_rows = steps(resource, &rows).into_iter().filter(|(_, row)| row.is_some()).collect::<Vec<_>>();
+    let steps = OF_THE_OPERATION.len() + of_rows.len();
+    // Five is coprime to the number of steps, so that neighbouring codes meet different steps. Only one operation at a time is
+    // refused, because the inspection of one may read the rows of another.
+    let step = (index * 5 + 2) % (steps + 1);
+    let refused = step == steps && index <= steps;
     if refused {
         rows = with_an_unknown_one(resource, &rows);
     }
     let operation = accept(injector, resource, &rows).await;
-    let (place, row) = match place {
+    let (step, row) = match step {
         _ if refused => where_it_is_refused(resource, &rows),
-        place if place < OF_THE_OPERATION.len() => (OF_THE_OPERATION[place].to_owned(), Some(operation)),
-        place => of_rows[(place - OF_THE_OPERATION.len()) % of_rows.len()].clone(),
+        step if step < OF_THE_OPERATION.len() => (OF_THE_OPERATION[step].to_owned(), Some(operation)),
+        step => of_rows[(step - OF_THE_OPERATION.len()) % of_rows.len()].clone(),
     };
-    let times = 1 + i64::from(turn.is_multiple_of(4));
-    let fault = Fault::new(place, sqlstate).at_row(row).in_attempts_at(operation, times);
+    let times = 1 + i64::from(index.is_multiple_of(4));
+    let fault = Fault::new(step, sqlstate).at_row(row).in_attempts_at(operation, times);
     injector.inject_also(&fault).await;
     Failing { operation, rows, refusal: refused.then_some(unknown_code), fault }
 }
@@ -119,8 +119,8 @@ fn where_it_is_refused(resource: Resource, rows: &[Uuid]) -> (String, Option<Uui
 }
 
 impl Failing {
-    /// It was tried until it went through, and ended once.
-    async fn assert_done_once(&self, injector: &Injector, resource: Resource) {
+    /// Asserts that the operation was retried until it succeeded, and ended once.
+    async fn assert_executed_once(&self, injector: &Injector, resource: Resource) {
         let Failing { operation, rows, refusal, fault } = self;
         let expected = refusal.map_or(("SUCCESS", ""), |code| ("FAILURE", code));
         let (status, code) = outcome(injector, *operation).await;
@@ -132,10 +132,10 @@ impl Failing {
     }
 }
 
-/// Each code and each place, at one of the resources.
+/// Each code and each step, at one of the resources.
 #[tokio::test]
-async fn whatever_fails_in_an_attempt_is_tried_again_and_the_operation_ends_once() {
-    attempts_that_fail(|turn, resource| turn % Resource::ALL.len() == resource as usize).await;
+async fn an_attempt_that_fails_is_tried_again_and_the_operation_ends_once() {
+    attempts_that_fail(|index, resource| index % Resource::ALL.len() == resource as usize).await;
 }
 
 #[tokio::test]
@@ -150,15 +150,15 @@ async fn attempts_that_fail(is_tried: fn(usize, Resource) -> bool) {
     let mut all = Vec::new();
     for resource in every_resource() {
         let unknown_code = contract(resource).unknown.0;
-        for (turn, sqlstate) in PASSING.into_iter().chain(UNAVAILABLE).chain(DEFECTS).enumerate() {
-            if is_tried(turn, resource) {
-                all.push((resource, failing(&injector, (resource, unknown_code), turn, sqlstate).await));
+        for (index, sqlstate) in PASSING.into_iter().chain(UNAVAILABLE).chain(DEFECTS).enumerate() {
+            if is_tried(index, resource) {
+                all.push((resource, failing(&injector, (resource, unknown_code), index, sqlstate).await));
             }
         }
     }
     let _worker = worker(&injector, LEASE, 8).await;
     for (resource, failing) in &all {
-        failing.assert_done_once(&injector, *resource).await;
+        failing.assert_executed_once(&injector, *resource).await;
     }
     injector.assert_rows_and_operations_agree().await;
     assert_eq!(waiting(injector.pool()).await, 0);
@@ -172,7 +172,7 @@ async fn attempts_that_fail(is_tried: fn(usize, Resource) -> bool) {
 async fn an_error_in_a_lease_costs_no_attempt(#[case] codes: &[&'static str]) {
     let injector = Injector::start().await;
     let _worker = worker(&injector, LEASE, 1).await;
-    for (turn, place) in [
+    for (index, step) in [
         "claim_operation: reads operation_queue",
         "claim_operation: before update of operation_queue",
         "claim_operation: after update of operation_queue",
@@ -183,7 +183,7 @@ async fn an_error_in_a_lease_costs_no_attempt(#[case] codes: &[&'static str]) {
     .enumerate()
     {
         let contact = injector.service.world.contact(injector.family.sub_customer).await;
-        let fault = Fault::new(place, codes[turn * 2 % codes.len()]).times(2);
+        let fault = Fault::new(step, codes[index * 2 % codes.len()]).times(2);
         injector.inject(&fault).await;
         let operation = accept(&injector, Resource::Contact, &[contact]).await;
         assert_eq!(outcome(&injector, operation).await.0, "SUCCESS", "{fault:?}");
@@ -194,17 +194,17 @@ async fn an_error_in_a_lease_costs_no_attempt(#[case] codes: &[&'static str]) {
     injector.assert_rows_and_operations_agree().await;
 }
 
-/// An attempt that cannot be put back ends with its lease.
+/// An attempt that cannot be handed back ends when its lease expires.
 #[tokio::test]
-async fn an_error_in_putting_an_attempt_back_only_takes_time() {
+async fn an_error_in_handing_an_attempt_back_only_takes_time() {
     let injector = Injector::start().await;
     injector.heal().await;
     let mut all = Vec::new();
-    for (turn, place) in ["reads", "before update of", "after update of"].into_iter().enumerate() {
+    for (index, step) in ["reads", "before update of", "after update of"].into_iter().enumerate() {
         for (number, codes) in [&PASSING[..], &UNAVAILABLE, &DEFECTS].into_iter().enumerate() {
-            let failing = failing(&injector, (Resource::Contact, "CUSTOMER_1017"), turn + 1, codes[number]).await;
-            let place = format!("postpone_operation: {place} operation_queue");
-            let also = Fault::new(place, codes[turn]).at_row(Some(failing.operation));
+            let failing = failing(&injector, (Resource::Contact, "CUSTOMER_1017"), index + 1, codes[number]).await;
+            let step = format!("postpone_operation: {step} operation_queue");
+            let also = Fault::new(step, codes[index]).at_row(Some(failing.operation));
             injector.inject_also(&also.in_attempts_at(failing.operation, 1)).await;
             all.push(failing);
         }
@@ -212,28 +212,28 @@ async fn an_error_in_putting_an_attempt_back_only_takes_time() {
     let began = Instant::now();
     let _worker = worker(&injector, SHORT_LEASE, 8).await;
     for failing in &all {
-        failing.assert_done_once(&injector, Resource::Contact).await;
+        failing.assert_executed_once(&injector, Resource::Contact).await;
     }
     injector.assert_rows_and_operations_agree().await;
     assert!(began.elapsed() >= SHORT_LEASE, "an attempt was put back");
 }
 
 #[tokio::test]
-async fn what_never_goes_through_is_an_internal_error_once_that_can_be_recorded() {
+async fn an_operation_that_always_fails_is_an_internal_error_once_that_can_be_recorded() {
     let injector = Injector::start().await;
     injector.heal().await;
     let mut all = Vec::new();
-    // What deletes fails for ever, and what ends the operation as well for longer than there are attempts.
-    let places =
+    // The deletion fails for ever. The statement that ends the operation fails for longer than there are attempts.
+    let steps =
         [("delete_contacts: before update of contact", ALWAYS), ("delete_contacts: after update of contact", ALWAYS)];
-    let of_the_operation = OF_THE_OPERATION.map(|place| (place, 3));
-    for (number, (place, times)) in places.into_iter().chain(of_the_operation).enumerate() {
+    let of_the_operation = OF_THE_OPERATION.map(|step| (step, 3));
+    for (number, (step, times)) in steps.into_iter().chain(of_the_operation).enumerate() {
         let contact = injector.service.world.contact(injector.family.sub_customer).await;
         let key = format!("k-{number}");
         let operation = assert_accepted(&injector.delete_later(Resource::Contact, &[contact], &key).await);
         let row = if times == ALWAYS { contact } else { operation };
         let sqlstate = DEFECTS[number % DEFECTS.len()];
-        let fault = Fault::new(place, sqlstate).at_row(Some(row)).in_attempts_at(operation, times);
+        let fault = Fault::new(step, sqlstate).at_row(Some(row)).in_attempts_at(operation, times);
         injector.inject_also(&fault).await;
         all.push((operation, contact, key, fault));
     }

@@ -1,4 +1,4 @@
-//! Errors in the statements that a deletion takes when it does not go through, and in those around it.
+//! Errors in the statements that a deletion runs when it deletes nothing, and in those around it.
 
 use customer_deletion::resource::Resource;
 use uuid::Uuid;
@@ -8,8 +8,8 @@ use super::{DEFECTS, PASSING, Pairs, UNAVAILABLE, UNAVAILABLE_TEXT};
 
 use crate::support::resources::{contract, every_resource};
 
-/// Where a refusal is found, written and committed.
-fn places(resource: Resource) -> [String; 4] {
+/// The steps at which a refusal is found, recorded and committed.
+fn steps(resource: Resource) -> [String; 4] {
     [
         format!("{}: reads customer", inspection(resource)),
         "record_failure: before insert of operation".to_owned(),
@@ -18,7 +18,8 @@ fn places(resource: Resource) -> [String; 4] {
     ]
 }
 
-/// A call that is refused, because no row has its id, and what it left of itself after so many failures.
+/// Sends a call that is refused because no row has its id, with this fault. Returns its answer, its tries and its recorded
+/// operations.
 async fn refuse(injector: &Injector, resource: Resource, fault: &Fault) -> (u16, String, i64, Vec<String>) {
     let key = Uuid::now_v7().to_string();
     let before = injector.service.world.fingerprint().await;
@@ -37,13 +38,13 @@ fn left(status: u16, code: &str, tries: i64, statuses: &[&str]) -> (u16, String,
 }
 
 #[tokio::test]
-async fn an_error_on_the_way_to_a_refusal_is_treated_like_one_in_a_deletion() {
+async fn an_error_in_the_statements_of_a_refusal_is_treated_like_one_in_a_deletion() {
     errors_on_the_way_to_a_refusal(Pairs::One).await;
 }
 
 #[tokio::test]
-#[ignore = "each code at each place: takes minutes; cargo test --test api -- --ignored injected"]
-async fn every_error_on_the_way_to_a_refusal() {
+#[ignore = "each code at each step: takes minutes; cargo test --test api -- --ignored injected"]
+async fn every_error_in_the_statements_of_a_refusal() {
     errors_on_the_way_to_a_refusal(Pairs::All).await;
 }
 
@@ -51,52 +52,52 @@ async fn errors_on_the_way_to_a_refusal(pairs: Pairs) {
     let injector = Injector::start().await;
     for resource in every_resource() {
         let code = contract(resource).unknown.0;
-        let turn = resource as usize;
-        for place in pairs.places(&places(resource), turn) {
-            let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
-            for sqlstate in pairs.codes(&PASSING, turn) {
+        let index = resource as usize;
+        for step in pairs.steps(&steps(resource), index) {
+            let fault = |sqlstate, times| Fault::new(step.as_str(), sqlstate).times(times);
+            for sqlstate in pairs.codes(&PASSING, index) {
                 let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
-                assert_eq!(failed, left(503, "GLOBAL_1001", 3, &[]), "{place} {sqlstate}");
+                assert_eq!(failed, left(503, "GLOBAL_1001", 3, &[]), "{step} {sqlstate}");
                 let (status, answered, tries, statuses) = refuse(&injector, resource, &fault(sqlstate, 2)).await;
-                // The try that goes through may read several rows at the place.
+                // The try that succeeds may read several rows at the step.
                 assert_eq!(
                     (status, answered, tries.min(3), statuses),
                     left(404, code, 3, &["FAILURE"]),
-                    "{place} {sqlstate}"
+                    "{step} {sqlstate}"
                 );
             }
-            for sqlstate in pairs.codes(&UNAVAILABLE, turn) {
+            for sqlstate in pairs.codes(&UNAVAILABLE, index) {
                 let failed = refuse(&injector, resource, &fault(sqlstate, ALWAYS)).await;
-                assert_eq!(failed, left(503, "GLOBAL_1001", 1, &[]), "{place} {sqlstate}");
+                assert_eq!(failed, left(503, "GLOBAL_1001", 1, &[]), "{step} {sqlstate}");
             }
-            // A defect is recorded by the statement that records a refusal, so that it comes to the same place again.
-            let tries = if place.starts_with("inspect") { 1 } else { 2 };
-            for sqlstate in pairs.codes(&DEFECTS, turn) {
+            // A defect is recorded by the statement that records a refusal, so it reaches the same step again.
+            let tries = if step.starts_with("inspect") { 1 } else { 2 };
+            for sqlstate in pairs.codes(&DEFECTS, index) {
                 let failed = refuse(&injector, resource, &fault(sqlstate, 1)).await;
-                assert_eq!(failed, left(500, "GLOBAL_1001", tries, &["INTERNAL_ERROR"]), "{place} {sqlstate}");
+                assert_eq!(failed, left(500, "GLOBAL_1001", tries, &["INTERNAL_ERROR"]), "{step} {sqlstate}");
             }
         }
     }
 }
 
-/// The answer does not depend on it that there is a record.
+/// The answer is the same without a record.
 #[tokio::test]
 async fn a_defect_that_cannot_be_recorded_is_500_all_the_same() {
     let injector = Injector::start().await;
-    for place in places(Resource::Contact).into_iter().skip(1) {
-        let failed = refuse(&injector, Resource::Contact, &Fault::new(place.as_str(), "23514")).await;
-        assert_eq!(failed, left(500, "GLOBAL_1001", 2, &[]), "{place}");
+    for step in steps(Resource::Contact).into_iter().skip(1) {
+        let failed = refuse(&injector, Resource::Contact, &Fault::new(step.as_str(), "23514")).await;
+        assert_eq!(failed, left(500, "GLOBAL_1001", 2, &[]), "{step}");
     }
 }
 
 #[tokio::test]
-async fn an_error_on_the_way_to_a_status_is_treated_like_one_in_a_deletion() {
+async fn an_error_while_a_status_is_read_is_treated_like_one_in_a_deletion() {
     errors_on_the_way_to_a_status(Pairs::One).await;
 }
 
 #[tokio::test]
 #[ignore = "each code: takes a while; cargo test --test api -- --ignored injected"]
-async fn every_error_on_the_way_to_a_status() {
+async fn every_error_while_a_status_is_read() {
     errors_on_the_way_to_a_status(Pairs::All).await;
 }
 
@@ -113,7 +114,7 @@ async fn errors_on_the_way_to_a_status(pairs: Pairs) {
     };
 
     for sqlstate in pairs.codes(&PASSING, 3) {
-        // The replay looks the operation up by its key, and reads it by its id.
+        // The replay finds the operation by its key, and reads it by its id.
         let (answer, tries, replay) = ask(sqlstate, 2).await;
         assert_eq!((answer.status, tries), (200, 5), "{sqlstate} {}", answer.text);
         assert_eq!(replay.assert_deleted(), id);
@@ -132,15 +133,15 @@ async fn errors_on_the_way_to_a_status(pairs: Pairs) {
     assert_eq!(injector.service.world.operations().await, 1);
 }
 
-/// Whether the schema fits is asked before the first call, after a defect, and from time to time.
+/// The schema is verified before the first call, after a defect, and at intervals.
 #[tokio::test]
-async fn an_error_on_the_way_to_the_schema_is_503_and_no_table_is_touched() {
+async fn an_error_while_the_schema_is_verified_is_503_and_no_table_is_touched() {
     errors_on_the_way_to_the_schema(Pairs::One).await;
 }
 
 #[tokio::test]
 #[ignore = "each code: takes a while; cargo test --test api -- --ignored injected"]
-async fn every_error_on_the_way_to_the_schema() {
+async fn every_error_while_the_schema_is_verified() {
     errors_on_the_way_to_the_schema(Pairs::All).await;
 }
 
@@ -150,12 +151,12 @@ async fn errors_on_the_way_to_the_schema(pairs: Pairs) {
 
     injector.inject(&Fault::new("check_schema: reads schema_version", "XX000")).await;
     injector.inject_also(&Fault::new("delete_contacts: reads customer", "XX000")).await;
-    // The defect raises the doubt, unless the schema was asked for already.
+    // A defect makes the service verify the schema again, unless a verification is already due.
     injector.delete(Resource::Contact, &[contact], "k").await;
-    sqlx::raw_sql("delete from fault where place like 'delete%'").execute(injector.pool()).await.unwrap();
+    sqlx::raw_sql("delete from fault where step like 'delete%'").execute(injector.pool()).await.unwrap();
 
     for sqlstate in [&PASSING[..], &UNAVAILABLE, &DEFECTS].into_iter().flat_map(|class| pairs.codes(class, 4)) {
-        // One error takes the place of another: the service, which looks from time to time, never finds all well in between.
+        // One error replaces another, so the service, which verifies at intervals, never succeeds in between.
         sqlx::query("update fault set sqlstate = $1").bind(sqlstate).execute(injector.pool()).await.unwrap();
         let recorded = injector.service.world.operations().await;
 

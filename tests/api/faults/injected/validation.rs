@@ -1,4 +1,4 @@
-//! Errors in the statements of a call that is only validated: they are treated like those of a deletion, and never recorded.
+//! Errors in the statements of a call that is only validated. They are treated like those of a deletion, and never recorded.
 
 use customer_deletion::resource::Resource;
 use uuid::Uuid;
@@ -17,13 +17,13 @@ async fn validate(injector: &Injector, resource: Resource, id: Uuid, fault: &Fau
 }
 
 #[tokio::test]
-async fn an_error_on_the_way_to_a_validation_is_treated_like_one_in_a_deletion() {
+async fn an_error_in_a_validation_is_treated_like_one_in_a_deletion() {
     errors_on_the_way_to_a_validation(Pairs::One).await;
 }
 
 #[tokio::test]
-#[ignore = "each code at each place: takes minutes; cargo test --test api -- --ignored injected"]
-async fn every_error_on_the_way_to_a_validation() {
+#[ignore = "each code at each step: takes minutes; cargo test --test api -- --ignored injected"]
+async fn every_error_in_a_validation() {
     errors_on_the_way_to_a_validation(Pairs::All).await;
 }
 
@@ -35,30 +35,30 @@ async fn errors_on_the_way_to_a_validation(pairs: Pairs) {
         injector.family = injector.service.world.family().await;
         let world = &injector.service.world;
         let id = world.row(resource, injector.family.in_scope(resource)).await;
-        // An operation under the key, so that one is read.
+        // An operation under the key, so that the validation reads one.
         injector.delete(resource, &[Uuid::now_v7()], "k").await;
         let before = (world.fingerprint().await, world.operations().await);
 
-        let turn = resource as usize;
-        let places =
+        let index = resource as usize;
+        let steps =
             [format!("{}: reads customer", inspection(resource)), "replay_operation: reads operation".to_owned()];
-        for place in pairs.places(&places, turn) {
-            let fault = |sqlstate, times| Fault::new(place.as_str(), sqlstate).times(times);
-            for sqlstate in pairs.codes(&PASSING, turn) {
+        for step in pairs.steps(&steps, index) {
+            let fault = |sqlstate, times| Fault::new(step.as_str(), sqlstate).times(times);
+            for sqlstate in pairs.codes(&PASSING, index) {
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
-                assert_eq!((answer.status, tries), (503, 3), "{place} {sqlstate} {}", answer.text);
+                assert_eq!((answer.status, tries), (503, 3), "{step} {sqlstate} {}", answer.text);
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, 2)).await;
-                // The try that goes through may read several rows at the place.
-                assert_eq!((answer.status, tries.min(3)), (422, 3), "{place} {sqlstate} {}", answer.text);
+                // The try that succeeds may read several rows at the step.
+                assert_eq!((answer.status, tries.min(3)), (422, 3), "{step} {sqlstate} {}", answer.text);
             }
-            for sqlstate in pairs.codes(&UNAVAILABLE, turn) {
+            for sqlstate in pairs.codes(&UNAVAILABLE, index) {
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
-                assert_eq!((answer.status, tries), (503, 1), "{place} {sqlstate} {}", answer.text);
+                assert_eq!((answer.status, tries), (503, 1), "{step} {sqlstate} {}", answer.text);
             }
-            for sqlstate in pairs.codes(&DEFECTS, turn) {
+            for sqlstate in pairs.codes(&DEFECTS, index) {
                 let (answer, tries) = validate(&injector, resource, id, &fault(sqlstate, ALWAYS)).await;
                 answer.assert_failed(500, "GLOBAL_1001", UNAVAILABLE_TEXT);
-                assert_eq!(tries, 1, "{place} {sqlstate}");
+                assert_eq!(tries, 1, "{step} {sqlstate}");
             }
         }
         assert_eq!((world.fingerprint().await, world.operations().await), before, "{resource:?}");

@@ -1,4 +1,4 @@
-//! Why there is no connection is told by readiness and by the line of each call; the log tells when it begins and ends.
+//! Readiness and the line of each call show why there is no connection. The log shows when this begins and ends.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::{collection, send};
 use crate::support::{TestDatabase, client, until};
 
-/// The reason of readiness, and that of a call.
+/// The reason of readiness, and the reason of a call.
 async fn reasons(process: &Process) -> (String, String) {
     let ready = send(client().get(format!("http://{}/health/ready", process.management_address))).await;
     assert_eq!(ready.status, 503, "{}", ready.text);
@@ -26,7 +26,7 @@ async fn reasons(process: &Process) -> (String, String) {
     (ready.json()["reason"].as_str().unwrap().to_owned(), line["reason"].as_str().unwrap().to_owned())
 }
 
-/// The first line of the log that is so.
+/// The first matching line of the log.
 async fn line(process: &Process, is_so: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
@@ -38,7 +38,7 @@ async fn line(process: &Process, is_so: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-/// On a busy machine, an attempt to connect may get no answer in its time. Then the next calls tell the cause.
+/// On a busy machine, a connection attempt may time out. Then one of the next calls shows the cause.
 async fn assert_told(process: &Process, cause: &str) {
     let began = Instant::now();
     let tells = |reason: &str| reason.contains("no connection to PostgreSQL") && reason.contains(cause);

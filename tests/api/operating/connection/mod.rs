@@ -1,4 +1,4 @@
-//! The way to PostgreSQL, as operators set it: which forms are read, what stops the start, what is told when it fails.
+//! The settings of the connection to PostgreSQL: accepted forms, settings that stop the start, and reported failures.
 
 mod addresses;
 mod causes;

@@ -1,4 +1,4 @@
-//! What is asked for and cannot be had stops every command before it connects.
+//! A setting that is invalid or not supported stops every command before it connects.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use crate::support::process::{command, output};
 
 const ID: &str = "01a20182-c1e4-727d-9221-b8f95068db52";
 
-/// Nobody listens there, and whoever connects says so.
+/// A command with a URL whose port refuses connections. A command that connects prints that.
 fn with_url(arguments: &[&str], query: &str) -> Command {
     let mut command = command(arguments);
     command

@@ -1,4 +1,4 @@
-//! No part of a secret setting is in the output, whatever its place in the setting and whatever the level of the log.
+//! No part of a secret setting is in the output, wherever it is in the setting and whatever the level of the log.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::{TestDatabase, client};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// In every place of a URL that is refused, or that leads nowhere.
+/// URLs with the secret in every part. They are rejected, or lead to no server.
 const URLS: [&str; 16] = [
     "postgres://hunter2:p@127.0.0.1:1/app?sslmode=on",
     "postgres://u:hunter2@127.0.0.1:1/app?sslmode=on",
@@ -33,7 +33,7 @@ const URLS: [&str; 16] = [
 
 #[test]
 fn a_url_that_is_refused_is_not_shown() {
-    // `trace` shows most. How a level is obeyed is the same for each URL.
+    // `trace` shows most. The level has the same effect for each URL.
     let at_trace = URLS.map(|url| (url, "trace"));
     let at_each_level = LEVELS.map(|level| (URLS[0], level));
     for (url, level) in at_trace.into_iter().chain(at_each_level) {
@@ -51,7 +51,7 @@ fn a_url_that_is_refused_is_not_shown() {
     }
 }
 
-/// Line by line: with `trace`, everything that the libraries say of what they do with the settings.
+/// Checks each line. With `trace`, these are all messages of the libraries about the settings.
 #[tokio::test]
 async fn a_service_at_work_shows_no_secret_at_any_level() {
     let database = TestDatabase::migrated().await;

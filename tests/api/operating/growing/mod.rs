@@ -1,4 +1,4 @@
-//! More than one of it: replicas of the service, and a pooler in front of PostgreSQL.
+//! Several replicas of the service, and a pooler in front of PostgreSQL.
 
 mod pooler;
 mod replicas;

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::concurrency::queued::assert_accepted;
-use crate::dba::live::load::Load;
+use crate::dba::in_use::load::Load;
 use crate::support::process::Process;
 use crate::support::service::{collection, send};
 use crate::support::{TestPool, World, body, client, postgres};
@@ -25,7 +25,7 @@ const SESSION_SETTINGS: &[u8] = include_bytes!("../../../../deploy/pgbouncer/ses
 const ROLE: &str = "the_service";
 const GIVEN: (&str, &str) = ("CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS", "given");
 
-/// A machine that has much else to do takes its time; the settings of the sessions are the role's.
+/// Long limits for a busy machine. The settings of the sessions are those of the role.
 const GIVEN_AND_PATIENT: [(&str, &str); 4] = [
     GIVEN,
     // Without it, the log begins with a warning.
@@ -42,7 +42,7 @@ struct Pooled {
     postgres: ContainerAsync<GenericImage>,
 }
 
-/// None where containers cannot be started.
+/// Returns `None` if containers cannot be started.
 async fn pooled() -> Option<Pooled> {
     if !postgres::docker_answers() {
         eprintln!("skipped: there is no Docker to run PgBouncer in");
@@ -77,7 +77,7 @@ async fn pooled() -> Option<Pooled> {
     Some(Pooled { pool, pooled_url, _pooler: pooler, postgres })
 }
 
-/// With the files of `deploy/pgbouncer`, but for where PostgreSQL is, and with so few connections that they are shared.
+/// Uses the files of `deploy/pgbouncer`, with another address of PostgreSQL, and with so few connections that they are shared.
 async fn start_pooler(network: &str, host: &str) -> ContainerAsync<GenericImage> {
     let configuration = CONFIGURATION
         .replace("host=postgres ", &format!("host={host} "))
@@ -100,7 +100,7 @@ async fn start_pooler(network: &str, host: &str) -> ContainerAsync<GenericImage>
 }
 
 impl Pooled {
-    /// As a DBA does. Connections that are open do not have them yet, and are ended.
+    /// Sets the settings as a DBA does. Open connections do not have them yet, and are ended.
     async fn give_session_settings(&self) {
         let command = format!(
             "psql --no-psqlrc -U postgres -v ON_ERROR_STOP=1 -v role={ROLE} -f /session_settings.sql customer_deletion"
@@ -148,7 +148,7 @@ async fn two_replicas_behind_pgbouncer_serve_under_load_without_an_error() {
     load.until_answered(200).await;
     let connections = pooled.connections().await;
     load.stop().await.assert_no_failure();
-    // Idle for longer than a session goes unasked whether it is still there.
+    // Idle for longer than a session is lent without a check.
     sleep(Duration::from_millis(1500)).await;
     let after_a_rest = Load::start(&addresses, &pooled.pool, family, 12);
     after_a_rest.until_answered(50).await;
@@ -163,8 +163,8 @@ async fn two_replicas_behind_pgbouncer_serve_under_load_without_an_error() {
     crate::support::audit::assert_agreement(&pooled.pool).await;
 }
 
-/// What an operation sets for its transaction holds in it and not after it, whoever has the connection next: it has time for a
-/// statement that a call has no time for.
+/// The settings of an operation hold in its transaction only, whichever call uses the connection next. So it has time for a
+/// statement that takes longer than a call may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operation_behind_pgbouncer_has_its_own_time_and_leaves_none_behind() {
     let Some(pooled) = pooled().await else { return };
@@ -197,7 +197,7 @@ async fn an_operation_behind_pgbouncer_has_its_own_time_and_leaves_none_behind()
     }
     assert_eq!(line_of_the_operation(&service).await["attempts"], 1);
     assert_eq!(world.deleted(Resource::Contact, &rows).await.len(), rows.len());
-    // The connections are the same, and their limits those of calls again.
+    // The connections are the same, and again have the limits of calls.
     let rows = world.rows(Resource::Contact, family.sub_customer, 5).await;
     send(call(&rows)).await.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
     crate::support::audit::assert_agreement(&pooled.pool).await;

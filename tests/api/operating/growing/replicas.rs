@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use crate::concurrency::queued::assert_accepted;
-use crate::dba::live::load::Load;
+use crate::dba::in_use::load::Load;
 use crate::support::process::Process;
 use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
@@ -89,16 +89,16 @@ async fn twins_under_one_key_have_one_effect_and_one_answer_whichever_replicas_t
         assert!(answers.iter().all(|answer| answer.assert_deleted() == request_id));
         let first = answers.iter().filter(|answer| answer.header("Idempotency-Replayed").is_none());
         assert_eq!(first.count(), 1);
-        // Another call under it is refused by a replica that never saw the first.
+        // A replica that never saw the first call rejects another one under its key.
         let other = replicas.delete(round + 1, &ids[..1], Some(&key)).await;
         assert_eq!(other.status, 422, "{}", other.text);
     }
     replicas.assert_rows_and_operations_agree().await;
 }
 
-/// What one replica accepted is done by any of them, and told by any of them.
+/// Any replica can execute an operation that another one accepted, and show its status.
 #[tokio::test]
-async fn calls_that_do_not_wait_are_done_once_whichever_replica_accepted_them() {
+async fn calls_that_do_not_wait_are_executed_once_whichever_replica_accepted_them() {
     const CALLS: usize = 60;
     let replicas = Replicas::start().await;
     let rows = replicas.world.rows(Resource::Contact, replicas.family.sub_customer, CALLS * 2).await;

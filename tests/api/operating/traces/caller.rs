@@ -1,4 +1,4 @@
-//! What the headers of a caller decide: which trace a call belongs to, and whether it is exported.
+//! The effect of a caller's headers: the trace of a call, and whether it is exported.
 
 use rstest::rstest;
 
@@ -12,7 +12,7 @@ async fn exported(sampler: &[(&str, &str)], flags: &str) -> bool {
     let mut traced = Traced::start(sampler).await;
     let docs = client().get(format!("http://{}/docs", traced.process.address));
     send(docs.header("traceparent", format!("00-{TRACE}-{CALLER}-{flags}"))).await;
-    // The end of the service sends every span.
+    // When the service ends, it sends every span.
     assert_eq!(traced.process.terminate().await, Some(0));
     traced.collector.all_spans().iter().any(|span| hex(&span.trace_id) == TRACE)
 }

@@ -1,4 +1,4 @@
-//! A collector that keeps what is exported to it.
+//! A collector that keeps the exported spans.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -45,8 +45,7 @@ impl Collector {
         HttpResponse::Ok().content_type("application/x-protobuf").finish()
     }
 
-    /// The spans of a trace, once those with these names are there. Which others come before them
-    /// is a matter of time.
+    /// The spans of a trace, once those with these names have arrived. Other spans may or may not arrive before them.
     pub async fn spans(&self, trace: &str, names: &[&str]) -> Vec<Span> {
         let began = Instant::now();
         loop {
@@ -59,7 +58,7 @@ impl Collector {
         }
     }
 
-    /// The first span of the name, in whichever trace, once it is there.
+    /// The first span of the name, in any trace, once it has arrived.
     pub async fn span(&self, name: &str) -> Span {
         let began = Instant::now();
         loop {
@@ -88,7 +87,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The attributes by their names, as values of their own types.
+/// The attributes by their names, with values of their own types.
 pub fn attributes(span: &Span) -> BTreeMap<String, Value> {
     values(&span.attributes)
 }

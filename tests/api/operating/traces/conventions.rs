@@ -1,4 +1,4 @@
-//! Names, types, kinds and status of the spans, held against OpenTelemetry's semantic conventions.
+//! Names, types, kinds and status of the spans, compared with the semantic conventions of OpenTelemetry.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ fn status(span: &Span) -> StatusCode {
     span.status.as_ref().map_or(StatusCode::Unset, |status| status.code())
 }
 
-/// Every attribute of a span for a statement, with the place of the database from its URL.
+/// Every attribute of a span for a statement, with the address of the database from its URL.
 fn of_statement(name: &str, database: &Url) -> Attributes {
     table([
         ("db.system.name", text("postgresql")),
@@ -81,7 +81,7 @@ async fn a_deletion_has_a_span_in_the_callers_trace_and_one_for_its_statement() 
 }
 
 #[tokio::test]
-async fn a_refusal_is_no_error_and_its_code_is_told() {
+async fn a_refusal_is_no_error_and_its_code_is_exported() {
     let traced = Traced::start(&[]).await;
     let answer = send(traced.deletion(&[Uuid::now_v7()])).await;
     let request_id = answer.assert_failed(404, "CUSTOMER_1017", "Unknown Contact ID");
@@ -163,7 +163,7 @@ async fn what_a_caller_makes_up_is_bounded() {
 }
 
 #[tokio::test]
-async fn an_accepted_operation_has_a_span_when_it_is_done_and_upkeep_has_none() {
+async fn an_accepted_operation_has_a_span_when_it_is_executed_and_upkeep_has_none() {
     let mut traced = Traced::start(&[("CUSTOMER_DELETION__QUEUE__WORKERS", "1")]).await;
     let contact = traced.world.contact(traced.family.sub_customer).await;
     let answer = send(traced.deletion(&[contact]).header("Prefer", "respond-async")).await;
@@ -173,8 +173,7 @@ async fn an_accepted_operation_has_a_span_when_it_is_done_and_upkeep_has_none() 
     let expected = table([("customer_deletion.request_id", text(&request_id.to_string()))]);
     assert_eq!(attributes(&operation), expected);
 
-    // By then the service has looked after its database and its queue several times, and its end
-    // sends every span.
+    // By then the service has checked its database and its queue several times. When it ends, it sends every span.
     traced.until_asked_again("claim_operation", 3).await;
     traced.until_asked_again("measure_queue", 2).await;
     assert_eq!(traced.process.terminate().await, Some(0));
@@ -184,7 +183,7 @@ async fn an_accepted_operation_has_a_span_when_it_is_done_and_upkeep_has_none() 
 }
 
 impl Traced {
-    /// Until a statement was done so many times.
+    /// Waits until a statement was executed this many times.
     async fn until_asked_again(&self, statement: &str, times: u64) {
         let series = format!("customer_deletion_statement_duration_seconds_count{{statement=\"{statement}\"}} ");
         let began = Instant::now();

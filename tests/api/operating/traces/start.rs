@@ -5,8 +5,7 @@ use rstest::rstest;
 use crate::support::TestDatabase;
 use crate::support::process::{Process, command, output};
 
-/// Every variable and every value is in the table of the unit tests. This proves that the start
-/// asks it.
+/// Every variable and every value is in the table of the unit tests. This test shows that the start uses it.
 #[rstest]
 #[case::a_protocol("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "must be http/protobuf, and is `grpc`")]
 #[case::a_secret_in_an_endpoint("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://me:hunter2@here", "http://collector:4318")]
@@ -24,7 +23,7 @@ fn a_variable_that_cannot_be_followed_stops_the_start(
         .env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nothing")
         .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
         .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
-        // An address of no machine: what is not refused for its variable does not run on.
+        // An address of no machine, so that a process whose variable is accepted still ends.
         .env("CUSTOMER_DELETION__HTTP__HOST", "192.0.2.1")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
         .env(variable, value);
@@ -43,7 +42,7 @@ async fn variables_that_change_nothing_are_named_in_the_log() {
         ("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "authorization=hunter2"),
         ("OTEL_COLLECTOR_PORT", "tcp://10.0.0.1:4318"),
     ];
-    // What is logged at the start comes before the line that it listens.
+    // Warnings of the start come before the line about listening.
     let log = Process::serve_with(&database.url, &environment).log();
     let warnings = log.iter().filter(|line| line["level"] == "WARN");
     let named: Vec<_> = warnings.filter_map(|line| line["variable"].as_str()).collect();

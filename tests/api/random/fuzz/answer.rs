@@ -1,14 +1,15 @@
-//! What may come back, whatever was sent: answers in the one form, and the three bare ones of the HTTP library.
+//! The answers that are allowed for any input: documents in the one documented form, and the three bare answers of the HTTP
+//! library.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Status and code of every answer; the code is empty for a bare one.
+/// Status and code of every answer. The code of a bare answer is empty.
 pub type Seen = BTreeSet<(u16, String)>;
 
-/// The answers to what was sent on one connection.
+/// Checks the answers to the bytes that were sent on one connection.
 pub fn check(sent: &[u8], received: &[u8]) -> Result<Seen, String> {
     let mut seen = Seen::new();
     let mut rest = received;
@@ -33,9 +34,9 @@ fn first<'a>(sent: &[u8], received: &'a [u8]) -> Result<(u16, String, &'a [u8]),
     if status == 100 {
         return Ok((status, String::new(), rest));
     }
-    // Accepted is what nobody has looked at yet, and only where it was asked for.
+    // 202 is returned only if the call asked for it, and only before its rules are checked.
     let accepted = status == 202 && sent.to_ascii_lowercase().windows(13).any(|window| window == b"respond-async");
-    // The list of calls is the one question that may well be asked without knowing anything.
+    // The list of calls is the only request that may succeed without knowledge of any id.
     let listed = status == 200 && sent.windows(11).any(|window| window == b"global/call");
     if !accepted && !listed && !(400..500).contains(&status) {
         return Err(format!("status {status}"));
@@ -50,7 +51,7 @@ fn first<'a>(sent: &[u8], received: &'a [u8]) -> Result<(u16, String, &'a [u8]),
     }
     let id = header("request-id").ok_or("no Request-Id")?;
     Uuid::parse_str(id).map_err(|_| "a Request-Id that is no UUID")?;
-    // The answer to a HEAD tells the length of what it leaves out.
+    // The answer to a HEAD has the length of the body that it leaves out.
     let is_without_body = rest.is_empty() || rest.starts_with(b"HTTP/1.");
     if is_without_body && sent.windows(4).any(|window| window == b"HEAD") {
         return Ok((status, "HEAD".to_owned(), rest));

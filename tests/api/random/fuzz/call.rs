@@ -1,4 +1,4 @@
-//! Calls that are nearly good, good calls that were damaged, and plain noise.
+//! Calls that are nearly valid, valid calls that were damaged, and random bytes.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::corpus::{JOSE, Known, METHODS, NAMES, PARTS, QUERIES, VALUES, VERSIONS, bodies};
 
-/// What is written to the service. Shown as text.
+/// The bytes that are written to the service. They are shown as text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
@@ -61,7 +61,7 @@ impl Lines {
     }
 }
 
-/// The corpus as it is, each part of it in a call with which nothing else is wrong.
+/// The whole corpus. Each part of it stands in a call that is otherwise valid.
 pub fn corpus(known: &Known, lines: Lines) -> Vec<Bytes> {
     let (customer, word, ids) = &known.rows[0];
     let head = |line: &[u8]| {
@@ -91,13 +91,13 @@ fn good_call(known: &Known, (method, path, body): (&str, String, Vec<u8>)) -> By
     Bytes([head.into_bytes(), body].concat())
 }
 
-/// With nothing wrong, but that the requester may not do it.
+/// Valid calls of a requester that may not do them.
 fn good_calls(known: &Known) -> BoxedStrategy<Bytes> {
     let known = known.clone();
     select(targets(&known)).prop_map(move |target| good_call(&known, target)).boxed()
 }
 
-/// A list that the service reads to its end, with whatever in it.
+/// Arbitrary bodies in calls that are otherwise valid, so that the service reads the list to its end.
 fn odd_bodies(known: &Known) -> BoxedStrategy<Bytes> {
     let identity = known.identity.clone();
     let lists: Vec<_> = targets(known).into_iter().filter(|(_, _, body)| !body.is_empty()).collect();
@@ -111,7 +111,7 @@ fn odd_bodies(known: &Known) -> BoxedStrategy<Bytes> {
         .boxed()
 }
 
-/// Every route, as it should be asked.
+/// Every route, with a valid request.
 fn targets(known: &Known) -> Vec<(&'static str, String, Vec<u8>)> {
     let mut targets = vec![
         ("GET", format!("/api/v2/global/call/{}", known.requester), Vec::new()),
@@ -132,7 +132,7 @@ fn targets(known: &Known) -> Vec<(&'static str, String, Vec<u8>)> {
     targets
 }
 
-/// One of each part, any of which may be wrong.
+/// Calls made of one choice for each part. Any part may be invalid.
 fn near_calls(known: &Known) -> BoxedStrategy<Bytes> {
     let head = (methods(), paths(known), select(QUERIES.to_vec()), select(VERSIONS.to_vec()));
     let lines = (hosts(), identities(known), vec(header_lines(), 0..5));
@@ -186,7 +186,7 @@ fn hosts() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// The requester's own name, one that is broken, or none.
+/// The requester's own identity, an invalid one, or none.
 fn identities(known: &Known) -> impl Strategy<Value = Vec<u8>> + use<> {
     let good = known.identity.clone().into_bytes();
     let damaged_identity = damaged(Just(Bytes(good.clone())).boxed()).prop_map(|bytes| bytes.0);
@@ -200,7 +200,7 @@ fn identities(known: &Known) -> impl Strategy<Value = Vec<u8>> + use<> {
     ]
 }
 
-/// What looks like a token, and is none.
+/// Strings that look like tokens but are invalid.
 fn tokens() -> impl Strategy<Value = Vec<u8>> {
     let part = || {
         prop_oneof![
@@ -237,7 +237,7 @@ fn line(name: &str, value: &[u8]) -> Vec<u8> {
 fn bodies_of(known: &Known) -> impl Strategy<Value = Vec<u8>> + use<> {
     let id = known.rows[0].2[0];
     let corpus = bodies(id);
-    // A body that is larger than the others costs more than they, and is damaged less often.
+    // A large body costs more than the others, and is damaged less often.
     let short: Vec<_> = corpus.iter().filter(|body| body.len() < 2000).cloned().map(Bytes).collect();
     let ids = vec(prop_oneof![Just(id), any::<u128>().prop_map(Uuid::from_u128)], 0..20);
     prop_oneof![
@@ -250,7 +250,7 @@ fn bodies_of(known: &Known) -> impl Strategy<Value = Vec<u8>> + use<> {
     ]
 }
 
-/// How the length of a body is told.
+/// The way in which the length of a body is given.
 #[derive(Clone, Debug)]
 enum Framing {
     Length,
@@ -295,7 +295,7 @@ impl Framing {
     }
 }
 
-/// One damage to a few bytes.
+/// A change of a few bytes.
 #[derive(Clone, Debug)]
 enum Damage {
     Flip(Index, u8),

@@ -1,19 +1,19 @@
-//! What is known to have broken parsers.
+//! Inputs that are known to have broken parsers.
 
 use uuid::Uuid;
 
-/// Who calls, and the rows that it must not delete.
+/// The requester, and the rows that it must not delete.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// A customer that can see nothing of the others.
+    /// A customer that can see no row of the others.
     pub requester: Uuid,
     /// The customer of each resource's rows, the word of the resource, and its rows.
     pub rows: Vec<(Uuid, &'static str, Vec<Uuid>)>,
-    /// How the requester is named: a whole line of a head.
+    /// The identity of the requester: a whole line of a head.
     pub identity: String,
 }
 
-/// Bodies that are not what they should be, or only just.
+/// Bodies that are invalid, or just valid.
 pub fn bodies(id: Uuid) -> Vec<Vec<u8>> {
     let mut bodies: Vec<Vec<u8>> = TEXTS.iter().map(|text| text.replace("$ID", &id.to_string()).into_bytes()).collect();
     bodies.extend(BYTES.iter().map(|bytes| bytes.to_vec()));
@@ -117,7 +117,7 @@ pub const METHODS: [&str; 14] = [
     "delete", "D\u{0}",
 ];
 
-/// What may stand for a part of a path.
+/// Values for a part of a path.
 pub const PARTS: [&str; 22] = [
     "",
     ".",
@@ -173,7 +173,7 @@ pub const QUERIES: [&str; 24] = [
 pub const VERSIONS: [&str; 8] =
     ["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/2.0", "HTTP/9.9", "http/1.1"];
 
-/// Names of headers that something here looks at.
+/// Names of headers that some code here reads.
 pub const NAMES: [&str; 26] = [
     "Accept",
     "X-Actor-Id",
@@ -266,7 +266,7 @@ pub const VALUES: [&str; 60] = [
     "${jndi:ldap://127.0.0.1/a}",
 ];
 
-/// The first two parts of tokens.
+/// The first two parts of malformed tokens.
 pub const JOSE: [&str; 20] = [
     "{\"alg\":\"none\"}",
     "{\"alg\":\"HS256\"}",

@@ -18,11 +18,11 @@ use crate::support::world::Family;
 const CASES: u32 = 400;
 const THREADS: u32 = 3;
 
-/// What a run may add to the memory of the process, and how high it may ever be, in KiB.
+/// The memory that a run may add to the process, and the highest memory allowed, in KiB.
 const MOST_GROWTH: u64 = 8 * 1024;
 const MOST_MEMORY: u64 = 512 * 1024;
 
-/// Codes that must have been seen, or the cases did not come as far as they should.
+/// Codes that must be seen. Otherwise the cases did not reach the code that returns them.
 const MUST_BE_SEEN: [&str; 10] = [
     "BAD_REQUEST",
     "UNAUTHORIZED",
@@ -36,7 +36,7 @@ const MUST_BE_SEEN: [&str; 10] = [
     "",
 ];
 
-/// The bytes that a test writes.
+/// The number of bytes that a test writes.
 #[derive(Clone, Copy)]
 struct Extent {
     /// The lines of heads in the corpus.
@@ -47,7 +47,8 @@ struct Extent {
 
 const SHORT: Extent = Extent { lines: Lines::EachOnce, cases: CASES };
 
-/// Writes the corpus. After one with [`Lines::EachPair`] caches are filled and the allocator has settled, and memory can be measured.
+/// Writes the corpus. After one with [`Lines::EachPair`], caches are filled and the allocator has settled. So memory can be
+/// measured.
 fn write_corpus(target: &Target, lines: Lines) -> Seen {
     let mut seen = Seen::new();
     for bytes in call::corpus(&target.known, lines) {
@@ -57,7 +58,7 @@ fn write_corpus(target: &Target, lines: Lines) -> Seen {
     seen
 }
 
-/// Writes so many random cases, by a few clients at once.
+/// Writes this many random cases, by a few clients at once.
 fn write_cases(target: &Target, cases: u32, seed: u64) -> Seen {
     let seen = Mutex::new(Seen::new());
     std::thread::scope(|scope| {

@@ -1,7 +1,7 @@
-//! Bytes that nobody should send, written to a served process: it answers every one of them in its own form, in time, without a
-//! panic, and deletes nothing.
+//! Invalid bytes, written to a served process. It answers each of them in a documented form, in time and without a panic, and
+//! deletes nothing.
 //!
-//! `FUZZ_CASES` tells how many, `FUZZ_SEED` repeats a run that failed.
+//! `FUZZ_CASES` sets the number of cases. `FUZZ_SEED` repeats a run that failed.
 
 mod answer;
 mod call;
@@ -17,7 +17,7 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use uuid::Uuid;
 
-/// The number in a variable of the environment.
+/// A number from an environment variable.
 fn variable<T: FromStr<Err: Debug>>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|value| value.parse().expect("the variable is a number"))
 }
@@ -26,7 +26,7 @@ fn seed() -> u64 {
     variable("FUZZ_SEED").unwrap_or_else(|| Uuid::now_v7().as_u128() as u64)
 }
 
-/// Tries so many cases, and fails with the smallest one found that breaks the check, and the seed that leads to it.
+/// Tries this many cases. Fails with the smallest case found that breaks the check, and with its seed.
 fn try_cases<S: Strategy>(
     name: &str,
     (cases, seed): (u32, u64),

@@ -1,4 +1,4 @@
-//! The parsers that can be called without a connection, for volume.
+//! The parsers that can be called without a connection, and so with many more cases.
 
 use customer_deletion::config::Settings;
 use customer_deletion::error::Code;
@@ -44,7 +44,7 @@ fn words(cases: u32) {
     });
 }
 
-/// Few different ids, so that many are there twice.
+/// Few different ids, so that many are repeated.
 fn lists(cases: u32) {
     let ids = vec((0_u128..30).prop_map(Uuid::from_u128), 0..60);
     try_cases("lists", (cases, seed()), ids, |ids| {
@@ -54,7 +54,7 @@ fn lists(cases: u32) {
     });
 }
 
-/// A setting is read or refused by its name; nothing else happens.
+/// A setting is read, or rejected with its name. It never causes a panic.
 fn settings(cases: u32) {
     let names = vec![
         "HTTP__PORT",
@@ -108,7 +108,7 @@ fn settings(cases: u32) {
 }
 
 #[test]
-fn parsers_take_what_they_should_and_nothing_else() {
+fn parsers_accept_valid_input_and_nothing_else() {
     keys(CASES);
     words(CASES);
     lists(CASES);

@@ -1,4 +1,4 @@
-//! A served process to write to, and rows that must survive it.
+//! A served process that tests write to, and rows that must survive it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ use crate::support::service::collection;
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
 
-/// Longer than the service gives a client for everything that it has to send, and far less than a gateway waits.
+/// Longer than the service waits for everything that a client sends, and far less than a gateway waits.
 const LONGEST_CALL: Duration = Duration::from_secs(15);
 
 /// A process that serves, and its rows.
@@ -28,7 +28,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// With variables of its environment, and the line of a head that names a requester.
+    /// Starts the process with these environment variables. `identity` makes the line of a head that identifies a requester.
     pub async fn start(environment: &[(&str, &str)], identity: impl FnOnce(Family) -> String) -> Target {
         let database = TestDatabase::migrated().await;
         let world = World::new(database.pool.clone());
@@ -38,12 +38,12 @@ impl Target {
             let customer = family.in_scope(resource);
             rows.push((customer, word(resource), world.rows(resource, customer, 3).await));
         }
-        // A busy machine is no reason for a 503, and a body that does not come is not waited for.
+        // A busy machine must not lead to a 503, and the service waits only briefly for a body that does not come.
         let waits = [
             ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "12000"),
             ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "1000"),
             ("CUSTOMER_DELETION__REQUESTER__DELETED_ROWS_PER_HOUR", "1000"),
-            // Contexts of traces are read only where traces are made.
+            // Trace contexts are read only if traces are exported.
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
         ];
         let process = Process::serve_with(&database.url, &[&waits, environment].concat());
@@ -51,7 +51,7 @@ impl Target {
         Target { process, world, family, known, database }
     }
 
-    /// Waits until everything is done that was accepted.
+    /// Waits until every accepted operation has ended.
     pub async fn until_nothing_waits(&self) {
         let began = Instant::now();
         let waiting = "select count(*) from operation_queue";
@@ -61,7 +61,7 @@ impl Target {
         }
     }
 
-    /// Resident memory in KiB, now and at its highest; none where the system does not tell.
+    /// Resident memory in KiB, now and at its highest. `None` if the system does not report it.
     pub fn memory(&self) -> Option<(u64, u64)> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).ok()?;
         let field = |name: &str| {
@@ -71,7 +71,7 @@ impl Target {
         Some((field("VmRSS:")?, field("VmHWM:")?))
     }
 
-    /// The process is the same one, has not panicked, and still deletes what it should for whom it should.
+    /// Asserts that the process is the same one, has not panicked, and still deletes rows for their requester.
     pub async fn assert_unharmed(&mut self, identity: (&str, &str)) {
         assert!(self.process.child.try_wait().unwrap().is_none(), "the process has ended");
         assert_eq!(self.process.complaints(), [""; 0]);
@@ -89,13 +89,13 @@ impl Target {
     }
 }
 
-/// Writes everything, reads to the end, and looks at what came.
+/// Writes all bytes, reads to the end, and checks the answers.
 pub fn send(address: SocketAddr, Bytes(bytes): &Bytes) -> Result<Seen, String> {
     let began = Instant::now();
     let mut connection = TcpStream::connect(address).map_err(|error| format!("no connection: {error}"))?;
     connection.set_read_timeout(Some(LONGEST_CALL)).unwrap();
     connection.set_write_timeout(Some(LONGEST_CALL)).unwrap();
-    // The service may have had enough before everything is written.
+    // The service may close the connection before everything is written.
     let _ = connection.write_all(bytes);
     let _ = connection.shutdown(Shutdown::Write);
     let mut received = Vec::new();
@@ -113,7 +113,7 @@ pub fn send(address: SocketAddr, Bytes(bytes): &Bytes) -> Result<Seen, String> {
     answer::check(bytes, &received)
 }
 
-/// Whether there is anything to answer.
+/// Whether the bytes have a whole head, so that there must be an answer.
 fn has_whole_head(bytes: &[u8]) -> bool {
     let head = bytes.trim_ascii_start();
     head.windows(4).any(|window| window == b"\r\n\r\n")

@@ -1,4 +1,4 @@
-//! One call or deed after the other.
+//! Histories whose calls and deeds run one after the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -21,14 +21,14 @@ use super::tables::{self, Tables};
 use crate::support::TestService;
 use crate::support::service::{self, Answer, send, validating};
 
-/// How long an accepted call may take on a machine that has much else to do, and how often it is asked for.
+/// The longest time that an accepted call may take on a busy machine, and the pause before its status is asked for again.
 const LONGEST_OPERATION: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// How often each answer was met.
+/// The number of times that each answer was seen.
 pub type Tally = Mutex<BTreeMap<String, usize>>;
 
-/// Lives through the plan. Fails where the service and the model part ways, with everything that was done.
+/// Runs the plan. Fails with all events so far if the service and the model differ.
 pub async fn live_through(service: &TestService, plan: &Plan, tally: &Tally) -> Result<(), String> {
     let mut history = History::begin(service, plan).await?;
     for step in &plan.steps {
@@ -43,10 +43,10 @@ struct History<'a> {
     service: &'a TestService,
     model: Model,
     ids: Ids,
-    /// No customer, and no row.
+    /// An id of no customer and no row.
     stranger: Uuid,
     calls: Vec<Call>,
-    /// The number of the call whose operation each call's answer speaks of.
+    /// For each call, the number of the call whose operation its answer is about.
     speaks_of: Vec<usize>,
     numbers: BTreeMap<Uuid, usize>,
     lines: Vec<String>,
@@ -95,7 +95,7 @@ impl History<'_> {
         let number = self.calls.len();
         self.lines.push(format!("call {number}: {call:?}"));
         let validated = match beforehand {
-            // Whose outcome is not in the answer.
+            // The answer does not contain the outcome.
             _ if call.later => None,
             // A second `validateOnly` is refused with another message.
             _ if matches!(call.form, Form::Wrong(Wrong::Query(_))) => None,
@@ -135,7 +135,7 @@ impl History<'_> {
         agree(&expected, &found)
     }
 
-    /// A failure is a problem if its caller prefers that, with the failures of the operation that it speaks of.
+    /// A failure is a problem document if its caller prefers that. It then has the failures of the operation that it is about.
     fn is_problem(&self, is_preferred: bool, number: usize, answer: &Answer) -> Result<bool, String> {
         let is_problem = answer.header("Content-Type") == Some(PROBLEM);
         agree(&(is_preferred && !matches!(answer.status, 200 | 202)), &is_problem)?;
@@ -206,7 +206,7 @@ impl History<'_> {
         agree(&expected, &found)
     }
 
-    /// Lists calls page by page, and compares their numbers.
+    /// Lists calls page by page, and compares their numbers with the model.
     async fn list(&mut self, plan: ListPlan) -> Result<(), String> {
         if self.calls.is_empty() {
             return Ok(());
@@ -258,7 +258,7 @@ impl History<'_> {
         agree(&expected, &found)
     }
 
-    /// Compares everything that was left behind.
+    /// Compares the tables with the model at the end.
     async fn end(&self) -> Result<(), String> {
         let expected = Tables::from(&self.model);
         let ids: Vec<Uuid> = expected.rows.keys().copied().collect();
@@ -269,7 +269,7 @@ impl History<'_> {
         if differences.is_empty() { Ok(()) } else { Err(differences.join("\n")) }
     }
 
-    /// What happened, with names in the place of ids.
+    /// The events, with names instead of ids.
     fn tell(&self, error: &str) -> String {
         let mut story = format!("{}\n{error}", self.lines.join("\n"));
         let customers = self.model.customers.iter().map(|customer| (customer.id, "customer"));
@@ -283,7 +283,7 @@ impl History<'_> {
     }
 }
 
-/// Cancels an accepted call, unless it is executed first.
+/// Cancels an accepted call. Returns false if it was executed first.
 pub async fn is_cancelled(service: &TestService, call: &Call, request_id: Uuid) -> Result<bool, String> {
     let answer = service.cancel(call.requester, request_id).await;
     match answer.status {
@@ -293,7 +293,7 @@ pub async fn is_cancelled(service: &TestService, call: &Call, request_id: Uuid) 
     }
 }
 
-/// The refusal that an accepted call has ended with. Every second status call waits for it.
+/// The refusal that an accepted call ended with, if any. Every second status call waits for the end.
 pub async fn end_of(service: &TestService, call: &Call, request_id: Uuid) -> Result<Option<&'static str>, String> {
     let began = Instant::now();
     loop {
@@ -328,7 +328,7 @@ fn count(tally: &Tally, name: &str) {
     *tally.lock().unwrap().entry(name.to_owned()).or_default() += 1;
 }
 
-/// What the status of an operation looks like. Where the contract leaves the words of a message open, they are as found.
+/// The expected status of an operation. If the contract does not give the text of a message, the text that was found is used.
 fn status(operation: &Operation, request_id: Uuid, in_detail: bool, found: &Value) -> Value {
     let status = if operation.refusal.is_some() { "FAILURE" } else { "SUCCESS" };
     if !in_detail {

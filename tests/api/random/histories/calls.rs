@@ -1,4 +1,4 @@
-//! Calls as they are sent, and answers as they are read.
+//! Sends calls, and parses their answers.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -9,11 +9,10 @@ use super::model::{Answered, Asked, Model, Word};
 use crate::support::service::{Answer, with_query};
 use crate::support::{TestService, body};
 
-/// The header that names the actor, and the media type of a problem.
 pub const ACTOR: &str = "X-Actor-Id";
 pub const PROBLEM: &str = "application/problem+json";
 
-/// A deletion, well-formed or not.
+/// A deletion, valid or not.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub requester: Uuid,
@@ -25,23 +24,23 @@ pub struct Call {
     pub key: Option<String>,
     /// Whether its caller does not wait for the outcome.
     pub later: bool,
-    /// Whether its caller cancels it at once, if it does not wait.
+    /// Whether its caller cancels it immediately, if it does not wait.
     pub cancel: bool,
-    /// Whether its caller prefers problems.
+    /// Whether its caller prefers problem documents.
     pub problem: bool,
     pub actor: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// The only id in the URL, with a body that lists none.
+    /// The only id in the URL, with a body that lists no ids.
     Url(&'static str),
     Delete(Spelling),
     BatchDelete(Spelling),
     Wrong(Wrong),
 }
 
-/// Of a list of ids, in ways that mean the same.
+/// Ways to write the same list of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
     Plain,
@@ -52,7 +51,7 @@ pub enum Spelling {
     WithQuery,
 }
 
-/// Calls that are refused for their shape.
+/// Calls that are rejected because their form is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
     UrlAndList,
@@ -96,7 +95,7 @@ impl Call {
         Asked { requester: self.requester, customer: self.customer, word: self.word, ids: ids.copied().collect() }
     }
 
-    /// What the model answers.
+    /// The answer of the model.
     pub fn predict(&self, model: &mut Model, number: usize) -> Answered {
         let malformed = match self.form {
             Form::Wrong(wrong) => Some(wrong.code()),
@@ -109,7 +108,7 @@ impl Call {
         }
     }
 
-    /// What the model answers if the call is accepted and cancelled.
+    /// The answer of the model if the call is accepted and cancelled.
     pub fn predict_cancelled(&self, model: &mut Model, number: usize) -> Answered {
         self.name_actor(model, number, |model| model.cancelled(number, &self.asked(), self.key.as_deref()))
     }
@@ -122,7 +121,7 @@ impl Call {
         answered
     }
 
-    /// None if its caller waits for the outcome, however long that takes.
+    /// Returns `None` if its caller waits for the outcome without a limit.
     pub fn preference(&self) -> Option<&'static str> {
         let waits_a_while = self.ids[0].as_u128().is_multiple_of(3);
         self.later.then_some(if waits_a_while { "respond-async, wait=5" } else { "respond-async" })
@@ -168,7 +167,7 @@ impl Call {
             Wrong::TwoRequesters => delete(one).header("X-Requester-Id", self.requester.to_string()),
             Wrong::Route => delete(&one.replacen(self.word, "contacts", 1)),
             Wrong::Method => service.call(Method::PUT, one, self.requester).body(list),
-            // A second one, if the call has one already.
+            // A second key, if the call has one already.
             Wrong::Key => delete(one).header("Idempotency-Key", "two words"),
             Wrong::Query(query) => with_query(delete(one), query),
         }
@@ -197,7 +196,7 @@ impl Spelling {
     }
 }
 
-/// What an answer says. An error where it is not to the letter of the contract. A call that is accepted has no refusal yet.
+/// Parses an answer. Returns an error if it differs from the contract. A call that was accepted has no refusal yet.
 pub fn read(answer: &Answer) -> Result<(Option<&'static str>, Uuid), String> {
     let wrong = |what: &str| format!("{what}: {} {} {:?}", answer.status, answer.text, answer.headers);
     let request_id = answer.header("Request-Id").and_then(|id| id.parse::<Uuid>().ok());
@@ -232,7 +231,7 @@ pub fn read(answer: &Answer) -> Result<(Option<&'static str>, Uuid), String> {
     }
 }
 
-/// With the failures as found. The model has them.
+/// The expected problem document. Its failures are those of the found one, which are compared with the model.
 fn problem(
     found: &Value,
     (code, status): (&str, u16),

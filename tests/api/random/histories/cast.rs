@@ -1,4 +1,4 @@
-//! From a plan, which counts, to customers, rows and calls that are there.
+//! Makes customers, rows and calls from a plan, which has only indexes.
 
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use super::plan::{
     CallPlan, DeedKind, DeedPlan, FormPlan, Other, RepeatPlan, RowPlan, SetOnPlan, Twist, Who, WorldPlan,
 };
 
-/// Ids that no other history has. Their order is not that of their making, and comes again with the same plan.
+/// Ids that no other history has. Their order is not the order of creation, and is the same for the same plan.
 pub struct Ids {
     count: u64,
     own: u64,
@@ -24,7 +24,7 @@ impl Ids {
 
     pub fn next(&mut self) -> Uuid {
         self.count += 1;
-        // An odd factor, so that no two are alike.
+        // An odd factor, so that all ids differ.
         Uuid::from_u64_pair(self.count.wrapping_mul(0x9e37_79b9_7f4a_7c15), self.own)
     }
 }
@@ -33,13 +33,13 @@ fn nth<T>(all: &[T], number: u8) -> Option<&T> {
     (!all.is_empty()).then(|| &all[usize::from(number) % all.len()])
 }
 
-/// The nth of those that pass, or else of all.
+/// The nth of the items that pass, or of all items if none passes.
 fn nth_that<T>(all: &[T], passes: impl Fn(&T) -> bool, number: u8) -> Option<&T> {
     let some: Vec<&T> = all.iter().filter(|one| passes(one)).collect();
     nth(&some, number).copied().or_else(|| nth(all, number))
 }
 
-/// Makes the world of a plan, and gives what another service would do to make it.
+/// Makes the customers and rows of a plan in the model. Returns the deeds by which another service would make them.
 pub fn found(plan: &WorldPlan, model: &mut Model, ids: &mut Ids) -> Vec<Deed> {
     let mut deeds = Vec::new();
     let mut add = |deed: Deed, model: &mut Model| {
@@ -101,7 +101,7 @@ fn allocation(model: &Model, ids: &mut Ids, product: u8, customer: u8) -> Option
     Some(Allocation { id: ids.next(), product: nth(&products, product)?.id, customer, detached: false })
 }
 
-/// A call, and nobody whom it could name instead.
+/// Makes a call. `stranger` is an id of no customer, which the call may name instead.
 pub fn call(plan: &CallPlan, model: &Model, ids: &mut Ids, stranger: Uuid) -> Call {
     let word = *nth(&words(), plan.word).expect("there are resources");
     let live: Vec<&Row> = model.rows.iter().filter(|row| row.word == word && row.fate == Fate::Live).collect();
@@ -130,7 +130,7 @@ pub fn call(plan: &CallPlan, model: &Model, ids: &mut Ids, stranger: Uuid) -> Ca
     }
 }
 
-/// What is too large for a caller that waits is not for one that does not.
+/// Some forms are too large for a caller that waits, but not for one that does not.
 pub fn may_be_later(form: FormPlan) -> bool {
     !matches!(form, FormPlan::Wrong(Wrong::TooMany | Wrong::TooLarge))
 }
@@ -155,7 +155,7 @@ fn id(plan: Other, number: u8, first: Option<&Row>, word: Word, model: &Model, u
     nth(&candidates, number).map_or(unknown, |row| row.id)
 }
 
-/// What takes no list mostly goes by the URL; lists of it are refused.
+/// A resource without lists mostly has its id in the URL. A list of it is refused.
 fn form(plan: FormPlan, word: Word) -> Form {
     match plan {
         FormPlan::Url(body) => Form::Url(body),
@@ -168,13 +168,13 @@ fn form(plan: FormPlan, word: Word) -> Form {
 
 pub fn repeat(plan: RepeatPlan, calls: &[Call], model: &Model) -> Option<Call> {
     let mut call = nth(calls, plan.call)?.clone();
-    // Forms that list the same ids: one that is in the URL cannot stand for many.
+    // Forms that list the same ids. The URL can hold only one.
     if call.asked().ids.len() == 1 || matches!(plan.form, FormPlan::List(_)) {
         call.ids = call.asked().ids.into_iter().collect();
         call.form = form(plan.form, call.word);
     }
     call.later = plan.later && !matches!(call.form, Form::Wrong(Wrong::TooMany | Wrong::TooLarge));
-    // A replay is told in the form that its own caller prefers, and stays the operation of the first actor.
+    // A replay has the form that its own caller prefers. It stays the operation of the first actor.
     call.problem = plan.call.is_multiple_of(2);
     call.actor = plan.call.is_multiple_of(3).then(|| "another actor".to_owned());
     match plan.twist {
@@ -189,7 +189,7 @@ pub fn repeat(plan: RepeatPlan, calls: &[Call], model: &Model) -> Option<Call> {
     Some(call)
 }
 
-/// None where there is nothing that it could be done to.
+/// Returns `None` if the model has no row that the deed could change.
 pub fn deed(plan: DeedPlan, model: &Model, ids: &mut Ids) -> Option<Deed> {
     let customer = |number| nth_that(&model.customers, |customer| customer.live, number).map(|customer| customer.id);
     let row = nth_that(&model.rows, |row| row.fate == Fate::Live, plan.one);

@@ -1,4 +1,4 @@
-//! The tables of the contract, once more, as literals.
+//! The tables of the contract, repeated as literals.
 
 use customer_deletion::resource::Resource;
 
@@ -17,7 +17,7 @@ pub const REUSED_KEY: &str = "IDEMPOTENCY_KEY_REUSED";
 
 /// The refusals of a resource.
 pub struct Codes {
-    /// Where the customer of the URL must be.
+    /// The depth that the customer of the URL must have.
     pub depth: u32,
     pub elsewhere: &'static str,
     pub unknown: &'static str,
@@ -39,7 +39,7 @@ pub fn codes(word: Word) -> Codes {
     Codes { depth: contract.depth, elsewhere: not_yours, unknown, not_theirs: not_yours }
 }
 
-/// Each code with its HTTP status, and its message where the contract has one to the letter.
+/// Each code with its HTTP status, and its message if the contract gives the exact text.
 const CODES: [(&str, u16, Option<&str>); 21] = [
     ("CUSTOMER_1002", 404, Some("Customer does not exist")),
     ("AUTH_1010", 404, Some("Contact for your customer was not found")),
@@ -68,7 +68,7 @@ const CODES: [(&str, u16, Option<&str>); 21] = [
     ("NOT_CANCELLABLE", 409, Some("The call is being executed or has ended, and cannot be cancelled.")),
 ];
 
-/// The row of a code in the table of answers. None for a code that is not the contract's.
+/// The row of a code in the table of answers. Returns `None` for a code that is not in the contract.
 pub fn row_of(code: &str) -> Option<(&'static str, u16, Option<&'static str>)> {
     CODES.into_iter().find(|row| row.0 == code)
 }

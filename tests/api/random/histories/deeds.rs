@@ -1,4 +1,4 @@
-//! What other services do, straight in the tables.
+//! Deeds: changes that other services make directly in the tables.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ pub enum Deed {
     Insert(Row),
     Allocate(Allocation),
     Detach(Uuid),
-    /// A detached allocation is taken back.
+    /// Attaches a detached allocation again.
     Attach(Uuid),
     ReParent {
         customer: Uuid,
@@ -52,7 +52,7 @@ pub fn table(word: Word) -> String {
 }
 
 impl Deed {
-    /// Changes one row, or none where there is no live one.
+    /// Changes one row, or no row if it is not live.
     pub fn sql(&self) -> String {
         match self {
             Deed::InsertCustomer(customer) => insert_customer(customer),
@@ -115,15 +115,15 @@ fn insert_row(Row { id, word, customer, set_on, name, .. }: &Row) -> String {
     format!("insert into {} (id, customer_id, {columns}) values ('{id}', '{customer}', {values})", table(word))
 }
 
-/// How a deed went.
+/// The result of a deed.
 pub struct CarriedOut {
-    /// Whether it went through.
+    /// Whether it was committed.
     pub done: bool,
     pub about_to_commit: Instant,
 }
 
-/// Does it in a transaction of its own, and holds what it has locked for a while. An error is one that no rule of the schema
-/// explains.
+/// Executes the deed in its own transaction, and keeps its locks for a while if `nap`. Returns an error if it fails for a
+/// reason that no rule of the schema explains.
 pub async fn carry_out(pool: &TestPool, deed: &Deed, nap: bool) -> Result<CarriedOut, String> {
     let failed = |error: sqlx::Error| format!("{}: {error}", deed.sql());
     let mut tx = pool.begin().await.map_err(failed)?;
@@ -136,12 +136,12 @@ pub async fn carry_out(pool: &TestPool, deed: &Deed, nap: bool) -> Result<Carrie
         sqlx::query("select pg_sleep(0.003 * random())").execute(&mut *tx).await.map_err(failed)?;
     }
     let about_to_commit = Instant::now();
-    // Where it failed, this rolls back.
+    // If the statement failed, this rolls back.
     tx.commit().await.map_err(failed)?;
     Ok(CarriedOut { done, about_to_commit })
 }
 
-/// A foreign key, a unique name, a circle of customers.
+/// A foreign key, a unique name, or a cycle of customers.
 fn is_a_rule(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| ["23503", "23505", "23514"].contains(&&*code))

@@ -1,6 +1,7 @@
-//! Random histories: what calls and other services do, and whether the service and a model of the contract agree about it.
+//! Random histories of calls and of changes by other services. The service and a model of the contract must agree about them.
 //!
-//! `HISTORIES` says how many, and `HISTORIES_SEED` which. A failure prints its seed, and the smallest history that still fails.
+//! `HISTORIES` sets the number, and `HISTORIES_SEED` the seed. A failure prints its seed, and the smallest history that still
+//! fails.
 
 mod alone;
 mod calls;
@@ -26,7 +27,7 @@ use self::calls::ACTOR;
 use self::together::Crowd;
 use crate::support::TestService;
 
-/// Histories that run side by side, each in a tree of its own.
+/// The number of histories that run at the same time, each in its own tree of customers.
 const SIDE_BY_SIDE: u32 = 4;
 
 #[test]
@@ -34,7 +35,7 @@ fn forty_random_histories_go_as_the_model_says() {
     histories_go_as_the_model_says(seed(), number_from("HISTORIES", 40) as u32);
 }
 
-/// The answers that histories meet at some time, the rare ones among them.
+/// All answers that the histories must see, including the rare ones.
 const ANSWERS: [&str; 21] = [
     "validated",
     "a problem",
@@ -59,7 +60,7 @@ const ANSWERS: [&str; 21] = [
     "IDEMPOTENCY_KEY_REUSED",
 ];
 
-/// Chance decides which answers a history meets, so there are more rounds of them until each answer was met.
+/// The answers that a history sees are random. So rounds are added, up to this number, until each answer was seen.
 const MOST_ROUNDS: u32 = 10;
 
 #[test]
@@ -96,7 +97,7 @@ fn number_from(variable: &str, default: u64) -> u64 {
     }
 }
 
-/// Of the environment, or one that no run had.
+/// The seed from the environment, or else a random one.
 fn seed() -> u64 {
     number_from("HISTORIES_SEED", uuid::Uuid::now_v7().as_u64_pair().1 >> 16)
 }
@@ -141,7 +142,7 @@ fn first_failure(runtime: &Runtime, service: &TestService, seed: u64, count: u32
     }
 }
 
-/// One history after the other: what is at once is in the history.
+/// The histories run one after the other. The calls within a history run at the same time.
 fn histories_equal_a_serial_order(count: u64) {
     let seed = seed();
     let runtime = Runtime::new().unwrap();

@@ -1,6 +1,6 @@
-//! The contract as a program: customers and what they manage, in memory, and what becomes of them.
+//! The contract as a model in memory: customers, their rows, and the outcome of each call.
 //!
-//! Nothing here is the service's own: neither its judgement nor its tables of codes.
+//! The model uses neither the eligibility rules of the service nor its tables of codes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ pub struct Entity {
     pub live: bool,
 }
 
-/// What external params are set on: a column and its id.
+/// The entity that external params are set on: the column that refers to it, and its id.
 pub type SetOn = (&'static str, Uuid);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ pub struct Row {
     pub word: Word,
     pub customer: Uuid,
     pub set_on: Option<SetOn>,
-    /// Told apart only where a name must be unique.
+    /// Compared only where a name must be unique.
     pub name: u8,
     pub fate: Fate,
 }
@@ -46,7 +46,7 @@ pub struct Row {
 pub enum Fate {
     Live,
     DeletedElsewhere,
-    /// By the call with this number.
+    /// Deleted by the call with this number.
     DeletedBy(usize),
 }
 
@@ -58,7 +58,7 @@ pub struct Allocation {
     pub detached: bool,
 }
 
-/// A well-formed call, as far as two calls under one key can differ.
+/// A well-formed call, without its key: the parts in which two calls under one key can differ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Asked {
     pub requester: Uuid,
@@ -67,43 +67,43 @@ pub struct Asked {
     pub ids: BTreeSet<Uuid>,
 }
 
-/// The ids that any rule refuses, each with its code, and the customers that have an allocated product.
+/// The ids that a rule refuses, each with its code and the customers that have an allocated product.
 pub type Failures = BTreeMap<Uuid, (&'static str, BTreeSet<Uuid>)>;
 
-/// A rule that says no.
+/// A refusal by a rule.
 struct Refusal {
     code: &'static str,
-    /// The ids it says no to.
+    /// The refused ids.
     failed_ids: BTreeSet<Uuid>,
     failures: Failures,
 }
 
 impl Refusal {
-    /// A refusal that is about no id.
+    /// A refusal that concerns no id.
     fn of_call(code: &'static str) -> Option<Refusal> {
         Some(Refusal { code, failed_ids: BTreeSet::new(), failures: Failures::new() })
     }
 }
 
-/// What is recorded of a call.
+/// The record of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
     pub asked: Asked,
-    /// None for a success.
+    /// `None` for a success.
     pub refusal: Option<&'static str>,
     pub failed_ids: BTreeSet<Uuid>,
     pub failures: Failures,
     pub key: Option<String>,
-    /// None until the call names it.
+    /// `None` until the call names it.
     pub actor: Option<String>,
 }
 
-/// What a call is answered with.
+/// The answer to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answered {
-    /// None for a success.
+    /// `None` for a success.
     pub refusal: Option<&'static str>,
-    /// The call whose recorded answer this is.
+    /// The call whose recorded answer is replayed.
     pub replay_of: Option<usize>,
 }
 
@@ -113,7 +113,7 @@ pub struct Model {
     pub entities: Vec<Entity>,
     pub rows: Vec<Row>,
     pub allocations: Vec<Allocation>,
-    /// By the numbers of their calls.
+    /// The key is the number of the call.
     pub operations: BTreeMap<usize, Operation>,
 }
 
@@ -157,7 +157,7 @@ impl Model {
         Answered { refusal: code, replay_of: None }
     }
 
-    /// The first rule that says no.
+    /// The first rule that refuses the call.
     fn refusal(&self, asked: &Asked) -> Option<Refusal> {
         let codes = codes(asked.word);
         match self.depth(asked.customer, asked.requester) {
@@ -199,7 +199,7 @@ impl Model {
         let Some(row) = self.live_row(word, id) else { return false };
         let its_own_entity = match row.set_on {
             None => true,
-            // Also if it is deleted.
+            // The entity counts even if it is deleted.
             Some(("sub_customer_id", on)) => {
                 self.customers.iter().any(|sub_customer| sub_customer.id == on && sub_customer.parent == Some(customer))
             }
@@ -208,12 +208,12 @@ impl Model {
         row.customer == customer && its_own_entity
     }
 
-    /// Whether a live customer has it.
+    /// Whether a live customer has an allocation of the product.
     pub fn is_allocated(&self, product: Uuid) -> bool {
         !self.holders(product).is_empty()
     }
 
-    /// The live customers that have a product.
+    /// The live customers that have an allocation of the product.
     fn holders(&self, product: Uuid) -> BTreeSet<Uuid> {
         let attached =
             self.allocations.iter().filter(|allocation| allocation.product == product && !allocation.detached);
@@ -229,7 +229,7 @@ impl Model {
         self.rows.iter().find(|row| row.word == word && row.id == id && row.fate == Fate::Live)
     }
 
-    /// What is done by another service; whether it goes through.
+    /// Applies a change by another service. Returns whether it is allowed.
     pub fn carry_out(&mut self, deed: &Deed) -> bool {
         match deed {
             Deed::InsertCustomer(customer) => self.customers.push(customer.clone()),
@@ -277,7 +277,7 @@ impl Model {
         true
     }
 
-    /// A name belongs to one live zone, and one live product, of a customer.
+    /// A name belongs to at most one live zone, and one live product, of a customer.
     fn name_is_free(&self, row: &Row, customer: Uuid) -> bool {
         !["zone", "product"].contains(&row.word)
             || !self.rows.iter().any(|other| {

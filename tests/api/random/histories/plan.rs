@@ -1,4 +1,4 @@
-//! What a random history is made of. Numbers stand for customers, rows and calls: whatever there is then is counted through.
+//! The plan of a random history. Its numbers are indexes into the customers, rows and calls that exist when a step runs.
 
 use super::calls::{Form, Wrong};
 
@@ -8,17 +8,17 @@ pub struct Plan {
     pub steps: Vec<Step>,
 }
 
-/// What is there when a history begins.
+/// The customers and rows that exist when a history begins.
 #[derive(Clone, Debug)]
 pub struct WorldPlan {
     /// The parent of each customer, among those before it.
     pub parents: Vec<Option<u8>>,
-    /// The customers of subscribers and sell plans, in turn.
+    /// The customers of the entities, which are subscribers and sell plans alternately.
     pub entities: Vec<u8>,
     pub rows: Vec<RowPlan>,
     /// Products and customers.
     pub allocations: Vec<(u8, u8)>,
-    /// What other services have done to all that already.
+    /// Changes by other services before the history begins.
     pub deeds: Vec<DeedPlan>,
 }
 
@@ -26,7 +26,7 @@ pub struct WorldPlan {
 pub struct RowPlan {
     pub word: u8,
     pub customer: u8,
-    /// What external params are set on.
+    /// The entity that external params are set on.
     pub set_on: (SetOnPlan, u8),
     pub name: u8,
 }
@@ -48,7 +48,7 @@ pub enum Step {
     Deed(DeedPlan),
 }
 
-/// What comes before a call.
+/// A step before a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beforehand {
     Nothing,
@@ -56,13 +56,13 @@ pub enum Beforehand {
     Validation,
 }
 
-/// A call that would succeed, but for what is twisted in it.
+/// A call that would succeed without the faults that the plan adds.
 #[derive(Clone, Debug)]
 pub struct CallPlan {
     pub word: u8,
-    /// Who calls, and for whom, goes by this row.
+    /// The row that determines the requester and the customer.
     pub row: u8,
-    /// Where this is no eligible id, it stands in the place of the row's.
+    /// If this id is not eligible, it replaces the id of the row.
     pub first: (Other, u8),
     pub others: Vec<(Other, u8)>,
     pub requester: Who,
@@ -98,7 +98,7 @@ pub enum FormPlan {
     Wrong(Wrong),
 }
 
-/// An earlier call once more.
+/// A repeated earlier call.
 #[derive(Clone, Copy, Debug)]
 pub struct RepeatPlan {
     pub call: u8,
@@ -117,7 +117,7 @@ pub enum Twist {
     OneIdLess,
 }
 
-/// The status of an earlier call.
+/// A call for the status of an earlier call.
 #[derive(Clone, Copy, Debug)]
 pub struct AskPlan {
     pub call: u8,
@@ -130,23 +130,23 @@ pub enum Asking {
     Status,
     Details,
     Full,
-    /// The call has ended, so that nothing is cancelled.
+    /// A cancel. The call has ended, so it has no effect.
     Cancelling,
 }
 
-/// The calls of a requester that match all filters, in pages that follow tokens.
+/// The calls of a requester that match all filters, in pages that are reached by tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct ListPlan {
-    /// Its requester asks.
+    /// The requester of this call asks.
     pub call: u8,
     pub by: Who,
     pub size: u8,
     pub failed: Option<bool>,
-    /// The resource and the customer are those of this call.
+    /// The filters have the resource and the customer of this call.
     pub like: u8,
     pub with_resource: bool,
     pub with_customer: bool,
-    /// A row.
+    /// The filter has this row, if any.
     pub target: Option<u8>,
 }
 
@@ -175,7 +175,7 @@ pub enum DeedKind {
     InsertEntity,
 }
 
-/// What one client does in a history of many clients.
+/// A step of one client in a history of many clients.
 #[derive(Clone, Debug)]
 pub enum ClientStep {
     Call(CallPlan),
@@ -186,7 +186,7 @@ pub enum ClientStep {
     Deed(DeedPlan),
 }
 
-/// A small tree that many clients work on at once: eight send calls, and three do what other services do.
+/// A small tree that many clients change at the same time: eight send calls, and three act as other services.
 #[derive(Clone, Debug)]
 pub struct CrowdPlan {
     pub world: WorldPlan,

@@ -1,7 +1,7 @@
-//! Whether what happened at once equals something that happened in a row.
+//! Whether concurrent events have the same results as some serial order of them.
 //!
-//! The search of Wing and Gong: of the events that nothing still to come precedes in time, one that the model answers as it was
-//! answered comes next; where that leads nowhere, another. States that led nowhere are not tried again.
+//! The search of Wing and Gong. The next event is one that no other remaining event precedes in time, and that the model
+//! answers as the service did. If there is none, the search goes back one event. States that failed are not tried again.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,13 +24,13 @@ pub enum Act {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Answered(Answered),
-    /// Whether a deed went through.
+    /// Whether a deed was committed.
     Done(bool),
-    /// Nothing has happened, and nothing will.
+    /// The event had no effect, and will have none.
     Never,
 }
 
-/// An act, and when it was. Its number is its place among the events.
+/// An act and its time. Its number is its index in the events.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub act: Act,
@@ -53,7 +53,7 @@ impl Event {
         matches!(self.outcome, Outcome::Answered(Answered { refusal: Some(CANCELLED), .. }))
     }
 
-    /// Whether nothing else depends on it. What can come next and changes nothing may as well come at once.
+    /// Whether no other event depends on it. Such an event can be placed first without trying other orders.
     fn changes_nothing(&self) -> bool {
         match (&self.act, self.outcome) {
             (Act::Validation(_), _) => true,
@@ -66,7 +66,7 @@ impl Event {
     }
 }
 
-/// A serial order of the events that ends in these tables. Where there is none, the longest beginning of one.
+/// A serial order of the events that ends in these tables, or else the longest valid prefix of one.
 pub fn order(begin: &Model, events: &[Event], found: &Tables) -> Result<Vec<usize>, Vec<usize>> {
     let mut search = Search { events, found, seen: HashSet::new(), order: Vec::new(), longest: Vec::new() };
     let never = events.iter().enumerate().filter(|(_, event)| event.outcome == Outcome::Never);
@@ -77,7 +77,7 @@ pub fn order(begin: &Model, events: &[Event], found: &Tables) -> Result<Vec<usiz
 struct Search<'a> {
     events: &'a [Event],
     found: &'a Tables,
-    /// What was done, and where that led.
+    /// The sets of executed events with the states that they lead to. These have been tried.
     seen: HashSet<(u64, u64)>,
     order: Vec<usize>,
     longest: Vec<usize>,
@@ -110,7 +110,7 @@ impl Search<'_> {
         })
     }
 
-    /// The events that can come next, and what they lead to.
+    /// The events that can come next, and the states that they lead to.
     fn nexts(&self, model: &Model, done: u64) -> Vec<(usize, Model)> {
         let to_come = || self.events.iter().enumerate().filter(|(number, _)| done & 1 << number == 0);
         let first_end = to_come().map(|(_, event)| event.ended).min().expect("something is to come");
@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    /// Deletions of the zone, from one second to another, and their refusals.
+    /// Deletions of the zone, each from one second to another, and their refusals.
     fn deletions(seen: &[(u64, u64, Option<&'static str>)]) -> Vec<Event> {
         let start = Instant::now();
         let event = |(began, ended, refusal): &(u64, u64, Option<&'static str>)| Event {
@@ -178,7 +178,7 @@ mod tests {
         seen.iter().map(event).collect()
     }
 
-    /// What the calls leave behind when they come in this order.
+    /// The tables that the calls leave when they run in this order.
     fn left_by(order: &[usize]) -> Tables {
         let mut model = one_zone();
         for number in order {

@@ -1,4 +1,4 @@
-//! How the plans of random histories are made up.
+//! Generates the plans of random histories.
 
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -10,7 +10,7 @@ use super::plan::{
     RepeatPlan, RowPlan, SetOnPlan, Step, Twist, Who, WorldPlan,
 };
 
-/// Plans of histories in which one thing happens after the other.
+/// Plans of histories whose events run one after the other.
 pub fn plans() -> impl Strategy<Value = Plan> {
     (worlds(), vec(steps(), 1..16)).prop_map(|(world, steps)| Plan { world, steps })
 }
@@ -33,7 +33,7 @@ pub fn crowds() -> impl Strategy<Value = CrowdPlan> {
     (rows, vec(any::<(u8, u8)>(), 0..3), vec(vec(call, 3), 8), vec(vec(deed, 4), 3)).prop_map(
         |(rows, allocations, mut clients, others)| {
             clients.extend(others);
-            // A root with two children, of which the first has two of its own.
+            // A root with two children. The first child has two children of its own.
             let parents = vec![None, Some(0), Some(1), Some(1), Some(0)];
             CrowdPlan {
                 world: WorldPlan { parents, entities: vec![1, 1, 2, 2], rows, allocations, deeds: vec![] },
@@ -105,7 +105,7 @@ fn beforehand() -> impl Strategy<Value = Beforehand> {
     prop_oneof![2 => Just(Beforehand::Nothing), 1 => Just(Beforehand::Validation)]
 }
 
-/// Of calls whose callers wait.
+/// Calls whose callers wait.
 fn call_plans() -> impl Strategy<Value = CallPlan> {
     let key = weighted(0.4, 0..3u8);
     (any::<u8>(), any::<u8>(), others(), vec(others(), 0..5), who(), who(), form_plans(), key).prop_map(

@@ -1,4 +1,4 @@
-//! What is in the tables once a history has ended, in the words of the model.
+//! The contents of the tables after a history, as types of the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,15 +14,15 @@ use super::model::{Asked, Failures, Fate, Model, Operation};
 use crate::support::TestPool;
 use crate::support::resources::table;
 
-/// Where a row is, and whether it is still there.
+/// The owner of a row, and whether it is live.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The customer that it belongs to; the parent of a customer.
+    /// The customer that it belongs to. For a customer, its parent.
     owner: Option<Uuid>,
     fate: Fate,
 }
 
-/// Everything of one history.
+/// All rows and operations of one history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables {
     pub rows: BTreeMap<Uuid, State>,
@@ -56,7 +56,7 @@ const OTHER_ROWS: &str = "
     union all select id, customer_id, deleted_at, null from sell_plan where id = any($1)
     union all select id, customer_id, detached_at, null from product_allocation where id = any($1)";
 
-/// The rows that are not resources, and those that are.
+/// The rows of all tables, whether or not they are resources.
 fn rows() -> String {
     let of = |resource| {
         let table = table(resource);
@@ -71,7 +71,7 @@ const OPERATIONS: &str = "
     from operation
     where requester_id = any($1)";
 
-/// Reads the rows with these ids, and the operations of these requesters. Calls are told by their request ids.
+/// Reads the rows with these ids, and the operations of these requesters. Calls are identified by their request ids.
 pub async fn read(
     pool: &TestPool,
     ids: &[Uuid],
@@ -149,7 +149,7 @@ fn failures(stored: Option<&str>) -> Result<Failures, String> {
     told.iter().map(failure).collect()
 }
 
-/// Every place where the two differ.
+/// Every difference between the two.
 pub fn differences(expected: &Tables, found: &Tables) -> Vec<String> {
     let rows = expected.rows.keys().chain(found.rows.keys()).collect::<BTreeSet<_>>().into_iter();
     let rows = rows

@@ -25,8 +25,8 @@ use crate::support::{TestPool, TestService};
 
 const UNAVAILABLE: &str = "GLOBAL_1001";
 
-/// A deletion, and the record of a refusal, rest for a moment before they end: so that more meets. After that there is only
-/// the commit, and when that began is noted.
+/// A deletion, and the record of a refusal, sleep for a moment before they end, so that more of them overlap. Only the commit
+/// follows, and the time when it began is recorded.
 const NAP: &str = "
     create table about_to_commit (operation_id uuid primary key, at timestamptz not null);
     grant select, insert, update on about_to_commit to public;
@@ -40,13 +40,13 @@ const NAP: &str = "
     $$;
     create trigger nap before insert or update of status on operation for each row execute function nap();";
 
-/// What all the histories have in common.
+/// The parts that all histories share.
 pub struct Crowd {
     service: Arc<TestService>,
     unavailable: AtomicU64,
 }
 
-/// An act as it went, before it is known which calls the answers speak of.
+/// A finished act, before the calls that the answers are about are known.
 struct Witnessed {
     act: Act,
     began: Instant,
@@ -59,7 +59,7 @@ enum Saw {
     Deed(CarriedOut),
 }
 
-/// The server's clock, as this process's shows it.
+/// The clock of the server, in terms of the clock of this process.
 struct Clock {
     here: Instant,
     there: OffsetDateTime,
@@ -72,7 +72,7 @@ impl Clock {
         Ok(Clock { here, there: there.map_err(|error| error.to_string())? })
     }
 
-    /// No later than the server's time was.
+    /// The local time of a time of the server. It is never later than the real one.
     fn here(&self, there: OffsetDateTime) -> Instant {
         self.here + Duration::try_from(there - self.there).unwrap_or_default()
     }
@@ -89,7 +89,7 @@ impl Crowd {
         Crowd { service: Arc::new(service), unavailable: AtomicU64::new(0) }
     }
 
-    /// Fails where no serial order explains what was seen.
+    /// Fails if no serial order explains the answers and the tables.
     pub async fn live_through(&self, plan: &CrowdPlan) -> Result<(), String> {
         let mut ids = Ids::of(&plan.world);
         let mut model = Model::default();
@@ -136,7 +136,7 @@ impl Crowd {
         Ok(all)
     }
 
-    /// A call without a good answer has happened if it is recorded, at any time from when it began.
+    /// A call without a complete answer has happened if it is recorded, at any time after it began.
     fn event(
         &self,
         number: usize,
@@ -168,8 +168,7 @@ impl Crowd {
         Ok(Event { act: seen.act, began, ended, outcome })
     }
 
-    /// What changes something does so when it is committed. So a deletion counts from there, and not from when it was asked for:
-    /// it must be allowed then.
+    /// A change takes effect at its commit. So a deletion must be allowed at its commit, not at its request.
     async fn note_commits(
         &self,
         events: &mut [Event],
@@ -191,7 +190,7 @@ impl Crowd {
         Ok(())
     }
 
-    /// What must hold in the tables, whichever history a row is of.
+    /// Asserts the rules that all rows must follow, of whichever history they are.
     pub async fn assert_invariants(&self, histories: u64) {
         let pool = &self.service.database.pool;
         let count = async |sql: &'static str| sqlx::query_scalar::<_, i64>(sql).fetch_one(pool).await.unwrap();
@@ -217,17 +216,17 @@ const ALLOCATED_AND_DELETED: &str = "
       and product_allocation.detached_at is null
       and customer.deleted_at is null";
 
-/// What each client does, decided before anything happens.
+/// The acts of each client, all decided before the first act.
 fn cast_crowd(plan: &CrowdPlan, model: &Model, ids: &mut Ids, stranger: Uuid) -> Vec<Vec<Act>> {
     let mut calls: Vec<Call> = Vec::new();
     let mut cast_step = |step: &ClientStep| match step {
         ClientStep::Call(plan) => {
             let mut call = cast::call(plan, model, ids, stranger);
-            // Some keys are of one call and its twins alone.
+            // Some keys are used only by one call and its twins.
             if call.key.is_none() && plan.row % 2 == 0 {
                 call.key = Some(format!("own-{}", calls.len()));
             }
-            // Without a key, which would be taken when the call is accepted, and not when it is executed.
+            // It has no key, because a key would be used at acceptance, and not at execution.
             call.later = plan.row % 4 == 1 && call.key.is_none() && cast::may_be_later(plan.form);
             call.cancel = plan.word.is_multiple_of(2);
             calls.push(call.clone());
@@ -239,8 +238,8 @@ fn cast_crowd(plan: &CrowdPlan, model: &Model, ids: &mut Ids, stranger: Uuid) ->
         }
         ClientStep::Validation(number) => {
             let place = usize::from(*number) % calls.len().max(1);
-            // Without its key: while a refusal is judged and not yet recorded, a validation under the same key may have an answer that
-            // the call itself would have had then, and that no order has room for, because it is recorded nowhere.
+            // Without the key: a validation under a key that is being refused may get an answer that is never recorded, and no
+            // serial order explains it.
             calls.get(place).cloned().map(|call| Act::Validation(Call { key: None, later: false, ..call }))
         }
         ClientStep::Deed(plan) if plan.kind == DeedKind::ReParent => Some(Act::Deed(re_parent(*plan, model))),
@@ -249,7 +248,7 @@ fn cast_crowd(plan: &CrowdPlan, model: &Model, ids: &mut Ids, stranger: Uuid) ->
     plan.clients.iter().map(|steps| steps.iter().filter_map(&mut cast_step).collect()).collect()
 }
 
-/// Two re-parentings can deadlock with each other where one moves what the other moves to. So only the lowest are moved.
+/// Two re-parentings can deadlock if each moves the customer that the other moves to. So only the lowest customers are moved.
 fn re_parent(plan: DeedPlan, model: &Model) -> Deed {
     let is_parent = |customer: &&Customer| model.customers.iter().any(|other| other.parent == Some(customer.id));
     let (parents, lowest): (Vec<&Customer>, Vec<&Customer>) = model.customers.iter().partition(is_parent);
@@ -279,7 +278,7 @@ async fn witness(service: &TestService, act: Act) -> Result<Witnessed, String> {
     Ok(Witnessed { act, began, ended: Instant::now(), saw })
 }
 
-/// The calls by the request ids that are their own.
+/// The calls by their own request ids.
 fn numbers(witnessed: &[Witnessed]) -> Result<BTreeMap<Uuid, usize>, String> {
     let mut numbers = BTreeMap::new();
     for (number, seen) in witnessed.iter().enumerate() {
@@ -292,7 +291,7 @@ fn numbers(witnessed: &[Witnessed]) -> Result<BTreeMap<Uuid, usize>, String> {
     Ok(numbers)
 }
 
-/// Of what was inserted meanwhile.
+/// The ids of the rows that were inserted during the history.
 fn new_ids(witnessed: &[Witnessed]) -> Vec<Uuid> {
     let inserted = witnessed.iter().filter_map(|seen| match &seen.act {
         Act::Deed(Deed::InsertCustomer(customer)) => Some(customer.id),

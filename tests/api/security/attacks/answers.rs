@@ -1,4 +1,4 @@
-//! Large answers, read by nobody or on many connections.
+//! Large answers that the client does not read, or that come on many connections.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use uuid::Uuid;
 
 use super::Target;
 
-/// More than a connection with large answers behind it may take, and less than one of them.
+/// More memory than a connection may use after large answers, and less than one such answer.
 const OF_A_CONNECTION: usize = 40 << 10;
 
 impl Target {
-    /// A request of this requester whose answer has 150 kB.
+    /// A request by this requester whose answer has 150 kB.
     async fn large_answer(&self, requester: Uuid, sub_customer: Uuid) -> String {
         let refused = self.refuse_list((requester, sub_customer), 1000).await;
         let id = refused.headers()["Request-Id"].to_str().unwrap();
         format!("GET /api/v3/global/call/{id} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {requester}\r\n\r\n")
     }
 
-    /// Sends these bytes on a connection whose client has hardly any memory for answers.
+    /// Sends these bytes on a connection whose client has hardly any receive buffer.
     async fn connect_deaf(&self, bytes: &str) -> TcpStream {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();

@@ -1,4 +1,4 @@
-//! Heads and bodies that are large, slow or never end.
+//! Heads and bodies that are large, slow or endless.
 
 use std::time::Duration;
 
@@ -37,17 +37,18 @@ async fn large_heads_that_never_end_take_no_more_memory_than_they_may() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_bodies_of_one_requester_do_not_turn_others_away() {
+async fn slow_bodies_of_one_requester_do_not_get_others_rejected() {
     let target = Target::start().await;
     let slow = join_all((0..160).map(|_| target.send_part(target.usual.parent, "", 100, 1))).await;
     target.assert_serves().await;
     drop(slow);
 }
 
-/// A body may take 4 seconds here, so that 200 are read at once. With the default of 10 seconds, 20 a second are as many.
+/// A body may take 4 seconds here, so that 200 are read at the same time. With the default of 10 seconds, 20 a second are as
+/// many.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes 8 seconds: cargo test --test api -- --ignored fifty_slow_bodies"]
-async fn fifty_slow_bodies_a_second_of_one_requester_do_not_turn_others_away() {
+async fn fifty_slow_bodies_a_second_of_one_requester_do_not_get_others_rejected() {
     let target = Target::start().await;
     let flood = async {
         let mut interval = tokio::time::interval(Duration::from_secs(1) / 50);
@@ -63,7 +64,7 @@ async fn fifty_slow_bodies_a_second_of_one_requester_do_not_turn_others_away() {
     }
 }
 
-/// One requester has the permits for half of the large bodies.
+/// One requester may use the permits for half of the large bodies.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_bodies_of_one_requester_leave_some_to_others() {
     const LARGE: usize = 2_000_000;

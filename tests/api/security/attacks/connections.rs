@@ -1,4 +1,4 @@
-//! Connections on which nothing is asked, or nothing is taken.
+//! Connections whose client sends no request, or reads no answer.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::{DESCRIPTORS, Target};
 use crate::support::{body, client};
 
-/// The bytes that the kernel may have of a connection: twice the sizes of its buffers. It completes a segment that it has begun to
-/// send, of at most 64 KiB.
+/// The largest number of bytes that the kernel may hold for a connection: twice the sizes of its buffers. It completes a
+/// segment that it has begun to send, of at most 64 KiB.
 const RECEIVED: usize = 2 * 32_768;
 const SENT: usize = 2 * 16_384 + 65_536;
 
-/// The kernel moves bytes until the buffers are full. They are, once they have been the same for so many looks in a row.
+/// The kernel moves bytes until the buffers are full. They count as full after this many equal measurements in a row.
 const SAME_LOOKS: usize = 15;
 
 impl Target {
@@ -25,7 +25,7 @@ impl Target {
         std::fs::read_dir(format!("/proc/{}/fd", self.process.child.id())).unwrap().count()
     }
 
-    /// Connects so often, and says nothing, or only a part of a head.
+    /// Opens this many connections, and sends nothing, or only a part of a head.
     async fn connect_idle(&self, count: usize) -> Vec<TcpStream> {
         descriptors::raise();
         let bytes = |index: usize| if index.is_multiple_of(2) { "" } else { "GET / HTTP/1.1\r\nHost: te" };
@@ -84,8 +84,8 @@ async fn idle_connections_of_the_management_port_keep_no_probe_out() {
     drop(idle);
 }
 
-/// The client sends a large body, which the service reads, and then asks for more answers than it takes. The kernel would make the
-/// buffers of such a connection larger and larger. They are memory of the container.
+/// The client sends a large body, which the service reads, and then requests more answers than it reads. Without a limit, the
+/// kernel would enlarge the buffers of such a connection again and again. They count as memory of the container.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_has_no_more_memory_of_the_kernel_than_it_may() {
     const BODY: usize = 8_000_000;
@@ -112,7 +112,7 @@ async fn a_connection_has_no_more_memory_of_the_kernel_than_it_may() {
     asking.abort();
 }
 
-/// The bytes that the kernel has received for a socket and that it has to send, once both are the same for some time.
+/// The numbers of bytes that the kernel has received for a socket and has to send, once both have been constant for some time.
 async fn until_full(local: SocketAddr, remote: SocketAddr) -> (usize, usize) {
     let began = Instant::now();
     let (mut last, mut same) = ((0, 0), 0);

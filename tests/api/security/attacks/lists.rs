@@ -11,7 +11,7 @@ use crate::support::{body, until};
 const CLIENTS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refused_lists_of_one_requester_do_not_turn_others_away() {
+async fn refused_lists_of_one_requester_do_not_get_others_rejected() {
     let target = Target::start().await;
     let (attacker, sub_customer) = (target.usual.parent, target.usual.requester);
     let ids: Vec<Uuid> = (0..100_000).map(|_| Uuid::now_v7()).collect();

@@ -11,17 +11,17 @@ use super::Target;
 
 const ROUNDS: usize = 6;
 
-/// The last round uses at most so much more memory than the second. Before that, caches fill.
+/// The last round uses at most this many times the memory of the second. Caches fill before that.
 const GROWTH: f64 = 1.4;
 
-/// In bytes: the caches, and memory that is free but not given back to the system.
+/// In bytes: the caches, and free memory that was not returned to the system.
 const KEPT: usize = 32 << 20;
 
-/// For the memory of connections that have ended.
+/// The time to free the memory of connections that have ended.
 const UNTIL_FREE: Duration = Duration::from_secs(30);
 
 impl Target {
-    /// Each on many connections. Together they are more than there may be.
+    /// Each attack uses many connections. Together they exceed the limit of connections.
     async fn attack(&self, requester: Uuid) -> Vec<TcpStream> {
         let (calls, management) = (self.process.address, self.process.management_address);
         let page = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n\r\n".repeat(2500);

@@ -1,6 +1,7 @@
-//! A few callers who try to take the service from all others, in the memory and with the descriptors of a small container.
+//! A few callers who try to make the service unavailable to all others, within the memory and the descriptors of a small
+//! container.
 //!
-//! Beside each attack a requester calls as usual, and the liveness probe asks. Both must hardly notice.
+//! During each attack a requester sends ordinary calls, and the liveness probe runs. Both must hardly be affected.
 
 mod answers;
 mod bodies;
@@ -31,21 +32,20 @@ const DESCRIPTORS: usize = 1024;
 /// As in the image.
 const ALLOCATOR: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "131072");
 
-/// A service that is not optimized, on a busy machine, answers late. `.ci/attacks` has the limit of
-/// `deploy/kubernetes/deployment.yaml`.
+/// A debug build on a busy machine answers late. `.ci/attacks` uses the limit of `deploy/kubernetes/deployment.yaml`.
 const PROBE: Duration = Duration::from_secs(15);
 
-/// The usual requester calls for so long beside an attack, and at least so often. On a busy machine the calls take longer.
+/// The usual requester sends calls for at least this long during an attack. On a busy machine the calls take longer.
 const LONG: Duration = Duration::from_secs(1);
 const LEAST_CALLS: usize = 10;
 
-/// The calls that are made in a longer run if one of them fails, because one call in a hundred may fail.
+/// The number of calls in a longer run if one of them fails, because one call in a hundred may fail.
 const CALLS_WITH_A_FAILURE: usize = 100;
 
 /// The pause of the usual requester after each call.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A service in a process of its own, with little memory and few descriptors.
+/// A service in its own process, with little memory and few descriptors.
 struct Target {
     process: Process,
     world: World,
@@ -65,14 +65,14 @@ impl Target {
         target
     }
 
-    /// Connects, and sends these bytes. What the service does not take stays with the client.
+    /// Connects, and sends these bytes. Bytes that the service does not read stay with the client.
     async fn connect(address: SocketAddr, bytes: &[u8]) -> Option<TcpStream> {
         let mut stream = TcpStream::connect(address).await.ok()?;
         let _ = tokio::time::timeout(Duration::from_millis(200), stream.write_all(bytes)).await;
         Some(stream)
     }
 
-    /// A whole deletion, on a connection of its own. 0 if there is no answer.
+    /// A whole deletion, on its own connection. Returns 0 if there is no answer.
     async fn usual_call(&self) -> u16 {
         let contact = self.world.contact(self.usual.sub_customer).await;
         let call = self.deletion(self.usual.requester, self.usual.sub_customer).body(body(&[contact]));
@@ -93,7 +93,7 @@ impl Target {
         answer
     }
 
-    /// In bytes, without the pages of its program that it has read.
+    /// Resident memory in bytes, without the pages of the program that were read.
     fn resident(&self) -> usize {
         self.process.status("RssAnon:") << 10
     }
@@ -103,13 +103,13 @@ impl Target {
         client().get(url).timeout(PROBE).send().await.map_or(0, |answer| answer.status().as_u16())
     }
 
-    /// Calls as usual for a second. No call may fail.
+    /// Sends ordinary calls for a second. No call may fail.
     async fn assert_serves(&self) {
         self.assert_serves_for(LONG).await;
     }
 
-    /// Calls as usual for so long. Fails if the probe or the memory does, if a call does, or in a run of more than a second if more
-    /// than one call in a hundred does.
+    /// Sends ordinary calls for this long. Fails if the probe fails, if the memory is exceeded, or if a call fails. In a run of
+    /// more than a second, one call in a hundred may fail.
     async fn assert_serves_for(&self, long: Duration) {
         let began = Instant::now();
         let (mut calls, mut failed) = (0, Vec::new());
@@ -137,7 +137,7 @@ impl Target {
         format!("DELETE {path} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {requester}\r\n{lines}\r\n")
     }
 
-    /// Sends a head and the begin of a body of another length.
+    /// Sends a head and the beginning of a body, of another length than announced.
     async fn send_part(&self, requester: Uuid, lines: &str, announced: usize, sent: usize) -> Option<TcpStream> {
         let head = self.head(requester, &format!("Content-Length: {announced}\r\n{lines}"));
         let mut stream = TcpStream::connect(self.process.address).await.ok()?;

@@ -1,4 +1,4 @@
-//! Many requests on one connection, whose answers nobody reads.
+//! Many requests on one connection, whose answers the client does not read.
 
 use futures_util::future::join_all;
 

@@ -1,5 +1,5 @@
-//! A customer that exists where the requester cannot see it, and one that never existed, cannot be told apart: not by the bytes
-//! of an answer, and not by its time.
+//! A customer that the requester cannot see and one that never existed have equal answers. Neither the bytes of an answer nor
+//! its time show the difference.
 
 use std::time::Instant;
 
@@ -12,14 +12,14 @@ use crate::support::TestService;
 use crate::support::resources::every_resource;
 use crate::support::service::{Answer, collection, send};
 
-/// Pairs of calls whose time is compared, after those that warm up.
+/// The number of pairs of calls whose time is compared, after those that warm up.
 const SAMPLES: usize = 100;
 const WARM_UP: usize = 20;
 
-/// In milliseconds. Less than this is noise on any machine; how much more of it there is, the pairs tell themselves.
+/// In milliseconds. A smaller difference is noise on any machine. The pairs themselves show how much more noise there is.
 const NOISE: f64 = 1.0;
 
-/// Everything in an answer but its `Request-Id` and its time. The HTTP library sends headers in a random order.
+/// All of an answer but its `Request-Id` and its time. The HTTP library sends headers in a random order.
 fn bytes(answer: &Answer) -> (u16, Vec<(String, Vec<u8>)>, String) {
     let own = ["request-id", "date"];
     let headers = answer.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));
@@ -34,17 +34,17 @@ fn quartiles(mut differences: Vec<f64>) -> [f64; 3] {
     [1, 2, 3].map(|quarter| differences[differences.len() * quarter / 4])
 }
 
-/// How two calls are compared.
+/// The way in which two calls are compared.
 #[derive(Clone, Copy)]
 enum Check {
-    /// By the answers of a few pairs.
+    /// Compares the answers of a few pairs.
     Answers,
-    /// Also by the time that they take.
+    /// Compares the times as well.
     Times,
 }
 
-/// Compares the answers, and with [`Check::Times`] also by how many milliseconds the one takes longer than the other: the median
-/// must be below the distance of the quartiles.
+/// Compares the answers. With [`Check::Times`], the median of the differences in milliseconds must also be smaller than the
+/// distance of the quartiles.
 async fn assert_alike(
     check: Check,
     name: &str,
@@ -61,8 +61,8 @@ async fn assert_alike(
     assert!(median.abs() < (upper - lower).max(NOISE), "{name}: {median} ms, from {lower} to {upper}");
 }
 
-/// Sends the two calls in turns, asserts that the answers of every pair are alike, and returns by how many milliseconds the one
-/// took longer than the other.
+/// Sends the two calls alternately, asserts that the answers of every pair are equal, and returns by how many milliseconds one
+/// call took longer than the other.
 async fn differences(
     pairs: usize,
     name: &str,
@@ -71,7 +71,7 @@ async fn differences(
 ) -> Vec<f64> {
     let mut differences = Vec::new();
     for pair in 0..pairs {
-        // Who is first changes, so that neither has the warmer caches.
+        // The first call of a pair alternates, so that neither has warmer caches.
         let ((first, first_took), (second, second_took)) = if pair % 2 == 0 {
             (timed(foreign()).await, timed(unknown()).await)
         } else {
@@ -85,7 +85,7 @@ async fn differences(
     differences
 }
 
-/// An answer, and how many milliseconds it took.
+/// An answer, and its time in milliseconds.
 async fn timed(call: RequestBuilder) -> (Answer, f64) {
     let began = Instant::now();
     let answer = send(call).await;

@@ -1,4 +1,4 @@
-//! Every position, resource and shape: the documented answer, and nothing else changed.
+//! Every position, resource and form of a call has the documented answer, and nothing else changes.
 
 use customer_deletion::resource::Resource;
 use sqlx::AssertSqlSafe;
@@ -8,7 +8,7 @@ use super::position::{Kin, Position};
 use crate::support::resources::{contract, every_resource, table};
 use crate::support::{Answer, TestService};
 
-/// What comes of a call, as the contract has it.
+/// The outcome of a call according to the contract.
 #[derive(Clone, Copy)]
 enum Expected {
     Deleted,
@@ -19,13 +19,13 @@ use Expected::{Deleted, Refused};
 
 const NO_CUSTOMER: Expected = Refused(404, "CUSTOMER_1002", "Customer does not exist");
 
-/// The answer to a requester within the customer's tree at another depth, which is the one to a row that is not the customer's.
+/// The answer to a requester in the customer's tree at another depth. It is that for a row of another customer.
 fn not_yours(resource: Resource) -> Expected {
     let (code, message) = contract(resource).not_yours;
     Refused(404, code, message)
 }
 
-/// The answer to a call about rows that are all the customer's.
+/// The answer to a call whose rows are all the customer's.
 fn of_own_rows(resource: Resource, position: Position) -> Expected {
     let of_sub_customer = contract(resource).depth == 1;
     match position {
@@ -43,7 +43,7 @@ fn of_own_rows(resource: Resource, position: Position) -> Expected {
     }
 }
 
-/// The answer where one row is another's. The customer is judged before the ids.
+/// The answer if one row belongs to another customer. The customer is checked before the ids.
 fn of_a_mixed_list(resource: Resource, position: Position) -> Expected {
     match of_own_rows(resource, position) {
         Deleted => not_yours(resource),
@@ -58,11 +58,11 @@ struct Cell<'a> {
     resource: Resource,
     position: Position,
     own: Vec<Uuid>,
-    /// Of everything, as no call may leave it otherwise.
+    /// The fingerprint of the tables, which no refused call may change.
     fingerprint: String,
 }
 
-/// How a call names its ids.
+/// The way in which a call names its ids.
 #[derive(Clone, Copy, Debug)]
 enum Shape {
     Url,
@@ -87,7 +87,7 @@ impl Cell<'_> {
         }
     }
 
-    /// Sends a call, and asserts its answer, and that it deleted these ids or nothing at all.
+    /// Sends a call, and asserts its answer, and that it deleted exactly these ids or nothing.
     async fn assert_answered(&self, shape: Shape, ids: &[Uuid], expected: Expected) {
         let answer = self.send(shape, ids).await;
         let cell = format!("{:?} of {:?} by {:?}: {}", shape, self.resource, self.position, answer.text);
@@ -96,7 +96,7 @@ impl Cell<'_> {
                 assert_eq!(answer.status, 200, "{cell}");
                 let id = answer.assert_deleted();
                 assert_eq!(self.rows_deleted_by(id).await, sorted(ids), "{cell}");
-                self.put_back(id).await;
+                self.undelete(id).await;
             }
             Refused(status, code, message) => {
                 assert_eq!((answer.status, answer.json()["errorCode"].as_str()), (status, Some(code)), "{cell}");
@@ -112,9 +112,9 @@ impl Cell<'_> {
         sqlx::query_scalar(AssertSqlSafe(sql)).bind(operation).fetch_all(&self.service.database.pool).await.unwrap()
     }
 
-    /// The rows of the operation as they were, so that whatever else has changed shows. Products have no restore, and their
-    /// guard is put aside.
-    async fn put_back(&self, operation: Uuid) {
+    /// Restores the rows of the operation without a record, so that every other change shows. Products have no restore, so
+    /// their guard is disabled.
+    async fn undelete(&self, operation: Uuid) {
         let table = table(self.resource);
         let sql = format!(
             "alter table {table} disable trigger user;
@@ -124,7 +124,7 @@ impl Cell<'_> {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.service.database.pool).await.unwrap();
     }
 
-    /// To be done once all rows are there.
+    /// Must be called after all rows were inserted.
     async fn kill_the_parent_if_it_must_be_dead(&mut self) {
         if self.position.parent_is_deleted() {
             self.service.world.kill_customer(self.kin.parent).await;
@@ -133,13 +133,13 @@ impl Cell<'_> {
     }
 }
 
-/// How many foreign rows are named from each position.
+/// The number of foreign rows that are named from each position.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {
-    /// From the documented position each row, at one place. From the others one row, the requester's own if it has one: there the
-    /// customer is refused before its rows are judged.
+    /// From the documented position each row, at one index of the list. From the others one row, the requester's own if it has
+    /// one, because there the customer is refused before its rows are checked.
     Few,
-    /// From each position each row, at each place.
+    /// From each position each row, at each index of the list.
     All,
 }
 
@@ -154,12 +154,12 @@ impl Extent {
         vec![own.unwrap_or(&foreign[0]).1]
     }
 
-    /// Places in the list. Another `turn` takes another one.
-    fn places(self, turn: usize) -> Vec<(usize, Shape)> {
-        let places = [(0, Shape::List), (2, Shape::BatchDelete), (4, Shape::List)];
+    /// Indexes in the list. Another `index` selects another one.
+    fn indexes(self, index: usize) -> Vec<(usize, Shape)> {
+        let indexes = [(0, Shape::List), (2, Shape::BatchDelete), (4, Shape::List)];
         match self {
-            Extent::Few => vec![places[turn % places.len()]],
-            Extent::All => places.to_vec(),
+            Extent::Few => vec![indexes[index % indexes.len()]],
+            Extent::All => indexes.to_vec(),
         }
     }
 }
@@ -207,9 +207,9 @@ async fn foreign_ids_delete_nothing(extent: Extent) {
                 if !contract(resource).takes_list {
                     continue;
                 }
-                for (place, shape) in extent.places(position as usize + number) {
+                for (index, shape) in extent.indexes(position as usize + number) {
                     let mut ids = cell.own.clone();
-                    ids.insert(place, foreign);
+                    ids.insert(index, foreign);
                     cell.assert_answered(shape, &ids, expected).await;
                 }
             }
@@ -218,17 +218,17 @@ async fn foreign_ids_delete_nothing(extent: Extent) {
 }
 
 #[tokio::test]
-async fn a_foreign_id_at_any_place_deletes_nothing() {
+async fn a_foreign_id_at_any_index_deletes_nothing() {
     foreign_ids_delete_nothing(Extent::Few).await;
 }
 
 #[tokio::test]
 #[ignore = "each row from each position: takes half a minute; cargo test --test api -- --ignored every_foreign"]
-async fn every_foreign_id_at_every_place_deletes_nothing() {
+async fn every_foreign_id_at_every_index_deletes_nothing() {
     foreign_ids_delete_nothing(Extent::All).await;
 }
 
-/// Whose the row is and what it is set on both count: a customer's own row on what is not its own is as good as foreign.
+/// Both the owner of the row and its entity count: a customer's own row on a foreign entity is treated as foreign.
 async fn external_params_on_foreign_entities_delete_nothing(extent: Extent) {
     let service = TestService::shared().await;
     for position in Position::ALL {
@@ -238,7 +238,7 @@ async fn external_params_on_foreign_entities_delete_nothing(extent: Extent) {
         let mut foreign_rows =
             vec![(kin.customer, world.external_params(kin.customer, "sub_customer_id", kin.customer).await)];
         for owner in kin.others() {
-            // Another's, on what is the customer's own.
+            // A row of another customer, on an entity of the customer itself.
             foreign_rows.push((owner, world.external_params(owner, "subscriber_id", own_subscriber).await));
             let subscriber = world.subscriber(owner).await;
             foreign_rows.push((kin.customer, world.external_params(kin.customer, "subscriber_id", subscriber).await));

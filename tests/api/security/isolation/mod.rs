@@ -1,4 +1,4 @@
-//! Who may delete whose rows: every position of a requester, every resource, every shape of a call.
+//! The rows that each requester may delete: every position of a requester, every resource, and every form of a call.
 
 mod alike;
 mod matrix;

@@ -1,4 +1,4 @@
-//! Where a requester stands, seen from the customer of the URL.
+//! The position of a requester relative to the customer of the URL.
 
 use uuid::Uuid;
 
@@ -13,13 +13,13 @@ pub enum Position {
     Sibling,
     /// A child of the grandparent, beside the parent.
     Aunt,
-    /// In a tree that has nothing in common with the customer's.
+    /// A customer in a tree that has nothing in common with the customer's.
     Stranger,
-    /// No customer has this id.
+    /// The id of no customer.
     Unknown,
-    /// The parent, when it is deleted.
+    /// The deleted parent.
     DeletedParent,
-    /// The grandparent, when the parent between is deleted.
+    /// The grandparent, if the parent in between is deleted.
     GrandparentOverDeleted,
 }
 
@@ -85,7 +85,7 @@ impl Kin {
         }
     }
 
-    /// Everybody but the customer: their rows are never its own.
+    /// All but the customer: their rows are never its own.
     pub fn others(&self) -> [Uuid; 6] {
         [self.parent, self.grandparent, self.child, self.sibling, self.aunt, self.stranger]
     }

@@ -20,7 +20,7 @@ async fn service(name: &str, claim: Option<&str>) -> TestService {
     .await
 }
 
-/// Deletes a contact with a token that has these claims too. Returns the answer and the recorded actor.
+/// Deletes a contact with a token that also has these claims. Returns the answer and the recorded actor.
 async fn delete(service: &TestService, members: Value) -> (Answer, Option<String>) {
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;

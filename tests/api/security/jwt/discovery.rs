@@ -1,4 +1,4 @@
-//! Keys that are found by the issuer's own configuration, when only the issuer is set.
+//! Keys that are found by the configuration of the issuer, if only the issuer is set.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn start_ready(issuer: &Issuer, refresh_seconds: u64) -> TestService {
     ready(start(issuer, refresh_seconds).await).await
 }
 
-/// The first may have begun before now, and what it brought is in use before the second begins.
+/// The first fetch may have begun before now. Its result is in use before the second begins.
 async fn until_asked_again(issuer: &Issuer) {
     let fetches = issuer.configuration_fetches();
     until(|| async { issuer.configuration_fetches() >= fetches + 2 }).await;
@@ -44,7 +44,7 @@ async fn the_keys_are_where_the_issuer_says() {
     assert_unauthorized(&ask(&service, &token(&issuer, &STRANGER)).await, INVALID_TOKEN);
 }
 
-/// Its keys are rotated, and at another URL from then on.
+/// The keys are rotated, and move to another URL.
 #[tokio::test]
 async fn a_rotated_key_is_known_at_its_first_token() {
     let issuer = Issuer::with(&[&RSA]).await;

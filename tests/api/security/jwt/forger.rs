@@ -1,4 +1,4 @@
-//! Who makes hostile calls, and what must come of each.
+//! Hostile calls, and the answer that each must get.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use super::{INVALID_TOKEN, TestFile, assert_unauthorized, claims, contact_path, 
 use crate::support::TestService;
 use crate::support::service::send;
 
-/// A call without a requester, however it pretends to have one.
+/// A call without a valid requester, whatever it claims.
 pub struct Attack {
     headers: Vec<(&'static str, HeaderValue)>,
     query: String,
@@ -42,17 +42,17 @@ impl Attack {
         self
     }
 
-    /// Answered with another challenge than that for a bad token.
+    /// The call is answered with another challenge than that for an invalid token.
     pub fn challenged(mut self, challenge: &'static str) -> Attack {
         self.challenge = challenge;
         self
     }
 }
 
-/// Knows a requester, and what the issuer says of it.
+/// Knows a requester, and the claims that the issuer signs for it.
 pub struct Forger {
     pub requester: Uuid,
-    /// A server of the forger's own, that must never be asked.
+    /// A server of the forger, which must never be requested.
     pub trap: Issuer,
 }
 
@@ -61,19 +61,19 @@ impl Forger {
         claims(self.requester)
     }
 
-    /// A token with which nothing is wrong.
+    /// A valid token.
     pub fn good(&self) -> String {
         RSA.token(&self.claims())
     }
 
-    /// A token that the issuer signed, with other claims than it should.
+    /// A token that the issuer signed, with wrong claims.
     pub fn claiming(&self, change: impl FnOnce(&mut Value)) -> Attack {
         let mut claims = self.claims();
         change(&mut claims);
         Attack::bearer(RSA.token(&claims))
     }
 
-    /// A token that the issuer signed, with one claim in another form.
+    /// A token that the issuer signed, with another value of one claim.
     pub fn with(&self, claim: &str, value: Value) -> Attack {
         self.claiming(|claims| claims[claim] = value)
     }
@@ -83,7 +83,7 @@ impl Forger {
         self.claiming(|claims| drop(claims.as_object_mut().unwrap().remove(claim)))
     }
 
-    /// A token that this key signed, with another header than it should.
+    /// A token that this key signed, with a wrong header.
     pub fn heading(&self, key: &SigningKey, change: impl FnOnce(&mut Value)) -> Attack {
         let mut header = key.header();
         change(&mut header);
@@ -91,11 +91,11 @@ impl Forger {
     }
 }
 
-/// An attack, with what it is.
+/// An attack, with its name.
 pub type NamedAttack = (&'static str, fn(&Forger) -> Attack);
 
-/// A deletion under each of the attacks is refused to the letter, and does nothing; the same one with a good token goes through. The
-/// output of a failed test ends with the attack for which it failed.
+/// A deletion under each of the attacks gets exactly the documented rejection, and changes nothing. The same one with a valid
+/// token succeeds. The output of a failed test ends with the attack for which it failed.
 pub async fn assert_refused(attacks: &[NamedAttack]) {
     static KEYS: LazyLock<TestFile> = LazyLock::new(|| TestFile::new(jwks(&[&RSA, &SECOND_RSA, &P256, &ED25519])));
     let service = shared_with("attacked", |settings| settings.requester.jwt.jwks_file = KEYS.setting()).await;

@@ -1,4 +1,4 @@
-//! Tokens that the issuer signed, and that say something else than they must.
+//! Tokens that the issuer signed, with invalid claims.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::forger::{Attack, Forger, NamedAttack, assert_refused};
 use super::token::{RSA, token};
 use super::{AUDIENCE, INSUFFICIENT_SCOPE, ISSUER, now};
 
-/// JSON that no value of the test's own can have.
+/// JSON that no value of serde_json can have.
 fn exp_as_text(forger: &Forger, exp: &str) -> Attack {
     let claims = forger.claims();
     let text = claims.to_string().replace(&format!("\"exp\":{}", claims["exp"]), &format!("\"exp\":{exp}"));
@@ -75,6 +75,6 @@ const ATTACKS: &[NamedAttack] = &[
 ];
 
 #[tokio::test]
-async fn a_token_that_says_something_else_is_refused() {
+async fn a_token_with_an_invalid_claim_is_rejected() {
     assert_refused(ATTACKS).await;
 }

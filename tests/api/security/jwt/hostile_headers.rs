@@ -1,4 +1,4 @@
-//! Calls that carry no token, or carry it in the wrong place.
+//! Calls without a token, or with a token in the wrong header.
 
 use super::NO_TOKEN;
 use super::forger::{Attack, Forger, NamedAttack, assert_refused};
@@ -61,6 +61,6 @@ const ATTACKS: &[NamedAttack] = &[
 ];
 
 #[tokio::test]
-async fn a_hostile_header_is_refused() {
+async fn a_hostile_header_is_rejected() {
     assert_refused(ATTACKS).await;
 }

@@ -1,4 +1,4 @@
-//! Tokens that are signed with another key, or in another way, than they must be.
+//! Tokens that are signed with the wrong key or the wrong algorithm.
 
 use aws_lc_rs::hmac::{HMAC_SHA256, HMAC_SHA512};
 use aws_lc_rs::signature::{RSA_PKCS1_SHA384, RSA_PSS_SHA256};
@@ -7,24 +7,24 @@ use serde_json::{Value, json};
 use super::forger::{Attack, Forger, NamedAttack, assert_refused};
 use super::token::{ED25519, P256, RSA, STRANGER, sign_with_secret, token};
 
-/// A token without a signature, that says so in its own way.
+/// A token without a signature, whose header says so in this way.
 fn unsigned(forger: &Forger, algorithm: Value) -> Attack {
     let header = json!({"alg": algorithm, "typ": "JWT", "kid": "rsa"});
     Attack::bearer(token(&header.to_string(), &forger.claims().to_string(), |_| Vec::new()))
 }
 
-/// A token that is signed with something public, as if it were a secret.
+/// A token that is signed with a public value, as if it were a secret.
 fn with_public_secret(forger: &Forger, kid: &str, secret: impl AsRef<[u8]>) -> Attack {
     let header = json!({"alg": "HS256", "typ": "JWT", "kid": kid}).to_string();
     Attack::bearer(token(&header, &forger.claims().to_string(), sign_with_secret(HMAC_SHA256, secret.as_ref())))
 }
 
-/// A token of the issuer's key, with bytes in the place of its signature.
+/// A token of the issuer's key, whose signature is replaced by these bytes.
 fn with_signature(forger: &Forger, header: &Value, signature: &[u8]) -> Attack {
     Attack::bearer(token(&header.to_string(), &forger.claims().to_string(), |_| signature.to_vec()))
 }
 
-/// A token of the stranger's key, with something in its header that leads to that key.
+/// A token of the stranger's key, whose header points to that key.
 fn leading_to_the_stranger(forger: &Forger, change: impl FnOnce(&mut Value)) -> Attack {
     forger.heading(&STRANGER, change)
 }
@@ -33,7 +33,7 @@ fn text_of_header(forger: &Forger, header: &str) -> Attack {
     Attack::bearer(token(header, &forger.claims().to_string(), |message| RSA.sign(message)))
 }
 
-/// The order of the curve's group, with which a signature is as good as zero.
+/// The order of the curve's group. As a number in a signature it is equal to zero.
 const P256_ORDER: [u8; 32] = [
     0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa, 0xad, 0xa7,
     0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
@@ -45,7 +45,7 @@ const ED25519_ORDER: [u8; 32] = [
     0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
-/// The same signature of a curve, as certificates have it.
+/// The same signature of a curve in DER, as certificates have it.
 fn in_der_form(signature: &[u8]) -> Vec<u8> {
     let integer = |half: &[u8]| {
         let mut bytes: Vec<u8> = half.iter().copied().skip_while(|byte| *byte == 0).collect();
@@ -59,14 +59,14 @@ fn in_der_form(signature: &[u8]) -> Vec<u8> {
     [vec![0x30, body.len() as u8], body].concat()
 }
 
-/// A signature that holds for every message under a key of small order.
+/// A signature that is valid for every message under a key of small order.
 fn small_order_signature() -> Vec<u8> {
     let mut signature = vec![0; 64];
     signature[0] = 1;
     signature
 }
 
-/// The same signature with a second half that is larger than it may be, but equal to it in the group.
+/// The same signature with a second half that exceeds the limit, but is equal to it in the group.
 fn stretched(mut signature: Vec<u8>) -> Vec<u8> {
     let mut carry = 0;
     for (byte, order) in signature[32..].iter_mut().zip(ED25519_ORDER) {
@@ -207,6 +207,6 @@ const ATTACKS: &[NamedAttack] = &[
 ];
 
 #[tokio::test]
-async fn a_token_of_another_key_is_refused() {
+async fn a_token_with_the_wrong_key_or_algorithm_is_rejected() {
     assert_refused(ATTACKS).await;
 }

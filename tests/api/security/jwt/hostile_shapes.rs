@@ -1,4 +1,4 @@
-//! Tokens that are none, or were changed after they were signed.
+//! Malformed tokens, and tokens that were changed after they were signed.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ fn parts(forger: &Forger) -> [String; 3] {
     parts.try_into().unwrap()
 }
 
-/// The good token with its parts changed.
+/// The valid token with its parts changed.
 fn changed(forger: &Forger, change: impl FnOnce(&mut [String; 3])) -> Attack {
     let mut parts = parts(forger);
     change(&mut parts);
@@ -25,7 +25,7 @@ fn payload(payload: &str) -> Attack {
     Attack::bearer(token(&RSA.header().to_string(), payload, |message| RSA.sign(message)))
 }
 
-/// The last character of a signature of 256 bytes has four bits that mean nothing.
+/// The last character of a signature of 256 bytes has four unused bits.
 fn with_other_trailing_bits(signature: &str) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (start, last) = signature.split_at(signature.len() - 1);
@@ -85,6 +85,6 @@ const ATTACKS: &[NamedAttack] = &[
 ];
 
 #[tokio::test]
-async fn a_token_that_is_none_is_refused() {
+async fn a_malformed_or_changed_token_is_rejected() {
     assert_refused(ATTACKS).await;
 }

@@ -1,4 +1,4 @@
-//! The examples of `docs/identity-providers.md`, as they stand there.
+//! The examples of `docs/identity-providers.md`, exactly as they are on the page.
 
 use customer_deletion::config::{KeySource, RequesterSource, Settings};
 use rstest::rstest;
@@ -37,14 +37,14 @@ impl Example {
         }
     }
 
-    /// Its settings, with keys of the test's own.
+    /// A service with the settings of the example, and with keys of the test.
     async fn start(&self, keys: &TestFile) -> TestService {
         let mut requester = self.settings.requester.clone();
         requester.jwt.jwks_file = keys.setting();
         TestService::beside_shared(|settings| settings.requester = requester).await
     }
 
-    /// Its token, as if it had been issued now, for this customer.
+    /// The claims of the example, as if the token had been issued now, for this customer.
     fn claims(&self, customer: Uuid) -> Value {
         let text = self.claims.to_string();
         assert!(text.contains(CUSTOMER), "{text}");
@@ -107,7 +107,7 @@ async fn the_settings_of_the_page_accept_its_token(
     let service = example.start(&keys).await;
     assert_deletes(&service, |requester| example.token(&example.claims(requester))).await;
 
-    // Each claim is left out once: those that the settings check are missed, and no others.
+    // Each claim is left out once. Exactly the claims that the settings require are missed.
     let claims = example.claims(Uuid::now_v7());
     let mut missed = Vec::new();
     for name in claims.as_object().unwrap().keys() {

@@ -1,4 +1,4 @@
-//! An issuer that publishes keys, and counts how often it is asked.
+//! An issuer that publishes keys, and counts how often they are fetched.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,22 +12,22 @@ use tokio::task::JoinHandle;
 
 use super::token::{SigningKey, jwks};
 
-/// What the issuer does when it is asked.
+/// The behaviour of the issuer.
 #[derive(Clone, Debug)]
 pub enum Manner {
     /// 200 with this body.
     Answer(String),
-    /// The same, after a while.
+    /// The same, after a delay.
     Late(String),
     /// A status with this body.
     Status(&'static str, String),
-    /// To another issuer.
+    /// A redirect to another issuer.
     Redirect(SocketAddr),
-    /// Takes the question, and never answers.
+    /// Accepts the request, and never answers.
     Hang,
 }
 
-/// Ends with the runtime of its test.
+/// Stops with the runtime of its test.
 pub struct Issuer {
     pub address: SocketAddr,
     /// Its keys, and its configuration (OpenID Connect Discovery).
@@ -54,7 +54,7 @@ impl Issuer {
         issuer
     }
 
-    /// One that has an address, and does not listen there.
+    /// An issuer that has an address, and does not listen there.
     pub async fn stopped() -> Issuer {
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let configuration = configuration(&name(address), &format!("{}/jwks.json", name(address)));
@@ -72,7 +72,7 @@ impl Issuer {
         }));
     }
 
-    /// From now on connections are refused.
+    /// Refuses connections from now on.
     pub async fn stop(&mut self) {
         let serving = self.serving.take().expect("the issuer serves");
         serving.abort();
@@ -87,17 +87,17 @@ impl Issuer {
         *self.pages[0].manner.lock().unwrap() = manner;
     }
 
-    /// From now on its configuration is answered so.
+    /// Sets the answer for its configuration from now on.
     pub fn set_configuration(&self, manner: Manner) {
         *self.pages[1].manner.lock().unwrap() = manner;
     }
 
-    /// How often its keys were asked for.
+    /// The number of times that its keys were fetched.
     pub fn fetches(&self) -> usize {
         self.pages[0].fetches.load(Ordering::SeqCst)
     }
 
-    /// How often its configuration was asked for.
+    /// The number of times that its configuration was fetched.
     pub fn configuration_fetches(&self) -> usize {
         self.pages[1].fetches.load(Ordering::SeqCst)
     }

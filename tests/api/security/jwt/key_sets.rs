@@ -1,4 +1,4 @@
-//! Sets of keys that real issuers publish, and keys that no issuer should.
+//! Sets of keys that real issuers publish, and keys that no issuer should use.
 
 use std::time::{Duration, Instant};
 
@@ -89,8 +89,7 @@ async fn a_modulus_may_have_a_zero_in_front() {
     assert_believed(&service, &RSA.token(&claims(Uuid::now_v7()))).await;
 }
 
-/// The neutral point of the curve. A signature of it alone, and of zero, holds for every message
-/// under it.
+/// The neutral point of the curve. A signature that consists of it and of zero is valid for every message under it.
 fn small_order() -> Value {
     json!({"kty": "OKP", "crv": "Ed25519", "kid": "small", "x": encode(neutral_point())})
 }
@@ -156,7 +155,7 @@ async fn a_set_without_a_sound_key_is_a_broken_issuer(#[case] jwk: Value, #[case
     }
     assert_eq!(ready().await.status, 503);
 
-    // It does not replace good keys either.
+    // It does not replace valid keys either.
     issuer.publish(&[&SECOND_RSA]);
     while ready().await.status != 200 {
         assert!(began.elapsed() < Duration::from_secs(60), "{}", ready().await.text);

@@ -1,4 +1,4 @@
-//! What the log says of tokens.
+//! The log lines about tokens.
 
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ async fn a_secret_in_the_url_of_the_keys_is_not_shown() {
     assert!(!shown.contains("hunter"), "{shown}");
 }
 
-/// The log, once it has the lines of so many calls.
+/// The log, once it has the lines of this many calls.
 async fn log_with_lines(process: &Process, calls: usize) -> String {
     let log = || process.log().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     until(|| async { log().matches(r#""message":"call""#).count() >= calls }).await;

@@ -1,4 +1,4 @@
-//! The source `jwt`: who is calling is in a signed token.
+//! The identity source `jwt`: the requester is named in a signed token.
 
 mod actors;
 mod discovery;
@@ -42,7 +42,7 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// What an issuer says of a requester, when everything is as it should be.
+/// The claims of a valid token for a requester.
 pub fn claims(requester: Uuid) -> Value {
     json!({
         "iss": ISSUER,
@@ -73,7 +73,7 @@ impl TestFile {
         file
     }
 
-    /// In one step, as Kubernetes does: no reader sees half of it.
+    /// Writes the file in one step, as Kubernetes does: no reader sees half of it.
     pub fn write(&self, content: impl AsRef<[u8]>) {
         let half_made = self.0.with_extension("half-made");
         std::fs::write(&half_made, content).unwrap();
@@ -95,7 +95,7 @@ impl Drop for TestFile {
     }
 }
 
-/// A service that asks for tokens with everything that can be asked for.
+/// A service that requires tokens with every claim that can be required.
 pub async fn start_with(change: impl FnOnce(&mut Settings)) -> TestService {
     TestService::beside_shared(|settings| {
         ask_for_tokens(settings);
@@ -128,7 +128,7 @@ pub async fn start_with_keys(keys: &[Value]) -> TestService {
     shared_with(&set, |settings| settings.requester.jwt.jwks_file = file.setting()).await
 }
 
-/// A call that only asks who is calling: an operation that never was.
+/// A call that only needs an identity: the status of an operation that never existed.
 pub async fn ask(service: &TestService, token: &str) -> Answer {
     let path = format!("/api/v2/global/call/{}", Uuid::now_v7());
     send(service.anonymous(Method::GET, &path).header("Authorization", format!("Bearer {token}"))).await

@@ -1,4 +1,4 @@
-//! One scope to ask for calls, and one to delete.
+//! One scope for reading calls, and one for deletions.
 
 use customer_deletion::resource::Resource;
 use reqwest::{Method, RequestBuilder};
@@ -23,7 +23,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Without a scope in its settings, every token has the right.
+    /// If the settings name no scope, every token has the right.
     async fn with(granted: &str, read: Option<&str>, delete: Option<&str>) -> Stage {
         let keys = TestFile::new(jwks(&[&RSA]));
         let service = start_with(|settings| {
@@ -114,7 +114,7 @@ fn assert_lacks(answer: &Answer, scope: &str) {
     assert_unauthorized(answer, &challenge);
 }
 
-/// The last two columns have the scope that the token lacks to read and to delete.
+/// The last two columns have the scope that the token lacks for reading and for deleting.
 #[rstest]
 #[case::none_is_required("", None, None, None, None)]
 #[case::reading_needs_one("", Some(READ), None, Some(READ), None)]

@@ -1,4 +1,4 @@
-//! A service that could not verify tokens as it was told to does not start, and names the setting.
+//! A service whose settings do not allow it to verify tokens does not start, and names the setting.
 
 use customer_deletion::config::Settings;
 use customer_deletion::server::{Server, StartError};

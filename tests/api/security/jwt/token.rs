@@ -1,4 +1,4 @@
-//! Keys, and tokens signed with them. Nothing here comes from the library under test.
+//! Keys, and tokens signed with them. They do not use the library under test.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// The issuer's keys, and a stranger's. Made once, because an RSA key takes a while.
+/// The issuer's keys, and a stranger's. They are created once, because an RSA key takes a while.
 pub static RSA: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::rsa("rsa"));
 pub static SECOND_RSA: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::rsa("second-rsa"));
 pub static P256: LazyLock<SigningKey> =
@@ -22,7 +22,7 @@ pub static P256: LazyLock<SigningKey> =
 pub static P384: LazyLock<SigningKey> =
     LazyLock::new(|| SigningKey::ecdsa("p384", "ES384", &ECDSA_P384_SHA384_FIXED_SIGNING));
 pub static ED25519: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::ed25519("ed25519"));
-/// Not the issuer's, whatever its id says.
+/// Not a key of the issuer, although its id is the same.
 pub static STRANGER: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::rsa("rsa"));
 
 pub struct SigningKey {
@@ -61,7 +61,7 @@ impl SigningKey {
         }
     }
 
-    /// With one of the algorithms of an RSA key.
+    /// Signs with one of the algorithms of an RSA key.
     pub fn sign_as(&self, algorithm: &'static dyn RsaEncoding, message: &[u8]) -> Vec<u8> {
         let Pair::Rsa(pair) = &self.pair else { panic!("not an RSA key") };
         let mut signature = vec![0; pair.public_modulus_len()];
@@ -78,7 +78,7 @@ impl SigningKey {
         jwk
     }
 
-    /// The public half, with nothing said about it.
+    /// The public half, without an id and an algorithm.
     pub fn bare_jwk(&self) -> Value {
         match &self.pair {
             Pair::Rsa(_) => {
@@ -100,7 +100,7 @@ impl SigningKey {
         (public.n, public.e)
     }
 
-    /// The public half, as certificates have it.
+    /// The public half in DER, as certificates have it.
     pub fn der(&self) -> Vec<u8> {
         let Pair::Rsa(pair) = &self.pair else { panic!("not an RSA key") };
         let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();

@@ -1,4 +1,4 @@
-//! Tokens that are as they should be.
+//! Valid tokens.
 
 use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512};
 use aws_lc_rs::signature::{
@@ -19,7 +19,7 @@ use super::{
 use crate::support::TestService;
 use crate::support::service::send;
 
-/// The token deletes a contact of a sub-customer of the requester that it names.
+/// Asserts that the token deletes a contact of a sub-customer of the requester that it names.
 pub async fn assert_deletes(service: &TestService, token: impl FnOnce(Uuid) -> String) {
     let family = service.world.family().await;
     let contact = service.world.contact(family.sub_customer).await;
@@ -130,7 +130,7 @@ async fn a_token_with_another_claim_is_believed(#[case] claim: &str, #[case] val
 #[case::roles("roles", json!(["contacts:delete"]))]
 #[case::permissions("permissions", json!(["read", "contacts:delete"]))]
 #[tokio::test]
-async fn scopes_have_other_names(#[case] claim: &str, #[case] scopes: Value) {
+async fn token_scopes_are_read_from_scp_roles_and_permissions(#[case] claim: &str, #[case] scopes: Value) {
     let service = start_with_keys(&[RSA.jwk()]).await;
     let mut claims = claims(Uuid::now_v7());
     claims["scope"] = json!("openid");
@@ -213,7 +213,7 @@ async fn a_token_with_another_header_is_believed(#[case] more: Value) {
 }
 
 #[tokio::test]
-async fn a_good_token_leads_nowhere_either() {
+async fn jku_and_x5u_of_a_valid_token_are_never_fetched() {
     let service = start_with_keys(&[RSA.jwk()]).await;
     let elsewhere = Issuer::with(&[]).await;
     let mut header = RSA.header();

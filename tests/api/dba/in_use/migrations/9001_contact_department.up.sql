@@ -1,4 +1,4 @@
--- A column with a default: PostgreSQL notes the default down, and rewrites nothing.
+-- PostgreSQL stores a default of a new column in the catalog, and rewrites no row.
 
 alter table contact add column department text not null default 'none';
 

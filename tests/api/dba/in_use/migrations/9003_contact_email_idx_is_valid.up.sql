@@ -1,4 +1,4 @@
--- An index that was built concurrently is there even when that failed, and "if not exists" is content with it.
+-- An index whose concurrent build failed still exists, and "if not exists" accepts it.
 
 do $$
 begin

@@ -1,4 +1,4 @@
--- Holds for new rows from now on, and looks at no old one.
+-- Holds for new rows from now on. Old rows are not checked.
 
 alter table contact add constraint contact_email_is_short check (length(email) < 1000) not valid;
 

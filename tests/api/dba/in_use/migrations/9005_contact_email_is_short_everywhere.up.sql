@@ -1,4 +1,4 @@
--- Reads the whole table, beside the writers.
+-- Reads the whole table, while others write.
 
 alter table contact validate constraint contact_email_is_short;
 

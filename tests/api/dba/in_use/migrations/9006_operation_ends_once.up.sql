@@ -1,4 +1,4 @@
--- Another body for a function that triggers call. Whoever is calling it goes on with the one that it has.
+-- A new body for a function that triggers call. A call that is running continues with the old one.
 
 create or replace function operation_ends_once() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$

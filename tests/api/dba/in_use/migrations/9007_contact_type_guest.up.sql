@@ -1,4 +1,4 @@
--- Another word in an enum. A file after this one can use it.
+-- A new word in an enum. Only later files can use it.
 
 alter type contact_type add value if not exists 'GUEST' after 'MEMBER';
 

@@ -1,4 +1,4 @@
-//! The owner of the tables, who must not serve behind a pooler either.
+//! The owner of the tables must not serve behind a pooler either.
 
 use super::{GIVEN, ROLE, pooled};
 use crate::dba::roles::power::end_of_service;
