@@ -144,7 +144,7 @@ create trigger restoration_outlasts_its_operation
   for each row
   execute function restoration_outlasts_its_operation();
 
-comment on table restoration is 'A recorded restore: all rows that the operation deleted are live again.';
+comment on table restoration is 'A recorded restore: it made all rows that the operation had deleted live again.';
 comment on column restoration.id is 'The restore''s own id. It is no requestId.';
 comment on column restoration.operation_id is 'The operation that was undone. No foreign key: operations are purged by their own age.';
 comment on column restoration.requester_id is 'The customer for whom the rows had been deleted.';

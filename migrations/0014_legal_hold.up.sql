@@ -2,9 +2,9 @@
 --
 -- A hold on a customer keeps the rows of that customer, and not those of its sub-customers. No
 -- purge erases them, and no other writer can delete them, truncate their table or give them to
--- another customer. The operations and the records of restores of the customer are kept too. A hold says nothing
--- about soft deletion, so it outlasts the deletion of the customer. It ends when it is released, and
--- stays as a record.
+-- another customer. The operations and the records of restores of the customer are kept too. A hold
+-- says nothing about soft deletion, so it outlasts the deletion of the customer. It ends when it is
+-- released, and stays as a record.
 --
 -- A hold is in force when it is committed. A transaction that erases rows may have checked for holds
 -- earlier:

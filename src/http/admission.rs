@@ -3,7 +3,7 @@
 //! A call over a limit is rejected immediately: in a queue it would wait for others whose clients
 //! gave up long ago. There are two exceptions. A call that may not wait for an operation is
 //! answered without the wait. Reads of outcomes are queued. One requester has only a portion of
-//! each limit, except of the reads of outcomes, so that it cannot keep others out.
+//! each limit, so that it cannot keep others out. Only the reads of outcomes have no portions.
 
 use std::future::{Ready, ready};
 use std::num::NonZeroU32;

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_that_cannot_grow_keeps_what_it_has() {
+    fn a_portion_that_cannot_grow_keeps_what_it_has() {
         let portions = Portions::new(10, 8);
         let mut portion = portions.take(Uuid::nil(), 5).ok().unwrap();
         assert_eq!(portion.grow(4), Err(NoneLeft::ForThisRequester));

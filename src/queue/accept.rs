@@ -35,7 +35,7 @@ impl Repository {
                 self.accepted.notify_one();
             }
             Ok(_) => metrics::operation_ended(deletion.resource, Status::Failure, 0),
-            Err(Error::TooManyQueued(_)) => metrics::rejected(Limit::Queue),
+            Err(Error::TooManyQueued(_)) => metrics::rejected(Limit::Queued),
             Err(Error::TooManyRows(_)) => metrics::rejected(Limit::Rows),
             Err(Error::Defect(_)) => self.record_internal_error(deadline, &deletion).await,
             Err(_) => {}

@@ -55,7 +55,7 @@ pub struct Repository {
     pub(crate) row_limit: Option<RowLimit>,
     pub(crate) schema_gate: Arc<SchemaGate>,
     commit_proof: Arc<CommitProof>,
-    /// The most operations that one requester may have waiting.
+    /// The largest number of queued operations of one requester.
     pub(crate) max_queued: i64,
     /// Wakes a worker when an operation is accepted.
     pub(crate) accepted: Arc<Notify>,

@@ -258,7 +258,7 @@ closed_set! {
         /// Too many calls of one requester.
         Rate = "rate",
         /// Too many queued operations of one requester.
-        Queue = "queued",
+        Queued = "queued",
         /// Too many rows that one requester deletes in an hour.
         Rows = "rows",
         /// Too many large bodies.

@@ -136,18 +136,19 @@ pub async fn beside_body<T>(mut incoming: Incoming, work: impl Future<Output = R
     }
 }
 
-/// Waits for `work`, and keeps the part of the body that arrives meanwhile. A malformed body ends the
-/// work, as in [`beside_body`].
+/// Waits for `work`, and keeps the first 16 KiB of the body that arrive meanwhile. If they are
+/// malformed, the work ends, as in [`beside_body`].
 pub async fn keeping_body<T>(
     body: &mut dev::Payload,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let mut arrived = Vec::new();
+    let mut arrived = BytesMut::new();
     let malformed = async {
         // A longer body waits in the connection.
-        while arrived.iter().map(Bytes::len).sum::<usize>() < CHARGE_UNIT {
+        while arrived.len() < CHARGE_UNIT {
             match body.next().await {
-                Some(Ok(chunk)) => arrived.push(chunk),
+                // Copied, because a client may send very many small chunks.
+                Some(Ok(chunk)) => arrived.extend_from_slice(&chunk),
                 Some(Err(_)) => return,
                 None => break,
             }
@@ -160,7 +161,7 @@ pub async fn keeping_body<T>(
         () = malformed => Err(unreadable()),
     };
     if !arrived.is_empty() {
-        let arrived = stream::iter(arrived.into_iter().map(Ok));
+        let arrived = stream::once(ready(Ok(arrived.freeze())));
         *body = dev::Payload::Stream { payload: Box::pin(arrived.chain(body.take())) };
     }
     done

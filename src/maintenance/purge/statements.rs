@@ -157,7 +157,7 @@ pub struct Due {
     /// Rows that were deleted before this, and operations that are older.
     pub before: OffsetDateTime,
     /// The deleted customer whose resources are all due. Belongings are due only if they are this
-    /// customer's. `None`: belongings of every customer are due.
+    /// customer's. If this is `None`, belongings of every customer are due.
     pub customer: Option<Uuid>,
     /// The operation that must have deleted the rows, or `None` for any. A row may be restored and
     /// deleted again meanwhile.

@@ -1,7 +1,7 @@
 -- accept_operation: records a call as open and puts it into the queue, or changes nothing.
 --
 -- $1 operation  $2 requester  $3 customer  $4 resource  $5 ids (ascending, each once)
--- $6 idempotency key or null  $7 the most operations that a requester may have waiting
+-- $6 idempotency key or null  $7 the largest number of queued operations of a requester
 -- $8 actor or null
 with
   waiting as materialized (

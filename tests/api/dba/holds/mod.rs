@@ -68,7 +68,7 @@ async fn every_purge_leaves_the_rows_of_a_customer_under_hold_and_names_it() {
     }
     for Held { resource, customer, rows, operation, other } in &all {
         let (id, line) = (customer.to_string(), format!("customer {customer}: "));
-        let reason = format!("nothing is erased: customer {customer} is under legal hold");
+        let reason = format!("nothing is erased: customer {customer} has been under legal hold");
         run(database, &["purge", "--customer", &id]).await.refused(&[&reason, "case 12/34"]);
         let one = ["purge", &format!("--{}", word(*resource)), &rows[1].to_string()];
         let said = run(database, &one).await.refused(&["left, because of legal holds: 1", &format!("{line}1")]);
@@ -177,7 +177,7 @@ async fn a_hold_survives_the_deletion_of_its_customer() {
     world.kill_customer(customer).await;
     let before = world.fingerprint().await;
 
-    run(database, &["purge", "--customer", &customer.to_string()]).await.refused(&["is under legal hold"]);
+    run(database, &["purge", "--customer", &customer.to_string()]).await.refused(&["has been under legal hold"]);
     assert_eq!(world.fingerprint().await, before);
 
     run(database, &["release", "--customer", &customer.to_string()]).await.done();
