@@ -44,7 +44,7 @@ impl Stream {
 
 impl AsyncRead for Stream {
     /// Also reads while nothing may be given, because a read tells at once that the client hung up.
-    /// Those bytes are held back, and nothing more is read. The gate wakes the task when it opens.
+    /// The gate holds these bytes back, and nothing more is read. When it opens, it wakes the task.
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
