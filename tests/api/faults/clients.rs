@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::load::Connections;
 use super::trial::{CLIENTS, Trial, rounds};
-use crate::support::process::Process;
+use crate::support::process::{IMPATIENT, Process};
 use crate::support::service::collection;
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestPool, World, body};
@@ -43,10 +43,9 @@ async fn clients_that_misbehave_hold_up_nobody_else() {
     let database = TestDatabase::migrated().await;
     sqlx::raw_sql(SLOWLY).execute(&database.pool).await.unwrap();
     let family = World::new(database.pool.clone()).family().await;
-    let process = Process::serve_with(
-        &database.url,
-        &[("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "2000"), ("CUSTOMER_DELETION__HTTP__KEEP_ALIVE_MS", "1000")],
-    );
+    let short =
+        [("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "2000"), ("CUSTOMER_DELETION__HTTP__KEEP_ALIVE_MS", "1000")];
+    let process = Process::serve_with(&database.url, &[&IMPATIENT[..], &short].concat());
     let name = "clients that reset, half-close, stall, send one byte a second";
     let mut trial = Trial::begin_with(CLIENTS, Connections::New, name, &database.pool, family, &process).await;
     for _ in 0..rounds(1) {

@@ -33,7 +33,7 @@ async fn killing_the_service_at_any_point_leaves_rows_and_operations_in_agreemen
     let mut longest_pause = Duration::from_millis(40);
     for number in 0..CALLS {
         let contacts = world.rows(Resource::Contact, family.sub_customer, IDS).await;
-        let process = Process::serve_patiently(&database.url);
+        let process = Process::serve(&database.url);
         // The first call opens the session, which takes longer than everything else.
         let status = format!("http://{}/api/v2/global/call/{}", process.address, Uuid::now_v7());
         let warm_up = client().get(status).header("X-Requester-Id", family.requester.to_string());

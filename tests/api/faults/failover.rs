@@ -22,7 +22,7 @@ async fn after_a_failover_no_write_fails() {
     let family = World::new(cluster.pool(primary)).family().await;
     cluster.replicate_to(primary.other()).await;
     let proxy = Proxy::in_front_of(cluster.url(primary)).await;
-    let process = Process::serve(&proxy.url(cluster.url(primary)));
+    let process = Process::serve_impatiently(&proxy.url(cluster.url(primary)));
     let mut trial = Trial::begin("failover to a streaming standby", &cluster.pool(primary), family, &process).await;
     for round in 0..rounds(2) {
         if round > 0 {
@@ -65,7 +65,7 @@ async fn sessions_left_on_a_server_that_takes_no_writes_fail_no_call() {
     let family = world.family().await;
     cluster.replicate_to(Member::Second).await;
     let proxy = Proxy::in_front_of(cluster.url(Member::First)).await;
-    let process = Process::serve(&proxy.url(cluster.url(Member::First)));
+    let process = Process::serve_impatiently(&proxy.url(cluster.url(Member::First)));
     for _ in 0..rounds(3) {
         let contacts = world.rows(Resource::Contact, family.sub_customer, 3).await;
         delete(&process, family, contacts[0]).await.assert_deleted();
@@ -96,7 +96,7 @@ async fn an_address_that_led_to_a_standby_for_a_while_loses_nothing() {
     let family = World::new(pool.clone()).family().await;
     cluster.replicate_to(Member::Second).await;
     let proxy = Proxy::in_front_of(cluster.url(Member::First)).await;
-    let process = Process::serve(&proxy.url(cluster.url(Member::First)));
+    let process = Process::serve_impatiently(&proxy.url(cluster.url(Member::First)));
     let mut trial = Trial::begin("address led to a standby for 2 s", &pool, family, &process).await;
     for _ in 0..rounds(3) {
         let (cluster, proxy) = (&cluster, &proxy);

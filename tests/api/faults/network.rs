@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::load::Connections;
 use super::trial::{CLIENTS, FEW_CLIENTS, Trial, rounds};
-use crate::support::process::Process;
+use crate::support::process::{IMPATIENT, Process};
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::collection;
 use crate::support::world::Family;
@@ -32,7 +32,7 @@ impl Scene {
     async fn begin_with(clients: usize, name: &'static str, environment: &[(&str, &str)]) -> Scene {
         let (database, proxy, url) = Proxy::with_database().await;
         let family = World::new(database.pool.clone()).family().await;
-        let process = Process::serve_with(&url, environment);
+        let process = Process::serve_with(&url, &[&IMPATIENT[..], environment].concat());
         let kept = Connections::Kept;
         let trial = Trial::begin_with(clients, kept, name, &database.pool, family, &process).await;
         Scene { database, proxy, process, trial }

@@ -8,7 +8,7 @@ use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use super::trial::{Trial, reasons, rounds};
-use crate::support::process::Process;
+use crate::support::process::{IMPATIENT, Process};
 use crate::support::service::{Answer, collection, send};
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestDatabase, TestPool, World, body, client};
@@ -31,7 +31,7 @@ impl Scene {
         let database = TestDatabase::migrated().await;
         let world = World::new(database.pool.clone());
         let family = world.family().await;
-        let process = Process::serve_with(&database.url, environment);
+        let process = Process::serve_with(&database.url, &[&IMPATIENT[..], environment].concat());
         Scene { database, world, family, process }
     }
 

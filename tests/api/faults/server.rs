@@ -21,7 +21,7 @@ async fn with_a_server_of_its_own(name: &'static str, few: usize, fault: impl As
     let pool: TestPool = cluster.pool(FIRST);
     let family = World::new(pool.clone()).family().await;
     let proxy = Proxy::in_front_of(cluster.url(FIRST)).await;
-    let process = Process::serve(&proxy.url(cluster.url(FIRST)));
+    let process = Process::serve_impatiently(&proxy.url(cluster.url(FIRST)));
     let mut trial = Trial::begin(name, &pool, family, &process).await;
     for _ in 0..rounds(few) {
         let cluster = &cluster;

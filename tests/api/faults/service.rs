@@ -12,7 +12,7 @@ use crate::support::{TestDatabase, World};
 async fn a_service_that_is_killed_again_and_again_loses_nothing() {
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;
-    let mut process = Process::serve(&database.url);
+    let mut process = Process::serve_impatiently(&database.url);
     let mut trial = Trial::begin("service killed (-9) and started again", &database.pool, family, &process).await;
     for _ in 0..rounds(5) {
         let url = &database.url;
@@ -21,7 +21,7 @@ async fn a_service_that_is_killed_again_and_again_loses_nothing() {
             process.child.kill().unwrap();
             process.child.wait().unwrap();
             let began = Instant::now();
-            process = Process::serve(url);
+            process = Process::serve_impatiently(url);
             load.at(process.address);
             began
         };
@@ -37,14 +37,14 @@ async fn a_service_that_is_killed_again_and_again_loses_nothing() {
 async fn a_service_that_is_stopped_again_and_again_answers_what_it_has_begun() {
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;
-    let mut process = Process::serve(&database.url);
+    let mut process = Process::serve_impatiently(&database.url);
     let (name, kept) = ("SIGTERM under load", Connections::Kept);
     let mut trial = Trial::begin_with(CLIENTS, kept, name, &database.pool, family, &process).await;
     for _ in 0..rounds(5) {
         let url = &database.url;
         let load = trial.load.aim();
         let fault = async || {
-            let next = Process::serve(url);
+            let next = Process::serve_impatiently(url);
             process.send_sigterm();
             load.at(next.address);
             let told = Instant::now();

@@ -4,7 +4,7 @@ use customer_deletion::resource::Resource;
 use customer_deletion::schema;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::support::process::{PATIENT, Process};
+use crate::support::process::Process;
 use crate::support::service::{send, until_somebody_waits, waiting_for_locks};
 use crate::support::{TestDatabase, TestService, client, until};
 
@@ -34,8 +34,7 @@ async fn a_call_that_comes_while_the_schema_is_verified_waits_for_that_and_verif
     let mut holding = pool.begin().await.unwrap();
     sqlx::raw_sql("lock table schema_version").execute(&mut *holding).await.unwrap();
     // The session of a worker would wait for the table as well.
-    let settings = [&PATIENT[..], &[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]].concat();
-    let process = Process::serve_with(&database.url, &settings);
+    let process = Process::serve_with(&database.url, &[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]);
     until_somebody_waits(&pool).await;
 
     let call = client().get(format!("http://{}/api/v3/global/call", process.address));

@@ -51,7 +51,7 @@ async fn every_call_has_one_line_with_what_for_whom_and_its_outcome() {
     let world = World::new(database.pool.clone());
     let family = world.family().await;
     let contacts = world.rows(Resource::Contact, family.sub_customer, 2).await;
-    let process = Process::serve_patiently(&database.url);
+    let process = Process::serve(&database.url);
     let path = collection(family.sub_customer, Resource::Contact);
     let call = |path: &str| -> RequestBuilder {
         let url = format!("http://{}{path}", process.address);
@@ -139,7 +139,7 @@ async fn the_line_of_a_call_that_is_only_validated_says_so() {
     let world = World::new(database.pool.clone());
     let family = world.family().await;
     let contact = world.contact(family.sub_customer).await;
-    let process = Process::serve_patiently(&database.url);
+    let process = Process::serve(&database.url);
     let path = format!("{}/{contact}", collection(family.sub_customer, Resource::Contact));
     let call = |query: &str| {
         let url = format!("http://{}{path}{query}", process.address);
@@ -177,7 +177,7 @@ async fn the_line_of_a_call_whose_client_hangs_up_promises_an_operation_if_there
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
     let family = world.family().await;
-    let process = Process::serve_patiently(&database.url);
+    let process = Process::serve(&database.url);
     // All reads wait, so that the call is running when its client hangs up.
     let mut holding = database.pool.begin().await.unwrap();
     sqlx::raw_sql("lock table zone in access exclusive mode").execute(&mut *holding).await.unwrap();
@@ -201,7 +201,7 @@ async fn what_a_caller_sends_in_any_place_is_in_no_line() {
 
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;
-    let process = Process::serve_patiently(&database.url);
+    let process = Process::serve(&database.url);
     let url = format!("http://{}{}", process.address, collection(family.sub_customer, Resource::Contact));
     let identified = |url: &str| client().delete(url).header("X-Requester-Id", family.requester.to_string());
     for call in [
@@ -228,7 +228,7 @@ async fn what_a_caller_sends_in_any_place_is_in_no_line() {
 async fn a_client_that_hangs_up_in_the_middle_of_its_body_has_a_line_too() {
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;
-    let process = Process::serve_patiently(&database.url);
+    let process = Process::serve(&database.url);
     let mut client = TcpStream::connect(process.address).await.unwrap();
     let head = format!(
         "DELETE {} HTTP/1.1\r\nHost: test\r\nX-Requester-Id: {}\r\nX-Request-Id: gateway-18\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",

@@ -6,7 +6,7 @@ use customer_deletion::resource::Resource;
 use reqwest::{Method, RequestBuilder};
 use uuid::Uuid;
 
-use crate::support::process::{PATIENT, Process};
+use crate::support::process::Process;
 use crate::support::service::{collection, send};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
@@ -21,7 +21,7 @@ struct Measured {
 impl Measured {
     /// A service in its own process, because the metrics count everything in a process.
     async fn start() -> Measured {
-        Measured::start_with(&PATIENT).await
+        Measured::start_with(&[]).await
     }
 
     async fn start_with(environment: &[(&str, &str)]) -> Measured {
@@ -99,7 +99,7 @@ async fn a_deletion_a_replay_and_a_refusal_are_counted() {
 async fn a_cancel_and_a_call_over_the_limit_of_rows_are_counted() {
     let settings =
         [("CUSTOMER_DELETION__QUEUE__WORKERS", "0"), ("CUSTOMER_DELETION__REQUESTER__DELETED_ROWS_PER_HOUR", "1")];
-    let measured = Measured::start_with(&[&PATIENT[..], &settings].concat()).await;
+    let measured = Measured::start_with(&settings).await;
     let family = measured.family;
     let url = |path: &str| format!("http://{}{path}", measured.process.address);
     let path = collection(family.sub_customer, Resource::Contact);

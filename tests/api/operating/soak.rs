@@ -55,7 +55,7 @@ async fn under_constant_load_nothing_grows() {
     let minutes: u64 = std::env::var("SOAK_MINUTES").map_or(5, |minutes| minutes.parse().expect("a number of minutes"));
     let database = TestDatabase::migrated().await;
     let family = World::new(database.pool.clone()).family().await;
-    let process = Process::serve(&database.url);
+    let process = Process::serve_impatiently(&database.url);
     let window = Duration::from_secs(minutes * 60) / WINDOWS as u32;
     let most = calibrate(&database.pool, Stock::new(family), process.address).await;
     let rate = most * 0.7;

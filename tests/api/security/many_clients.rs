@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use customer_deletion::resource::Resource;
 use uuid::Uuid;
 
-use crate::support::process::Process;
+use crate::support::process::{IMPATIENT, Process};
 use crate::support::service::{collection, send};
 use crate::support::{StallWatch, TestDatabase, World, body, client, pause};
 
@@ -29,13 +29,11 @@ impl Crowded {
         let database = TestDatabase::migrated().await;
         let world = World::new(database.pool.clone());
         let family = world.family().await;
-        let process = Process::serve_with(
-            &database.url,
-            &[
-                ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "5"),
-                ("CUSTOMER_DELETION__REQUESTER__RATE_PER_SECOND", "1000"),
-            ],
-        );
+        let crowded = [
+            ("CUSTOMER_DELETION__DATABASE__MAX_CONNECTIONS", "5"),
+            ("CUSTOMER_DELETION__REQUESTER__RATE_PER_SECOND", "1000"),
+        ];
+        let process = Process::serve_with(&database.url, &[&IMPATIENT[..], &crowded].concat());
         Crowded { database, world, process, requester: family.requester, sub_customer: family.sub_customer }
     }
 

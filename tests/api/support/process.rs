@@ -12,13 +12,22 @@ use super::client;
 use super::database::as_service;
 use super::service::send;
 
-/// The longest drain of a process whose end is awaited, 19 seconds, and 20 seconds more.
-const LONGEST_END: Duration = Duration::from_secs(39);
+/// The longest drain of a process whose end is awaited, 20 seconds, and 20 seconds more.
+const LONGEST_END: Duration = Duration::from_secs(40);
 
-/// Waits that are long enough for a busy machine, like those of a service in this process. For tests whose calls must succeed,
-/// and that test no wait.
-pub const PATIENT: [(&str, &str); 2] =
-    [("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "4000"), ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "11000")];
+/// Waits that are long enough for a busy machine, like those of a service in this process.
+const PATIENT: [(&str, &str); 3] = [
+    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "4000"),
+    ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "20"),
+    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "11000"),
+];
+
+/// The default waits, for tests of the waits themselves.
+pub const IMPATIENT: [(&str, &str); 3] = [
+    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "10000"),
+    ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "15"),
+    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "2500"),
+];
 
 /// The built binary, or that of `TEST_BINARY`, without the settings of this process.
 pub fn command(arguments: &[&str]) -> Command {
@@ -52,14 +61,14 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts on free ports, and waits until it listens.
+    /// Starts on free ports with long waits, and returns once it listens.
     pub fn serve(database_url: &str) -> Process {
         Process::serve_with(database_url, &[])
     }
 
-    /// Starts with waits that are long enough for a busy machine.
-    pub fn serve_patiently(database_url: &str) -> Process {
-        Process::serve_with(database_url, &PATIENT)
+    /// Starts with the default waits.
+    pub fn serve_impatiently(database_url: &str) -> Process {
+        Process::serve_with(database_url, &IMPATIENT)
     }
 
     /// Adds variables to the environment of the tests. The service logs in as its own role, even if the URL names the
@@ -93,6 +102,7 @@ impl Process {
             .env("CUSTOMER_DELETION__MANAGEMENT__PORT", "0")
             .env("CUSTOMER_DELETION__REQUESTER__SOURCE", "header")
             .env("CUSTOMER_DELETION__REQUESTER__HEADER__TRUSTED_PEERS", "127.0.0.0/8")
+            .envs(PATIENT)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

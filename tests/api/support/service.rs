@@ -167,6 +167,19 @@ impl TestService {
         send(self.call(Method::POST, &format!("/api/v3/global/call/{request_id}:cancel"), requester)).await
     }
 
+    /// Waits until the service is ready. On a busy machine a check may end at its time limit.
+    pub async fn until_ready(&self) {
+        let began = Instant::now();
+        loop {
+            let ready = self.management("/health/ready").await;
+            if ready.status == 200 {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{}", ready.text);
+            pause(began).await;
+        }
+    }
+
     /// A path of the management port.
     pub async fn management(&self, path: &str) -> Answer {
         send(self.client.get(format!("http://{}{path}", self.management_address))).await
@@ -224,6 +237,13 @@ pub fn patient() -> DatabaseSettings {
 pub fn impatient(settings: &mut Settings) {
     let url = settings.database.url.take();
     settings.database = DatabaseSettings { url, ..DatabaseSettings::default() };
+}
+
+/// Ends the sessions of all services, and waits until they have ended. One that ends later could fail the next call.
+pub async fn end_sessions(pool: &TestPool) {
+    let end = "select pg_terminate_backend(pid, 20000) from pg_stat_activity
+        where datname = current_database() and application_name = 'customer-deletion'";
+    sqlx::raw_sql(end).execute(pool).await.unwrap();
 }
 
 /// Sends a deletion of a contact whose row is locked, and resets the connection once the call waits for the lock.

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::{list, many_contacts};
-use crate::support::process::Process;
+use crate::support::process::{IMPATIENT, Process};
 use crate::support::service::{collection, send};
 use crate::support::world::Family;
 use crate::support::{TestDatabase, TestPool, World, body};
@@ -31,7 +31,7 @@ async fn calls_beside_a_deletion_of_a_hundred_thousand_keep_their_latency() {
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
     let family = world.family().await;
-    let process = Process::serve(&database.url);
+    let process = Process::serve_impatiently(&database.url);
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     let mut longest_acceptance = Duration::ZERO;
     for round in 0..=ROUNDS {
@@ -87,7 +87,8 @@ async fn deletions_beside_waiting_callers_keep_their_latency() {
     let database = TestDatabase::migrated().await;
     let world = World::new(database.pool.clone());
     let family = world.family().await;
-    let process = Process::serve_with(&database.url, &[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]);
+    let process =
+        Process::serve_with(&database.url, &[&IMPATIENT[..], &[("CUSTOMER_DELETION__QUEUE__WORKERS", "0")]].concat());
     let mut waited_for = Vec::new();
     for waiting in [family, world.family().await] {
         let operation = accept(&process, waiting, &[Uuid::now_v7()]).await;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{accept, assert_agreement, at_work, call, details, ended, waiting};
-use crate::support::process::{PATIENT, Process};
+use crate::support::process::Process;
 use crate::support::proxy::Proxy;
 use crate::support::service::{send, until_somebody_waits};
 use crate::support::{StallWatch, TestDatabase, TestService, until};
@@ -241,7 +241,7 @@ async fn sigterm_lets_an_operation_end() {
     let operation = accept(&service, family.requester, family.sub_customer, Resource::Contact, &[contact]).await;
     let waiting_one =
         accept(&service, family.requester, family.sub_customer, Resource::Contact, &[Uuid::now_v7()]).await;
-    let tells_more = [&PATIENT[..], &[("CUSTOMER_DELETION__LOG__LEVEL", "info,customer_deletion=debug")]].concat();
+    let tells_more = [("CUSTOMER_DELETION__LOG__LEVEL", "info,customer_deletion=debug")];
     let mut process = Process::serve_with(&service.database.url, &tells_more);
     until_somebody_waits(&service.database.pool).await;
     process.send_sigterm();

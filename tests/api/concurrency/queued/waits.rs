@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::leases::{close_gate, open_gate, shut_out, until_at_the_gate};
 use super::{accept, assert_accepted, at_work};
-use crate::support::process::{PATIENT, Process};
+use crate::support::process::Process;
 use crate::support::service::{Answer, send};
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestDatabase, TestService, until};
@@ -27,7 +27,7 @@ async fn in_a_process(settings: &[(&str, &str)]) -> (TestService, Process) {
 }
 
 fn replica(database: Arc<TestDatabase>, settings: &[(&str, &str)]) -> (TestService, Process) {
-    let process = Process::serve_with(&database.url, &[&PATIENT[..], settings].concat());
+    let process = Process::serve_with(&database.url, settings);
     (TestService::at((process.address, process.management_address), database), process)
 }
 

@@ -12,7 +12,7 @@ use super::deletion;
 use super::everything::everything;
 use crate::support::database::as_service;
 use crate::support::resources::{statement, table};
-use crate::support::service::{Answer, patient, send, validating};
+use crate::support::service::{Answer, end_sessions, patient, send, validating};
 use crate::support::world::Family;
 use crate::support::{TestService, postgres};
 
@@ -185,13 +185,7 @@ async fn a_server_that_takes_no_writes_is_not_asked() {
 
     // Every new session of the service is read-only.
     sqlx::raw_sql(set("on")).execute(pool).await.unwrap();
-    sqlx::raw_sql(
-        "select pg_terminate_backend(pid) from pg_stat_activity
-         where datname = current_database() and application_name = 'customer-deletion'",
-    )
-    .execute(pool)
-    .await
-    .unwrap();
+    end_sessions(pool).await;
     let (resource, id) = rows.rows[0];
     let validated = rows.validate(resource, id).await;
     validated.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");

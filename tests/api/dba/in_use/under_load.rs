@@ -64,7 +64,7 @@ async fn migrations_behind_long_transactions_fail_no_call_and_stall_none() {
     assert!(told.iter().any(|line| line.starts_with(WAITED)), "{told:?}");
     assert!(told.iter().any(|line| line.contains("9001") && line.contains("lets the others go first")), "{told:?}");
     // The build that was running all the time does not know these migrations.
-    assert_eq!(service.management("/health/ready").await.status, 200);
+    service.until_ready().await;
     let contact = service.world.contact(family.sub_customer).await;
     service.delete_one(family.requester, family.sub_customer, Resource::Contact, contact).await.assert_deleted();
     crate::support::audit::assert_agreement(pool).await;

@@ -30,7 +30,7 @@ async fn purge_of_a_million_leaves_the_p99_of_the_service_alone() {
     let database = TestDatabase::migrated().await;
     let size = size();
     let (requester, customers) = fill(&database, size).await;
-    let process = Process::serve(&database.url);
+    let process = Process::serve_impatiently(&database.url);
     let caller = Caller::new(&process, requester, customers, &database.pool).await;
     caller.call_for(Duration::from_secs(3), &mut Vec::new()).await;
 

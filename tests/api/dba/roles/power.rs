@@ -147,7 +147,7 @@ async fn a_running_service_does_nothing_as_the_owner() {
     // A role that is corrected is accepted without a new start.
     let mend = format!("revoke customer_deletion_owner from {role}; grant customer_deletion_service to {role}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(mend)).execute(&service.database.pool).await.unwrap();
-    assert_eq!(service.management("/health/ready").await.status, 200);
+    service.until_ready().await;
     service.delete_one(family.requester, family.requester, Resource::Zone, zone).await.assert_deleted();
     let unused = format!("alter role {role} nologin");
     sqlx::raw_sql(sqlx::AssertSqlSafe(unused)).execute(&service.database.pool).await.unwrap();
@@ -162,14 +162,14 @@ async fn a_privilege_that_only_the_queue_needs_is_named_too() {
     for privilege in
         ["insert on operation_queue", "update on operation_queue", "update on operation", "delete on operation_queue"]
     {
-        assert_eq!(service.management("/health/ready").await.status, 200);
+        service.until_ready().await;
         revoke(&service, privilege).await;
         let ready = service.management("/health/ready").await;
         assert_eq!(ready.status, 503, "{privilege}: {}", ready.text);
         assert!(ready.text.contains(privilege) && ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
         service.database.grant().await;
     }
-    assert_eq!(service.management("/health/ready").await.status, 200);
+    service.until_ready().await;
 }
 
 async fn revoke(service: &TestService, privilege: &str) {

@@ -66,7 +66,7 @@ fn forward(mut client: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
 }
 
 async fn assert_ready(url: &str) {
-    let process = Process::serve_patiently(url);
+    let process = Process::serve(url);
     let ready = send(client().get(format!("http://{}/health/ready", process.management_address))).await;
     assert_eq!((ready.status, ready.text.as_str()), (200, r#"{"status":"UP"}"#));
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use crate::support::process::Process;
+use crate::support::process::{IMPATIENT, Process};
 use crate::support::proxy::{Proxy, Weather};
 use crate::support::service::{collection, send};
 use crate::support::{TestDatabase, client, until};
@@ -60,7 +60,7 @@ async fn assert_told(process: &Process, cause: &str) {
 #[case::no_socket("postgres://u@/app?host=/nowhere", "in 2s: No such file or directory")]
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told_from_others(#[case] url: &str, #[case] cause: &str) {
-    assert_told(&Process::serve_as(url, &[]), cause).await;
+    assert_told(&Process::serve_as(url, &IMPATIENT), cause).await;
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn what_a_server_says_is_passed_on() {
         // The server of the tests has no certificate.
         (format!("postgres://{role}:crowded@{rest}?sslmode=require"), ": TLS failed: server does not support TLS"),
     ] {
-        assert_told(&Process::serve_as(&url, &[]), cause).await;
+        assert_told(&Process::serve_as(&url, &IMPATIENT), cause).await;
     }
     sqlx::raw_sql(AssertSqlSafe(format!("drop role {role}"))).execute(&database.pool).await.unwrap();
 }
@@ -86,7 +86,7 @@ async fn what_a_server_says_is_passed_on() {
 async fn a_server_that_goes_silent_is_told_from_one_that_has_no_connection_free() {
     let (_database, proxy, url) = Proxy::with_database().await;
     proxy.set(Weather::Frozen);
-    assert_told(&Process::serve_with(&url, &[]), "no answer to an attempt to connect").await;
+    assert_told(&Process::serve_impatiently(&url), "no answer to an attempt to connect").await;
 }
 
 const OUTAGE: &str = "the database cannot be used, and calls are answered 503";
@@ -108,7 +108,7 @@ async fn an_outage_is_logged_while_there_are_no_keys_for_tokens_either() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_is_logged_when_it_begins_and_when_it_ends() {
     let (_database, proxy, url) = Proxy::with_database().await;
-    let process = Process::serve_patiently(&url);
+    let process = Process::serve(&url);
     let ready = async || send(client().get(format!("http://{}/health/ready", process.management_address))).await.status;
     assert_eq!(ready().await, 200);
     let is_begin = |line: &Value| line["message"] == OUTAGE;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::concurrency::queued::assert_accepted;
 use crate::dba::in_use::load::Load;
-use crate::support::process::Process;
+use crate::support::process::{IMPATIENT, Process};
 use crate::support::service::{collection, send};
 use crate::support::{TestPool, World, body, client, postgres};
 
@@ -30,8 +30,8 @@ const GIVEN_AND_PATIENT: [(&str, &str); 4] = [
     GIVEN,
     // Without it, the log begins with a warning.
     ("CUSTOMER_DELETION__HTTP__ALLOWED_HOSTS", "127.0.0.1"),
-    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "9000"),
-    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "5000"),
+    ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "18000"),
+    ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "2000"),
 ];
 
 /// A PostgreSQL of its own, because roles belong to a whole server, and the pooler in front of it.
@@ -112,15 +112,15 @@ impl Pooled {
 
     /// The limits that belong to the deadline of [`GIVEN_AND_PATIENT`].
     async fn give_patience(&self) {
-        let limits = "alter role the_service set statement_timeout = '7200';
-            alter role the_service set lock_timeout = '5400';
-            alter role the_service set idle_in_transaction_session_timeout = '7200'";
+        let limits = "alter role the_service set statement_timeout = '14400';
+            alter role the_service set lock_timeout = '10800';
+            alter role the_service set idle_in_transaction_session_timeout = '14400'";
         sqlx::raw_sql(limits).execute(&self.pool).await.unwrap();
         self.end_connections().await;
     }
 
     async fn end_connections(&self) {
-        let end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'the_service'";
+        let end = "select pg_terminate_backend(pid, 20000) from pg_stat_activity where usename = 'the_service'";
         sqlx::raw_sql(end).execute(&self.pool).await.unwrap();
     }
 
@@ -179,7 +179,7 @@ async fn an_operation_behind_pgbouncer_has_its_own_time_and_leaves_none_behind()
     .execute(&pooled.pool)
     .await
     .unwrap();
-    let service = Process::serve_with(&pooled.pooled_url, &[GIVEN]);
+    let service = Process::serve_with(&pooled.pooled_url, &[&IMPATIENT[..], &[GIVEN]].concat());
     let call = |ids: &[Uuid]| {
         let path = collection(family.sub_customer, Resource::Contact);
         let call = client().delete(format!("http://{}{path}", service.address)).body(body(ids));
@@ -219,12 +219,12 @@ async fn line_of_the_operation(service: &Process) -> Value {
 async fn without_the_settings_of_its_sessions_the_service_is_not_ready_and_names_them() {
     let Some(pooled) = pooled().await else { return };
 
-    let sent = Process::serve(&pooled.pooled_url);
+    let sent = Process::serve_impatiently(&pooled.pooled_url);
     let (status, reason) = readiness(&sent).await;
     assert_eq!(status, 503);
     assert!(reason.contains("startup parameter"), "{reason}");
 
-    let given = Process::serve_with(&pooled.pooled_url, &[GIVEN]);
+    let given = Process::serve_with(&pooled.pooled_url, &[&IMPATIENT[..], &[GIVEN]].concat());
     let (status, reason) = readiness(&given).await;
     assert_eq!(status, 503);
     for setting in

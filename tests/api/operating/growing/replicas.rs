@@ -26,7 +26,7 @@ struct Replicas {
 impl Replicas {
     async fn start() -> Replicas {
         let database = TestDatabase::migrated().await;
-        let processes = (0..REPLICAS).map(|_| Process::serve_patiently(&database.url)).collect();
+        let processes = (0..REPLICAS).map(|_| Process::serve(&database.url)).collect();
         let world = World::new(database.pool.clone());
         let family = world.family().await;
         Replicas { processes, world, family, database }

@@ -13,7 +13,7 @@ use reqwest::RequestBuilder;
 use uuid::Uuid;
 
 use self::collector::Collector;
-use crate::support::process::{PATIENT, Process};
+use crate::support::process::Process;
 use crate::support::service::{collection, send};
 use crate::support::world::Family;
 use crate::support::{StallWatch, TestDatabase, World, body, client};
@@ -38,7 +38,7 @@ impl Traced {
         let family = world.family().await;
         let to_collector =
             [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
-        let process = Process::serve_with(&database.url, &[&PATIENT[..], &to_collector, environment].concat());
+        let process = Process::serve_with(&database.url, &[&to_collector, environment].concat());
         Traced { collector, process, world, family, database }
     }
 
@@ -63,7 +63,7 @@ async fn a_collector_that_is_away_holds_up_no_call_and_no_end() {
     let family = world.family().await;
     let contact = world.contact(family.sub_customer).await;
     let environment = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")];
-    let mut process = Process::serve_with(&database.url, &[&PATIENT[..], &environment].concat());
+    let mut process = Process::serve_with(&database.url, &environment);
     let path = collection(family.sub_customer, Resource::Contact);
     send(traced_call(&process, family, &path).body(body(&[contact]))).await.assert_deleted();
     let watch = StallWatch::start();

@@ -19,7 +19,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use crate::support::process::{PATIENT, Process};
+use crate::support::process::Process;
 use crate::support::service::collection;
 use crate::support::world::Family;
 use crate::support::{TestDatabase, World, body, client};
@@ -58,8 +58,7 @@ impl Target {
         let database = TestDatabase::migrated().await;
         let world = World::new(database.pool.clone());
         let usual = world.family().await;
-        let environment = [&PATIENT[..], &[ALLOCATOR]].concat();
-        let process = Process::serve_within(&database.url, MEMORY, DESCRIPTORS, &environment);
+        let process = Process::serve_within(&database.url, MEMORY, DESCRIPTORS, &[ALLOCATOR]);
         let target = Target { process, world, usual, _database: database };
         assert_eq!(target.usual_call().await, 200);
         target

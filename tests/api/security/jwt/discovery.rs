@@ -66,7 +66,7 @@ async fn an_issuer_that_is_down_is_waited_for_and_survived() {
     assert_eq!(ask(&service, &token(&issuer, &RSA)).await.status, 503);
 
     issuer.start().await;
-    until(|| async { service.management("/health/ready").await.status == 200 }).await;
+    service.until_ready().await;
     until_asked_again(&issuer).await;
     issuer.stop().await;
 

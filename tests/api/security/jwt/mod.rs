@@ -58,7 +58,7 @@ pub fn claims(requester: Uuid) -> Value {
 
 /// The service, once it has read its keys.
 pub async fn ready(service: TestService) -> TestService {
-    until(|| async { service.management("/health/ready").await.status == 200 }).await;
+    service.until_ready().await;
     service
 }
 

@@ -285,7 +285,7 @@ async fn without_keys_the_service_is_not_ready_and_becomes_so_by_itself() {
     assert_eq!(service.world.operations().await, 0);
 
     issuer.start().await;
-    until(|| async { service.management("/health/ready").await.status == 200 }).await;
+    service.until_ready().await;
     delete(token).await.assert_deleted();
 }
 
