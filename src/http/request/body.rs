@@ -136,8 +136,9 @@ pub async fn beside_body<T>(mut incoming: Incoming, work: impl Future<Output = R
     }
 }
 
-/// Waits for `work`, and keeps the first 16 KiB of the body that arrive meanwhile. If they are
-/// malformed, the work ends, as in [`beside_body`].
+/// Waits for `work`, and keeps the part of the body that the connection gives meanwhile: about
+/// 16 KiB, or 512 bytes of a chunked body. If it is malformed, the work ends, as in
+/// [`beside_body`].
 pub async fn keeping_body<T>(
     body: &mut dev::Payload,
     work: impl Future<Output = Result<T, Error>>,
@@ -147,8 +148,8 @@ pub async fn keeping_body<T>(
         // A longer body waits in the connection.
         while arrived.len() < CHARGE_UNIT {
             match body.next().await {
-                // Copied, because a client may send very many small chunks.
-                Some(Ok(chunk)) => arrived.extend_from_slice(&chunk),
+                // Copied, because a client may send very many small pieces.
+                Some(Ok(piece)) => arrived.extend_from_slice(&piece),
                 Some(Err(_)) => return,
                 None => break,
             }

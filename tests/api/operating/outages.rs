@@ -185,6 +185,7 @@ async fn a_row_that_is_locked_for_long_is_503_and_changes_nothing() {
     holding.rollback().await.unwrap();
     let patient = TestService::beside(&service, |_| {}).await;
     patient.delete_list(family.requester, family.sub_customer, Resource::Contact, &contacts).await.assert_deleted();
+    assert_recovers(&service, family).await;
 }
 
 #[tokio::test]
@@ -298,12 +299,7 @@ async fn a_session_left_on_a_server_that_takes_no_writes_is_replaced() {
     // The same without a call: the health check replaces it too.
     sqlx::raw_sql(set("on")).execute(pool).await.unwrap();
     end_sessions(pool).await;
-    until(|| async {
-        let ready = service.management("/health/ready").await;
-        assert_eq!(ready.status, 503);
-        ready.text.contains("does not take writes")
-    })
-    .await;
+    service.until_not_ready("does not take writes").await;
     sqlx::raw_sql(set("off")).execute(pool).await.unwrap();
     service.until_ready().await;
     delete(&service, family, contacts[2]).await.0.assert_deleted();

@@ -103,21 +103,22 @@ impl Drop for TestDatabase {
 type Task = (String, oneshot::Sender<Result<PgQueryResult, sqlx::Error>>);
 
 /// Creates databases, one after the other: a template that is being copied cannot be copied.
-static CREATOR: LazyLock<mpsc::UnboundedSender<Task>> = LazyLock::new(administer);
+static CREATOR: LazyLock<mpsc::UnboundedSender<Task>> = LazyLock::new(|| administer("0"));
 
-/// Drops databases. It is another session, because a drop takes three times as long as a creation.
-static REMOVER: LazyLock<mpsc::UnboundedSender<Task>> = LazyLock::new(administer);
+/// Drops databases. It is another session, because a drop takes three times as long as a creation. PostgreSQL 17 can wait for
+/// ever in a drop, for an answer of a session that ended. The timeout ends this wait.
+static REMOVER: LazyLock<mpsc::UnboundedSender<Task>> = LazyLock::new(|| administer("1min"));
 
 /// Opens a session that runs the statements it is sent.
-fn administer() -> mpsc::UnboundedSender<Task> {
+fn administer(statement_timeout: &'static str) -> mpsc::UnboundedSender<Task> {
     let (tasks, mut received) = mpsc::unbounded_channel::<Task>();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut session = administrator().await;
+            let mut session = administrator(statement_timeout).await;
             while let Some((sql, done)) = received.recv().await {
                 if session.ping().await.is_err() {
-                    session = administrator().await;
+                    session = administrator(statement_timeout).await;
                 }
                 let _ = done.send(sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut session).await);
             }
@@ -140,7 +141,7 @@ async fn template() -> &'static str {
     let migrating = MIGRATING.lock().await;
     if NAME.get().is_none() {
         let name = format!("customer_deletion_template_{:x}", checksum());
-        let mut administrator = administrator().await;
+        let mut administrator = administrator("0").await;
         // Two test processes may share a server.
         execute(&mut administrator, "select pg_advisory_lock(7263)".to_owned()).await;
         let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
@@ -240,9 +241,8 @@ fn options(url: &str) -> PgConnectOptions {
     settings.connect_options().expect("the server's URL is one").disable_statement_logging()
 }
 
-/// PostgreSQL 17 can wait for ever in a drop, for an answer of a session that ended. The timeout ends this wait.
-async fn administrator() -> PgConnection {
-    let server = server().options([("statement_timeout", "1min")]);
+async fn administrator(statement_timeout: &str) -> PgConnection {
+    let server = server().options([("statement_timeout", statement_timeout)]);
     server.connect().await.expect("the server of the tests answers")
 }
 

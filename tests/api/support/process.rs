@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use customer_deletion::config::Settings;
 use memchr::memmem::Finder;
 
 use super::client;
@@ -15,14 +16,15 @@ use super::service::send;
 /// The longest drain of a process whose end is awaited, 20 seconds, and 20 seconds more.
 const LONGEST_END: Duration = Duration::from_secs(40);
 
-/// Waits that are long enough for a busy machine, like those of a service in this process.
+/// A deadline that is long enough for a busy machine, like that of a service in this process. All waits of a call together may
+/// take 20 seconds, and so may the drain, so a body has less time than by default.
 const PATIENT: [(&str, &str); 3] = [
     ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "4000"),
     ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "20"),
     ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "11000"),
 ];
 
-/// The default waits, for tests of the waits themselves.
+/// The default waits, for tests of the waits themselves and for measurements.
 pub const IMPATIENT: [(&str, &str); 3] = [
     ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "10000"),
     ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "15"),
@@ -213,4 +215,11 @@ impl Drop for Process {
             super::log::assert_clean();
         }
     }
+}
+
+#[test]
+fn the_impatient_waits_are_the_defaults() {
+    let Settings { http, database, .. } = Settings::default();
+    let defaults = [http.body_timeout.as_millis(), http.drain_seconds.into(), database.deadline.as_millis()];
+    assert_eq!(IMPATIENT.map(|(_, wait)| wait.parse::<u128>().unwrap()), defaults);
 }

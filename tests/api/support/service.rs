@@ -169,13 +169,26 @@ impl TestService {
 
     /// Waits until the service is ready. On a busy machine a check may end at its time limit.
     pub async fn until_ready(&self) {
+        self.until_readiness(|ready| ready.status == 200).await;
+    }
+
+    /// Waits until the service is not ready for a reason with this text. Asserts that it is not ready meanwhile.
+    pub async fn until_not_ready(&self, reason: &str) -> Answer {
+        let is_reason = |ready: &Answer| {
+            assert_eq!(ready.status, 503, "{reason}: {}", ready.text);
+            ready.text.contains(reason)
+        };
+        self.until_readiness(is_reason).await
+    }
+
+    async fn until_readiness(&self, is_awaited: impl Fn(&Answer) -> bool) -> Answer {
         let began = Instant::now();
         loop {
             let ready = self.management("/health/ready").await;
-            if ready.status == 200 {
-                return;
+            if is_awaited(&ready) {
+                return ready;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "{}", ready.text);
+            assert!(began.elapsed() < Duration::from_secs(60), "{}", ready.text);
             pause(began).await;
         }
     }

@@ -164,9 +164,8 @@ async fn a_privilege_that_only_the_queue_needs_is_named_too() {
     {
         service.until_ready().await;
         revoke(&service, privilege).await;
-        let ready = service.management("/health/ready").await;
-        assert_eq!(ready.status, 503, "{privilege}: {}", ready.text);
-        assert!(ready.text.contains(privilege) && ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
+        let ready = service.until_not_ready(privilege).await;
+        assert!(ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
         service.database.grant().await;
     }
     service.until_ready().await;
@@ -192,9 +191,8 @@ async fn a_privilege_that_is_missing_is_named_with_the_file_that_grants_it() {
         let zone = service.world.zone(family.requester).await;
         revoke(&service, privilege).await;
 
-        let ready = service.management("/health/ready").await;
-        assert_eq!(ready.status, 503, "{privilege}: {}", ready.text);
-        assert!(ready.text.contains(named) && ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
+        let ready = service.until_not_ready(named).await;
+        assert!(ready.text.contains("deploy/postgres/roles.sql"), "{}", ready.text);
         let operations = service.world.operations().await;
         let answer = service.delete_one(family.requester, family.requester, Resource::Zone, zone).await;
         if privilege != "select on schema_version" {
@@ -203,6 +201,6 @@ async fn a_privilege_that_is_missing_is_named_with_the_file_that_grants_it() {
         }
 
         service.database.grant().await;
-        assert_eq!(service.management("/health/ready").await.status, 200, "{privilege}");
+        service.until_ready().await;
     }
 }

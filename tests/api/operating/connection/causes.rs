@@ -97,7 +97,7 @@ async fn an_outage_is_logged_while_there_are_no_keys_for_tokens_either() {
         ("CUSTOMER_DELETION__REQUESTER__SOURCE", "jwt"),
         ("CUSTOMER_DELETION__REQUESTER__JWT__JWKS_URL", "http://127.0.0.1:1/keys"),
     ];
-    let process = Process::serve_as("postgres://u@127.0.0.1:1/app", &jwt);
+    let process = Process::serve_as("postgres://u@127.0.0.1:1/app", &[&IMPATIENT[..], &jwt].concat());
     let ready = send(client().get(format!("http://{}/health/ready", process.management_address))).await;
     assert_eq!(ready.status, 503);
     assert!(ready.text.contains("the keys of the issuer"), "{}", ready.text);
