@@ -63,6 +63,8 @@ impl SessionCounts {
     }
 
     pub fn count_opened(&self, pid: Option<i32>) -> SessionGuard {
+        // PostgreSQL has given the process id to another session, so the abandoned one has ended.
+        self.0.abandoned.lock().retain(|abandoned| Some(*abandoned) != pid);
         self.0.open.fetch_add(1, Ordering::Relaxed);
         SessionGuard { counts: self.clone(), pid }
     }
@@ -94,6 +96,10 @@ impl SessionCounts {
 
     pub fn last_waiting(&self) -> usize {
         self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    pub fn abandoned_count(&self) -> usize {
+        self.0.abandoned.lock().len()
     }
 }
 
@@ -180,6 +186,19 @@ mod tests {
         counts.count_opened(Some(7)).abandon();
         counts.found(&[7], &[Running { pid: 7, commit_waits: false }]);
         assert_eq!((counts.last_waiting(), counts.0.abandoned.lock().clone()), (0, vec![7]));
+    }
+
+    #[test]
+    fn an_abandoned_session_counts_until_it_is_found_to_have_ended_or_its_process_id_returns() {
+        let counts = SessionCounts::default();
+        for pid in [7, 8, 9] {
+            counts.count_opened(Some(pid)).abandon();
+        }
+        counts.found(&[7, 8], &[Running { pid: 8, commit_waits: false }]);
+        assert_eq!(*counts.0.abandoned.lock(), [8, 9]);
+        let returned = counts.count_opened(Some(9));
+        assert_eq!((counts.abandoned_count(), counts.open_count()), (1, 1));
+        drop(returned);
     }
 
     #[test]

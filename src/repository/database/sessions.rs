@@ -188,7 +188,8 @@ impl SessionManager {
         let mut connection = self.connect_attempts.watch(self.opener.open()).await?;
         let guard = self.counts.count_opened(self.opener.process_id(&mut connection).await?);
         let waiting = self.counts.waiting(&mut connection).await?;
-        if waiting + self.counts.open_count() > self.max_connections {
+        // A session that is not at its commit yet may wait there as well.
+        if waiting > 0 && self.counts.abandoned_count() + self.counts.open_count() > self.max_connections {
             self.connect_attempts.fail(commits::reason(waiting));
             let _ = timeout(PING_TIMEOUT, connection.close()).await;
             return Ok(None);
