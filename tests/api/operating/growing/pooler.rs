@@ -1,13 +1,12 @@
 //! PgBouncer in transaction mode between the service and PostgreSQL, as `deploy/pgbouncer` has it.
 
-mod owner;
-
 use std::time::{Duration, Instant};
 
 use customer_deletion::resource::Resource;
 use customer_deletion::schema;
 use serde_json::Value;
-use testcontainers::core::{CmdWaitFor, ExecCommand, IntoContainerPort, WaitFor};
+use sqlx::AssertSqlSafe;
+use testcontainers::core::{CmdWaitFor, ExecCommand, IntoContainerPort, Mount, WaitFor};
 use testcontainers::runners::{AsyncBuilder, AsyncRunner};
 use testcontainers::{ContainerAsync, GenericBuildableImage, GenericImage, ImageExt};
 use tokio::time::sleep;
@@ -15,6 +14,8 @@ use uuid::Uuid;
 
 use crate::concurrency::queued::assert_accepted;
 use crate::dba::in_use::load::Load;
+use crate::dba::roles::power::end_of_service;
+use crate::support::database::ROLES;
 use crate::support::process::{IMPATIENT, Process};
 use crate::support::service::{collection, send};
 use crate::support::{TestPool, World, body, client, postgres};
@@ -26,12 +27,13 @@ const ROLE: &str = "the_service";
 const GIVEN: (&str, &str) = ("CUSTOMER_DELETION__DATABASE__SESSION_SETTINGS", "given");
 
 /// Long limits for a busy machine. The settings of the sessions are those of the role.
-const GIVEN_AND_PATIENT: [(&str, &str); 4] = [
+const GIVEN_AND_PATIENT: [(&str, &str); 5] = [
     GIVEN,
     // Without it, the log begins with a warning.
     ("CUSTOMER_DELETION__HTTP__ALLOWED_HOSTS", "127.0.0.1"),
     ("CUSTOMER_DELETION__DATABASE__DEADLINE_MS", "18000"),
     ("CUSTOMER_DELETION__HTTP__BODY_TIMEOUT_MS", "2000"),
+    ("CUSTOMER_DELETION__HTTP__DRAIN_SECONDS", "20"),
 ];
 
 /// A PostgreSQL of its own, because roles belong to a whole server, and the pooler in front of it.
@@ -54,6 +56,7 @@ async fn pooled() -> Option<Pooled> {
         .with_wait_for(WaitFor::message_on_stderr("ready to accept connections"))
         .with_exposed_port(5432.tcp())
         .with_network(&network)
+        .with_mount(Mount::tmpfs_mount("/var/lib/postgresql/data"))
         .with_env_var("POSTGRES_HOST_AUTH_METHOD", "trust")
         .with_env_var("POSTGRES_DB", "customer_deletion")
         .with_copy_to("/session_settings.sql", SESSION_SETTINGS.to_vec())
@@ -135,40 +138,52 @@ async fn readiness(service: &Process) -> (u16, String) {
     (ready.status().as_u16(), ready.text().await.unwrap())
 }
 
+/// One server and one pooler for all cases, because their start takes seconds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_replicas_behind_pgbouncer_serve_under_load_without_an_error() {
+async fn the_service_works_behind_pgbouncer() {
     let Some(pooled) = pooled().await else { return };
-    pooled.give_session_settings().await;
-    pooled.give_patience().await;
-    let replicas = [(); 2].map(|()| Process::serve_with(&pooled.pooled_url, &GIVEN_AND_PATIENT));
-    let addresses = replicas.each_ref().map(|replica| replica.address);
-    let family = World::new(pooled.pool.clone()).family().await;
+    assert_without_the_settings_of_its_sessions_it_is_not_ready_and_names_them(&pooled).await;
+    assert_an_operation_has_its_own_time_and_leaves_none_behind(&pooled).await;
+    assert_two_replicas_serve_under_load_without_an_error(&pooled).await;
+    assert_it_does_not_start_as_the_owner(&pooled).await;
+}
 
-    let load = Load::start(&addresses, &pooled.pool, family, 12);
-    load.until_answered(200).await;
-    let connections = pooled.connections().await;
-    load.stop().await.assert_no_failure();
-    // Idle for longer than a session is lent without a check.
-    sleep(Duration::from_millis(1500)).await;
-    let after_a_rest = Load::start(&addresses, &pooled.pool, family, 12);
-    after_a_rest.until_answered(50).await;
+async fn assert_without_the_settings_of_its_sessions_it_is_not_ready_and_names_them(pooled: &Pooled) {
+    let sent = Process::serve_impatiently(&pooled.pooled_url);
+    let (status, reason) = readiness(&sent).await;
+    assert_eq!(status, 503);
+    assert!(reason.contains("startup parameter"), "{reason}");
 
-    after_a_rest.stop().await.assert_no_failure();
-    assert!((1..=3).contains(&connections), "{connections} connections for 16 of the service");
-    for replica in &replicas {
-        assert_eq!(readiness(replica).await.0, 200);
-        let retries = replica.log().into_iter().filter(|line| line["level"] != "INFO").collect::<Vec<_>>();
-        assert!(retries.is_empty(), "{retries:?}");
+    let given = Process::serve_with(&pooled.pooled_url, &[&IMPATIENT[..], &[GIVEN]].concat());
+    let (status, reason) = readiness(&given).await;
+    assert_eq!(status, 503);
+    for setting in
+        ["plan_cache_mode is auto, not force_generic_plan", "lock_timeout is 0, not 1500ms", "jit is on, not off"]
+    {
+        assert!(reason.contains(setting), "{reason}");
     }
-    crate::support::audit::assert_agreement(&pooled.pool).await;
+
+    // The limits of a database are not those of the service.
+    sqlx::raw_sql("alter database customer_deletion set transaction_timeout = '1min'")
+        .execute(&pooled.pool)
+        .await
+        .unwrap();
+    pooled.give_session_settings().await;
+    // PgBouncer notices by itself that its connections have ended.
+    let began = Instant::now();
+    let mut ready = readiness(&given).await;
+    while ready.0 != 200 && began.elapsed() < Duration::from_secs(20) {
+        sleep(Duration::from_millis(50)).await;
+        ready = readiness(&given).await;
+    }
+    assert_eq!(ready, (200, r#"{"status":"UP"}"#.to_owned()));
+    let reset = "alter database customer_deletion reset transaction_timeout";
+    sqlx::raw_sql(reset).execute(&pooled.pool).await.unwrap();
 }
 
 /// The settings of an operation hold in its transaction only, whichever call uses the connection next. So it has time for a
 /// statement that takes longer than a call may.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operation_behind_pgbouncer_has_its_own_time_and_leaves_none_behind() {
-    let Some(pooled) = pooled().await else { return };
-    pooled.give_session_settings().await;
+async fn assert_an_operation_has_its_own_time_and_leaves_none_behind(pooled: &Pooled) {
     let world = World::new(pooled.pool.clone());
     let family = world.family().await;
     let rows = world.rows(Resource::Contact, family.sub_customer, 5).await;
@@ -200,6 +215,7 @@ async fn an_operation_behind_pgbouncer_has_its_own_time_and_leaves_none_behind()
     // The connections are the same, and again have the limits of calls.
     let rows = world.rows(Resource::Contact, family.sub_customer, 5).await;
     send(call(&rows)).await.assert_failed(503, "GLOBAL_1001", "Service unavailable. Please try again");
+    sqlx::raw_sql("drop function slowly() cascade").execute(&pooled.pool).await.unwrap();
     crate::support::audit::assert_agreement(&pooled.pool).await;
 }
 
@@ -215,36 +231,41 @@ async fn line_of_the_operation(service: &Process) -> Value {
     }
 }
 
-#[tokio::test]
-async fn without_the_settings_of_its_sessions_the_service_is_not_ready_and_names_them() {
-    let Some(pooled) = pooled().await else { return };
+async fn assert_two_replicas_serve_under_load_without_an_error(pooled: &Pooled) {
+    pooled.give_patience().await;
+    let replicas = [(); 2].map(|()| Process::serve_with(&pooled.pooled_url, &GIVEN_AND_PATIENT));
+    let addresses = replicas.each_ref().map(|replica| replica.address);
+    let family = World::new(pooled.pool.clone()).family().await;
 
-    let sent = Process::serve_impatiently(&pooled.pooled_url);
-    let (status, reason) = readiness(&sent).await;
-    assert_eq!(status, 503);
-    assert!(reason.contains("startup parameter"), "{reason}");
+    let load = Load::start(&addresses, &pooled.pool, family, 12);
+    load.until_answered(200).await;
+    let connections = pooled.connections().await;
+    load.stop().await.assert_no_failure();
+    // Idle for longer than a session is lent without a check.
+    sleep(Duration::from_millis(1500)).await;
+    let after_a_rest = Load::start(&addresses, &pooled.pool, family, 12);
+    after_a_rest.until_answered(50).await;
 
-    let given = Process::serve_with(&pooled.pooled_url, &[&IMPATIENT[..], &[GIVEN]].concat());
-    let (status, reason) = readiness(&given).await;
-    assert_eq!(status, 503);
-    for setting in
-        ["plan_cache_mode is auto, not force_generic_plan", "lock_timeout is 0, not 1500ms", "jit is on, not off"]
-    {
-        assert!(reason.contains(setting), "{reason}");
+    after_a_rest.stop().await.assert_no_failure();
+    assert!((1..=3).contains(&connections), "{connections} connections for 16 of the service");
+    for replica in &replicas {
+        assert_eq!(readiness(replica).await.0, 200);
+        let retries = replica.log().into_iter().filter(|line| line["level"] != "INFO").collect::<Vec<_>>();
+        assert!(retries.is_empty(), "{retries:?}");
     }
+    crate::support::audit::assert_agreement(&pooled.pool).await;
+}
 
-    // The limits of a database are not those of the service.
-    sqlx::raw_sql("alter database customer_deletion set transaction_timeout = '1min'")
-        .execute(&pooled.pool)
-        .await
-        .unwrap();
-    pooled.give_session_settings().await;
-    // PgBouncer notices by itself that its connections have ended.
-    let began = Instant::now();
-    let mut ready = readiness(&given).await;
-    while ready.0 != 200 && began.elapsed() < Duration::from_secs(20) {
-        sleep(Duration::from_millis(50)).await;
-        ready = readiness(&given).await;
+/// The owner of the tables must not serve behind a pooler either.
+async fn assert_it_does_not_start_as_the_owner(pooled: &Pooled) {
+    sqlx::raw_sql(ROLES).execute(&pooled.pool).await.unwrap();
+    let grant = format!("grant customer_deletion_owner to {ROLE}");
+    sqlx::raw_sql(AssertSqlSafe(grant)).execute(&pooled.pool).await.unwrap();
+
+    let (code, message) = end_of_service(&pooled.pooled_url, &GIVEN_AND_PATIENT);
+
+    assert_eq!(code, Some(1), "{message}");
+    for part in ["CUSTOMER_DELETION__DATABASE__ALLOW_OWNER", ROLE, "owner of the tables"] {
+        assert!(message.contains(part), "{message}");
     }
-    assert_eq!(ready, (200, r#"{"status":"UP"}"#.to_owned()));
 }
